@@ -95,7 +95,7 @@ export class IllTree {
       REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
       SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
       OPS_TOKEN: TOKEN,
-      CHORES_BOOK: path.join(folder, 'book'),
+      JOBS_RECORD: path.join(folder, 'book'),
       WORKER_TIMEOUT: '10m',
       ...more,
     };

@@ -6,8 +6,8 @@ import { DelayingProxy } from '../support/delaying-proxy';
 import type { Answer } from '../support/http';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { subjectFor } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 /** All unknown addresses together may try this many passwords at once, then one a second, and WAITING may wait their turn. */
 const AT_ONCE = 30;
@@ -15,13 +15,11 @@ const WAITING = 10;
 const LIMITS = { SIGN_UPS_PER_ADDRESS: '5/1h', SIGN_UPS_PER_DOMAIN: '12/1h', SIGN_UPS_PER_MAILBOX: '2/1h' };
 
 describe('attacks on a tree in production, behind a trusted proxy', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let tree: Tree;
   before(async () => {
-    around = await Surroundings.make();
-    tree = await around.start({ env: { ...SIGNED, ...LIMITS, TRUST_PROXY: '1', WEB_CONCURRENCY: '2' } });
+    tree = await deployment.start({ env: { ...SIGNED, ...LIMITS, TRUST_PROXY: '1', WEB_CONCURRENCY: '2' } });
   });
-  after(() => around?.remove());
 
   let invented = 0;
   /** The proxy appends the client's address to whatever the client has made up. */
@@ -91,15 +89,15 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
     for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
     assert.equal(await until('it serves again', () => signUp('victim@later.example', 'Ada', '203.0.113.20')), 429);
     assert.equal(await signUp('bob@friends.example', 'Bob', '203.0.113.99'), 201, 'others are not limited');
-    await around.sink.waitFor(accepted.length);
+    await deployment.sink.waitFor(accepted.length);
     await until(
       'every job has ended',
-      async () => (await around.database.query('select 1 from job_queue')).length === 0,
+      async () => (await deployment.database.query('select 1 from job_queue')).length === 0,
     );
-    const receivers = around.sink.messages.flatMap(({ envelope }) => envelope.to).sort();
+    const receivers = deployment.sink.messages.flatMap(({ envelope }) => envelope.to).sort();
     assert.deepEqual(receivers, [...accepted].sort());
     const welcome = subjectFor({ email: '', name: '', locale: 'en' });
-    assert.deepEqual(new Set(around.sink.messages.map(({ subject }) => subject)), new Set([welcome]));
+    assert.deepEqual(new Set(deployment.sink.messages.map(({ subject }) => subject)), new Set([welcome]));
   });
 });
 
@@ -108,18 +106,16 @@ const DELAY_MS = 250;
 const RESTARTS = 2;
 
 describe('attacks on a tree whose Redis is 500 ms away', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let proxy: DelayingProxy;
   let tree: Tree;
   before(async () => {
-    around = await Surroundings.make();
-    proxy = new DelayingProxy(around.redis.port, DELAY_MS);
+    proxy = new DelayingProxy(deployment.redis.port, DELAY_MS);
     const REDIS_URL = `redis://127.0.0.1:${await proxy.start()}`;
     const env = { ...SIGNED, REDIS_URL, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
-    tree = await around.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
+    tree = await deployment.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
   });
   after(async () => {
-    await around?.remove();
     await proxy?.stop();
   });
 

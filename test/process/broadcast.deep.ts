@@ -8,8 +8,7 @@ import { guideBlock } from '../guide-blocks';
 import { tell } from '../support/replicated-redis';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import { OF_REDIS } from './idle';
-import { Surroundings } from './surroundings';
+import { CONNECTIONS_TO_REDIS, useDeployment } from './deployment';
 
 const ROOT = path.resolve(__dirname, '../..');
 
@@ -81,13 +80,12 @@ class Client {
 }
 
 describe('a chat over two trees on one Redis', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let entry: string;
   let trees: readonly [Tree, Tree];
   const clients = new Map<Tree, Client[]>();
   before(async () => {
-    around = await Surroundings.make();
-    const folder = path.join(around.folder, 'chat');
+    const folder = path.join(deployment.folder, 'chat');
     for (const [name, content] of Object.entries(FILES)) {
       fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
       fs.writeFileSync(path.join(folder, name), content);
@@ -101,11 +99,10 @@ describe('a chat over two trees on one Redis', () => {
   });
   after(async () => {
     for (const client of [...clients.values()].flat()) client.close();
-    await around.remove();
   });
 
   const start = async (env: Readonly<Record<string, string>> = {}) => {
-    const tree = await around.start({ entry, env: { WEB_CONCURRENCY: '2', ...env } });
+    const tree = await deployment.start({ entry, env: { WEB_CONCURRENCY: '2', ...env } });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     return tree;
   };
@@ -140,7 +137,7 @@ describe('a chat over two trees on one Redis', () => {
   it('hears what a job and a script say', async () => {
     assert.equal((await first().request('POST', '/say-later?words=by-a-job')).status, 202);
     await hear(all(), 'by-a-job');
-    const { code, stderr } = await catamount(path.dirname(entry), ['run', 'say.js', 'by-a-script'], around.env);
+    const { code, stderr } = await catamount(path.dirname(entry), ['run', 'say.js', 'by-a-script'], deployment.env);
     assert.equal(code, 0, stderr);
     await hear(all(), 'by-a-script');
     for (const client of all())
@@ -148,21 +145,21 @@ describe('a chat over two trees on one Redis', () => {
   });
 
   it('takes no more connections to Redis than an app that broadcasts nothing', async () => {
-    const list = String(await tell(around.redis, ['CLIENT', 'LIST']))
+    const list = String(await tell(deployment.redis, ['CLIENT', 'LIST']))
       .trim()
       .split('\n');
     const own = list.filter((line) => !line.includes('cmd=client|list'));
-    assert.equal(own.length, 2 * OF_REDIS, own.join('\n'));
+    assert.equal(own.length, 2 * CONNECTIONS_TO_REDIS, own.join('\n'));
   });
 
   it('goes on in each tree without Redis, and between them, without doubles, when Redis is back', async () => {
     const [sender] = of(first());
-    await around.redis.stop();
+    await deployment.redis.stop();
     sender?.say('without Redis');
     await hear(of(first()), 'without Redis');
     of(second())[0]?.say('in the other tree');
     await hear(of(second()), 'in the other tree');
-    await around.redis.start();
+    await deployment.redis.start();
     let n = 0;
     await until('the other tree hears again', () => {
       sender?.say(`again ${n++}`);

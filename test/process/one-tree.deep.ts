@@ -4,9 +4,9 @@ import path from 'node:path';
 import type { RequestOptions } from '../support/http';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { LoadedModules, rolesOf } from './loaded-modules';
 import { assertOneMailEach, signUpMany, subjectFor } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 const MANY = 200;
 
@@ -68,26 +68,24 @@ const NOWHERE = [
 ];
 
 describe('a tree in production', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let tree: Tree;
   let coverage: string;
   let pidsAtFirst: readonly number[];
   const pids = () => tree.processes().all.map(({ pid }) => pid);
 
   before(async () => {
-    around = await Surroundings.make();
-    coverage = path.join(around.folder, 'coverage');
-    tree = await around.start({ env: { NODE_V8_COVERAGE: coverage } });
+    coverage = path.join(deployment.folder, 'coverage');
+    tree = await deployment.start({ env: { NODE_V8_COVERAGE: coverage } });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     pidsAtFirst = pids();
   });
-  after(() => around.remove());
 
   it(`brings each of ${MANY} users one welcome in their language`, async () => {
     const users = await signUpMany(tree, MANY);
-    await around.sink.waitFor(MANY);
-    await assertOneMailEach(around);
-    const received = around.sink.messages.map((mail) => `${mail.envelope.to}: ${mail.subject}`);
+    await deployment.sink.waitFor(MANY);
+    await assertOneMailEach(deployment);
+    const received = deployment.sink.messages.map((mail) => `${mail.envelope.to}: ${mail.subject}`);
     const expected = users.map((user) => `${user.email}: ${subjectFor(user)}`);
     assert.deepEqual(received.sort(), expected.sort());
     assert.equal(received.filter((line) => line.includes('환영')).length, MANY / 2);
@@ -105,7 +103,7 @@ describe('a tree in production', () => {
   });
 
   it('has created no user from invalid input, has lost no process and has logged no warning', async () => {
-    assert.equal((await around.users()).length, MANY);
+    assert.equal((await deployment.users()).length, MANY);
     assert.deepEqual(pids(), pidsAtFirst);
     assert.deepEqual(
       tree.linesMatching(({ json }) => ['warn', 'error', 'fatal'].includes(String(json.level))),

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { catamount, order, type Printed, stateOf, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 type Way = (tree: Tree) => Promise<unknown>;
 
@@ -34,13 +34,11 @@ const workersAre = (tree: Tree, count: number) =>
 const quiet = async (tree: Tree) => (await statsOf(tree)).job_processor.state === 'quiet';
 
 describe('an operator', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   before(async () => {
-    stage = await Stage.make();
-    tree = await stage.start({ WEB_CONCURRENCY: '1' });
+    tree = await app.start({ WEB_CONCURRENCY: '1' });
   });
-  after(() => stage.remove());
 
   it('adds and removes workers by the socket, the command line and signals', async () => {
     const ways: readonly (readonly [Way, Way])[] = [
@@ -145,7 +143,7 @@ describe('an operator', () => {
     ['halt by the command line', byCli('halt'), [0, 1]],
   ] as const) {
     it(`starts the tree again and ends it: ${name}`, async () => {
-      const ending = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd: tree.cwd });
+      const ending = await app.start({ WEB_CONCURRENCY: '1' }, { cwd: tree.cwd });
       assert.match((await catamount(tree.cwd, 'status')).stdout, new RegExp(`pid ${ending.pid}`));
       await way(ending);
       assert.ok((codes as readonly (number | null)[]).includes((await ending.end()).code));

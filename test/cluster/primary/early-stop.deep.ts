@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import type { Tree } from '../../support/tree';
 import { order } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('a stop while a worker boots', () => {
-  let stage: Stage;
-  before(async () => {
-    stage = await Stage.make();
-  });
-  after(() => stage.remove());
+  const app = useSupervisorApp();
 
   const WAYS: Readonly<Record<string, (tree: Tree) => Promise<unknown>>> = {
     'by the socket': (tree) => order(tree, 'stop'),
@@ -17,7 +13,7 @@ describe('a stop while a worker boots', () => {
 
   for (const [name, stop] of Object.entries(WAYS)) {
     it(`kills nothing, ${name}, and neither does a worker-count-down while the worker boots`, async () => {
-      const tree = await stage.start({ LOG_LEVEL: 'debug', WEB_CONCURRENCY: '1' });
+      const tree = await app.start({ LOG_LEVEL: 'debug', WEB_CONCURRENCY: '1' });
       await order(tree, 'worker-count-up');
       assert.deepEqual(await order(tree, 'worker-count-down'), { status: 'ok', workers: 1 });
       assert.equal(tree.processes().webPids.length, 1);

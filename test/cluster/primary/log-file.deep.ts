@@ -8,10 +8,10 @@ import { request } from '../../support/http';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 import { catamount } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('a tree whose standard output goes to a file', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: ChildProcess;
   let folder: string;
   let log: string;
@@ -37,15 +37,14 @@ describe('a tree whose standard output goes to a file', () => {
     );
 
   before(async () => {
-    stage = await Stage.make();
     folder = tempFolder('logged');
     log = path.join(folder, 'app.log');
     const fd = fs.openSync(log, 'a');
     const { PATH = '', CATAMOUNT_TEST_RUN = '' } = process.env;
-    tree = spawn(process.execPath, [stage.entryFile], {
+    tree = spawn(process.execPath, [app.entryFile], {
       cwd: folder,
       stdio: ['ignore', fd, 'ignore'],
-      env: { PATH, CATAMOUNT_TEST_RUN, PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: 'json', ...stage.env },
+      env: { PATH, CATAMOUNT_TEST_RUN, PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: 'json', ...app.env },
     });
     fs.closeSync(fd);
     address = await until('it listens', () => /Listening on (http:[^\s,"]+)/.exec(read(log))?.[1]);
@@ -55,7 +54,6 @@ describe('a tree whose standard output goes to a file', () => {
       tree.kill('SIGTERM');
       await once(tree, 'exit');
     }
-    await stage.remove();
   });
 
   it("writes the lines of the app's own logger to it verbatim", async () => {
@@ -91,11 +89,7 @@ describe('a tree whose standard output goes to a file', () => {
 });
 
 describe('standard output and standard error in one file', () => {
-  let stage: Stage;
-  before(async () => {
-    stage = await Stage.make();
-  });
-  after(() => stage.remove());
+  const app = useSupervisorApp();
 
   for (const [format, flags, old] of [
     ['pretty', 'a', 'a line of yesterday\n'],
@@ -110,10 +104,10 @@ describe('standard output and standard error in one file', () => {
       const read = () => fs.readFileSync(log, 'utf8');
       const fd = fs.openSync(log, flags);
       const { PATH = '', CATAMOUNT_TEST_RUN = '' } = process.env;
-      const tree = spawn(process.execPath, [stage.entryFile], {
+      const tree = spawn(process.execPath, [app.entryFile], {
         cwd: folder,
         stdio: ['ignore', fd, fd],
-        env: { PATH, CATAMOUNT_TEST_RUN, PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: format, ...stage.env },
+        env: { PATH, CATAMOUNT_TEST_RUN, PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: format, ...app.env },
       });
       fs.closeSync(fd);
       const address = await until('it listens', () => /Listening on (http:[^\s,"]+)/.exec(read())?.[1]);

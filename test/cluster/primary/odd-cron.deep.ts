@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('a recurring job with an invalid cron expression', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   before(async () => {
-    stage = await Stage.make();
-    stage.spoil('odd-cron');
+    app.switchOn('odd-cron');
   });
-  after(() => stage.remove());
 
   it('keeps the tree from starting, and the error names the class and the expression', async () => {
-    const tree = stage.spawn();
+    const tree = app.spawn();
     const { code } = await tree.end();
     assert.equal(code, 78);
     const errors = tree.lines.filter(({ stream }) => stream === 'stderr').map(({ text }) => text);

@@ -1,14 +1,15 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { buildFixtureApp } from '../support/fixture-app';
+import { type SuiteOptions, useInSuite } from '../support/suite';
 import type { Tree } from '../support/tree';
-import { Surroundings } from './surroundings';
+import { Deployment } from './deployment';
 
 /** A line that a job of `test/fixtures/jobs-app` writes. */
 export interface Entry {
   /** Pid of the processor that ran the job. */
   readonly pid: number;
-  readonly chore?: number;
+  readonly number?: number;
   readonly long?: string;
   readonly attempt?: number;
   /** The kind of error that the job leaves uncaught. */
@@ -22,24 +23,27 @@ export interface Entry {
 }
 
 /** Trees of one app on one database and one Redis, and the file that all their jobs write to. */
-export class Chores {
-  private constructor(
-    private readonly around: Surroundings,
-    private readonly entry: string,
-  ) {}
+export class JobsApp {
+  private readonly deployment = new Deployment();
+  private entry = '';
 
-  static async make(): Promise<Chores> {
-    const [around, entry] = await Promise.all([Surroundings.make(), buildFixtureApp('jobs-app')]);
-    return new Chores(around, entry);
+  async open(): Promise<void> {
+    [this.entry] = await Promise.all([buildFixtureApp('jobs-app'), this.deployment.open()]);
   }
 
-  start(env: Readonly<Record<string, string>> = {}): Promise<Tree> {
-    return this.around.start({ entry: this.entry, env: { WEB_CONCURRENCY: '1', CHORES_BOOK: this.book, ...env } });
+  /** Starts a tree, and waits until it runs jobs. */
+  async start(env: Readonly<Record<string, string>> = {}): Promise<Tree> {
+    const tree = await this.deployment.start({
+      entry: this.entry,
+      env: { WEB_CONCURRENCY: '1', JOBS_RECORD: this.record, ...env },
+    });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    return tree;
   }
 
   entries(): Entry[] {
-    if (!fs.existsSync(this.book)) return [];
-    const lines = fs.readFileSync(this.book, 'utf8').split('\n').filter(Boolean);
+    if (!fs.existsSync(this.record)) return [];
+    const lines = fs.readFileSync(this.record, 'utf8').split('\n').filter(Boolean);
     return lines.map((line) => JSON.parse(line) as Entry);
   }
 
@@ -50,17 +54,22 @@ export class Chores {
 
   /** Classes of the jobs that have no outcome yet, except for ticks. */
   async unfinished(): Promise<string[]> {
-    const rows = await this.around.database.query<{ class: string }>(
+    const rows = await this.deployment.database.query<{ class: string }>(
       `select class from job_queue where class <> 'TickJob'`,
     );
     return rows.map((row) => row.class);
   }
 
   remove(): Promise<void> {
-    return this.around.remove();
+    return this.deployment.remove();
   }
 
-  private get book(): string {
-    return path.join(this.around.folder, 'book');
+  private get record(): string {
+    return path.join(this.deployment.folder, 'record');
   }
+}
+
+/** That app for the tests of a suite. */
+export function useJobsApp(options: SuiteOptions = {}): JobsApp {
+  return useInSuite(new JobsApp(), options);
 }

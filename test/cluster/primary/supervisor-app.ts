@@ -3,6 +3,7 @@ import path from 'node:path';
 import { buildFixtureApp } from '../../support/fixture-app';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
+import { type SuiteOptions, useInSuite } from '../../support/suite';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../../support/tree';
 
@@ -16,23 +17,37 @@ const UNHURRIED = {
 
 const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations'];
 
-/** The test app in production, with its own database and Redis, and switches that break it. */
-export class Stage {
-  private readonly flags = tempFolder('flags');
-  private readonly trees: Tree[] = [];
+type Flag =
+  | 'broken'
+  | 'helper'
+  | 'hold'
+  | 'slow-boot'
+  | 'jobs-crash'
+  | 'slow-check'
+  | 'slow-jobs'
+  | 'broken-setup'
+  | 'odd-cron'
+  | 'own-boot'
+  | 'own-stop'
+  | 'last-job';
 
-  private constructor(
-    readonly database: TestDatabase,
-    readonly redis: TestRedis,
-    private readonly entry: string,
-  ) {}
+/** The app of test/fixtures/supervisor-app in production, with its own database and Redis, and switches that break it. */
+export class SupervisorApp {
+  database!: TestDatabase;
+  redis!: TestRedis;
+  /** Path of its entry file. */
+  entryFile = '';
+  private flags = '';
+  private trees: Tree[] = [];
 
-  static async make(): Promise<Stage> {
-    return new Stage(
-      await createDatabase({ migrated: OUR_MIGRATIONS }),
-      await startTestRedis(),
-      await buildFixtureApp('supervisor-app'),
-    );
+  async open(): Promise<void> {
+    this.trees = [];
+    this.flags = tempFolder('flags');
+    [this.database, this.redis, this.entryFile] = await Promise.all([
+      createDatabase({ migrated: OUR_MIGRATIONS }),
+      startTestRedis(),
+      buildFixtureApp('supervisor-app'),
+    ]);
   }
 
   async start(env: TreeOptions['env'] = {}, options: TreeOptions = {}): Promise<Tree> {
@@ -54,66 +69,39 @@ export class Stage {
       DATABASE_URL: this.database.url,
       REDIS_URL: this.redis.url,
       MAIL_DELIVERY: 'log',
-      APP_URL: 'https://patience.example',
-      PATIENCE_FLAGS: this.flags,
+      APP_URL: 'https://supervised.example',
+      APP_FLAGS: this.flags,
       ...UNHURRIED,
     };
   }
 
-  get entryFile(): string {
-    return this.entry;
-  }
-
   /** Switches on one of the app's faults. @returns a function that repairs it and may be called repeatedly. */
-  spoil(
-    flag:
-      | 'broken'
-      | 'helper'
-      | 'hold'
-      | 'slow-boot'
-      | 'jobs-crash'
-      | 'slow-check'
-      | 'slow-jobs'
-      | 'broken-setup'
-      | 'odd-cron'
-      | 'own-boot'
-      | 'own-stop'
-      | 'last-job',
-  ): () => void {
+  switchOn(flag: Flag): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');
     return () => fs.rmSync(file, { force: true });
   }
 
-  /** The calls of the app's hooks so far. */
-  hooks(): { readonly hook: string; readonly [key: string]: unknown }[] {
-    return this.noted('hooks') as { hook: string }[];
-  }
-
-  /** The notes of the app's job setup so far. */
-  jobNotes(): readonly object[] {
-    return this.noted('jobs');
-  }
-
-  /** The notes of the app's mail setup so far. */
-  mailNotes(): readonly object[] {
-    return this.noted('mails');
+  /** What the app has noted so far: calls of its hooks, of its job setup, or of its mail setup. */
+  notes(of: 'hooks' | 'jobs' | 'mails'): { readonly [key: string]: unknown }[] {
+    const file = path.join(this.flags, of);
+    if (!fs.existsSync(file)) return [];
+    const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
+    return lines.map((line) => JSON.parse(line) as { readonly [key: string]: unknown });
   }
 
   async remove(): Promise<void> {
     await Promise.all(this.trees.map((tree) => tree.cleanup()));
-    await Promise.all([this.redis.remove(), this.database.drop()]);
+    await Promise.all([this.redis?.remove(), this.database?.drop()]);
     removeFolder(this.flags);
   }
 
-  private noted(name: 'hooks' | 'jobs' | 'mails'): object[] {
-    const file = path.join(this.flags, name);
-    if (!fs.existsSync(file)) return [];
-    const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
-    return lines.map((line) => JSON.parse(line) as object);
-  }
-
   private options(env: TreeOptions['env'], options: TreeOptions): TreeOptions {
-    return { entry: this.entry, ...options, env: { ...this.env, ...env } };
+    return { entry: this.entryFile, ...options, env: { ...this.env, ...env } };
   }
+}
+
+/** That app for the tests of a suite. */
+export function useSupervisorApp(options: SuiteOptions = {}): SupervisorApp {
+  return useInSuite(new SupervisorApp(), options);
 }

@@ -2,29 +2,34 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { UNLIMITED } from '../support/sign-up-limits';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { type SuiteOptions, useInSuite } from '../support/suite';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 
-/** The servers of a tree in production: a migrated database, a Redis and an SMTP server, all for one test alone. */
-export class Surroundings {
+/** Connections of a tree of two workers: one of each, and two of the processor, of which one waits for hints. */
+export const CONNECTIONS_TO_REDIS = 4;
+
+interface DeploymentOptions {
+  /** Makes its database. Default: a migrated one on the run's Postgres. */
+  readonly database?: () => Promise<TestDatabase>;
+}
+
+/** The servers of a tree in production (Postgres, Redis and SMTP), all for one test alone, and the trees on them. */
+export class Deployment {
   /** A temporary folder for the test. */
-  readonly folder = tempFolder('around');
-  private readonly trees: Tree[] = [];
+  folder = '';
+  database!: TestDatabase;
+  redis!: TestRedis;
+  sink!: SmtpSink;
+  private trees: Tree[] = [];
 
-  private constructor(
-    readonly database: TestDatabase,
-    readonly redis: TestRedis,
-    readonly sink: SmtpSink,
-  ) {}
+  constructor(private readonly options: DeploymentOptions = {}) {}
 
-  /** @param ownDatabase replaces a migrated one on the run's Postgres; it need not be migrated. */
-  static async make(ownDatabase?: TestDatabase): Promise<Surroundings> {
-    const [database, redis, sink] = await Promise.all([
-      ownDatabase ?? createDatabase({ migrated: true }),
-      startTestRedis(),
-      startSmtpSink(),
-    ]);
-    return new Surroundings(database, redis, sink);
+  async open(): Promise<void> {
+    const { database = () => createDatabase({ migrated: true }) } = this.options;
+    this.trees = [];
+    this.folder = tempFolder('deployment');
+    [this.database, this.redis, this.sink] = await Promise.all([database(), startTestRedis(), startSmtpSink()]);
   }
 
   get env(): Record<string, string> {
@@ -61,7 +66,7 @@ export class Surroundings {
 
   async remove(): Promise<void> {
     await Promise.all(this.trees.map((tree) => tree.cleanup()));
-    await Promise.all([this.redis.remove(), this.sink.stop(), this.database.drop()]);
+    await Promise.all([this.redis?.remove(), this.sink?.stop(), this.database?.drop()]);
     removeFolder(this.folder);
   }
 
@@ -73,4 +78,9 @@ export class Surroundings {
     this.trees.push(tree);
     return tree;
   }
+}
+
+/** A deployment for the tests of a suite. */
+export function useDeployment({ each, ...options }: DeploymentOptions & SuiteOptions = {}): Deployment {
+  return useInSuite(new Deployment(options), { each });
 }
