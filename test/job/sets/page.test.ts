@@ -128,12 +128,19 @@ describe('a page', () => {
     assert.match(await by('error', true), /C$/);
   });
 
-  it('says when more jobs match than are counted', async () => {
+  it('says when more jobs match than are counted, and when more could match than were read', async () => {
     await system.postgres.query(
-      `insert into job_queue (id, queue, class, payload) select gen_random_uuid(), 'alpha', 'AJob', '{}' from generate_series(1, 10001)`,
+      `insert into job_queue (id, queue, class, payload)
+       select gen_random_uuid(), 'alpha', case when n > 1 then 'AJob' else 'BJob' end, '{}' from generate_series(1, 100001) as n`,
     );
-    const { total, complete, entries } = await sets.waiting.page({ limit: 1 });
-    assert.deepEqual([total, complete, entries.length], [10_000, false, 1]);
+    const said = async (request: PageRequest) => {
+      const { total, complete, isPartial, entries } = await sets.waiting.page({ ...request, limit: 1 });
+      return [total, complete, isPartial, entries.length];
+    };
+    assert.deepEqual(await said({}), [10_000, false, false, 1]);
+    assert.deepEqual(await said({ sort: { by: 'class', descending: false } }), [10_000, false, true, 1]);
+    assert.deepEqual(await said({ text: 'nowhere' }), [0, false, true, 0]);
+    assert.deepEqual(await said({ text: 'bjob', class: 'BJob' }), [1, true, false, 1]);
   });
 
   it('has the same total as the size of its set', async () => {
