@@ -90,22 +90,4 @@ describe('commands for the job processor', () => {
     assert.equal(tree.linesMatching(/job processor restarts in/).length, 0);
     for (const one of [tree, other]) assert.equal((await one.stop()).code, 0);
   });
-
-  it('leave a tree that only runs jobs up, but idle, when they stop it', async () => {
-    const tree = app.spawn({}, { args: ['--only', 'jobs'] });
-    const state = `${tree.cwd}/.catamount/state-jobs.json`;
-    const ready = /job processor \(pid (\d+)\) is ready/;
-    await tree.waitForLine(ready);
-    const listedAfter = (starts: number) =>
-      until('it is listed', async () => {
-        const pid = ready.exec(tree.linesMatching(ready)[starts - 1]?.text ?? '')?.[1];
-        return (await processes.list()).find((one) => one.pid === Number(pid));
-      });
-    await processes.send((await listedAfter(1)).identity, 'stop');
-    await tree.waitForLine(/job processor stopped on command/);
-    assert.match((await catamount(tree.cwd, 'status', '-S', state)).stdout, /job processor stopped/);
-    assert.equal((await catamount(tree.cwd, 'jobs', 'resume', '-S', state)).code, 0);
-    await listedAfter(2);
-    assert.equal((await tree.stop()).code, 0);
-  });
 });

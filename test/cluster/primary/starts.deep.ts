@@ -65,15 +65,6 @@ describe('the start of a tree', () => {
     mend();
   });
 
-  it('fails with exit code 78 when the job setup does not load, and names it', async () => {
-    const mend = app.switchOn('broken-setup');
-    const tree = app.spawn({ WEB_CONCURRENCY: '1' });
-    assert.equal((await tree.exited).code, 78);
-    assert.ok(tree.linesMatching(/jobSetup \(\.\/job-setup\) cannot be loaded: a broken job setup/).length > 0);
-    await tree.allGone();
-    mend();
-  });
-
   it('right after the stop of its predecessor has begun waits for its end, and says so', async () => {
     const mend = app.switchOn('hold');
     const first = await app.start({ WEB_CONCURRENCY: '1' });

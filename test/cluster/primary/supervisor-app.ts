@@ -25,8 +25,6 @@ type Flag =
   | 'jobs-crash'
   | 'slow-check'
   | 'slow-jobs'
-  | 'broken-setup'
-  | 'odd-cron'
   | 'own-boot'
   | 'own-stop'
   | 'last-job';

@@ -95,14 +95,6 @@ describe('a whole tree', () => {
     assert.equal((await tree.request('GET', '/slow')).status, 200);
   });
 
-  it('logs a line that a worker prints in one piece, with the name of the worker', async () => {
-    const text = `stray ${'x'.repeat(5000)} line`;
-    const { pid } = (await tree.request('GET', `/print?text=${encodeURIComponent(text)}`)).json();
-    const { json } = await tree.waitForLine(/stray x+ line/);
-    const slot = [...tree.processes().web].find(([, worker]) => worker === pid)?.[0];
-    assert.deepEqual([json.msg, json.child], [text, `web.${slot}`]);
-  });
-
   it('does not lose the last lines of a worker that crashes', async () => {
     await Promise.allSettled([tree.request('GET', '/print?text=famous'), tree.request('GET', '/crash')]);
     await tree.waitForLine(/"msg":"famous"/);
