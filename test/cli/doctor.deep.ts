@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { useDeployment } from '../process/deployment';
 import { TransactionPooler } from '../support/transaction-pooler';
 import { until } from '../support/until';
+import { runNode } from './cli-process';
 
 const ENTRY = path.resolve(__dirname, '../../dist/server.js');
 
@@ -14,13 +12,10 @@ describe('catamount doctor', () => {
 
   /** The findings by id, each on one line. */
   const findings = async (env: Readonly<Record<string, string>> = {}) => {
-    const child = spawn(process.execPath, [ENTRY, 'doctor', '--json'], {
-      cwd: deployment.folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, ...deployment.env, ...env },
+    const { stdout, stderr } = await runNode(deployment.folder, [ENTRY, 'doctor', '--json'], {
+      ...deployment.env,
+      ...env,
     });
-    const exited = once(child, 'close');
-    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
     assert.match(stdout, /^\{/, stderr);
     const { findings: found } = JSON.parse(stdout) as { findings: Record<string, string>[] };
     return new Map(found.map((one) => [one.id, `${one.severity} ${one.finding}: ${one.what_to_do}`]));

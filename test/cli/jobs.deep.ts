@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
@@ -13,15 +12,9 @@ import { serverPort } from '../support/server-port';
 import { tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { CLI, catamount, runNode, runProgram } from './cli-process';
 
-const CLI = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 const ACCOUNT = '[{"iban":"DE02120300000000202051","name":"김하늘"}]';
-
-interface Printed {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 describe('catamount jobs on the command line', () => {
   const app = useSupervisorApp();
@@ -47,16 +40,9 @@ describe('catamount jobs on the command line', () => {
     fs.writeFileSync(path.join(folder, 'server.js'), `require(${JSON.stringify(app.entryFile)});\n`);
     return folder;
   };
-  const execute = (file: string, args: readonly string[], folder: string, env: Record<string, string>) =>
-    new Promise<Printed>((resolve) => {
-      const options = { cwd: folder, env: { PATH: process.env.PATH, ...env } };
-      execFile(file, args, options, (error, stdout, stderr) =>
-        resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-      );
-    });
   /** The command does not see a tree's URLs unless the given environment has them. */
   const typed = (words: readonly string[], folder = cwd, env: Record<string, string> = app.env) =>
-    execute(process.execPath, [CLI, 'jobs', ...words], folder, env);
+    catamount(folder, ['jobs', ...words], env);
   const jobs = (line: string, folder?: string, env?: Record<string, string>) => typed(line.split(' '), folder, env);
   const json = async (line: string, folder?: string, env?: Record<string, string>) => {
     const { code, stdout, stderr } = await jobs(`${line} --json`, folder, env);
@@ -98,10 +84,10 @@ describe('catamount jobs on the command line', () => {
   });
 
   it('also runs through the entry file, and exits cleanly when its reader closes the pipe', async () => {
-    const direct = await execute(process.execPath, ['server.js', 'jobs', 'stats'], cwd, app.env);
+    const direct = await runNode(cwd, ['server.js', 'jobs', 'stats'], app.env);
     assert.deepEqual([direct.code, direct.stderr], [0, '']);
     assert.match(direct.stdout, /^queue +waiting/m);
-    const head = await execute('/bin/sh', ['-c', `"${process.execPath}" "${CLI}" jobs stats | true`], cwd, app.env);
+    const head = await runProgram('/bin/sh', cwd, ['-c', `"${process.execPath}" "${CLI}" jobs stats | true`], app.env);
     assert.deepEqual([head.code, head.stderr], [0, '']);
   });
 
@@ -175,7 +161,7 @@ describe('catamount jobs on the command line', () => {
     await typed(['enqueue', 'DyingJob', ACCOUNT, '--wait', '1h']);
     const command = `"${process.execPath}" "${CLI}" jobs kill --all --set scheduled`;
     const ask = (answer: string) =>
-      execute('/bin/sh', ['-c', `echo ${answer} | script -qec '${command}' /dev/null`], cwd, app.env);
+      runProgram('/bin/sh', cwd, ['-c', `echo ${answer} | script -qec '${command}' /dev/null`], app.env);
     const no = await ask('n');
     assert.equal(no.code, 1, no.stdout);
     assert.match(no.stdout, /Kill 1 scheduled job\? \[y\/N\] /);

@@ -5,12 +5,11 @@ import path from 'node:path';
 import { WebSocket } from 'ws';
 import { catamount } from '../cli/cli-process';
 import { guideBlock } from '../guide-blocks';
+import { linkPackages, writeFiles } from '../support/app-folder';
 import { tell } from '../support/replicated-redis';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { CONNECTIONS_TO_REDIS, useDeployment } from './deployment';
-
-const ROOT = path.resolve(__dirname, '../..');
 
 /** The chat of the guide. Each worker also notes the sockets that it accepts. */
 const FILES = {
@@ -86,13 +85,8 @@ describe('a chat over two trees on one Redis', () => {
   const clients = new Map<Tree, Client[]>();
   before(async () => {
     const folder = path.join(deployment.folder, 'chat');
-    for (const [name, content] of Object.entries(FILES)) {
-      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-      fs.writeFileSync(path.join(folder, name), content);
-    }
-    fs.mkdirSync(path.join(folder, 'node_modules'));
-    fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
-    fs.symlinkSync(path.join(ROOT, 'node_modules/ws'), path.join(folder, 'node_modules/ws'));
+    writeFiles(folder, FILES);
+    linkPackages(folder, ['ws']);
     entry = path.join(folder, 'server.js');
     trees = await Promise.all([start(), start()]);
     for (const tree of trees) clients.set(tree, await clientsOfAllWorkers(tree));

@@ -11,6 +11,7 @@ import { Client } from 'pg';
 import { io, type Socket } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { catamount } from '../cluster/primary/operator';
+import { linkPackages } from '../support/app-folder';
 import { startLoad } from '../support/load';
 import { createDatabase } from '../support/postgres';
 import type { Tree, TreeOptions } from '../support/tree';
@@ -35,11 +36,10 @@ function layOut(folder: string, ...sources: readonly string[]): string {
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
     readonly dependencies: Readonly<Record<string, string>>;
   };
-  for (const name of Object.keys(dependencies)) {
-    const link = path.join(folder, 'node_modules', name);
-    fs.mkdirSync(path.dirname(link), { recursive: true });
-    fs.symlinkSync(name === 'catamount' ? ROOT : path.join(ROOT, 'node_modules', name), link);
-  }
+  linkPackages(
+    folder,
+    Object.keys(dependencies).filter((name) => name !== 'catamount'),
+  );
   return path.join(folder, 'server.js');
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { type CliEnd, catamount, runNode } from '../cli/cli-process';
-import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
+import { cookiesOf, postForm, SIGNED, signInTo, tokenIn } from '../ops/ops-web';
 import { buildFixtureApp } from '../support/fixture-app';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, type Tree } from '../support/tree';
@@ -37,20 +37,10 @@ describe('a tree in production with REDIS=off', () => {
     tree = await deployment.start({ entry, env });
     fs.writeFileSync(path.join(tree.cwd, 'server.js'), `require(${JSON.stringify(entry)});\n`);
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    visitor = { Cookie: await signIn() };
+    visitor = { Cookie: cookiesOf(await signInTo(tree, SIGNED.OPS_PASSWORD)) };
   });
 
   const lines = () => (fs.existsSync(record) ? fs.readFileSync(record, 'utf8').split('\n').filter(Boolean) : []);
-  const form = (target: string, fields: Readonly<Record<string, string>>, Cookie: string) =>
-    tree.request('POST', target, {
-      body: new URLSearchParams(fields).toString(),
-      headers: { Cookie, Origin: tree.baseUrl, 'content-type': 'application/x-www-form-urlencoded' },
-    });
-  const signIn = async () => {
-    const page = await tree.request('GET', '/ops');
-    const fields = { name: SIGNED.OPS_USER, password: SIGNED.OPS_PASSWORD, token: tokenIn(page.body) };
-    return cookiesOf(await form('/ops/sign-in', fields, cookiesOf(page)));
-  };
   const read = (target: string) => tree.request('GET', target, { headers: visitor });
   const typed = (...words: string[]): Promise<CliEnd> => catamount(tree.cwd, words, env);
   const post = async (kind: string, id: number) =>
@@ -131,7 +121,7 @@ describe('a tree in production with REDIS=off', () => {
     assert.deepEqual([history.status, history.body.includes('This page needs Redis')], [200, true]);
     const token = tokenIn((await read('/ops/jobs/queues')).body);
     const clicks = await Promise.all(
-      [1, 2].map(() => form('/ops/jobs/cron/TickJob/trigger', { token }, visitor.Cookie)),
+      [1, 2].map(() => postForm(tree, '/ops/jobs/cron/TickJob/trigger', { token }, visitor)),
     );
     const [one, other] = clicks.map(({ headers }) => String(headers.location));
     assert.match(one ?? '', /flash=/);
@@ -139,7 +129,7 @@ describe('a tree in production with REDIS=off', () => {
     assert.equal(tree.linesMatching(/triggered recurring job TickJob/i).length, 1);
     assert.match((await read(one ?? '')).body, /TickJob/);
     await until('the overview tells of it', async () => (await read('/ops')).body.includes('Triggered recurring job'));
-    const recycled = await form('/ops/processes/recycle?slot=0', { token }, visitor.Cookie);
+    const recycled = await postForm(tree, '/ops/processes/recycle?slot=0', { token }, visitor);
     assert.equal(recycled.status, 303, recycled.body);
     await ran(90);
   });
