@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { MAX_TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { order, statsOf } from '../cluster/primary/operator';
 import { SIGNED, signInTo } from '../ops/ops-web';
-import { DelayingProxy } from '../support/delaying-proxy';
 import type { Answer } from '../support/http';
+import { TcpProxy } from '../support/tcp-proxy';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
@@ -107,16 +107,15 @@ const RESTARTS = 2;
 
 describe('attacks on a tree whose Redis is 500 ms away', () => {
   const deployment = useDeployment();
-  let proxy: DelayingProxy;
+  let proxy: TcpProxy;
   let tree: Tree;
   before(async () => {
-    proxy = new DelayingProxy(deployment.redis.port, DELAY_MS);
-    const REDIS_URL = `redis://127.0.0.1:${await proxy.start()}`;
-    const env = { ...SIGNED, REDIS_URL, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
+    proxy = await TcpProxy.start(deployment.redis.url, { delayMs: DELAY_MS });
+    const env = { ...SIGNED, REDIS_URL: proxy.url, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
     tree = await deployment.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
   });
   after(async () => {
-    await proxy?.stop();
+    await proxy?.down();
   });
 
   const from = (address: string) => ({ 'X-Forwarded-For': address });
