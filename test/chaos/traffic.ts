@@ -184,7 +184,7 @@ class ChoreClient extends Client {
    * @returns its id and the body of the response. @throws Error if it was not accepted.
    */
   async order(
-    kind: 'poison' | 'doomed' | 'sole',
+    kind: 'poison' | 'dying' | 'sole',
     id = ++chores,
   ): Promise<{ readonly id: number; readonly body: string }> {
     const outcome = await this.send(`POST /chores/${kind}`, `/chores/${kind}?id=${id}`, { method: 'POST' });

@@ -73,11 +73,11 @@ describe('catamount jobs on the command line', () => {
     (await json(`list ${set}`, folder, env)).total;
 
   it('works while no tree runs, and logs to stderr what it has done', async () => {
-    const enqueued = await typed(['enqueue', 'GloomyJob', ACCOUNT, '--json']);
+    const enqueued = await typed(['enqueue', 'DyingJob', ACCOUNT, '--json']);
     assert.equal(enqueued.code, 0, enqueued.stderr);
     assert.equal(enqueued.stderr, '', 'hints are for people, not for --json');
     const { id } = JSON.parse(enqueued.stdout) as { id: string };
-    assert.equal((stage.jobNotes().at(-1) as { readonly enqueues?: string }).enqueues, 'GloomyJob');
+    assert.equal((stage.jobNotes().at(-1) as { readonly enqueues?: string }).enqueues, 'DyingJob');
     const [waiting, shown, paused] = await Promise.all([
       jobs('list waiting'),
       jobs(`show ${id}`),
@@ -85,7 +85,7 @@ describe('catamount jobs on the command line', () => {
     ]);
     assert.match(
       waiting.stdout,
-      new RegExp(`^${id}  GloomyJob  default +0 +.*  \\[{"iban":"\\[FILTERED\\]","name":"김하늘"}\\]$`, 'm'),
+      new RegExp(`^${id}  DyingJob  default +0 +.*  \\[{"iban":"\\[FILTERED\\]","name":"김하늘"}\\]$`, 'm'),
     );
     assert.match(shown.stdout, /^Arguments {4}\[{"iban":"\[FILTERED\]","name":"김하늘"}\]$/m);
     assert.doesNotMatch(waiting.stdout + shown.stdout, /DE02/);
@@ -112,7 +112,7 @@ describe('catamount jobs on the command line', () => {
     const nowhere = `127.0.0.1:${await serverPort()}`;
     const nobody = tempFolder('nobody');
     const cases: readonly (readonly [string, number, RegExp, Record<string, string>?, string?])[] = [
-      ['enqueue GlomyJob', 1, /^There is no job class "GlomyJob"\. Did you mean GloomyJob\?/],
+      ['enqueue DyngJob', 1, /^There is no job class "DyngJob"\. Did you mean DyingJob\?/],
       ['retry --all --set dead', 0, /^$/],
       ['list daed', 64, /^There is no set of jobs "daed"\. Did you mean dead\?/, {}, nobody],
       ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
@@ -156,7 +156,7 @@ describe('catamount jobs on the command line', () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
     const processes = new ProcessList(redis.client);
     await until('its processor is listed', async () => (await processes.list()).length === 1);
-    const { code, stderr } = await typed(['enqueue', 'GloomyJob', ACCOUNT]);
+    const { code, stderr } = await typed(['enqueue', 'DyingJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
     const dead = async () => (await json('list dead')).jobs?.[0];
     const { id, at: died } = await until('it is dead', dead);
@@ -176,7 +176,7 @@ describe('catamount jobs on the command line', () => {
   });
 
   it('asks for confirmation at a terminal, and logs nothing there', async () => {
-    await typed(['enqueue', 'GloomyJob', ACCOUNT, '--wait', '1h']);
+    await typed(['enqueue', 'DyingJob', ACCOUNT, '--wait', '1h']);
     const command = `"${process.execPath}" "${CLI}" jobs kill --all --set scheduled`;
     const ask = (answer: string) =>
       execute('/bin/sh', ['-c', `echo ${answer} | script -qec '${command}' /dev/null`], cwd, stage.env);
@@ -206,7 +206,7 @@ describe('catamount jobs on the command line', () => {
       const postgres = tree.processes().all.find(({ command }) => command.includes('bin/postgres '));
       assert.match(postgres?.command ?? '', / max_connections=182 /);
       const here = (line: string) => jobs(line, tree.cwd, flags());
-      assert.equal((await typed(['enqueue', 'GloomyJob', ACCOUNT], tree.cwd, flags())).code, 0);
+      assert.equal((await typed(['enqueue', 'DyingJob', ACCOUNT], tree.cwd, flags())).code, 0);
       await until('it is dead', async () => (await totalOf('dead', tree.cwd, flags())) === 1);
       assert.match((await here('stats')).stdout, /^Dead {7}1$/m);
       assert.equal((await tree.stop()).code, 0);

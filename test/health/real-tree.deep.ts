@@ -113,7 +113,7 @@ describe('the state of a real tree, as /ops, top, status and the metrics report 
   });
 
   it('dead jobs as well', async () => {
-    for (let n = 0; n < 3; n++) await tree.request('POST', '/gloomy-job');
+    for (let n = 0; n < 3; n++) await tree.request('POST', '/dying-job');
     await assertTold(['paused', 'deaths']);
   });
 

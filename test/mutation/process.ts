@@ -66,13 +66,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/model/migrator.test.ts'],
   },
   {
-    promise: 'only one process at a time has a folder',
-    file: 'lib/embedded/folder-lock.ts',
-    find: "if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;",
-    replace: "if ((error as NodeJS.ErrnoException).code === 'EEXIST') return true;",
-    killedBy: ['test/embedded/folder-lock.test.ts'],
-  },
-  {
     promise: 'adopted servers do not outlive the tree that has adopted them',
     file: 'lib/embedded/server-lifecycle.ts',
     find: 'if (found) this.watch(found.process.pid);',

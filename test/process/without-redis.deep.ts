@@ -148,7 +148,7 @@ describe('a tree in production with REDIS=off', () => {
   });
 
   it('is served by the commands, which need Redis only for the list of job processors', async () => {
-    await post('doomed', 91);
+    await post('dying', 91);
     const dead = await until('the job is dead', async () => {
       const { stdout } = await typed('jobs', 'list', 'dead', '--json');
       return (JSON.parse(stdout) as { jobs: { id: string }[] }).jobs[0]?.id;

@@ -300,7 +300,7 @@ export class Fetcher {
     if (wanted === 0) return;
     const found = await (this.isolationDue !== undefined
       ? this.fillAlone(claimant, this.isolationDue)
-      : this.isScanDue || !this.options.hints?.ready
+      : this.isScanDue
         ? this.fillByScan(claimant, wanted)
         : this.fillByHints(claimant, wanted));
     if (found) this.isLookDue = true;
@@ -331,11 +331,9 @@ export class Fetcher {
     // One order for all: by weights it is drawn again for the jobs that are claimed ahead.
     const limit = this.options.weighted ? Math.min(wanted, Math.max(1, this.free)) : wanted;
     const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit }, limit)).size > 0;
-    if (isFound || !hints?.ready) return isFound;
     // What comes from now on is hinted at.
-    const wasScanDue = this.isScanDue;
-    this.isScanDue = false;
-    return wasScanDue;
+    if (!isFound && hints?.ready) this.isScanDue = false;
+    return isFound;
   }
 
   /** @returns true when there may be more. */

@@ -83,12 +83,12 @@ const HALF_A_YEAR: Fault = {
   about: 'the clock of the tree is 185 days ahead for a while: dead jobs, which are kept for 180, stay',
   async inject(environment) {
     const { clock, ledger, traffic } = environment;
-    await traffic.chores.order('doomed');
-    const dead = () => countDead(environment, 'DoomedJob');
+    await traffic.chores.order('dying');
+    const dead = () => countDead(environment, 'DyingJob');
     await until('a job is dead', async () => (await dead()) === 1, LIMIT);
     try {
       clock.set(HALF_A_YEAR_MS);
-      await traffic.chores.order('doomed');
+      await traffic.chores.order('dying');
       await until('another one is dead', async () => (await dead()) === 2, LIMIT).catch(async () => {
         ledger.broken.push(`the dead set has ${await dead()} of 2 jobs while the clock is half a year ahead`);
       });
@@ -96,7 +96,7 @@ const HALF_A_YEAR: Fault = {
     } finally {
       clock.set(0);
     }
-    const taken = await takeDead(environment, 'DoomedJob');
+    const taken = await takeDead(environment, 'DyingJob');
     if (taken !== 2) ledger.broken.push(`the dead set had ${taken} of 2 jobs after the clock was half a year ahead`);
   },
 };

@@ -44,7 +44,7 @@ describe('the metrics of trees without workers or without a job processor', () =
     }
     const { stdout } = await catamount(tree.cwd, 'stats');
     assert.match(stdout, /^Web: {5}in the primary, 0\/5 busy, 0 waiting, 1 requests, lag p99 \d+ ms$/m);
-    await tree.request('POST', '/gloomy-job');
+    await tree.request('POST', '/dying-job');
     await told(tree, 'the job is counted', (now) => now.sum('catamount_jobs_total', { outcome: 'dead' }) === 1);
     assert.equal((await tree.stop()).code, 0);
   });
@@ -52,13 +52,13 @@ describe('the metrics of trees without workers or without a job processor', () =
   it('include the jobs of other trees if the tree runs none', async () => {
     const web = await stage.start({ METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '1' }, { args: ['--only', 'web'] });
     const scraped = await told(web, 'a scrape includes all stores', () => true);
-    assert.equal(scraped.sum('catamount_jobs_total', { class: 'GloomyJob', outcome: 'dead' }), 1);
+    assert.equal(scraped.sum('catamount_jobs_total', { class: 'DyingJob', outcome: 'dead' }), 1);
     assert.equal(scraped.sum('catamount_job_concurrency_limit'), 0);
     assert.equal(scraped.sum('catamount_job_processors'), 0);
     assert.ok(!scraped.metrics.has('catamount_job_processor_up'));
     const jobs = stage.spawn({}, { args: ['--only', 'jobs'] });
     await told(web, 'the other tree is counted', (now) => now.sum('catamount_job_processors') === 1);
-    await web.request('POST', '/gloomy-job');
+    await web.request('POST', '/dying-job');
     await told(web, 'its job is counted', (now) => now.sum('catamount_jobs_total', { outcome: 'dead' }) === 2);
     assert.equal((await jobs.stop()).code, 0);
   });

@@ -135,21 +135,21 @@ describe('the metrics of a whole tree', () => {
   });
 
   it('count the outcomes of jobs and mails, and keep the counts when the processor dies', async () => {
-    await tree.request('POST', '/gloomy-job');
+    await tree.request('POST', '/dying-job');
     await tree.request('POST', '/notices?to=ann@example.com');
     answered += 2;
     const jobs = (scraped: ScrapedText, name: string, outcome: string) =>
       scraped.sum('catamount_jobs_total', { class: name, outcome });
-    await told('the dead job is counted', (scraped) => jobs(scraped, 'GloomyJob', 'dead') === 1);
+    await told('the dead job is counted', (scraped) => jobs(scraped, 'DyingJob', 'dead') === 1);
     await told('the mail is counted', (scraped) => jobs(scraped, 'catamount.deliver-mail', 'succeeded') === 1);
     assert.equal(last.sum('catamount_mails_total', { mailer: 'NoticeMailer', outcome: 'sent' }), 1);
     assert.equal(last.sum('catamount_job_set_jobs', { set: 'dead' }), 1);
     assert.equal(last.sum('catamount_job_duration_seconds_count', { class: 'catamount.deliver-mail' }), 1);
-    assert.equal(last.sum('catamount_job_queue_latency_seconds_count', { class: 'GloomyJob' }), 1);
+    assert.equal(last.sum('catamount_job_queue_latency_seconds_count', { class: 'DyingJob' }), 1);
     process.kill((await statsOf(tree)).job_processor.pid ?? 0, 'SIGKILL');
     await told('the processor was restarted', (scraped) => scraped.sum('catamount_job_processor_restarts_total') === 2);
     await told('the processor is up', (scraped) => scraped.sum('catamount_job_processor_up') === 1);
-    assert.equal(jobs(last, 'GloomyJob', 'dead'), 1);
+    assert.equal(jobs(last, 'DyingJob', 'dead'), 1);
     await allAreTold();
   });
 

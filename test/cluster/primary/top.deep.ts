@@ -15,7 +15,7 @@ describe('catamount top of a whole tree', () => {
   after(() => stage.remove());
 
   it('prints everything once when its output is a pipe', async () => {
-    await tree.request('POST', '/gloomy-job');
+    await tree.request('POST', '/dying-job');
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const { code, stdout, stderr } = await catamount(tree.cwd, 'top');
     assert.deepEqual([code, stderr], [0, '']);

@@ -41,17 +41,17 @@ describe('a whole tree', () => {
   });
 
   it('applies the app’s job setup in its web workers and in its job processor', async () => {
-    assert.equal((await tree.request('POST', '/gloomy-job')).status, 202);
+    assert.equal((await tree.request('POST', '/dying-job')).status, 202);
     await until('the failure is reported', () => stage.jobNotes().length === 3);
     const args = [{ iban: 'DE02 1203', name: 'Ann' }];
     const shown = [{ iban: '[FILTERED]', name: 'Ann' }];
     assert.deepEqual(stage.jobNotes(), [
-      { enqueues: 'GloomyJob', title: 'catamount: web' },
-      { performs: 'GloomyJob', args, title: 'catamount: jobs' },
-      { reports: 'dead', job: 'GloomyJob', attempt: 1, args: shown, message: 'there is no hope', requested: true },
+      { enqueues: 'DyingJob', title: 'catamount: web' },
+      { performs: 'DyingJob', args, title: 'catamount: jobs' },
+      { reports: 'dead', job: 'DyingJob', attempt: 1, args: shown, message: 'there is no hope', requested: true },
     ]);
     await tree.waitForLine(/the app's reportError: the tracker is down/);
-    for (const text of [/GloomyJob started, attempt 1/, /GloomyJob is dead: there is no hope/]) {
+    for (const text of [/DyingJob started, attempt 1/, /DyingJob is dead: there is no hope/]) {
       const line = await tree.waitForLine(text);
       assert.match(line.text, /"args":\[\{"iban":"\[FILTERED\]","name":"Ann"\}\]/);
     }

@@ -6,7 +6,7 @@ import { Job } from '../../../lib/job/job';
 import { PROCESS_KEYS, ProcessList } from '../../../lib/job/processes/process-list';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem, useJobSystem } from '../job-system';
+import { type JobSystem, useJobSystem } from '../job-system';
 
 const FAST = { heartbeatMs: 20, infoMs: 60 };
 const gate = new Gate();
@@ -18,18 +18,11 @@ class HeldJob extends Job {
 }
 
 describe('the list of processes', () => {
-  let system: JobSystem;
   let processes: ProcessList;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem({ gate });
+  before(() => {
     processes = new ProcessList(system.redis.client);
   });
-  after(() => system.stop());
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-  });
-  afterEach(() => gate.open());
 
   const start = (identity: string) =>
     system.processor([HeldJob], { tuning: FAST, lineage: { identity, dead: [] }, jobs: { concurrency: 3 } });
@@ -158,9 +151,7 @@ class NamedJob extends Job<[name: string]> {
 
 describe('commands through Redis', () => {
   let processes: ProcessList;
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
   before(() => {
     processes = new ProcessList(system.redis.client);
   });

@@ -8,7 +8,7 @@ import { JobStats, StatsFlusher } from '../../../lib/job/stats/collector';
 import { History } from '../../../lib/job/stats/history';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
 
 const FAST = { heartbeatMs: 20, infoMs: 40 };
@@ -39,17 +39,11 @@ class FlakyJob extends Job {
 }
 
 describe('the history of jobs', () => {
-  let system: JobSystem;
   let history: History;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem({ gate });
+  before(() => {
     history = new History(system.redis.client);
   });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(() => system.reset());
 
   /** The sum of the last quarter of an hour. */
   const lately = () => history.sum(new Date(Date.now() - 15 * MINUTE_MS), new Date());
