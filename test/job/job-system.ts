@@ -153,7 +153,7 @@ export class JobSystem {
     await this.redisServer.start();
     await until('Redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes');
+    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_stats');
     await this.postgres.query('drop function if exists skip_wait cascade');
     this.heard.length = 0;
   }

@@ -77,9 +77,7 @@ export class JobAdmin {
   }
 
   get history(): History {
-    const { redis } = this.sources;
-    if (!redis) throw new UserError('without Redis there is no history of jobs: set REDIS_URL');
-    return new History(redis);
+    return new History(this.sources.knex);
   }
 
   /** @returns the queues of the sources, and all others that exist. */

@@ -19,7 +19,7 @@ export interface HeartbeatTuning {
   readonly heartbeatMs?: number | undefined;
   /** It is idle when it has run no job for this long and nobody watches it, ms. Default 60,000. */
   readonly idleAfterMs?: number | undefined;
-  /** Interval at which it reports its status, checks its queues and flushes its statistics, ms. Default 5000. */
+  /** Interval at which it reports its status, checks its queues and writes its statistics, ms. Default 5000. */
   readonly infoMs?: number | undefined;
 }
 

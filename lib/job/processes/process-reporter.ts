@@ -4,11 +4,11 @@ import type { Events } from '../../core/events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
-import { Deadline, deferred, toError } from '../../support/async';
+import { Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type RescuedJob, rescue, showLife } from '../row/rescue';
-import { MailTally } from '../stats/class-stats';
-import { JobStats, StatsFlusher } from '../stats/collector';
+import { OutcomeCounter } from '../stats/collector';
+import { StatsWriter } from '../stats/stats-table';
 import { HEARTBEAT_INFO_MS, Heartbeat, type HeartbeatTuning } from './heartbeat';
 import { type DueQueue, LatencyMonitor } from './latency-monitor';
 import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessorCommand, treeIdOf } from './process-info';
@@ -51,11 +51,9 @@ export class ProcessReporter {
   private readonly orphans: PeriodicTask;
   private readonly life: PeriodicTask;
   private readonly latency: LatencyMonitor;
-  private readonly stats: JobStats;
-  private readonly mails = new MailTally();
-  private readonly flusher: StatsFlusher;
-  private readonly accounts: PeriodicTask;
-  private endTally: (() => void) | undefined;
+  private readonly outcomes: OutcomeCounter;
+  private readonly stats: PeriodicTask;
+  private endCounting: (() => void) | undefined;
   private processMetrics: ProcessMetricsSampler | undefined;
   private stopping = false;
   private readonly rescuedOnce = deferred();
@@ -103,9 +101,13 @@ export class ProcessReporter {
       everyMs,
       isIdle: options.isIdle,
     });
-    this.stats = new JobStats(Date.now, options.knowsClass);
-    this.flusher = new StatsFlusher(this.stats, identity, this.mails);
-    this.accounts = new PeriodicTask({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
+    this.outcomes = new OutcomeCounter(options.knowsClass);
+    const writer = new StatsWriter(database.knex, this.outcomes, identity);
+    this.stats = new PeriodicTask({
+      everyMs,
+      work: () => writer.write().then(() => undefined),
+      onError: (error) => events.emit('queue.error', { error, during: 'counting what became of jobs' }),
+    });
   }
 
   start(): void {
@@ -116,14 +118,10 @@ export class ProcessReporter {
     this.heartbeat?.start();
     this.life.start();
     this.latency.task.start();
-    this.accounts.start();
-    const { events, history, redis } = this.options;
-    // Without Redis nobody would ever take the counts.
-    if (this.endTally || !history || !redis) return;
-    const ends = [this.stats.listen(events), this.mails.listen(events)];
-    this.endTally = () => {
-      for (const end of ends) end();
-    };
+    const { events, history } = this.options;
+    if (!history) return;
+    this.endCounting ??= this.outcomes.listen(events);
+    this.stats.start();
   }
 
   /** Call when the status has changed; it is reported at once. */
@@ -163,28 +161,17 @@ export class ProcessReporter {
 
   /** Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
-    this.endTally?.();
+    this.endCounting?.();
+    this.stats.trigger();
     await deadline.wait(
-      Promise.all([this.latency.task, this.accounts, this.orphans, this.life].map((task) => task.stop())),
+      Promise.all([this.stats.finish(), ...[this.latency.task, this.orphans, this.life].map((task) => task.stop())]),
     );
-    await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
     await this.heartbeat?.stop(deadline);
   }
 
   /** Queues with jobs that are due, as last read. */
   get waiting(): readonly DueQueue[] {
     return this.latency.waiting;
-  }
-
-  /** Flushes the statistics; while Redis is unavailable they are kept in memory. */
-  private async account(): Promise<undefined> {
-    const { redis } = this.options;
-    if (redis?.client.isReady) await this.flusher.send(redis.client);
-  }
-
-  private report(error: Error): void {
-    const { redis, events } = this.options;
-    if (redis?.client.isReady) events.emit('queue.error', { error, during: 'sending the history of jobs to Redis' });
   }
 
   private get queues(): string[] {
