@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import { TABLES } from '../../lib/core/config';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
@@ -156,7 +156,6 @@ async function takeOvers(bench: Bench): Promise<number[]> {
   });
   await listener.query(`LISTEN ${TABLES.leaderChannel}`);
   const length = () => redis.client.lLen('bq:unserved:waiting');
-  const list = new ProcessList(redis.client);
   const times: number[] = [];
   for (let round = 0; round < bench.rounds; round++) {
     const { children, end } = await startProcesses(bench, 3);
@@ -166,7 +165,7 @@ async function takeOvers(bench: Bench): Promise<number[]> {
     await insertRow((sql) => stores.database.query(sql));
     await until('Redis has a hint at the row', async () => (await length()) === before + 1);
     const child = await until('the leading dispatcher is known', async () => {
-      const found = (await list.list()).find(({ identity }) => identity === leader);
+      const found = (await listProcesses(redis.client)).find(({ identity }) => identity === leader);
       return children.find(({ pid }) => pid === found?.pid);
     });
     await child.kill();

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
 import { readActions } from '../../lib/tree/operator-actions';
 import { Stage } from '../cluster/primary/stage';
@@ -154,8 +154,7 @@ describe('catamount jobs on the command line', () => {
 
   it('moves the failed jobs of a running tree, and controls its processor', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
-    const processes = new ProcessList(redis.client);
-    await until('its processor is listed', async () => (await processes.list()).length === 1);
+    await until('its processor is listed', async () => (await listProcesses(redis.client)).length === 1);
     const { code, stderr } = await typed(['enqueue', 'GloomyJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
     const dead = async () => (await json('list dead')).jobs?.[0];

@@ -57,7 +57,7 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
   await checkQueues(context, [queue]);
   const job = await attempt(context, jobClass, args, options);
   const runAt = job.enqueued ? runAtOf(options) : null;
-  const processes = await context.admin.listProcesses();
+  const processes = await context.admin.knownProcesses();
   // Without Redis it is not known.
   const served = processes?.some((process) => process.queues.includes(queue)) ?? true;
   return {

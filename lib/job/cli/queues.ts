@@ -91,16 +91,15 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
   const [sizes, queues, processes, { all: total }, { all: today }] = await Promise.all([
     admin.sizes(),
     admin.queues.list(await admin.queueNames()),
-    admin.listProcesses(),
+    admin.knownProcesses(),
     admin.history.totals(),
     admin.history.last(Date.now() % DAY_MS),
   ]);
-  const busy = (processes ?? []).reduce((sum, one) => sum + one.busyCount, 0);
-  const running = queues.reduce((sum, { active }) => sum + active, 0);
+  const busy = queues.reduce((sum, { active }) => sum + active, 0);
   const lines = [
     `Done       ${withToday(total.processed, today.processed)}`,
     `Failed     ${withToday(total.failed, today.failed)}`,
-    `Busy       ${processes ? busyText(processes, busy) : countText(running)}`,
+    `Busy       ${processes ? busyText(processes, busy) : countText(busy)}`,
     `Retry      ${countText(sizes.retry)}`,
     `Scheduled  ${countText(sizes.scheduled)}`,
     `Dead       ${countText(sizes.dead)}`,
@@ -110,7 +109,7 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
   return {
     json: {
       ...sizes,
-      busy: processes ? busy : running,
+      busy,
       processes: processes?.length ?? null,
       total: counts(total),
       today: counts(today),

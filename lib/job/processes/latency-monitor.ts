@@ -71,8 +71,8 @@ export class LatencyMonitor {
     // Without Redis it is not known what others serve.
     if (others.length === 0 || !redis?.isReady) return new Set();
     // Loaded on demand: in most apps every queue is served by every processor.
-    const { ProcessList } = await import('./process-list');
-    const processes = await new ProcessList(redis).list({ watch: false });
+    const { listProcesses } = await import('./process-list');
+    const processes = await listProcesses(redis, { watch: false });
     const served = new Set(processes.flatMap((process) => process.queues));
     return new Set(others.filter((name) => !served.has(name)));
   }

@@ -11,7 +11,7 @@ import { OutcomeCounter } from '../stats/collector';
 import { StatsWriter } from '../stats/stats-table';
 import { HEARTBEAT_INFO_MS, Heartbeat, type HeartbeatTuning } from './heartbeat';
 import { type DueQueue, LatencyMonitor } from './latency-monitor';
-import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessorCommand, treeIdOf } from './process-info';
+import { type ProcessInfo, treeId } from './process-info';
 
 /** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
 const ORPHANS_MS = 10_000;
@@ -35,8 +35,7 @@ export interface ProcessReporterOptions {
   readonly history: boolean;
   /** @returns true while no job is enqueued or run anywhere. */
   readonly isIdle: () => boolean;
-  readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
-  readonly onCommand: (command: ProcessorCommand) => void;
+  readonly snapshot: () => { readonly running: readonly { readonly id: string }[]; readonly quiet: boolean };
   /** @returns the time at which it last had a job, ms on the monotonic clock. */
   readonly activeAt: () => number;
   /** Called with jobs that were returned to their queues, since their processor has died. */
@@ -66,7 +65,7 @@ export class ProcessReporter {
   private readonly version = version();
 
   constructor(private readonly options: ProcessReporterOptions) {
-    const { config, database, redis, events, identity, tuning, onCommand } = options;
+    const { config, database, redis, events, identity, tuning } = options;
     const everyMs = tuning.infoMs ?? HEARTBEAT_INFO_MS;
     this.dead = [...options.dead];
     this.heartbeat =
@@ -79,7 +78,6 @@ export class ProcessReporter {
         describe: (redisMs) => this.describe(redisMs),
         activeAt: options.activeAt,
         mayShow: () => this.mayShow,
-        onCommand,
       });
     this.orphans = new PeriodicTask({
       everyMs: ORPHANS_MS,
@@ -184,7 +182,7 @@ export class ProcessReporter {
     const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.processMetrics?.read() ?? {};
     return {
       identity,
-      tree: treeIdOf(identity),
+      tree: treeId(identity),
       app,
       version: this.version,
       host: os.hostname(),
@@ -195,7 +193,6 @@ export class ProcessReporter {
       quiet,
       stopping: this.stopping,
       busyCount: running.length,
-      busy: running.slice(0, BUSY_SHOWN),
       rssMb,
       lagP99Ms,
       utilization,

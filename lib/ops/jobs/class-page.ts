@@ -36,10 +36,9 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
-  const { isOff } = site.redis;
   const [places, busy, ...histories] = await Promise.all([
     findPlaces(admin, { class: name }, query),
-    isOff ? admin.running() : admin.processes.list().then((processes) => processes.flatMap((one) => one.busy)),
+    admin.running(),
     ...PERIODS.map((period) => readHistory(admin, period)),
   ]);
   const running = busy.filter((job) => job.class === name).length;

@@ -2,7 +2,7 @@ import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';
-import { ProcessList } from '../../job/processes/process-list';
+import { listProcesses } from '../../job/processes/process-list';
 import type { QueueStatus } from '../../job/row/queue-status';
 import { countSet } from '../../job/sets/set-reader';
 import type { Outcomes } from '../../job/stats/class-stats';
@@ -80,7 +80,7 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   };
   const [{ sets, history }, processors] = await Promise.all([
     fromPostgres(),
-    fromRedis(() => new ProcessList(client).list({ watch: false })),
+    fromRedis(() => listProcesses(client, { watch: false })),
   ]);
   const ofRedis = redisAnswers === undefined ? [] : [processors];
   const { issues } = judge(status, null, config.jobs.latencyWarningMs);
