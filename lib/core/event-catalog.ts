@@ -276,9 +276,7 @@ const CATALOG: Catalog = {
   'queue.latency-high': warn(
     (e) =>
       `queue ${e.queue} is behind: the oldest of ${pluralize(e.size, 'waiting job')} has waited for ${formatDuration(e.latencyMs)}. ` +
-      (e.served
-        ? 'Unless its jobs are needlessly slow, raise JOB_CONCURRENCY, or start another tree with --only jobs'
-        : 'No job processor serves it: add it to JOB_QUEUES'),
+      'Unless its jobs are needlessly slow, raise JOB_CONCURRENCY, or start another tree with --only jobs',
   ),
   'queue.latency-normal': info(
     (e) =>

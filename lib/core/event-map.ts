@@ -273,13 +273,7 @@ export interface EventMap {
   'cron.error': { readonly error: Error; readonly name?: string };
 
   /** A queue's oldest job has waited for longer than JOB_LATENCY_WARNING. Emitted once until that is normal again. */
-  'queue.latency-high': {
-    readonly queue: string;
-    readonly latencyMs: number;
-    readonly size: number;
-    /** false: no known processor serves the queue. */
-    readonly served: boolean;
-  };
+  'queue.latency-high': { readonly queue: string; readonly latencyMs: number; readonly size: number };
   'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
 
   // Mail

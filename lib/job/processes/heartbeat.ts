@@ -29,8 +29,6 @@ interface HeartbeatOptions extends HeartbeatTuning {
   readonly identity: string;
   /** @returns the time at which it last had a job, ms on the monotonic clock. */
   readonly activeAt: () => number;
-  /** The first heartbeat waits for this. */
-  readonly mayShow: () => Promise<unknown>;
   /** @param redisMs duration of the last round trip, ms; null before the first. */
   readonly describe: (redisMs: number | null) => ProcessInfo;
 }
@@ -101,7 +99,6 @@ export class Heartbeat {
   /** @returns ms until the next heartbeat. */
   private async pass(): Promise<number | undefined> {
     const { redis, identity, describe } = this.options;
-    await this.options.mayShow();
     if (!redis.client.isReady) return undefined;
     const isIdle = this.isIdle();
     const begun = performance.now();

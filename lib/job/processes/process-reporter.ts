@@ -4,7 +4,7 @@ import type { Events } from '../../core/events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
-import { Deadline, deferred } from '../../support/async';
+import type { Deadline } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type RescuedJob, rescue, showLife } from '../row/rescue';
 import { OutcomeCounter } from '../stats/collector';
@@ -15,8 +15,6 @@ import { type ProcessInfo, treeId } from './process-info';
 
 /** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
 const ORPHANS_MS = 10_000;
-/** The first heartbeat waits for the first try for at most this long, ms. */
-const FIRST_RESCUE_MS = 2000;
 /** A job that runs at two of these looks makes its processor show itself, ms; silence is noticed after 25 s. */
 const LIFE_MS = 5000;
 
@@ -55,8 +53,6 @@ export class ProcessReporter {
   private endCounting: (() => void) | undefined;
   private processMetrics: ProcessMetricsSampler | undefined;
   private stopping = false;
-  private readonly rescuedOnce = deferred();
-  private mayShow: Promise<unknown> = this.rescuedOnce.promise;
   private readonly startedAt = Date.now();
   /** Ids of the jobs that were running at the last look for long ones. */
   private runningBefore: ReadonlySet<string> = new Set();
@@ -77,11 +73,10 @@ export class ProcessReporter {
         identity,
         describe: (redisMs) => this.describe(redisMs),
         activeAt: options.activeAt,
-        mayShow: () => this.mayShow,
       });
     this.orphans = new PeriodicTask({
       everyMs: ORPHANS_MS,
-      work: () => this.rescueFromDead().finally(this.rescuedOnce.resolve),
+      work: () => this.rescueFromDead(),
       onError: (error) =>
         events.emit('queue.error', { error, during: 'returning the jobs of a processor that has died' }),
     });
@@ -91,7 +86,6 @@ export class ProcessReporter {
       onError: (error) => events.emit('queue.error', { error, during: 'showing that the job processor lives' }),
     });
     this.latency = new LatencyMonitor({
-      redis: redis?.client,
       knex: database.knex,
       events,
       queues: this.queues,
@@ -110,9 +104,7 @@ export class ProcessReporter {
 
   start(): void {
     this.processMetrics = new ProcessMetricsSampler();
-    // If it takes no longer than 2 s, before the first heartbeat, so that nobody sees both processes.
     this.orphans.start();
-    this.mayShow = Deadline.after(FIRST_RESCUE_MS).wait(this.rescuedOnce.promise);
     this.heartbeat?.start();
     this.life.start();
     this.latency.task.start();

@@ -91,7 +91,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
         [id],
       );
     }
-    const info = { identity: 'far', host: 'far', queues: ['default'], concurrency: 2, busyCount: 2 };
+    const info = { identity: 'far', tree: 'far', host: 'far', queues: ['default'], concurrency: 2, busyCount: 2 };
     await stage.redis.client.set(`${PROCESS_PREFIX}far`, JSON.stringify(info));
     await stage.redis.client.zAdd(PROCESSES, { value: 'far', score: Date.now() });
     const told =
@@ -109,7 +109,15 @@ describe('pages of queues, running jobs and recurring jobs', () => {
       ['alive', 0],
       ['blocked', 9500],
     ] as const) {
-      const info = { identity, queues: ['default'], concurrency: 2, app: identity, host: 'far', pid: 7 };
+      const info = {
+        identity,
+        tree: identity,
+        queues: ['default'],
+        concurrency: 2,
+        app: identity,
+        host: 'far',
+        pid: 7,
+      };
       await client.set(`${PROCESS_PREFIX}${identity}`, JSON.stringify(info));
       await client.zAdd(PROCESSES, { value: identity, score: Date.now() - ageMs });
     }
