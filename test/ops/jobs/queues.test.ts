@@ -117,6 +117,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
         app: identity,
         host: 'far',
         pid: 7,
+        startedAt: 1,
       };
       await client.set(`${PROCESS_PREFIX}${identity}`, JSON.stringify(info));
       await client.zAdd(PROCESSES, { value: identity, score: Date.now() - ageMs });
