@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
-import fc from 'fast-check';
 import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { Job } from '../../../lib/job/job';
-import { listProcesses, PROCESS_KEYS, readProcessInfo } from '../../../lib/job/processes/process-list';
+import { listProcesses, PROCESS_KEYS } from '../../../lib/job/processes/process-list';
 import { readRunning } from '../../../lib/job/processes/running-jobs';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -140,15 +139,6 @@ describe('the list of processes', () => {
       await until('its current state is listed', async () => (await processes()).length === 1);
       assert.equal(processor.snapshot().quiet, false);
     });
-  });
-
-  it('reads any text without an error', () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
-        const info = readProcessInfo(text);
-        if (info) assert.equal(typeof info.identity, 'string');
-      }),
-    );
   });
 });
 
