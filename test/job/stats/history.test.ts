@@ -8,7 +8,7 @@ import { History } from '../../../lib/job/stats/history';
 import { StatsWriter } from '../../../lib/job/stats/stats-table';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
-import { SeverableProxy } from '../../support/severable-proxy';
+import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
@@ -120,10 +120,8 @@ describe('the history of jobs', () => {
     });
 
     it('is counted once when the reply is lost', async () => {
-      const proxy = new SeverableProxy({ host: '127.0.0.1', port: Number(new URL(system.postgres.url).port) });
-      const url = new URL(system.postgres.url);
-      url.host = `127.0.0.1:${await proxy.open()}`;
-      const far = new Database(url.href, { production: false, events, poolMax: 1 });
+      const proxy = await TcpProxy.start(system.postgres.url);
+      const far = new Database(proxy.url, { production: false, events, poolMax: 1 });
       try {
         const byProxy = writer('by-proxy', far);
         succeed('AJob');
@@ -136,18 +134,18 @@ describe('the history of jobs', () => {
             const { rows } = await trx.raw(`select from pg_stat_activity where wait_event_type = 'Lock'`);
             return rows.length === 1;
           });
-          await proxy.sever();
+          await proxy.down();
           return [lost];
         });
         await lost[0];
         await until('Postgres has counted it', async () => (await processed()) === 2);
-        await proxy.open();
+        await proxy.up();
         succeed('AJob');
         await byProxy.write();
         assert.equal(await processed(), 3);
       } finally {
         await far.stop(Deadline.after(1000));
-        await proxy.sever();
+        await proxy.down();
       }
     });
 
