@@ -6,20 +6,18 @@ import { Deadline } from '../../../lib/support/async';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { order, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('commands for the job processor', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let redis: Redis;
   before(async () => {
-    stage = await Stage.make();
-    redis = new Redis(stage.redis.url, new Events());
+    redis = new Redis(app.redis.url, new Events());
     await redis.start();
     await until('redis is connected', () => redis.client.isReady);
   });
   after(async () => {
     await redis.stop(Deadline.after(60_000));
-    await stage.remove();
   });
 
   const processorOf = async (tree: Tree) => (await statsOf(tree)).job_processor;
@@ -31,7 +29,7 @@ describe('commands for the job processor', () => {
   const processes = () => listProcesses(redis.client);
 
   it('outlive its process: a quiet processor that crashes is restarted quiet', async () => {
-    const tree = await stage.start({ WEB_CONCURRENCY: '1' });
+    const tree = await app.start({ WEB_CONCURRENCY: '1' });
     const { pid } = await stateIs(tree, 'ready');
     const { identity } = await until('it is listed', async () => (await processes()).find((one) => one.pid === pid));
     await order(tree, 'jobs quiet');
