@@ -5,7 +5,7 @@ import { withRedisPrefix } from '../../lib/core/redis-settings';
 import type { JobClass } from '../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../lib/job/job-registry';
-import { JobProcessor, type JobProcessorOptions, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
+import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
 import { connectJobs } from '../../lib/role/app/load-setup';
@@ -91,7 +91,6 @@ export class JobSystem {
       readonly jobs?: Partial<JobsConfig>;
       readonly tuning?: ProcessorTuning;
       readonly lineage?: Lineage;
-      readonly onCommand?: JobProcessorOptions['onCommand'];
       /** The processor's pool. Default: that of this process. */
       readonly database?: Database;
       readonly databaseDirectUrl?: string;
@@ -112,7 +111,6 @@ export class JobSystem {
       ...(this.dependencies.setup && { setup: this.dependencies.setup }),
       ...(this.dependencies.models && { models: this.dependencies.models }),
       ...(options.tuning && { tuning: options.tuning }),
-      ...(options.onCommand && { onCommand: options.onCommand }),
     });
     this.processors.push(processor);
     await processor.start();
@@ -157,7 +155,7 @@ export class JobSystem {
     await this.redisServer.start();
     await until('Redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_cron');
+    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_cron, job_stats');
     await this.postgres.query('drop function if exists skip_wait cascade');
     this.heard.length = 0;
   }
