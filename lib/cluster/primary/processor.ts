@@ -153,10 +153,6 @@ export class ProcessorSupervisor {
     this.tree = tree;
   }
 
-  reopenLog(): void {
-    for (const handle of this.handles) handle.send({ catamount: 'reopen-log' });
-  }
-
   /** CPU time of all processors, including those that are gone, s. */
   get cpuSeconds(): number {
     return this.handles.reduce((sum, { status }) => sum + (status?.cpuSeconds ?? 0), this.cpuOfGone);
