@@ -41,7 +41,6 @@ const PARTS = {
 export type StalledPart = keyof typeof PARTS;
 export const STALLED_PARTS = Object.keys(PARTS) as readonly StalledPart[];
 
-/** A standstill as it is logged. */
 export interface AboutStandstill {
   readonly part: string;
   readonly cause: string;

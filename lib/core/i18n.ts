@@ -12,7 +12,6 @@ export interface I18n {
   in(locale: string): Translate;
   /** @returns true when the key has a text in that locale or in one that it falls back to. */
   has(key: string, locale: string): boolean;
-  /** The locales that have texts. */
   readonly locales: readonly string[];
 }
 

@@ -98,7 +98,6 @@ const HOT_MB = 100;
 
 /** The workers of one slot; there are two while one is replaced. */
 interface SlotHolders {
-  /** The worker that stays. */
   readonly current: WorkerStats | undefined;
   /** The worker that keeps serving until its successor is ready. */
   readonly outgoing: WorkerStats | undefined;

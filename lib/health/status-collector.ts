@@ -117,7 +117,6 @@ export class StatusCollector {
 /** Trees send a heartbeat every second: one without any for this long, ms, is unreachable or dead. */
 const UNRESPONSIVE_MS = 5000;
 
-/** A tree whose status is known. */
 export interface KnownTree {
   readonly treeStatus: TreeStatus;
   /** True for the tree of this process. */

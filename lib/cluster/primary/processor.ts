@@ -29,7 +29,6 @@ export interface ProcessorOptions {
   readonly bootTimeoutMs: number;
   /** Time for a replaced processor to finish its jobs, ms. */
   readonly drainTimeoutMs: number;
-  /** Limit of its heap, MB; null for Node's default. */
   readonly heapMb: number | null;
   readonly restarts?: RestartOptions;
   /**

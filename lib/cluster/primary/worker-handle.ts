@@ -24,7 +24,6 @@ export interface PoolCallbacks {
   /** The worker has answered `/ready` with 200 for the first time. */
   treeServed(): void;
   readonly relay: RelayBroadcast;
-  /** Receives the worker's status. */
   reported(status: WorkerStatus): void;
   /** Replaces the worker: it was signalled alone, or had an uncaught error. */
   requestReplacement(handle: WorkerHandle): void;

@@ -47,7 +47,6 @@ export class WorkerPool implements PoolCallbacks {
   /** The generation of the workers that are forked from now on. */
   phase = 0;
   readonly counters = new LifetimeCounters();
-  /** Called with every status that a worker reports. */
   onStatus: (status: WorkerStatus) => void = () => undefined;
   /** Called with every broadcast of a worker. */
   relay: RelayBroadcast = () => undefined;

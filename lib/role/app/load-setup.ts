@@ -73,7 +73,6 @@ interface JobConnections extends JobDependencies {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
-  /** Those of JOB_QUEUES. */
   readonly queues?: Config['jobs']['queues'];
 }
 
