@@ -28,7 +28,6 @@ export const ISSUE_CODES = [
   'unresponsive',
   'crashLoop',
   'jobsRestart',
-  'jobsStopped',
   'jobsQuiet',
   'jobsUnresponsive',
   'listenDeaf',
@@ -367,8 +366,6 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
       return nextRestart ? [restarting] : [];
     case 'booting':
       return [...(nextRestart ? [restarting] : []), ...slowBoot(processor, limits)];
-    case 'stopped':
-      return [warn('jobsStopped')];
     case 'quiet':
       return [warn('jobsQuiet')];
     case 'ready': {

@@ -85,7 +85,7 @@ export class StatusCollector {
         return queues;
       }),
       foreign: probe(4900, () => isCopy(knex)),
-      failures: probe(4900, () => readFailures(isOff ? undefined : client, knex)),
+      failures: probe(4900, () => readFailures(knex)),
       cron: probe(9000, () => readFailingCron(knex)),
       postgres: probe(4900, () => readPostgres(knex)),
       redis: probe(1900, async () => (isOff ? null : readRedis(redis))),
