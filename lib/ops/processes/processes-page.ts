@@ -62,7 +62,7 @@ export const processRoutes: PageModule = async (site) => {
         return flash;
       };
       try {
-        const id = await flashes.once(ctx, send, !site.redis.client.isReady);
+        const id = await flashes.once(ctx, send);
         ctx.status = 303;
         ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.treeStatus.id, flash: id ?? null }));
       } catch (error) {
