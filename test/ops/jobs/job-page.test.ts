@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import fs from 'node:fs';
-import path from 'node:path';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
