@@ -61,12 +61,14 @@ export function illStores(promisedS?: number): void {
         await suffers({
           name: 'cluster',
           inject: async ({ ways, redis }) => {
-            ways.redis.pointTo(cluster.first.port);
+            ways.redis.lead(cluster.first.url);
+            ways.redis.cut();
             // A worker notices it by the answer to a command whose key belongs to another node, such as the hint of a sign-up's job.
             const signUps = setInterval(() => void ill?.signUp().catch(() => undefined), SIGN_UP_MS);
             return () => {
               clearInterval(signUps);
-              ways.redis.pointTo(redis.port);
+              ways.redis.lead(redis.url);
+              ways.redis.cut();
             };
           },
           ready: /"reason":"[^"]*Redis is in cluster mode/,

@@ -54,12 +54,12 @@ function bySql(change: (ill: IllTree) => string, back: (ill: IllTree) => string,
   };
 }
 
-function byWay(way: keyof IllTree['ways'], how: 'takeDown' | 'swallow', signsUp = false): Injection['inject'] {
+function byWay(way: keyof IllTree['ways'], how: 'down' | 'hold', signsUp = false): Injection['inject'] {
   return async (ill) => {
-    ill.ways[way][how]();
+    await ill.ways[way][how]();
     if (signsUp) await ill.signUp();
     return async () => {
-      ill.ways[way].mend();
+      await ill.ways[way].up();
       // The refused mail waits for its job's retry; another one shows at once that the server is back.
       if (signsUp) await ill.signUp();
     };
@@ -185,8 +185,8 @@ const OF_REDIS: readonly Injection[] = [
     ...REDIS_AWAY,
     log: /BUSY|not reachable/,
   },
-  { name: 'Redis is down', inject: byWay('redis', 'takeDown'), ...REDIS_AWAY, log: /not reachable/ },
-  { name: 'packets to Redis are dropped', inject: byWay('redis', 'swallow'), ...REDIS_AWAY, log: /not reachable/ },
+  { name: 'Redis is down', inject: byWay('redis', 'down'), ...REDIS_AWAY, log: /not reachable/ },
+  { name: 'packets to Redis are dropped', inject: byWay('redis', 'hold'), ...REDIS_AWAY, log: /not reachable/ },
 ];
 
 const OF_POSTGRES: readonly Injection[] = [
@@ -257,19 +257,19 @@ const OF_POSTGRES: readonly Injection[] = [
   },
   {
     name: 'the LISTEN connection is down',
-    inject: byWay('direct', 'takeDown'),
+    inject: byWay('direct', 'down'),
     ...stalled(/listening for new jobs stands still/),
     log: /listening for new jobs stands still/,
   },
   {
     // The recurring job is committed every second, but the listener hears nothing of it.
     name: 'packets of the LISTEN connection are dropped',
-    inject: byWay('direct', 'swallow'),
+    inject: byWay('direct', 'hold'),
     ...stalled(/listening for new jobs stands still: there is no answer/),
     log: /listening for new jobs stands still: there is no answer/,
   },
-  { name: 'Postgres is down', inject: byWay('postgres', 'takeDown'), ...POSTGRES_AWAY },
-  { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
+  { name: 'Postgres is down', inject: byWay('postgres', 'down'), ...POSTGRES_AWAY },
+  { name: 'Postgres is silent', inject: byWay('postgres', 'hold'), ...POSTGRES_AWAY },
 ];
 
 /** Causes that are there before a job processor starts. */
@@ -332,10 +332,10 @@ const urlsOf = ({ database, redis }: IllTree) => ({ DATABASE_URL: database.url, 
 const catamount = (ill: IllTree, ...args: string[]) => catamountWith(urlsOf(ill), ill.tree.cwd, ...args);
 
 const OF_JOBS: readonly Injection[] = [
-  { name: 'the mail server is silent', inject: byWay('smtp', 'swallow', true), ...stalled(/no answer/) },
+  { name: 'the mail server is silent', inject: byWay('smtp', 'hold', true), ...stalled(/no answer/) },
   {
     name: 'the mail server is down',
-    inject: byWay('smtp', 'takeDown', true),
+    inject: byWay('smtp', 'down', true),
     ...stalled(/cannot be reached/),
     ready: /sending mail stands still/,
   },

@@ -1,7 +1,6 @@
 import { UserError } from '../../core/errors';
-import type { RecentEvent } from '../../core/notable-events';
 import { judge } from '../../health/judge';
-import { type SystemStatus, valueIn } from '../../health/status-collector';
+import type { SystemStatus } from '../../health/status-collector';
 import { snakeCase } from '../../support/snake-case';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
@@ -37,8 +36,7 @@ export const processRoutes: PageModule = async (site) => {
   };
 
   const look = async (ctx: OpsContext) => {
-    const systemStatus = await statusCollector.collect();
-    return describePage(ctx, findIn(ctx, systemStatus), valueIn(systemStatus.actions));
+    return describePage(ctx, findIn(ctx, await statusCollector.collect()));
   };
 
   router.get(LIST, async (ctx) => {
@@ -98,14 +96,13 @@ async function sendCommand(
   if (!left) throw localizedProblem(404, 'treeGone');
 }
 
-/** @param jobActions operators' actions on jobs, queues and mails. */
-function describePage(ctx: OpsContext, tree: TreeHealth, jobActions: readonly RecentEvent[] | undefined) {
+function describePage(ctx: OpsContext, tree: TreeHealth) {
   const { treeStatus, own, unresponsiveFor } = tree;
   const { id, name, app, host, address, stats } = treeStatus;
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
   // Already redacted for viewers, so that the JSON shows no more than the page does.
-  const events = eventLines(treeStatus.events, format, MAX_EVENTS, jobActions);
+  const events = eventLines(treeStatus.events, format, MAX_EVENTS);
   const treeId = own ? null : id;
   const operator = ctx.state.visitor.role === 'operator' && unresponsiveFor === null;
   const locals = {
