@@ -7,7 +7,7 @@ import {
   type WorkerStats,
 } from '../../cluster/status';
 import { callerText } from '../../core/event-catalog';
-import type { ListedQueue } from '../../job/admin/queues';
+import type { QueueStatus } from '../../job/row/queue-status';
 import { formatDuration } from '../../support/duration';
 import { megabytes, percent, rate, UNKNOWN } from '../../support/figures';
 import { table, wrap } from '../../support/text-table';
@@ -153,11 +153,11 @@ export function queueTable({ stores, treeStatus }: View, columns: number, most: 
   ];
 }
 
-function needsAttention(queue: ListedQueue | undefined, slowMs: number): boolean {
+function needsAttention(queue: QueueStatus | undefined, slowMs: number): boolean {
   return queue !== undefined && (queue.latencyMs > slowMs || queue.paused !== undefined);
 }
 
-function queueCells({ name, waiting, active, blocked, latencyMs, paused }: ListedQueue): string[] {
+function queueCells({ name, waiting, active, blocked, latencyMs, paused }: QueueStatus): string[] {
   return [
     `  ${name}`,
     formatCount(waiting),

@@ -4,7 +4,7 @@ import { NO_RATES } from '../../../lib/cli/top/rates';
 import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
 import { redraw } from '../../../lib/cli/top/top';
 import { line, type Size, type Tone, type View } from '../../../lib/cli/top/view';
-import type { ListedQueue } from '../../../lib/job/admin/queues';
+import type { QueueStatus } from '../../../lib/job/row/queue-status';
 import { width } from '../../../lib/support/text-table';
 import { known, queueOf, systemStatusOf } from '../../health/system-statuses';
 import { NOW as AT, statusOf, treeStatusOf, workerOf } from '../../ops/overview/tree-statuses';
@@ -12,19 +12,18 @@ import { NOW as AT, statusOf, treeStatusOf, workerOf } from '../../ops/overview/
 const NOW = Date.parse(AT);
 const SIZE: Size = { columns: 80, rows: 24 };
 
-const queue = (name: string, about: Partial<ListedQueue> = {}): ListedQueue => ({
+const queue = (name: string, about: Partial<QueueStatus> = {}): QueueStatus => ({
   name,
   waiting: 0,
   active: 0,
   blocked: 0,
   delayed: 0,
-  dead: 0,
   latencyMs: 0,
   next: undefined,
   paused: undefined,
   ...about,
 });
-const stores = (...queues: ListedQueue[]): Stores => ({ ...NO_STORES, queues, retry: 3, scheduled: 12, dead: 128 });
+const stores = (...queues: QueueStatus[]): Stores => ({ ...NO_STORES, queues, retry: 3, scheduled: 12, dead: 128 });
 
 const view = (about: Partial<View>): View => ({
   treeStatus: treeStatusOf(),
