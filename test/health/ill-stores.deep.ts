@@ -1,3 +1,5 @@
+import { sized } from '../support/long-form';
 import { illStores } from './ill-stores';
+import { PROMISED_S } from './standstills';
 
-illStores();
+illStores(sized(undefined, PROMISED_S));

@@ -97,7 +97,7 @@ export class IllTree {
       REDIS_URL: ways.redis.url,
       SMTP_URL: ways.smtp.url,
       OPS_TOKEN: TOKEN,
-      CHORES_BOOK: path.join(folder, 'book'),
+      JOBS_RECORD: path.join(folder, 'book'),
       WORKER_TIMEOUT: '10m',
       ...more,
     };

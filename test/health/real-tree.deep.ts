@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { createClient } from 'redis';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { catamountWith } from '../cluster/primary/operator';
-import { Stage } from '../cluster/primary/stage';
+import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { ScrapedText } from '../ops/metrics/scrape';
 import { cookiesOf, tokenIn } from '../ops/ops-web';
 import { request } from '../support/http';
@@ -22,16 +22,14 @@ interface Told {
 
 /** `told-alike.test.ts` checks every state with made-up statuses; this checks some states with a real tree. */
 describe('the state of a real tree, as /ops, top, status and the metrics report it:', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   let cookie: string;
   before(async () => {
-    stage = await Stage.make();
-    tree = await stage.start({ ...OPERATOR, METRICS_TOKEN: TOKEN });
+    tree = await app.start({ ...OPERATOR, METRICS_TOKEN: TOKEN });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     cookie = await signIn();
   });
-  after(() => stage.remove());
 
   async function signIn(): Promise<string> {
     const page = await tree.request('GET', '/ops/sign-in');
@@ -60,7 +58,7 @@ describe('the state of a real tree, as /ops, top, status and the metrics report 
   }
 
   async function typed(command: 'status' | 'top', exitCode: number): Promise<Told> {
-    const env = { DATABASE_URL: stage.database.url, REDIS_URL: stage.redis.url };
+    const env = { DATABASE_URL: app.database.url, REDIS_URL: app.redis.url };
     const { code, stdout } = await catamountWith(env, tree.cwd, command);
     assert.equal(code, exitCode);
     const [, title = '', ...rest] = stdout.split('\n');
@@ -107,18 +105,18 @@ describe('the state of a real tree, as /ops, top, status and the metrics report 
   it('all is well', () => assertTold([]));
 
   it('a paused queue', async () => {
-    const env = { PATH: process.env.PATH, ...stage.env };
-    await run(process.execPath, [stage.entryFile, 'jobs', 'pause', 'mailer'], { cwd: tree.cwd, env });
+    const env = { PATH: process.env.PATH, ...app.env };
+    await run(process.execPath, [app.entryFile, 'jobs', 'pause', 'mailer'], { cwd: tree.cwd, env });
     await assertTold(['paused']);
   });
 
   it('dead jobs as well', async () => {
-    for (let n = 0; n < 3; n++) await tree.request('POST', '/gloomy-job');
+    for (let n = 0; n < 3; n++) await tree.request('POST', '/dying-job');
     await assertTold(['paused', 'deaths']);
   });
 
   it('nothing more after Redis has lost its data', async () => {
-    const client = createClient({ url: stage.redis.url });
+    const client = createClient({ url: app.redis.url });
     await client.connect();
     await client.sendCommand(['FLUSHALL']);
     client.destroy();

@@ -318,7 +318,7 @@ const OF_CODE: readonly Injection[] = [
     name: 'a job blocks the event loop',
     inject: async (ill) => {
       const enough = path.join(ill.folder, 'enough');
-      const { status } = await ill.tree.request('POST', `/stubborn?until=${encodeURIComponent(enough)}`);
+      const { status } = await ill.tree.request('POST', `/blocking?until=${encodeURIComponent(enough)}`);
       assert.equal(status, 202);
       return () => fs.writeFileSync(enough, '');
     },

@@ -9,6 +9,7 @@ import { assertSnakeCase } from '../support/json-names';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { singleTree } from './single-tree';
 
@@ -112,6 +113,27 @@ export class OpsWeb {
     const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
     return cookiesOf(await this.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) }));
   }
+}
+
+/** Signs in to a tree as a browser does. @param from headers of both requests. @returns the response; 303 means signed in. */
+export async function signInTo(tree: Tree, password: string, from: RequestOptions['headers'] = {}): Promise<Answer> {
+  const page = await tree.request('GET', '/ops/sign-in', { headers: from });
+  const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
+  return postForm(tree, '/ops/sign-in', fields, { ...from, Cookie: cookiesOf(page) });
+}
+
+/** Submits a form of a page of a tree as a browser does. */
+export function postForm(
+  tree: Tree,
+  target: string,
+  fields: Readonly<Record<string, string>>,
+  headers: RequestOptions['headers'] = {},
+): Promise<Answer> {
+  const type = { 'Content-Type': 'application/x-www-form-urlencoded', Origin: tree.baseUrl };
+  return tree.request('POST', target, {
+    body: new URLSearchParams(fields).toString(),
+    headers: { ...type, ...headers },
+  });
 }
 
 /** The cookies that a browser would send back. */

@@ -16,7 +16,7 @@ import type { Fault } from './faults';
 const LIMIT = { timeoutMs: 90_000, everyMs: 100 };
 /** Long enough for the dispatcher to look several times, ms. */
 const LOOKED_MS = 3000;
-/** A chore id that no client uses. */
+/** A task id that no client uses. */
 const OWN = 0;
 
 /** Staging gets a copy of production's database, with jobs that are due, but has its own Redis. */
@@ -27,7 +27,7 @@ export const COPIED_DATABASE: Fault = {
   async inject(environment) {
     const staging = await Staging.make();
     try {
-      for (let n = 0; n < 5; n++) await environment.traffic.chores.enqueue('later');
+      for (let n = 0; n < 5; n++) await environment.traffic.tasks.enqueue('later');
       await staging.take(environment.postgres);
       await staging.check(environment);
     } finally {
@@ -39,7 +39,7 @@ export const COPIED_DATABASE: Fault = {
 /** A second installation, into whose database the copy is loaded. */
 class Staging {
   private tree: Tree | undefined;
-  private readonly book: JobLedger;
+  private readonly record: JobLedger;
   private readonly knex: Knex;
 
   private constructor(
@@ -48,7 +48,7 @@ class Staging {
     private readonly redis: TestRedis,
     private readonly mails: MailLedger,
   ) {
-    this.book = new JobLedger(path.join(folder, 'job-ledger'));
+    this.record = new JobLedger(path.join(folder, 'job-ledger'));
     this.knex = createKnex({ client: 'pg', connection: postgres.urlBy(postgres.port), pool: { min: 0, max: 1 } });
   }
 
@@ -86,10 +86,10 @@ class Staging {
     this.tree = await startTree({ entry: platform.entry, env: this.env, cwd: this.folder });
     await this.tree.waitForLine(/jobs adopt/);
     // It is accepted, and waits like those of the copy.
-    await this.tree.request('POST', `/chores/alone?id=${OWN}`);
+    await this.tree.request('POST', `/tasks/alone?id=${OWN}`);
     await wait(LOOKED_MS);
-    const ran = [...this.book.chores().keys()];
-    const ticks = this.book.ticks().size;
+    const ran = [...this.record.tasks().keys()];
+    const ticks = this.record.ticks().size;
     const left = await this.due();
     if (ran.length + ticks + this.mails.entries.length > 0 || left !== brought + 1)
       ledger.broken.push(
@@ -119,7 +119,7 @@ class Staging {
       SMTP_URL: this.mails.url,
       APP_URL: 'https://staging.example',
       WEB_CONCURRENCY: '1',
-      CHAOS_BOOK: this.book.file,
+      CHAOS_RECORD: this.record.file,
     };
   }
 

@@ -35,7 +35,7 @@ const DATABASE = 'chaos';
 const TRIES = 50;
 /** The table of the fixture app for the notes that it mails, with a flag for those it has sent. */
 const NOTES = `create table notes (
-  id bigint generated always as identity primary key, chore int not null, text text not null, sent bool not null default false
+  id bigint generated always as identity primary key, task int not null, text text not null, sent bool not null default false
 )`;
 /** Several times the space that a long run needs. */
 const DISK_MB = 256;

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../../lib/core/errors';
 import { catamount } from '../cli-process';
-import { AppFolder, EVERYTHING, ROOT } from './app-folder';
+import { AppFolder } from './app-folder';
 
 const TS = { typescript: true, esm: false };
 
@@ -204,22 +203,5 @@ describe('catamount generate', () => {
     const help = await catamount(app.folder, ['help', 'generate']);
     assert.match(help.stdout, /^Usage: catamount generate WHAT NAME/);
     assert.equal((await catamount(app.folder, ['generate', '--help'])).stdout, help.stdout);
-  });
-
-  it('writes code that passes Biome, format included', async () => {
-    const biome = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
-    for (const typescript of [true, false]) {
-      for (const esm of [true, false]) {
-        const app = new AppFolder({ typescript, esm });
-        for (const line of EVERYTHING) await app.catamount(`generate ${line}`);
-        const config = JSON.parse(fs.readFileSync(path.join(ROOT, '.biome.json'), 'utf8')) as object;
-        app.write('biome.json', `${JSON.stringify({ ...config, vcs: { enabled: false }, files: {} }, null, 2)}\n`);
-        const folders = ['jobs', 'mailers', 'models', 'migrations', 'test'];
-        execFileSync(process.execPath, [biome, 'check', '--error-on-warnings', ...folders], {
-          cwd: app.folder,
-          stdio: ['ignore', 'ignore', 'pipe'],
-        });
-      }
-    }
   });
 });

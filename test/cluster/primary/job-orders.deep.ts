@@ -6,22 +6,20 @@ import { Deadline } from '../../../lib/support/async';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { catamount, order, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('commands for the job processor', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let redis: Redis;
   let processes: ProcessList;
   before(async () => {
-    stage = await Stage.make();
-    redis = new Redis(stage.redis.url, new Events());
+    redis = new Redis(app.redis.url, new Events());
     await redis.start();
     await until('redis is connected', () => redis.client.isReady);
     processes = new ProcessList(redis.client);
   });
   after(async () => {
     await redis.stop(Deadline.after(60_000));
-    await stage.remove();
   });
 
   const processorOf = async (tree: Tree) => (await statsOf(tree)).job_processor;
@@ -36,7 +34,7 @@ describe('commands for the job processor', () => {
   };
 
   it('outlive its process: a quiet processor that crashes is restarted quiet', async () => {
-    const tree = await stage.start({ WEB_CONCURRENCY: '1' });
+    const tree = await app.start({ WEB_CONCURRENCY: '1' });
     const { identity } = await listed(tree);
     assert.equal(await processes.send(identity, 'quiet'), true);
     const first = await stateIs(tree, 'quiet');
@@ -58,10 +56,7 @@ describe('commands for the job processor', () => {
   });
 
   it('stop it in the one tree they are sent to, until an operator starts it again', async () => {
-    const [tree, other] = await Promise.all([
-      stage.start({ WEB_CONCURRENCY: '1' }),
-      stage.start({ WEB_CONCURRENCY: '1' }),
-    ]);
+    const [tree, other] = await Promise.all([app.start({ WEB_CONCURRENCY: '1' }), app.start({ WEB_CONCURRENCY: '1' })]);
     await listed(other);
     const wanted = [
       ['jobs resume', () => catamount(tree.cwd, 'jobs', 'resume')],
@@ -94,23 +89,5 @@ describe('commands for the job processor', () => {
     assert.equal(tree.linesMatching(/job processor stopped on command/).length, 3);
     assert.equal(tree.linesMatching(/job processor restarts in/).length, 0);
     for (const one of [tree, other]) assert.equal((await one.stop()).code, 0);
-  });
-
-  it('leave a tree that only runs jobs up, but idle, when they stop it', async () => {
-    const tree = stage.spawn({}, { args: ['--only', 'jobs'] });
-    const state = `${tree.cwd}/.catamount/state-jobs.json`;
-    const ready = /job processor \(pid (\d+)\) is ready/;
-    await tree.waitForLine(ready);
-    const listedAfter = (starts: number) =>
-      until('it is listed', async () => {
-        const pid = ready.exec(tree.linesMatching(ready)[starts - 1]?.text ?? '')?.[1];
-        return (await processes.list()).find((one) => one.pid === Number(pid));
-      });
-    await processes.send((await listedAfter(1)).identity, 'stop');
-    await tree.waitForLine(/job processor stopped on command/);
-    assert.match((await catamount(tree.cwd, 'status', '-S', state)).stdout, /job processor stopped/);
-    assert.equal((await catamount(tree.cwd, 'jobs', 'resume', '-S', state)).code, 0);
-    await listedAfter(2);
-    assert.equal((await tree.stop()).code, 0);
   });
 });

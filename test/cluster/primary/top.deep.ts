@@ -1,30 +1,28 @@
 import assert from 'node:assert/strict';
 import type { Tree } from '../../support/tree';
 import { catamount, catamountWith } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('catamount top of a whole tree', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   before(async () => {
-    stage = await Stage.make();
-    tree = await stage.start();
+    tree = await app.start();
   });
-  after(() => stage.remove());
 
   it('prints everything once when its output is a pipe', async () => {
-    await tree.request('POST', '/gloomy-job');
+    await tree.request('POST', '/dying-job');
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const { code, stdout, stderr } = await catamount(tree.cwd, 'top');
     assert.deepEqual([code, stderr], [0, '']);
-    assert.match(stdout, /^patience on .*, pid \d+, up .*, phase 0/);
+    assert.match(stdout, /^supervised on .*, pid \d+, up .*, phase 0/);
     assert.match(stdout, /^ {2}web 1 +\d+ +ready +0\/5 +0 +\d.* \d+ ms +\d+ % +\d+ MB +0$/m);
     assert.match(stdout, /^ {2}jobs +\d+ +ready +0\/2 /m);
     assert.equal((await catamount(tree.cwd, 'top', 'surplus')).code, 64);
   });
 
   it('shows queues and sets when it has the settings of the tree', async () => {
-    const { database, redis } = stage;
+    const { database, redis } = app;
     const env = { DATABASE_URL: database.url, REDIS_URL: redis.url };
     const { stdout } = await catamountWith(env, tree.cwd, 'top');
     assert.match(stdout, /^ {2}default +0 +0 +0 +0 ms {2}open$/m);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Stage } from '../../cluster/primary/stage';
+import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, wordsOf } from '../../support/browser';
 import { request } from '../../support/http';
 import type { Tree } from '../../support/tree';
@@ -14,27 +14,25 @@ import { OperatorWindow } from './operator-window';
 const WORKER_TIMEOUT_MS = 14_000;
 
 describe('the overview of a real tree, in a browser', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   let browser: Browser;
   let operator: OperatorWindow;
   before(async () => {
     const start = async () => {
-      stage = await Stage.make();
       const env = {
         ...SIGNED,
         WEB_CONCURRENCY: '2',
         MEMORY_LIMIT_MB: '1024',
         WORKER_TIMEOUT: `${WORKER_TIMEOUT_MS}ms`,
       };
-      tree = await stage.start(env);
+      tree = await app.start(env);
     };
     [browser] = await Promise.all([launchBrowser(), start()]);
     operator = await OperatorWindow.open(browser, tree);
   });
   after(async () => {
     await browser?.close();
-    await stage?.remove();
   });
 
   let mend: () => void = () => undefined;
@@ -70,7 +68,7 @@ describe('the overview of a real tree, in a browser', () => {
   });
 
   it('shows that a worker was killed, why it cannot restart, and that it is back', async () => {
-    mend = stage.spoil('broken');
+    mend = app.switchOn('broken');
     const pid = await operator.pidOf('worker-1');
     process.kill(pid, 'SIGKILL');
     await operator.waitForCard('worker-1', {
@@ -92,7 +90,7 @@ describe('the overview of a real tree, in a browser', () => {
   });
 
   it('shows a worker whose event loop is blocked, and why it was killed', async () => {
-    mend = stage.spoil('slow-boot');
+    mend = app.switchOn('slow-boot');
     request(`${tree.baseUrl}/block`).catch(() => undefined);
     const silent = operator.page.locator('[data-kind="worker"]', {
       has: operator.page.locator('.phase', { hasText: 'unresponsive' }),
