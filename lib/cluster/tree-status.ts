@@ -131,10 +131,10 @@ export interface ProcessorStatus extends ProcessMetrics {
 export interface ProcessorStats {
   readonly pid: number | null;
   /**
-   * `disabled`: the tree runs no jobs. `stopped`: an operator stopped it, until it is resumed or restarted. `backing_off`:
-   * it died and will be restarted. `crash_loop`: likewise, after several deaths in a row.
+   * `disabled`: the tree runs no jobs. `backing_off`: it died and will be restarted. `crash_loop`: likewise, after several deaths
+   * in a row.
    */
-  readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'backing_off' | 'crash_loop';
+  readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'backing_off' | 'crash_loop';
   readonly startedAt: string | null;
   readonly lastCheckin: string | null;
   /** Age of its last message, before the first its own, on the monotonic clock, ms; null or absent in older versions. */

@@ -100,6 +100,7 @@ export const TABLES = {
   cron: 'job_cron',
   processes: 'job_processes',
   pauses: 'job_pauses',
+  stats: 'job_stats',
   installation: 'job_installation',
   deliveries: 'mail_deliveries',
   keys: 'ops_keys',

@@ -87,7 +87,6 @@ export interface EventMap {
   'processor.recovered': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
   /** The processor was stopped by a command, and is not started again until `resume`. */
-  'processor.stopped': Record<string, never>;
   'phase.started': { readonly phase: number };
   'phase.completed': PhaseCompletedEvent;
   'phase.aborted': { readonly phase: number; readonly reason: string };
@@ -136,13 +135,6 @@ export interface EventMap {
   };
   /** An operator adopted the jobs of a database that was copied from another installation. */
   'operator.adopted': { readonly via: Caller };
-  /** An operator sent a command to one job processor, wherever it runs. */
-  'operator.processor': {
-    readonly command: 'quiet' | 'resume' | 'stop';
-    /** The processor's identity. */
-    readonly processor: string;
-    readonly via: Caller;
-  };
   /** An operator deleted mails that `file` delivery had written, or sent a preview as a test. */
   'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: Caller };
   /** An attempt to sign in to the operator's pages; `role` is null for a wrong name or password. */
@@ -276,13 +268,7 @@ export interface EventMap {
   'cron.error': { readonly error: Error; readonly name?: string };
 
   /** A queue's oldest job has waited for longer than JOB_LATENCY_WARNING. Emitted once until that is normal again. */
-  'queue.latency-high': {
-    readonly queue: string;
-    readonly latencyMs: number;
-    readonly size: number;
-    /** false: no known processor serves the queue. */
-    readonly served: boolean;
-  };
+  'queue.latency-high': { readonly queue: string; readonly latencyMs: number; readonly size: number };
   'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
 
   // Mail

@@ -28,7 +28,6 @@ export const ISSUE_CODES = [
   'unresponsive',
   'crashLoop',
   'jobsRestart',
-  'jobsStopped',
   'jobsQuiet',
   'jobsUnresponsive',
   'listenDeaf',
@@ -384,8 +383,6 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
       return nextRestart ? [restarting] : [];
     case 'booting':
       return [...(nextRestart ? [restarting] : []), ...slowBoot(processor, limits)];
-    case 'stopped':
-      return [{ level: 'warn', code: 'jobsStopped', figures: {} }];
     case 'quiet':
       return [{ level: 'warn', code: 'jobsQuiet', figures: {} }];
     case 'ready': {

@@ -86,7 +86,7 @@ export class StatusCollector {
       return queues;
     });
     this.foreign = probe(4900, () => isCopy(knex));
-    this.failures = probe(4900, () => readFailures(isOff ? undefined : client, knex));
+    this.failures = probe(4900, () => readFailures(knex));
     this.cron = probe(9000, () => readFailingCron(knex));
     this.postgres = probe(4900, () => readPostgres(knex));
     this.redis = probe(1900, async () => (isOff ? null : readRedis(redis)));

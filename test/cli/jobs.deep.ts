@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
 import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { createDatabase } from '../support/postgres';
@@ -132,8 +132,7 @@ describe('catamount jobs on the command line', () => {
 
   it('moves the failed jobs of a running tree, and controls its processor', async () => {
     const tree = await app.start({ WEB_CONCURRENCY: '1' }, { cwd });
-    const processes = new ProcessList(redis.client);
-    await until('its processor is listed', async () => (await processes.list()).length === 1);
+    await until('its processor is listed', async () => (await listProcesses(redis.client)).length === 1);
     const { code, stderr } = await typed(['enqueue', 'DyingJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
     const dead = async () => (await json('list dead')).jobs?.[0];

@@ -128,7 +128,6 @@ const STATES: readonly (readonly [
   ],
   ['a starting job processor', systemStatusOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
   ['a crash loop', systemStatusOf(processor('crash_loop', { ...NEXT, attempt: 6 })), ['crashLoop'], /6 times in a row/],
-  ['a stopped job processor', systemStatusOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'an unresponsive job processor',

@@ -24,6 +24,7 @@ const TABLES = [
   'job_installation',
   'job_pauses',
   'job_processes',
+  'job_stats',
   'job_queue',
   'mail_deliveries',
   'ops_flashes',

@@ -147,8 +147,7 @@ export class Session {
   }
 
   private jobsArePaused(): boolean {
-    const state = this.treeStatus?.stats.jobProcessor.state;
-    return state === 'quiet' || state === 'stopped';
+    return this.treeStatus?.stats.jobProcessor.state === 'quiet';
   }
 
   /** Reads the state file again, since a restarted tree has a new token. */

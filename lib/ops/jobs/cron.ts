@@ -32,7 +32,7 @@ export const cronRoutes: RouteModule = (site) => {
       const work = async () => {
         await site
           .admin(ctx)
-          .cron[what](name)
+          .cron.act(what, name)
           .catch((error: unknown) => {
             throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
           });

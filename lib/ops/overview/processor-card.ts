@@ -69,8 +69,6 @@ function describeState(
   const phase = (name: string) => t(`overview.phase.${name}`);
   const say = (name: string, values?: Readonly<Record<string, unknown>>) => t(`overview.say.${name}`, values);
   switch (processor.state) {
-    case 'stopped':
-      return { tone: 'warn', line: 'cut', phase: phase('stopped'), say: say('jobsStopped') };
     case 'crash_loop': {
       const next = nextRestart
         ? t('overview.next.waits', { span: format.until(nextRestart.at), attempt: nextRestart.attempt })
