@@ -123,6 +123,13 @@ export const COMMANDS: readonly Command[] = [
   },
 ];
 
+/** @throws Error for a name that is not in the table. */
+export function findCommand(name: string): Command {
+  const command = COMMANDS.find((each) => each.name === name);
+  if (!command) throw new Error(`there is no command ${name}`);
+  return command;
+}
+
 /** Maximum length of a wrong argument in a message, characters. */
 const MAX_SHOWN_LENGTH = 100;
 
