@@ -11,7 +11,6 @@ export interface CommandArgument {
 
 /** A command that an operator can send to a running tree. */
 export interface Command {
-  /** The name as it is typed. */
   readonly name: string;
   /** HTTP method on the socket: GET only reads, POST acts. */
   readonly method: 'GET' | 'POST';
@@ -196,7 +195,6 @@ function statusJson(tree: TreeStatus): StatusJson {
   };
 }
 
-/** The tree's status in an answer to `status`. */
 export function readTree(answer: Readonly<Record<string, unknown>>): TreeStatus {
   return camelCase(answer.tree) as TreeStatus;
 }
