@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
 import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { createDatabase } from '../support/postgres';
@@ -92,7 +92,7 @@ describe('catamount jobs on the command line', () => {
     const nowhere = `127.0.0.1:${await serverPort()}`;
     const nobody = tempFolder('nobody');
     const cases: readonly (readonly [string, number, RegExp, Record<string, string>?, string?])[] = [
-      ['enqueue GlomyJob', 1, /^There is no job class "GlomyJob"\. Did you mean DyingJob\?/],
+      ['enqueue DyngJob', 1, /^There is no job class "DyngJob"\. Did you mean DyingJob\?/],
       ['retry --all --set dead', 0, /^$/],
       ['list daed', 64, /^There is no set of jobs "daed"\. Did you mean dead\?/, {}, nobody],
       ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
@@ -132,8 +132,7 @@ describe('catamount jobs on the command line', () => {
 
   it('moves the failed jobs of a running tree, and controls its processor', async () => {
     const tree = await app.start({ WEB_CONCURRENCY: '1' }, { cwd });
-    const processes = new ProcessList(redis.client);
-    await until('its processor is listed', async () => (await processes.list()).length === 1);
+    await until('its processor is listed', async () => (await listProcesses(redis.client)).length === 1);
     const { code, stderr } = await typed(['enqueue', 'DyingJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
     const dead = async () => (await json('list dead')).jobs?.[0];

@@ -326,7 +326,7 @@ describe('outside the tree', () => {
     assert.match(stdout, /^Postgres allows \d+ connections, and a deploy may open \d+: lower DATABASE_POOL/m);
     assert.match(
       stdout,
-      /^Redis deletes counts of rate limits and the history when it is full \(maxmemory-policy volatile-lru\): set it to noeviction\.$/m,
+      /^Redis deletes counts of rate limits and the charts when it is full \(maxmemory-policy volatile-lru\): set it to noeviction\.$/m,
     );
     assert.match(stdout, /^The tree is planned to use 440 MB \(.*\), and may use 256 MB: lower WEB_CONCURRENCY, or/m);
     assert.equal(json.code, 1);
@@ -344,7 +344,7 @@ describe('outside the tree', () => {
     assert.deepEqual(findings[4], {
       id: 'redis_eviction',
       severity: 'warning',
-      finding: 'Redis deletes counts of rate limits and the history when it is full (maxmemory-policy volatile-lru)',
+      finding: 'Redis deletes counts of rate limits and the charts when it is full (maxmemory-policy volatile-lru)',
       what_to_do: 'set it to noeviction.',
     });
     assert.equal((await run('doctor', '--jsn')).code, 64);

@@ -190,13 +190,11 @@ describe('the log', () => {
   it('says which operator did what, and warns of a job that ignores its timeout', () => {
     const { events, lines } = listen('debug');
     events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli:ada' });
-    events.emit('operator.processor', { command: 'quiet', processor: 'tree-0', via: 'cli:ada' });
     events.emit('job.timeout-ignored', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
     assert.deepEqual(
       lines.map(({ level, msg, jobId }) => [level, msg, jobId]),
       [
         ['info', 'paused recurring job nightly (requested by cli (ada))', undefined],
-        ['info', 'told job processor tree-0 to quiet (requested by cli (ada))', undefined],
         [
           'warn',
           'GreetJob ignores its timeout and has been running for 70 s: it should watch this.context.signal',

@@ -1,40 +1,34 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
-import { Redis } from '../../lib/core/redis';
 import { readFailingCron, readFailures } from '../../lib/health/probes';
-import { ClassStats, minuteKey, toFields } from '../../lib/job/stats/class-stats';
+import { OutcomeCounter } from '../../lib/job/stats/collector';
+import { StatsWriter } from '../../lib/job/stats/stats-table';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { jobId, store, storeDead } from '../job/sets/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
-import { until } from '../support/until';
 
 describe('the failing jobs', () => {
-  let server: TestRedis;
   let database: TestDatabase;
-  let redis: Redis;
   let db: Database;
   before(async () => {
-    [server, database] = await Promise.all([startTestRedis(), createDatabase({ migrated: true })]);
+    database = await createDatabase({ migrated: true });
     const events = new Events();
-    redis = new Redis(server.url, events);
     db = new Database(database.url, { production: false, events, poolMax: 1 });
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
   });
   after(async () => {
-    await redis?.stop(Deadline.after(1000));
     await db?.stop(Deadline.after(1000));
-    await server?.remove();
     await database?.drop();
   });
 
   const count = async (at: number, name: string, processed: number, failed: number) => {
-    const tally = new ClassStats();
-    tally.processed = processed;
-    tally.failed = failed;
-    for (const [field, by] of toFields(name, tally)) await redis.client.hIncrBy(minuteKey(at), field, by);
+    const [events, counter] = [new Events(), new OutcomeCounter()];
+    counter.listen(events);
+    const job = { id: 'j', class: name, queue: 'default' };
+    for (let n = 0; n < processed; n++) events.emit('job.succeeded', { ...job, durationMs: 5 });
+    for (let n = 0; n < failed; n++)
+      events.emit('job.retrying', { ...job, attempt: 1, waitMs: 1, error: new Error('no') });
+    await new StatsWriter(db.knex, counter, `${name} ${at}`).write(at);
   };
 
   it('are listed by class when many runs fail, and a large share of them, the most failures first', async () => {
@@ -45,7 +39,7 @@ describe('the failing jobs', () => {
     await count(now, 'RareJob', 0, 4);
     await count(now, 'PushJob', 50, 100);
     await count(now - 3_600_000, 'CalmByNowJob', 0, 500);
-    const { classes } = await readFailures(redis.client, db.knex, new Date(now));
+    const { classes } = await readFailures(db.knex, new Date(now));
     assert.deepEqual(classes, [
       { class: 'PushJob', failed: 100, runs: 150 },
       { class: 'ImportJob', failed: 10, runs: 13 },
@@ -57,9 +51,9 @@ describe('the failing jobs', () => {
     await storeDead(db.knex, { at: now - 1000 });
     await storeDead(db.knex, { at: now - 2 * 86_400_000 });
     await storeDead(db.knex, { queue: 'mailer', at: now - 80_000_000 });
-    assert.equal((await readFailures(redis.client, db.knex, new Date(now))).dead, 2);
+    assert.equal((await readFailures(db.knex, new Date(now))).dead, 2);
     await database.query('delete from job_dead');
-    assert.equal((await readFailures(redis.client, db.knex, new Date(now))).dead, 0);
+    assert.equal((await readFailures(db.knex, new Date(now))).dead, 0);
   });
 
   it('include recurring jobs whose latest run is dead or waits for a retry', async () => {

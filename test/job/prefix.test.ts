@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { tell } from '../support/replicated-redis';
 import { until } from '../support/until';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 
 const ran: string[] = [];
 
@@ -18,11 +18,7 @@ class PrefixedJob extends Job {
 const QUEUES = Array.from({ length: 6 }, (_, n) => ({ name: `queue-${n}`, weight: 1 }));
 
 describe('an app with a Redis prefix', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start({}, { redisPrefix: 'shop' });
-  });
-  after(() => system.stop());
+  const system = useJobSystem({ redisPrefix: 'shop' });
 
   it('has all its keys and channels under it, in one slot, and runs jobs like any other', async () => {
     await system.processor([PrefixedJob], { jobs: { queues: QUEUES }, tuning: { dispatch: { lookMs: 3_600_000 } } });
@@ -30,7 +26,7 @@ describe('an app with a Redis prefix', () => {
       await PrefixedJob.set({ queue }).performLater();
       await until(`${queue} ran`, () => ran.length > index);
     }
-    const [listed, ...others] = await new ProcessList(system.redis.client).list();
+    const [listed, ...others] = await listProcesses(system.redis.client);
     assert.deepEqual([listed?.queues.length, others], [6, []]);
     await PrefixedJob.set({ wait: 100 }).performLater();
     const keys = (await tell(system.redisServer, ['KEYS', '*'])) as string[];

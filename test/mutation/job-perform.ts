@@ -52,6 +52,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
+    promise: 'the counts of a process are added only once when the reply is lost',
+    file: 'lib/job/stats/stats-table.ts',
+    find: 'on conflict do nothing returning at)',
+    replace: 'on conflict (span, at, kind, name) do update set maxima = excluded.maxima returning at)',
+    killedBy: ['test/job/stats/history.test.ts'],
+  },
+  {
     promise: 'a job that kills its processes keeps its count while it is left to others',
     file: 'lib/job/row/end.ts',
     find: "case op when 'retry' then 0",
@@ -78,13 +85,6 @@ const mutations: readonly Mutation[] = [
     find: ' and created_at <= ?::timestamptz\n',
     replace: ' and created_at <> ?::timestamptz\n',
     killedBy: ['test/job/admin/queues.test.ts'],
-  },
-  {
-    promise: 'a cursor that could not be stored replaces none that is newer',
-    file: 'lib/job/perform/checkpoint.ts',
-    find: 'this.pending = { ...notes, ...this.pending };',
-    replace: 'this.pending = { ...this.pending, ...notes };',
-    killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
 ];
 export default mutations;

@@ -117,8 +117,7 @@ describe('a tree in production with REDIS=off', () => {
     assert.match(busy, /data-count="busy">[1-9]/);
     for (const page of ['queues', 'queues/default', 'scheduled', 'retry', 'dead', 'cron', 'classes/LongJob'])
       assert.equal((await read(`/ops/jobs/${page}`)).status, 200, page);
-    const history = await read('/ops/jobs/classes');
-    assert.deepEqual([history.status, history.body.includes('This page needs Redis')], [200, true]);
+    await until('the history has a class', async () => (await read('/ops/jobs/classes')).body.includes('ChoreJob'));
     const token = tokenIn((await read('/ops/jobs/queues')).body);
     const clicks = await Promise.all(
       [1, 2].map(() => postForm(tree, '/ops/jobs/cron/TickJob/trigger', { token }, visitor)),
@@ -141,7 +140,7 @@ describe('a tree in production with REDIS=off', () => {
       return (JSON.parse(stdout) as { jobs: { id: string }[] }).jobs[0]?.id;
     });
     const stats = await typed('jobs', 'stats');
-    assert.deepEqual([stats.code, /^Done {7}not known without Redis$/m.test(stats.stdout)], [0, true], stats.stderr);
+    assert.deepEqual([stats.code, /^Done {7}[1-9]/m.test(stats.stdout)], [0, true], stats.stderr);
     for (const words of [
       `show ${dead}`,
       'list busy',

@@ -173,7 +173,7 @@ describe('lists of jobs', () => {
   it('show retries and scheduled jobs', async () => {
     const retries = await operator.read('/ops/jobs/retry');
     assert.match(retries, /^Retries 1 job has failed and will run again by itself\./);
-    assert.match(retries, /WelcomeMailJob 4812, "ko" mailer TypeError mailbox of 4812 .*in \d+ s/);
+    assert.match(retries, /WelcomeMailJob 4812, "ko" mailer TypeError mailbox of 4812 .*in [\d.]+ s/);
     const scheduled = await operator.read('/ops/jobs/scheduled');
     assert.match(scheduled, /^Scheduled jobs 1 job waits for its time\..*WelcomeMailJob 4790, "en" mailer .* in 2 h/);
   });

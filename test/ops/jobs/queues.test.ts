@@ -84,10 +84,14 @@ describe('pages of queues, running jobs and recurring jobs', () => {
 
   it('name the jobs that occupy the slots a late queue waits for', async () => {
     await store(stage.database.knex, 'ready', { class: 'ImportRowsJob', args: [{ import: 1, from: 0 }] });
-    const busy = ['a', 'b'].map((id) => {
-      return { id, class: 'ImportRowsJob', queue: 'default', attempt: 1, startedAt: Date.now() - 90_000 };
-    });
-    const info = { identity: 'far', queues: ['default'], concurrency: 2, busyCount: 2, busy };
+    for (let n = 0; n < 2; n++) {
+      const id = await store(stage.database.knex, 'ready', { class: 'ImportRowsJob' });
+      await stage.database.knex.raw(
+        `update job_queue set state = 'running', claimed_by = 'far', claimed_at = now() - interval '90 seconds' where id = ?`,
+        [id],
+      );
+    }
+    const info = { identity: 'far', tree: 'far', host: 'far', queues: ['default'], concurrency: 2, busyCount: 2 };
     await stage.redis.client.set(`${PROCESS_PREFIX}far`, JSON.stringify(info));
     await stage.redis.client.zAdd(PROCESSES, { value: 'far', score: Date.now() });
     const told =
@@ -105,7 +109,16 @@ describe('pages of queues, running jobs and recurring jobs', () => {
       ['alive', 0],
       ['blocked', 9500],
     ] as const) {
-      const info = { identity, queues: ['default'], concurrency: 2, app: identity, host: 'far', pid: 7 };
+      const info = {
+        identity,
+        tree: identity,
+        queues: ['default'],
+        concurrency: 2,
+        app: identity,
+        host: 'far',
+        pid: 7,
+        startedAt: 1,
+      };
       await client.set(`${PROCESS_PREFIX}${identity}`, JSON.stringify(info));
       await client.zAdd(PROCESSES, { value: identity, score: Date.now() - ageMs });
     }

@@ -84,7 +84,7 @@ export class ShopStage {
     await this.ops.redis.start();
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.ops.database.query('truncate job_queue, job_cron, job_pauses, job_dead, job_processes');
+    await this.ops.database.query('truncate job_queue, job_cron, job_pauses, job_dead, job_processes, job_stats');
     billing.works = false;
     billing.invoices.length = 0;
     this.heard.length = 0;
