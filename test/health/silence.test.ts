@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { treeIssues, unresponsiveMs } from '../../lib/health/issues';
+import { treeIssues } from '../../lib/health/issues';
 import { NOW, processorOf, treeStatusOf, workerOf } from '../ops/overview/tree-statuses';
 
 const HOUR_MS = 3_600_000;
@@ -15,10 +15,5 @@ describe('the silence of a process', () => {
 
   it('does not end when the clock is set back', () => {
     assert.deepEqual(codesOf({ lastCheckin: hours(1), heartbeatAgeMs: 8000 }), ['unresponsive', 'jobsUnresponsive']);
-  });
-
-  it('is judged by timestamps alone for an older version, which reports no heartbeat age', () => {
-    assert.equal(unresponsiveMs({ lastCheckin: hours(-1) }, new Date(NOW)), HOUR_MS);
-    assert.equal(unresponsiveMs({ lastCheckin: null, heartbeatAgeMs: null }, new Date(NOW)), null);
   });
 });

@@ -5,9 +5,7 @@ import type { Receipt } from '../../lib/mailer/definition/mail-types';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 
 import { Database } from '../../lib/model/database';
-import { migrateDown, migrateUp } from '../../lib/model/migrator';
 import { Deadline } from '../../lib/support/async';
-import { migrationsIn } from '../support/migrations';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
 import { LONG_MS } from './stage';
@@ -203,19 +201,5 @@ describe('DeliveryRecord', () => {
     assert.equal(await record.prune(), 2);
     const left = await Promise.all(names.map(async (name) => (await row(name)) !== undefined));
     assert.deepEqual(left, [false, true, true, false]);
-  });
-
-  it('migrates down and up again', async () => {
-    const own = await createDatabase();
-    const database = new Database(own.url, { production: false, events: new Events() });
-    opened.push(database);
-    const folders = migrationsIn(['lib/mailer/migrations']);
-    const names = await migrateUp(database.knex, folders);
-    assert.deepEqual(names, ['20261125000002_create_mail_deliveries']);
-    await migrateDown(database.knex, folders);
-    assert.deepEqual(await own.query(`select to_regclass('mail_deliveries') as it`), [{ it: null }]);
-    assert.deepEqual(await migrateUp(database.knex, folders), names);
-    await database.stop(Deadline.after(LONG_MS));
-    await own.drop();
   });
 });

@@ -23,13 +23,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ACCESS,
   },
   {
-    promise: 'a session survives a deploy: all releases sign the same parts',
-    file: 'lib/ops/auth/session-key.ts',
-    find: 'const parts = JSON.stringify([appName, ops.user, ops.password, ops.viewerPassword]);',
-    replace: 'const parts = JSON.stringify([ops.user, appName, ops.password, ops.viewerPassword]);',
-    killedBy: SESSIONS,
-  },
-  {
     promise: 'a sign-out is final even if Redis loses its data',
     file: 'lib/ops/auth/sign-outs.ts',
     find: 'inPostgres.value.rows.length > 0',

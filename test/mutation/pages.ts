@@ -7,7 +7,6 @@ const JOB = ['test/ops/jobs/job-page.test.ts'];
 const LISTS = ['test/ops/jobs/lists.test.ts'];
 const TABLES = ['test/support/text.test.ts'];
 const LANDING = ['test/app/home.test.ts'];
-const WORDS = ['test/ops/locales.test.ts'];
 const ALIKE = ['test/health/told-alike.test.ts'];
 
 /** Mutations of what the pages, the terminal and the log say, which make it untrue or unreadable. */
@@ -202,20 +201,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/ops/overview/overview.test.ts'],
   },
   {
-    promise: 'an unused text is detected',
-    file: 'lib/ops/overview/health-summary.ts',
-    find: "t('overview.verdict.noJobWaits')",
-    replace: "t('overview.verdict.well')",
-    killedBy: WORDS,
-  },
-  {
-    promise: 'pages use one common Korean word for a queue',
-    file: 'lib/ops/locales/ko.json',
-    find: '"active": "다시 보내는 작업이 지금 실행 중입니다.",',
-    replace: '"active": "다시 보내는 작업이 지금 대기열에 있습니다.",',
-    killedBy: WORDS,
-  },
-  {
     promise: 'a job processor that sends no heartbeats is marked where its jobs are listed',
     file: 'lib/ops/views/jobs/busy.ejs',
     find: 'process.heartbeatAgeMs > UNRESPONSIVE_MS',
@@ -228,13 +213,6 @@ const mutations: readonly Mutation[] = [
     find: 'new PostgresTimeoutError(KEY_TIMEOUT_MS) : error',
     replace: 'error : error',
     killedBy: ['test/ops/ui/silent-postgres.deep.ts'],
-  },
-  {
-    promise: 'the processes that a command would affect are shown as a list',
-    file: 'lib/ops/views/processes/confirm.ejs',
-    find: '<ul class="selected">',
-    replace: '<ul class="doomed">',
-    killedBy: ['test/ops/ui/view-classes.test.ts'],
   },
   {
     promise: '/ready says how old the oldest due job is while jobs stand still',

@@ -354,15 +354,4 @@ describe('the application', () => {
     );
     await behind.stop();
   });
-
-  it('trusts X-Forwarded-For only behind a trusted proxy, and then only the last hop', async () => {
-    const spoofed = { headers: { 'x-forwarded-for': '6.6.6.6, 1.2.3.4' } };
-    await serving.request('/hello', spoofed);
-    const heroku = await Serving.start({ trustProxy: { hops: 1 } });
-    await heroku.request('/health', spoofed);
-    await until('both events have been emitted', () => serving.finished.length === 1 && heroku.finished.length === 1);
-    await heroku.stop();
-    assert.equal(serving.finished[0]?.remoteAddress, '127.0.0.1');
-    assert.equal(heroku.finished[0]?.remoteAddress, '1.2.3.4');
-  });
 });
