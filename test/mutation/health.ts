@@ -91,14 +91,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/health/issues.ts',
     find: 'return heartbeatAgeMs === null && limits.jobConcurrency',
     replace: 'return heartbeatAgeMs !== 0 && limits.jobConcurrency',
-    killedBy: ['test/health/told-alike.test.ts'],
+    killedBy: ['test/health/issues.test.ts'],
   },
   {
     promise: 'it is an issue if the tree that is shown no longer answers',
     file: 'lib/health/judge.ts',
     find: 'tree === shown && tree.heartbeatAgeMs === null ? []',
     replace: 'tree === shown ? []',
-    killedBy: ['test/health/told-alike.test.ts'],
+    killedBy: ['test/health/issues.test.ts'],
   },
 ];
 

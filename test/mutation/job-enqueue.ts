@@ -124,7 +124,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/core/config.ts',
     find: 'const GENERATIONS = 2;',
     replace: 'const GENERATIONS = 1;',
-    killedBy: ['test/health/told-alike.test.ts'],
+    killedBy: ['test/health/issues.test.ts'],
   },
   {
     promise: 'no job waits for the connection that another job holds, however small the pool is set',

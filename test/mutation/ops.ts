@@ -237,7 +237,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/health/probes.ts',
     find: 'select max(sent_at) as last from',
     replace: "select max(sent_at) as last from recent where state = 'sent' --",
-    killedBy: ['test/health/mail-facts.test.ts'],
+    killedBy: ['test/health/probes.test.ts'],
   },
   {
     promise: 'what one operator does to many jobs, one by one, is shown as one action',
@@ -335,7 +335,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/sets/find-job.ts',
     find: "(place === 'dead' ? [] : [id])",
     replace: "(place === 'retry' ? [] : [id])",
-    killedBy: ['test/health/mail-facts.test.ts'],
+    killedBy: ['test/health/probes.test.ts'],
   },
   {
     promise: 'retries are filtered by when they failed',

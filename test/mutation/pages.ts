@@ -7,7 +7,7 @@ const JOB = ['test/ops/jobs/job-page.test.ts'];
 const LISTS = ['test/ops/jobs/lists.test.ts'];
 const TABLES = ['test/support/text.test.ts'];
 const LANDING = ['test/app/home.test.ts'];
-const ALIKE = ['test/health/told-alike.test.ts'];
+const ALIKE = ['test/health/issues.test.ts'];
 
 /** Mutations of what the pages, the terminal and the log say, which make it untrue or unreadable. */
 const mutations: readonly Mutation[] = [
@@ -72,7 +72,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/health/issues.ts',
     find: 'heartbeatAgeMs ?? now.getTime()',
     replace: 'now.getTime()',
-    killedBy: ['test/health/silence.test.ts'],
+    killedBy: ['test/health/issues.test.ts'],
   },
   {
     promise: 'the issue of a queue that waits for slots names what occupies them',

@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
-import { cookiesOf, SIGNED, tokenIn } from './ops-web';
+import { cookiesOf, SIGNED, signInAt } from './ops-web';
 
 interface Report {
   readonly title: string;
@@ -64,23 +64,7 @@ describe("the modules that the operator's pages load in a worker", () => {
     return answer;
   };
 
-  const signIn = async (to: Tree) => {
-    const page = await get(to, '/ops/sign-in');
-    const answer = await to.request('POST', '/ops/sign-in', {
-      body: new URLSearchParams({
-        name: SIGNED.OPS_USER,
-        password: SIGNED.OPS_PASSWORD,
-        token: tokenIn(page.body),
-      }).toString(),
-      headers: {
-        'Content-Type': 'application/x-www-form-urlencoded',
-        Origin: to.baseUrl,
-        Cookie: cookiesOf(page),
-      },
-    });
-    assert.equal(answer.status, 303);
-    return cookiesOf(answer);
-  };
+  const signIn = async ({ baseUrl }: Tree) => cookiesOf(await signInAt(baseUrl, SIGNED.OPS_PASSWORD));
 
   const below = ({ loaded }: Report, ...folders: readonly string[]) =>
     loaded.filter((file) => folders.some((folder) => file.includes(folder)));

@@ -17,6 +17,8 @@ export const OPS_TOKEN = 'token-of-the-tests';
 export const BEARER = { Authorization: `Bearer ${OPS_TOKEN}` } as const;
 export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
 
+const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
+
 /** The app's web process with real servers behind it, for tests of /ops. */
 export class OpsWeb {
   readonly signIns: EventMap['operator.sign-in'][] = [];
@@ -102,16 +104,22 @@ export class OpsWeb {
     return request(this.url + path, {
       method: 'POST',
       body: new URLSearchParams(fields).toString(),
-      headers: { ...BEARER, 'Content-Type': 'application/x-www-form-urlencoded', Origin: this.url, ...headers },
+      headers: { ...BEARER, ...FORM, Origin: this.url, ...headers },
     });
   }
 
   /** Signs in. @returns the cookies of the session. */
   async signIn(password: string): Promise<string> {
-    const page = await this.get('/ops/sign-in');
-    const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
-    return cookiesOf(await this.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) }));
+    return cookiesOf(await signInAt(this.url, password));
   }
+}
+
+/** Signs in on the pages of any tree. @returns the response to the form. */
+export async function signInAt(url: string, password: string): Promise<Answer> {
+  const page = await request(`${url}/ops/sign-in`);
+  const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
+  const headers = { ...FORM, Origin: url, Cookie: cookiesOf(page), Accept: 'text/html' };
+  return request(`${url}/ops/sign-in`, { method: 'POST', body: new URLSearchParams(fields).toString(), headers });
 }
 
 /** The cookies that a browser would send back. */

@@ -4,6 +4,7 @@ import { NO_RATES } from '../../lib/cli/top/rates';
 import { judgementLines, NO_STORES, readJudgement } from '../../lib/cli/top/stores';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
+import { treeIssues } from '../../lib/health/issues';
 import { judge, judgementJson } from '../../lib/health/judge';
 import type { SystemStatus } from '../../lib/health/status-collector';
 import type { Scrape } from '../../lib/ops/metrics/scrape';
@@ -416,6 +417,14 @@ describe('the state of everything', () => {
       }
     });
   }
+
+  it('takes a process for unresponsive by the age of its heartbeat, wherever the clock is set', () => {
+    const codesOf = (heard: { readonly lastCheckin: string; readonly heartbeatAgeMs: number }) =>
+      treeIssues(treeStatusOf({ workers: [workerOf(0, heard)], jobs: processorOf(heard) })).map(({ code }) => code);
+    assert.deepEqual(codesOf({ lastCheckin: ago(3600), heartbeatAgeMs: 700 }), [], 'set forward');
+    const setBack = codesOf({ lastCheckin: ago(-3600), heartbeatAgeMs: 8000 });
+    assert.deepEqual(setBack, ['unresponsive', 'jobsUnresponsive']);
+  });
 
   it('has an issue if the tree that is shown no longer answers', () => {
     const gone = systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) });

@@ -1,3 +1,0 @@
-import { illStores } from './ill-stores';
-
-illStores();
