@@ -7,11 +7,10 @@ import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { TREES, treeStatusKey } from '../../lib/tree/tree-commands';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
-import { seed } from '../ops/jobs/shop-seeds';
-import { ShopStage } from '../ops/jobs/shop-stage';
-import { OPERATOR, Visitor } from '../ops/jobs/visitor';
+import { ShopPages } from '../ops/jobs/shop-pages';
 import { SIGNED } from '../ops/ops-web';
 import { NOW, treeStatusOf } from '../ops/overview/tree-statuses';
+import { OPERATOR, Visitor } from '../ops/visitor';
 import { cases, SEED } from './campaign';
 import { Mutator } from './mutator';
 
@@ -34,19 +33,19 @@ interface Kept {
 
 /** The pages are served whatever another version, or anybody else, has written into the keys that they read. */
 describe("the operator's pages, with nonsense in Redis", () => {
-  let stage: ShopStage;
+  let shop: ShopPages;
   let client: RedisClient;
   const kept: Kept[] = [];
   before(async () => {
-    stage = await ShopStage.start({ ...SIGNED, METRICS_TOKEN });
-    client = stage.redis.client;
-    await seed(stage);
+    shop = await ShopPages.start({ ...SIGNED, METRICS_TOKEN });
+    client = shop.redis.client;
+    await shop.seed();
     await client.set(treeStatusKey('other'), JSON.stringify(treeStatusOf({ id: 'other' })));
     await client.zAdd(TREES, { score: Date.now() + 3_600_000, value: 'other' });
     for (const key of (await client.keys('*')).sort()) kept.push(await read(key));
-    await stage.stopProcessors();
+    await shop.stopProcessors();
   });
-  after(() => stage?.stop());
+  after(() => shop?.stop());
 
   async function read(key: string): Promise<Kept> {
     const type = await client.type(key);
@@ -81,7 +80,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
 
   it('are served without a 5xx or an error in the log', async () => {
     const mutator = new Mutator(SEED, WORDS);
-    const operator = await Visitor.signIn(stage.ops, OPERATOR);
+    const operator = await Visitor.signIn(shop.ops, OPERATOR);
     const change = (text: string) => mutator.mutate([text]).toString('utf8');
     const changed = ([one, other]: readonly [string, string]) =>
       mutator.pick([
@@ -94,7 +93,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
       const path = PAGES[n % PAGES.length] ?? '/ops';
       const headers = path === '/ops/metrics' ? { authorization: `Bearer ${METRICS_TOKEN}` } : {};
       const { status } = await operator.get(path, headers);
-      const errors = stage.ops.errors.map(({ error }) => error.stack);
+      const errors = shop.ops.errors.map(({ error }) => error.stack);
       assert.deepEqual([status < 500, errors], [true, []], `${path} with ${touched.map(({ key }) => key)}`);
       for (const one of touched) await write(one);
     }

@@ -8,7 +8,7 @@ import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
-import { LONG_MS } from './stage';
+import { LONG_MS } from './mail-system';
 
 const key = (name: string) => ({ key: name, messageId: `<${name}@shop.example>` });
 const draft = {

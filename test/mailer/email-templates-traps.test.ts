@@ -8,7 +8,7 @@ import type { MailOptions } from '../../lib/mailer/definition/mail-types';
 
 import { Mailer } from '../../lib/mailer/mailer';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
-import { folderOf, Stage } from './stage';
+import { folderOf, MailSystem } from './mail-system';
 
 const UNSET = { name: 'Ada', cache: '', settings: '', delimiter: '', filename: '' };
 
@@ -47,22 +47,22 @@ const TEXTS = { 'en.json': '{"trap_mailer":{"note":{"subject":"For {{name}}","he
 /** Each is a known trap of email-templates, reported by its users. */
 describe('the traps of email-templates are avoided:', () => {
   let sink: SmtpSink;
-  let stage: Stage;
+  let system: MailSystem;
   let texts: string;
   const open = async () => {
     texts = folderOf(TEXTS);
     const i18n = await loadI18n([texts], 'en', { strict: true });
-    return Stage.open({ delivery: 'smtp', smtpUrl: sink.url }, { i18n, templatesDir: folderOf(TEMPLATES) });
+    return MailSystem.open({ delivery: 'smtp', smtpUrl: sink.url }, { i18n, templatesDir: folderOf(TEMPLATES) });
   };
   before(async () => {
     sink = await startSmtpSink();
-    stage = await open();
+    system = await open();
   });
   afterEach(() => {
     sink.messages.length = 0;
   });
   after(async () => {
-    await stage.close();
+    await system.close();
     await sink.stop();
   });
 
@@ -120,7 +120,7 @@ describe('the traps of email-templates are avoided:', () => {
         if (NODE_ENV === undefined) delete process.env.NODE_ENV;
         else process.env.NODE_ENV = NODE_ENV;
         await own.close();
-        Mailer.connect(stage.delivery);
+        Mailer.connect(system.delivery);
       }
     });
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
 import { Mailer } from '../../lib/mailer/mailer';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
-import { folderOf, Stage } from './stage';
+import { folderOf, MailSystem } from './mail-system';
 
 interface Note {
   readonly id: number;
@@ -22,17 +22,17 @@ const NOTES: readonly Note[] = [1, 2, 3, 4, 5].map((id) => ({ id, text: `note ${
 const subjects = (notes: readonly Note[]) => notes.map(({ id, text }) => `${id} ${text}`);
 
 describe('the mails that one job sends to one reader', () => {
-  let stage: Stage;
+  let system: MailSystem;
   let sink: SmtpSink;
   beforeEach(async () => {
     sink = await startSmtpSink();
-    stage = await Stage.open(
+    system = await MailSystem.open(
       { delivery: 'smtp', smtpUrl: sink.url },
       { templatesDir: folderOf({ 'note_mailer/note/text.ejs': 'Hello' }) },
     );
   });
   afterEach(async () => {
-    await stage.close();
+    await system.close();
     await sink.stop();
   });
 
@@ -54,7 +54,7 @@ describe('the mails that one job sends to one reader', () => {
   it('are all sent when a failed run is followed by one that has only the rest, in another order', async () => {
     for (const failsAt of [2, 3, 5]) {
       sink.messages.length = 0;
-      await stage.testDatabase.query('truncate mail_deliveries');
+      await system.testDatabase.query('truncate mail_deliveries');
       const marked = new Set<number>();
       await assert.rejects(run(1, NOTES, marked, failsAt), /the API fails/);
       const rest = NOTES.filter(({ id }) => !marked.has(id)).reverse();

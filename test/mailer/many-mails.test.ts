@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { runInContext } from '../../lib/core/execution-context';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
-import { Stage } from './stage';
+import { MailSystem } from './mail-system';
 
 const MANY = 56;
 const AT_ONCE = 10;
@@ -37,12 +37,12 @@ const readers = Array.from({ length: MANY }, (_, n): Reader => {
 
 describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server`, () => {
   let sink: SmtpSink;
-  let stage: Stage;
+  let system: MailSystem;
   let mails: ReadonlyMap<string | undefined, ReceivedMail>;
 
   before(async () => {
     sink = await startSmtpSink();
-    stage = await Stage.open({ delivery: 'smtp', smtpUrl: sink.url });
+    system = await MailSystem.open({ delivery: 'smtp', smtpUrl: sink.url });
     // Every job runs twice, one run after the other, as when the acknowledgement of the first is lost.
     for (const attempt of [1, 2]) {
       const queue = [...readers.entries()];
@@ -57,7 +57,7 @@ describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server
     mails = new Map(sink.messages.map((mail) => [mail.envelope.to.join(), mail]));
   });
   after(async () => {
-    await stage.close();
+    await system.close();
     await sink.stop();
   });
 
@@ -69,8 +69,8 @@ describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server
   it('arrive once each', () => {
     assert.equal(sink.messages.length, MANY);
     assert.equal(new Set(sink.messages.map(({ messageId }) => messageId)).size, MANY);
-    assert.equal(stage.all('mail.sent').length, MANY);
-    assert.equal(stage.all('mail.skipped').length, MANY);
+    assert.equal(system.all('mail.sent').length, MANY);
+    assert.equal(system.all('mail.skipped').length, MANY);
   });
 
   it('have two parts in UTF-8, encoded as ASCII lines that every server accepts', () => {

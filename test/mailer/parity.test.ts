@@ -10,7 +10,7 @@ import { MailerRegistry } from '../../lib/mailer/mailer-registry';
 import { assertEnqueuedEmailWith, performEnqueuedEmails, travel, useFakeJobs } from '../../lib/testing';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
-import { folderOf, Stage, textsOf } from './stage';
+import { folderOf, MailSystem, textsOf } from './mail-system';
 
 const PIXEL = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
@@ -102,7 +102,7 @@ const customer = { email: 'ada@example.com', name: "Ada O'Neil" };
 
 /** The features of ActionMailer, one test each. Previews are in test/ops/mail, test helpers in test/testing/mails.test.ts, models as arguments in deliver-mail-job.test.ts. */
 describe('the features of ActionMailer:', () => {
-  let stage: Stage;
+  let system: MailSystem;
   let sink: SmtpSink;
   let render: Render | undefined;
   const setup: { -readonly [K in keyof MailSetup]: MailSetup[K] } = {
@@ -116,20 +116,20 @@ describe('the features of ActionMailer:', () => {
       en: { order_mailer: { placed: { subject: 'Order {{order}} placed' } } },
       ko: { order_mailer: { placed: { subject: '주문 {{order}}' } } },
     });
-    stage = await Stage.open(
+    system = await MailSystem.open(
       { delivery: 'smtp', smtpUrl: sink.url, dir },
       { i18n, templatesDir: folderOf(TEMPLATES), setup },
     );
   });
   beforeEach(() => {
     sink.messages.length = 0;
-    stage.heard.length = 0;
+    system.heard.length = 0;
     delete setup.interceptors;
     delete setup.observers;
     render = undefined;
   });
   after(async () => {
-    await stage.close();
+    await system.close();
     await sink.stop();
   });
 
@@ -179,7 +179,7 @@ describe('the features of ActionMailer:', () => {
   });
 
   it('deliverNow, and deliverLater with wait, waitUntil and queue, in the locale of the caller', async () => {
-    Mailer.connect(stage.delivery, new MailerRegistry('this test', [OrderMailer]));
+    Mailer.connect(system.delivery, new MailerRegistry('this test', [OrderMailer]));
     const jobs = await useFakeJobs();
     try {
       const [now, inAnHour, at] = ['now@example.com', 'in-an-hour@example.com', 'at@example.com'].map((email) =>
@@ -202,7 +202,7 @@ describe('the features of ActionMailer:', () => {
       assert.equal(received().headers.get('content-language'), 'en');
     } finally {
       await jobs.restore();
-      Mailer.connect(stage.delivery);
+      Mailer.connect(system.delivery);
     }
   });
 
@@ -254,7 +254,7 @@ describe('the features of ActionMailer:', () => {
   it('a delivery method per mail', async () => {
     await shop().plain('log').deliverNow();
     assert.deepEqual(
-      stage.all('mail.logged').map(({ to, subject, text }) => [to, subject, text]),
+      system.all('mail.logged').map(({ to, subject, text }) => [to, subject, text]),
       [[['ada@example.com'], 'Plain', 'Plain\n']],
     );
     await shop().plain('file').deliverNow();
@@ -264,7 +264,7 @@ describe('the features of ActionMailer:', () => {
     await shop().plain('smtp').deliverNow();
     assert.equal(sink.messages.length, 1);
     assert.deepEqual(
-      stage.all('mail.sent').map(({ via }) => via),
+      system.all('mail.sent').map(({ via }) => via),
       ['log', 'file', 'test', 'smtp'],
     );
   });

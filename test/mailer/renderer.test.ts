@@ -5,7 +5,7 @@ import { MailTexts } from '../../lib/mailer/compose/draft';
 import { MissingTemplateError, TemplateError } from '../../lib/mailer/definition/errors';
 import type { RenderRequest } from '../../lib/mailer/definition/mail-types';
 import { Renderer } from '../../lib/mailer/render/renderer';
-import { folderOf, textsOf } from './stage';
+import { folderOf, textsOf } from './mail-system';
 
 const LAYOUT = {
   'layouts/mailer/html.ejs': '<html lang="<%= locale %>"><body><%- slot("content") %></body></html>',

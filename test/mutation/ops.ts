@@ -160,14 +160,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/ui/flash.ts',
     find: 'return rowCount > 0;',
     replace: 'return rowCount >= 0;',
-    killedBy: ['test/ops/jobs/without-redis.test.ts'],
+    killedBy: ['test/ops/jobs/redis-away.test.ts'],
   },
   {
     promise: 'many jobs are deleted or killed only once their number was typed',
     file: 'lib/ops/jobs/actions.ts',
     find: "if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';",
     replace: '',
-    killedBy: ['test/ops/jobs/acts.test.ts'],
+    killedBy: ['test/ops/jobs/actions.test.ts'],
   },
   {
     promise: 'a password that a browser sends by itself changes nothing',
@@ -230,7 +230,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/mail/mail-jobs.ts',
     find: "job.place === 'dead' || job.place === 'gone'",
     replace: "job.place === 'gone'",
-    killedBy: ['test/ops/mail/mails-of-jobs.test.ts'],
+    killedBy: ['test/ops/mail/deliveries.test.ts'],
   },
   {
     promise: 'the last mail is the one sent last, whenever it was begun',
@@ -251,14 +251,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/ui/error-pages.ts',
     find: "await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);",
     replace: '',
-    killedBy: ['test/ops/overview/acts-told.test.ts'],
+    killedBy: ['test/ops/overview/operator-events.test.ts'],
   },
   {
     promise: "an operator's action that succeeded while Redis was down is among the events of the tree",
     file: 'lib/tree/operator-actions.ts',
     find: 'await this.remember?.(recentEvent(name, payload)).catch(() => undefined);',
     replace: '',
-    killedBy: ['test/ops/overview/acts-told.test.ts'],
+    killedBy: ['test/ops/overview/operator-events.test.ts'],
   },
   {
     promise: 'an exhausted pool is not an outage of Postgres',
@@ -272,7 +272,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/jobs/actions.ts',
     find: "(action === 'delete' || action === 'kill') && count > TYPED_ABOVE",
     replace: 'count > TYPED_ABOVE',
-    killedBy: ['test/ops/jobs/acts.test.ts'],
+    killedBy: ['test/ops/jobs/actions.test.ts'],
   },
   {
     promise: 'the page of a job shows its values in full',

@@ -114,7 +114,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/jobs/job-page.ts',
     find: 'mails: await readMails(site, entry, rules),',
     replace: 'mails: (await readMails(site, entry, rules)) && null,',
-    killedBy: ['test/ops/mail/mails-of-jobs.test.ts'],
+    killedBy: ['test/ops/mail/deliveries.test.ts'],
   },
   {
     promise: 'arguments are shown up to the length of a line',
@@ -135,7 +135,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/jobs/job-page.ts',
     find: "refused: place.place === 'dead' && !job.killed && diedOfLatestError(entry),",
     replace: "refused: place.place === 'dead' && !job.killed && !saysSo(entry),",
-    killedBy: [...JOB, 'test/ops/jobs/acts.test.ts', ...LISTS],
+    killedBy: [...JOB, 'test/ops/jobs/actions.test.ts', ...LISTS],
   },
   {
     promise: 'a table of the terminal is as narrow as the terminal',

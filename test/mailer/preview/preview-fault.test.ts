@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { TemplateError } from '../../../lib/mailer/definition/errors';
 import { describeFault } from '../../../lib/mailer/preview/preview-renderer';
-import { folderOf } from '../stage';
+import { folderOf } from '../mail-system';
 
 describe('faultOf', () => {
   const lines = Array.from({ length: 20 }, (_, n) => `line ${n + 1}`).join('\n');

@@ -7,7 +7,7 @@ import { SmtpTransport } from '../../../lib/mailer/transport/smtp';
 
 import { type FailureStage, type SmtpSink, startSmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';
-import { LONG_MS } from '../stage';
+import { LONG_MS } from '../mail-system';
 
 const box = (address: string, name = '') => ({ name, address });
 function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {

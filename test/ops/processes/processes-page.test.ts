@@ -6,9 +6,9 @@ import { Deadline } from '../../../lib/support/async';
 import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
-import { textOf } from '../jobs/visitor';
 import { OpsWeb, SIGNED } from '../ops-web';
 import { processorOf, statusOf, treeStatusOf, workerOf } from '../overview/tree-statuses';
+import { textOf } from '../page-view';
 
 describe('the pages of processes', () => {
   let ops: OpsWeb;
