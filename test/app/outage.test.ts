@@ -12,12 +12,12 @@ describe('when Postgres is unavailable', () => {
 
   it('answers 503 with Retry-After and logs the error, and 201 as soon as it is back', async () => {
     assert.equal((await app.signUp({ email: 'a@example.com' })).status, 201);
-    await app.postgres.sever();
+    await app.postgres.down();
     const { status, headers, text } = await app.signUp({ email: 'b@example.com' });
     assert.deepEqual([status, headers['retry-after']], [503, '2'], text);
     assert.doesNotMatch(text, /test_|database|127\.0/);
     assert.equal(app.serving.errors.length, 1);
-    await app.postgres.open();
+    await app.postgres.up();
     await until('a sign-up works again', async () => (await app.signUp({ email: 'b@example.com' })).status === 201);
   });
 
@@ -30,7 +30,7 @@ describe('when Postgres is unavailable', () => {
       );
     const reading = () => app.serving.request('/users/me', { headers: { authorization: `Bearer ${accessToken}` } });
     for (const ask of [reading, () => app.signUp({ email: 'd@example.com' })]) {
-      for (const end of ['pg_terminate_backend', 'sever'] as const) {
+      for (const end of ['pg_terminate_backend', 'an outage'] as const) {
         const locker = new pg.Client(app.database.url);
         // When the test fails, its database is dropped, which ends this connection, too.
         locker.on('error', () => undefined);
@@ -38,11 +38,11 @@ describe('when Postgres is unavailable', () => {
         await locker.query('begin; lock table users in access exclusive mode');
         const answer = ask();
         await until('its statement waits', async () => (await blocked()).length === 1);
-        if (end === 'sever') await app.postgres.sever();
+        if (end === 'an outage') await app.postgres.down();
         else await app.database.query(`select pg_terminate_backend(${(await blocked())[0]?.pid})`);
         assert.deepEqual([(await answer).status, (await answer).headers['retry-after']], [503, '2'], `${end} ${ask}`);
         await locker.end();
-        if (end === 'sever') await app.postgres.open();
+        if (end === 'an outage') await app.postgres.up();
       }
     }
   });

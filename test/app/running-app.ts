@@ -11,8 +11,8 @@ import { connectJobs } from '../../lib/role/app/load-setup';
 import { Deadline } from '../../lib/support/async';
 import { RateLimits } from '../../lib/web/rate-limit';
 import { createDatabase, type TestDatabase } from '../support/postgres';
-import { SeverableProxy } from '../support/severable-proxy';
 import { UNLIMITED } from '../support/sign-up-limits';
+import { TcpProxy } from '../support/tcp-proxy';
 import { until } from '../support/until';
 import { Serving } from '../web/serving';
 
@@ -31,7 +31,7 @@ export class RunningApp {
     readonly serving: Serving,
     readonly database: TestDatabase,
     /** The proxy between the app and its database, which `database` bypasses. */
-    readonly postgres: SeverableProxy,
+    readonly postgres: TcpProxy,
     private readonly pool: Database,
     readonly redis: Redis,
     private readonly disconnectJobs: () => void,
@@ -41,11 +41,8 @@ export class RunningApp {
     const { env = {}, redisUrl = 'redis://127.0.0.1:1', generated } = options;
     const created = await createDatabase({ migrated: true });
     const events = new Events();
-    const { hostname, port } = new URL(created.url);
-    const postgres = new SeverableProxy({ host: hostname, port: Number(port) });
-    const url = new URL(created.url);
-    url.host = `127.0.0.1:${await postgres.open()}`;
-    const pool = new Database(url.toString(), { production: false, events });
+    const postgres = await TcpProxy.start(created.url);
+    const pool = new Database(postgres.url, { production: false, events });
     Model.knex(pool.knex);
     connectTransactions(pool.knex);
     const redis = new Redis(redisUrl, events);
@@ -70,7 +67,7 @@ export class RunningApp {
     connectTransactions(undefined);
     await this.redis.stop(Deadline.after(60_000));
     await this.pool.stop(Deadline.after(60_000));
-    await this.postgres.sever();
+    await this.postgres.down();
     await this.database.drop();
   }
 

@@ -5,12 +5,12 @@ import { leaveWhenSilent } from '../../lib/job/hint/silence';
 import { Deadline } from '../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { tell } from '../support/replicated-redis';
-import { SeverableProxy } from '../support/severable-proxy';
+import { TcpProxy } from '../support/tcp-proxy';
 import { until } from '../support/until';
 
 describe('the shared connection of a process to Redis', () => {
   let server: TestRedis;
-  let way: SeverableProxy;
+  let proxy: TcpProxy;
   let redis: Redis;
   let events: Events;
   before(async () => {
@@ -18,22 +18,16 @@ describe('the shared connection of a process to Redis', () => {
   });
   after(() => server.remove());
   beforeEach(async () => {
-    way = await open();
+    proxy = await TcpProxy.start(server.url);
   });
   afterEach(async () => {
     await redis.stop(Deadline.after(1000));
-    await way.sever();
+    await proxy.down();
   });
 
-  const open = async (port = 0) => {
-    const proxy = new SeverableProxy({ host: '127.0.0.1', port: server.port });
-    proxy.port = port;
-    await proxy.open();
-    return proxy;
-  };
   const connect = async (patienceMs?: number) => {
     events = new Events();
-    redis = new Redis(`redis://127.0.0.1:${way.port}`, events);
+    redis = new Redis(proxy.url, events);
     if (patienceMs !== undefined) leaveWhenSilent(redis, patienceMs);
     const ready = events.next('redis.ready');
     await redis.start();
@@ -51,15 +45,15 @@ describe('the shared connection of a process to Redis', () => {
       (refusal) => (refusal ? assert.fail(refusal) : confirmed++),
     );
     // The subscription was sent, but never confirmed.
-    await way.sever();
+    await proxy.down();
     server.resume();
     for (const [round, text] of ['first', 'second'].entries()) {
-      await way.open();
+      await proxy.up();
       await until('the subscription is confirmed', () => confirmed === round + 1);
       assert.ok(hears());
       await tell(server, ['PUBLISH', 'news', text]);
       await until(`${text} is heard`, () => heard.includes(text));
-      await way.sever();
+      await proxy.down();
       await until('it is lost', () => !hears());
     }
     assert.deepEqual(heard, ['first', 'second']);
@@ -67,7 +61,7 @@ describe('the shared connection of a process to Redis', () => {
 
   it('reports that its user may not subscribe', async () => {
     await tell(server, ['ACL', 'SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels']);
-    redis = new Redis(`redis://deaf:secret@127.0.0.1:${way.port}`, new Events());
+    redis = new Redis(`redis://deaf:secret@127.0.0.1:${proxy.port}`, new Events());
     await redis.start();
     const refusals: string[] = [];
     const hears = redis.listen(
@@ -85,13 +79,13 @@ describe('the shared connection of a process to Redis', () => {
     let connections = 0;
     redis.client.on('connect', () => connections++);
     const lost = events.next('redis.lost');
-    way.silence();
+    proxy.hold();
     await assert.rejects(redis.client.ping());
     assert.match((await lost).error.message, /^no answer for 0\.1 s$/);
     await until('it has been opened three times', () => connections >= 3);
     const ready = events.next('redis.ready');
-    await way.sever();
-    way = await open(way.port);
+    await proxy.down();
+    await proxy.up();
     await ready;
     assert.equal(await redis.client.ping(), 'PONG');
     const before = connections;

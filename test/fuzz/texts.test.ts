@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { UserError } from '../../lib/core/errors';
-import { Schedule } from '../../lib/job/cron/schedule';
 import { readProcessInfo } from '../../lib/job/processes/process-list';
 import { deserializeArguments } from '../../lib/job/record/argument-decoder';
-import { serializeArguments } from '../../lib/job/record/arguments';
 import { checkFilter, InvalidRequestError } from '../../lib/job/sets/query';
 import { fromFields, mailsFromFields } from '../../lib/job/stats/class-stats';
 import { parseDuration } from '../../lib/support/duration';
@@ -35,28 +32,6 @@ describe('texts of any kind', () => {
       ),
       runs(6000),
     ));
-
-  it('come back unchanged when they travel as arguments of jobs', () =>
-    fc.assert(
-      fc.asyncProperty(fc.array(fc.oneof(anything, fc.date({ noInvalidDate: true }), fc.bigInt())), async (args) => {
-        const travelled: unknown = JSON.parse(JSON.stringify(serializeArguments('X', args, {})));
-        assert.deepEqual(await deserializeArguments(travelled as never, {}), args);
-      }),
-      runs(4000),
-    ));
-
-  it('are read as cron expressions with a next time, or rejected', () => {
-    const mutator = new Mutator(SEED, [' ', ...'* / , - L W # ? MON 0 60 @daily 99999'.split(' ')]);
-    const seeds = ['0 3 * * 1-5', '*/5 * * * * *', '@hourly', '30 2 29 2 *'] as const;
-    for (let n = cases(1000); n > 0; n--) {
-      try {
-        const schedule = new Schedule(mutator.mutate(seeds).toString('utf8'), 'Europe/Berlin');
-        assert.ok((schedule.next(new Date(0))?.getTime() ?? 0) >= 0);
-      } catch (thrown) {
-        if (!(thrown instanceof UserError)) throw thrown;
-      }
-    }
-  });
 
   it('are read as durations, or not at all', () => {
     const mutator = new Mutator(SEED, ['ms', 's', 'd', '.', '-', 'e9', '9'.repeat(30), ' ']);

@@ -3,10 +3,10 @@ import path from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
 import type { ChaosPostgres } from '../chaos/scene/postgres';
-import { TcpSwitch } from '../chaos/scene/tcp-switch';
 import { createDatabase, databaseAt, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { TcpProxy } from '../support/tcp-proxy';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -55,7 +55,7 @@ export class FaultyTree {
     readonly redis: TestRedis,
     readonly admin: Awaited<ReturnType<typeof connected>>,
     readonly sink: SmtpSink,
-    readonly proxies: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpSwitch>>,
+    readonly proxies: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpProxy>>,
   ) {}
 
   /**
@@ -80,27 +80,28 @@ export class FaultyTree {
     await database.query(`create role ${role} login password '${PASSWORD}'`);
     await database.query(`alter database ${name} owner to ${role}`);
     await database.query(`alter schema public owner to ${role}`);
-    const postgresPort = Number(url.port);
-    const [toPostgres, direct, toRedis, smtp] = await Promise.all(
-      [postgresPort, postgresPort, redis.port, sink.port].map((port) => TcpSwitch.start(port)),
-    );
-    if (!toPostgres || !direct || !toRedis || !smtp) throw new Error('a switch is missing');
-    const by = (way: TcpSwitch) => `postgres://${role}:${PASSWORD}@127.0.0.1:${way.port}/${name}`;
+    url.username = role;
+    url.password = PASSWORD;
+    const proxies = {
+      postgres: await TcpProxy.start(url.href),
+      direct: await TcpProxy.start(url.href),
+      redis: await TcpProxy.start(redis.url),
+      smtp: await TcpProxy.start(sink.url),
+    };
     const admin = await connected(redis.url);
     const env = {
       NODE_ENV: 'development',
       WEB_CONCURRENCY: '1',
-      DATABASE_URL: by(toPostgres),
-      DATABASE_DIRECT_URL: by(direct),
-      REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
-      SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
+      DATABASE_URL: proxies.postgres.url,
+      DATABASE_DIRECT_URL: proxies.direct.url,
+      REDIS_URL: proxies.redis.url,
+      SMTP_URL: proxies.smtp.url,
       OPS_TOKEN: TOKEN,
       CHORES_BOOK: path.join(folder, 'book'),
       WORKER_TIMEOUT: '10m',
       ...more,
     };
     const tree = await startTree({ ...(entry !== undefined && { entry }), env });
-    const proxies = { postgres: toPostgres, direct, redis: toRedis, smtp };
     const made = new FaultyTree(tree, folder, env, database, role, redis, admin, sink, proxies);
     // The web is ready before the processor, and only a processor at work can come to a standstill.
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
@@ -108,7 +109,7 @@ export class FaultyTree {
     return made;
   }
 
-  /** Starts another tree of the same app, through the same switches; it is removed with this one. */
+  /** Starts another tree of the same app, through the same proxies; it is removed with this one. */
   async another(): Promise<Tree> {
     const tree = await startTree({ env: this.env });
     this.others.push(tree);
@@ -228,7 +229,7 @@ export class FaultyTree {
     await Promise.all([this.tree, ...this.others].map((tree) => tree.cleanup()));
     removeFolder(this.folder);
     this.admin.destroy();
-    await Promise.all(Object.values(this.proxies).map((way) => way.stop()));
+    await Promise.all(Object.values(this.proxies).map((way) => way.down()));
     await Promise.all([this.redis.remove(), this.sink.stop(), this.database.drop()]);
   }
 }

@@ -55,12 +55,12 @@ function bySql(
   };
 }
 
-function byWay(way: keyof FaultyTree['proxies'], how: 'takeDown' | 'swallow', signsUp = false): Fault['inject'] {
+function byWay(way: keyof FaultyTree['proxies'], how: 'down' | 'hold', signsUp = false): Fault['inject'] {
   return async (faulty) => {
-    faulty.proxies[way][how]();
+    await faulty.proxies[way][how]();
     if (signsUp) await faulty.signUp();
     return async () => {
-      faulty.proxies[way].mend();
+      await faulty.proxies[way].up();
       // The refused mail waits for its job's retry; another one shows at once that the server is back.
       if (signsUp) await faulty.signUp();
     };
@@ -158,7 +158,7 @@ const OF_REDIS: readonly Fault[] = [
     ...REDIS_AWAY,
     log: /BUSY|not reachable/,
   },
-  { name: 'Redis is down', inject: byWay('redis', 'takeDown'), ...REDIS_AWAY, log: /not reachable/ },
+  { name: 'Redis is down', inject: byWay('redis', 'down'), ...REDIS_AWAY, log: /not reachable/ },
 ];
 
 const OF_POSTGRES: readonly Fault[] = [
@@ -220,19 +220,19 @@ const OF_POSTGRES: readonly Fault[] = [
   },
   {
     name: 'the LISTEN connection is down',
-    inject: byWay('direct', 'takeDown'),
+    inject: byWay('direct', 'down'),
     ...stalled(/listening for new jobs stands still/),
     log: /listening for new jobs stands still/,
   },
   {
     // The recurring job is committed every second, but the listener hears nothing of it.
     name: 'packets of the LISTEN connection are dropped',
-    inject: byWay('direct', 'swallow'),
+    inject: byWay('direct', 'hold'),
     ...stalled(/listening for new jobs stands still: there is no answer/),
     log: /listening for new jobs stands still: there is no answer/,
   },
-  { name: 'Postgres is down', inject: byWay('postgres', 'takeDown'), ...POSTGRES_AWAY },
-  { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
+  { name: 'Postgres is down', inject: byWay('postgres', 'down'), ...POSTGRES_AWAY },
+  { name: 'Postgres is silent', inject: byWay('postgres', 'hold'), ...POSTGRES_AWAY },
 ];
 
 /** Causes that are there before a job processor starts. */
@@ -288,10 +288,10 @@ const urlsOf = ({ database, redis }: FaultyTree) => ({ DATABASE_URL: database.ur
 const catamount = (faulty: FaultyTree, ...args: string[]) => catamountWith(urlsOf(faulty), faulty.tree.cwd, ...args);
 
 const OF_JOBS: readonly Fault[] = [
-  { name: 'the mail server is silent', inject: byWay('smtp', 'swallow', true), ...stalled(/no answer/) },
+  { name: 'the mail server is silent', inject: byWay('smtp', 'hold', true), ...stalled(/no answer/) },
   {
     name: 'the mail server is down',
-    inject: byWay('smtp', 'takeDown', true),
+    inject: byWay('smtp', 'down', true),
     ...stalled(/cannot be reached/),
     ready: /sending mail stands still/,
   },

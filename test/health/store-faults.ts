@@ -61,12 +61,14 @@ export function storeFaults(promisedS?: number): void {
         await reports({
           name: 'cluster',
           inject: async ({ proxies, redis }) => {
-            proxies.redis.pointTo(cluster.first.port);
+            proxies.redis.lead(cluster.first.url);
+            proxies.redis.cut();
             // A worker notices it by the answer to a command whose key belongs to another node, such as the hint of a sign-up's job.
             const signUps = setInterval(() => void faulty?.signUp().catch(() => undefined), SIGN_UP_MS);
             return () => {
               clearInterval(signUps);
-              proxies.redis.pointTo(redis.port);
+              proxies.redis.lead(redis.url);
+              proxies.redis.cut();
             };
           },
           ready: /"reason":"[^"]*Redis is in cluster mode/,

@@ -74,24 +74,6 @@ describe('a job processor that stops', () => {
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
   });
 
-  it('fetches no jobs after it was quiet, and completes those that run', async () => {
-    const processor = await system.processor(CLASSES);
-    await DeafJob.performLater('first');
-    await until('the job is running', () => gate.held === 1);
-    assert.deepEqual(
-      processor.snapshot().running.map((job) => [job.class, job.queue]),
-      [['DeafJob', 'default']],
-    );
-    processor.quiet();
-    await DeafJob.performLater('second');
-    gate.open();
-    await until('the first has ended', () => system.eventsNamed('job.succeeded').length === 1);
-    await processor.stop(Deadline.after(IN_TIME));
-    assert.deepEqual(ran, ['first 1']);
-    assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
-    assert.deepEqual(processor.snapshot(), { running: [], quiet: true });
-  });
-
   it('lets running jobs finish, and fetches no others, even if it is resumed', async () => {
     const processor = await system.processor(CLASSES);
     await transaction(() => DeafJob.performLater('slow'));

@@ -38,7 +38,7 @@ describe('mails from jobs, when the SMTP server', () => {
 
   before(async () => {
     sink = await startSmtpSink();
-    proxy = await SmtpProxy.start(sink.port);
+    proxy = await SmtpProxy.start(sink.url);
     system = await JobSystem.start({}, { migrated: true });
     ({ dead } = setsOf(setSources(system)));
     open = (options) =>
@@ -53,13 +53,13 @@ describe('mails from jobs, when the SMTP server', () => {
     sink.messages.length = 0;
     proxy.plan.length = 0;
     // A kept connection has had its greeting already.
-    proxy.hangUp();
+    proxy.network.cut();
   });
   after(async () => {
     Mailer.connect(undefined);
     await delivery.stop(Deadline.after(LONG_MS));
     await system.stop();
-    await proxy.down();
+    await proxy.network.down();
     await sink.stop();
   });
 
@@ -162,11 +162,11 @@ describe('mails from jobs, when the SMTP server', () => {
   });
 
   it('is down: nothing is lost, and each mail arrives once, when it is up again', async () => {
-    await proxy.down();
+    await proxy.network.down();
     const sending = send(5);
     await until('each has failed twice', () => system.eventsNamed('job.retrying').length >= 10);
     assert.match(system.eventsNamed('job.retrying')[0]?.error.message ?? '', /ECONNREFUSED/);
-    await proxy.up();
+    await proxy.network.up();
     await assertOnceEach(await sending);
   });
 

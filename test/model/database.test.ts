@@ -7,7 +7,7 @@ import { connectionSettings, Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
-import { SeverableProxy } from '../support/severable-proxy';
+import { TcpProxy } from '../support/tcp-proxy';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 
@@ -55,24 +55,21 @@ describe('Database', () => {
   });
 
   it('reports once in an outage that connections broke, and once what is refused', async () => {
-    const url = new URL(created.url);
-    const proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
-    url.port = String(await proxy.open());
-    url.hostname = '127.0.0.1';
+    const proxy = await TcpProxy.start(created.url);
     const told: string[] = [];
     const events = new Events();
     events.on('database.error', ({ error }) => told.push(error.message));
-    const database = new Database(url.href, { production: false, events });
+    const database = new Database(proxy.url, { production: false, events });
     for (const outages of [1, 2]) {
       await database.ping(30_000);
-      await proxy.sever();
+      await proxy.down();
       for (let tries = 0; tries < 5; tries++) await assert.rejects(database.ping(300));
       const refused = told.filter((message) => message.endsWith(`connect ECONNREFUSED 127.0.0.1:${proxy.port}`));
       assert.deepEqual([refused.length, told.length], [outages, 2 * outages], told.join('\n'));
-      await proxy.open();
+      await proxy.up();
     }
     await database.stop(Deadline.after(30_000));
-    await proxy.sever();
+    await proxy.down();
   });
 
   it('says why a statement failed before it says which one, without its values', async () => {

@@ -4,13 +4,11 @@ const FETCHER = 'lib/job/fetch/fetcher.ts';
 const HINTS = 'lib/job/hint/hints.ts';
 const DISPATCHER = 'lib/job/dispatch/dispatcher.ts';
 const LEADER = 'lib/job/dispatch/leadership.ts';
-const REGISTRY = 'lib/core/heartbeat-registry.ts';
 const FETCHER_TEST = ['test/job/fetch/fetcher.test.ts'];
 const DISPATCHER_TEST = ['test/job/dispatch/dispatcher.test.ts'];
 const LEADERSHIP_TEST = ['test/job/dispatch/leadership.test.ts'];
 const LISTENER_TEST = ['test/job/dispatch/listener.test.ts'];
 const RESCUE_TEST = ['test/job/processes/rescue.test.ts'];
-const DEMOTION_TEST = ['test/core/redis-demotion.test.ts'];
 
 /** Mutations of how jobs are found, fetched, announced and rescued, and of what Redis does for that. */
 const mutations: readonly Mutation[] = [
@@ -92,13 +90,6 @@ const mutations: readonly Mutation[] = [
     killedBy: FETCHER_TEST,
   },
   {
-    promise: 'a processor that becomes quiet passes a hint that it was given on to others',
-    file: FETCHER,
-    find: 'if (hint) this.options.onReturned([hint]);',
-    replace: '',
-    killedBy: FETCHER_TEST,
-  },
-  {
     promise: 'weighted queues are served by their weights',
     file: FETCHER,
     find: 'this.order = weighted ?',
@@ -131,13 +122,6 @@ const mutations: readonly Mutation[] = [
     file: DISPATCHER,
     find: 'Math.min(this.maxLookMs, this.lookMs * LOOK_GROWTH)',
     replace: 'Math.min(this.maxLookMs, this.lookMs)',
-    killedBy: LEADERSHIP_TEST,
-  },
-  {
-    promise: 'a dispatcher that ends says so',
-    file: 'lib/job/dispatch/dispatch-service.ts',
-    find: 'if (!leadership.isLeader) return;',
-    replace: 'if (leadership.isLeader) return;',
     killedBy: LEADERSHIP_TEST,
   },
   {
@@ -204,104 +188,11 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/hint/plain-producers.test.ts'],
   },
   {
-    promise: 'a tree executes no command twice, since it removes it from the list first',
-    file: 'lib/tree/tree-reporter.ts',
-    find: 'const mine = await this.registry.take(id, text);',
-    replace: 'const mine = true;',
-    killedBy: ['test/tree/tree-reporter.test.ts'],
-  },
-  {
-    promise: 'an executed command is not delivered again',
-    file: REGISTRY,
-    find: `for a = 5, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end`,
-    replace: '',
-    killedBy: ['test/job/processes/process-list.test.ts'],
-  },
-  {
-    promise: 'trees notice that they are being listed',
-    file: REGISTRY,
-    find: `if KEYS[3] and call('set', KEYS[3], 1, 'EX', ARGV[3], 'NX') then`,
-    replace: `if KEYS[3] and call('get', KEYS[3]) then`,
-    killedBy: ['test/tree/tree-reporter.test.ts'],
-  },
-  {
-    promise: 'a command wakes the idle process that it is for',
-    file: REGISTRY,
-    find: `wake(ARGV[2])\n`,
-    replace: '',
-    killedBy: ['test/job/processes/process-list.test.ts', 'test/tree/tree-reporter.test.ts'],
-  },
-  {
-    promise: 'under REDIS_PREFIX, too, the processes are listed',
-    file: REGISTRY,
-    find: `call('get', KEYS[2]..found[i])`,
-    replace: `call('get', (KEYS[2]:gsub('^{[^}]*}', ''))..found[i])`,
-    killedBy: ['test/job/prefix.test.ts'],
-  },
-  {
-    promise: 'listing the processes wakes the idle ones',
-    file: REGISTRY,
-    find: `wake('')\n`,
-    replace: '',
-    killedBy: ['test/job/processes/process-list.test.ts', 'test/tree/tree-reporter.test.ts'],
-  },
-  {
     promise: 'jobs that are running at the deadline of a stop are returned',
     file: 'lib/job/processor.ts',
     find: `fetcher.returnRunning(returned, this.causeUnknown);`,
     replace: ``,
     killedBy: ['test/job/stop.test.ts'],
-  },
-  {
-    promise: 'a paused queue is not reported as late',
-    file: 'lib/job/processes/latency-monitor.ts',
-    find: `!paused && this.isBehind(latencyMs, before)`,
-    replace: `this.isBehind(latencyMs, before)`,
-    killedBy: ['test/job/processes/latency-monitor.test.ts'],
-  },
-  {
-    promise: 'a worker disconnects from a Redis that has become a replica',
-    file: 'lib/core/redis.ts',
-    find: `if (isDemotion(error)) this.leave(toError(error));`,
-    replace: ``,
-    killedBy: DEMOTION_TEST,
-  },
-  {
-    promise: 'a replica that accepts connections does not count as ready',
-    file: 'lib/core/redis.ts',
-    find: `if ((this.master || this.demotion) && !(await this.acceptsWrites())) return;`,
-    replace: ``,
-    killedBy: DEMOTION_TEST,
-  },
-  {
-    promise: 'the newer of two answers of sentinels counts',
-    file: 'lib/core/sentinels.ts',
-    find: `epoch === Math.max(`,
-    replace: `epoch === Math.min(`,
-    killedBy: ['test/core/sentinels.test.ts'],
-  },
-  {
-    promise: 'a sentinel that does not answer is skipped',
-    file: 'lib/core/sentinels.ts',
-    find: `        ANSWER_MS,
-        late,`,
-    replace: `        1000 * ANSWER_MS,
-        late,`,
-    killedBy: ['test/core/sentinels.test.ts'],
-  },
-  {
-    promise: 'the connection to a master that has not replied for ten seconds is closed',
-    file: 'lib/core/sentinels.ts',
-    find: `watchReplies(client, silence.expect);`,
-    replace: ``,
-    killedBy: ['test/process/redis-sentinel.deep.ts'],
-  },
-  {
-    promise: 'each app has its own channels',
-    file: 'lib/core/redis.ts',
-    find: `this.client.subscribe(readKeyPrefix(this.url) + channel, onMessage)`,
-    replace: `this.client.subscribe(channel, onMessage)`,
-    killedBy: ['test/job/prefix.test.ts'],
   },
   {
     promise: 'every key of an app has its prefix',
@@ -311,39 +202,11 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/prefix.test.ts'],
   },
   {
-    promise: 'wake-ups are received even if Redis was lost during the subscription',
-    file: 'lib/core/redis.ts',
-    find: `this.events.on('redis.ready', ask);`,
-    replace: ``,
-    killedBy: ['test/core/redis-connection.test.ts'],
-  },
-  {
     promise: 'a processor without Redis that is notified looks less and less often while nothing comes',
     file: 'lib/job/fetch/fetcher.ts',
     find: 'this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);',
     replace: '',
     killedBy: ['test/job/fetch/fetcher.test.ts'],
-  },
-  {
-    promise: 'a dispatcher that is not notified looks at its first interval, however long nothing comes',
-    file: DISPATCHER,
-    find: 'return this.leadership.isNotified ? Math',
-    replace: 'return this.lookMs > 0 ? Math',
-    killedBy: ['test/job/dispatch/dispatcher.test.ts'],
-  },
-  {
-    promise: 'without Redis a processor that is not notified looks at one interval, however long nothing comes',
-    file: FETCHER,
-    find: '    if (hints || !this.options.isNotified()) this.scanMs = SCAN_MS;\n',
-    replace: '',
-    killedBy: ['test/job/dispatch/pooler.test.ts'],
-  },
-  {
-    promise: 'what changes while pauses are read is read again',
-    file: 'lib/job/dispatch/gate.ts',
-    find: 'this.isFresh = changes === this.changes;',
-    replace: 'this.isFresh = changes >= 0;',
-    killedBy: ['test/job/dispatch/gate.test.ts'],
   },
   {
     promise: 'an outcome that Postgres has refused is recorded later',
@@ -374,13 +237,6 @@ const mutations: readonly Mutation[] = [
     killedBy: FETCHER_TEST,
   },
   {
-    promise: 'a look that failed is made up for: jobs without hints are hinted at',
-    file: DISPATCHER,
-    find: '      this.mayLackHints ||= mayLackHints;\n',
-    replace: '',
-    killedBy: DISPATCHER_TEST,
-  },
-  {
     promise: 'held jobs are looked for when an admission has failed',
     file: 'lib/job/processor.ts',
     find: '      this.dispatch.look();\n      return [];',
@@ -388,18 +244,11 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/limits.test.ts'],
   },
   {
-    promise: 'a hint that comes to a processor which has become quiet is given back',
-    file: FETCHER,
-    find: 'if (this.free === 0) this.passOnHint();',
-    replace: 'if (this.free < 0) this.passOnHint();',
-    killedBy: FETCHER_TEST,
-  },
-  {
-    promise: 'a processor that stops is not resumed',
-    file: 'lib/job/processor.ts',
-    find: '    if (this.stopping) return;\n    this.isQuiet = false;',
-    replace: '    this.isQuiet = false;',
-    killedBy: ['test/job/stop.test.ts'],
+    promise: 'a connection of the job processor that gets no replies is closed',
+    file: 'lib/support/progress.ts',
+    find: `else this.onSilent(`,
+    replace: `else String(`,
+    killedBy: ['test/core/redis-connection.test.ts'],
   },
 ];
 

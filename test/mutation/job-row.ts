@@ -4,7 +4,6 @@ const CLAIM = 'lib/job/row/claim.ts';
 const RESCUE = 'lib/job/row/rescue.ts';
 const END = 'lib/job/row/end.ts';
 const INSERT = 'lib/job/row/insert.ts';
-const DEAD = 'lib/job/row/dead.ts';
 const CLAIM_TEST = ['test/job/row/claim.test.ts'];
 const DEAD_TEST = ['test/job/row/dead.test.ts'];
 const UNIQUE_TEST = ['test/job/enqueue/unique.test.ts'];
@@ -17,13 +16,6 @@ const mutations: readonly Mutation[] = [
     file: CLAIM,
     find: `where id = \${sql} and \${IS_READY} and limit_key is null`,
     replace: `where id = \${sql} and limit_key is null`,
-    killedBy: CLAIM_TEST,
-  },
-  {
-    promise: 'processors that scan at the same time do not wait for each other',
-    file: CLAIM,
-    find: "FIRST_DUE('is null', 'for update skip locked')",
-    replace: "FIRST_DUE('is null', '')",
     killedBy: CLAIM_TEST,
   },
   {
@@ -85,13 +77,6 @@ const mutations: readonly Mutation[] = [
     killedBy: CLAIM_TEST,
   },
   {
-    promise: 'held jobs of a class that no longer has a limit run again',
-    file: CLAIM,
-    find: 'coalesce(most, 1000) - (',
-    replace: 'coalesce(most, 0) - (',
-    killedBy: CLAIM_TEST,
-  },
-  {
     promise: 'held jobs are admitted only as far as their limit is free',
     file: CLAIM,
     find: `where limit_key = key and state in ('running', 'ready')`,
@@ -148,53 +133,11 @@ const mutations: readonly Mutation[] = [
     killedBy: CLAIM_TEST,
   },
   {
-    promise: 'a job that a stop returns is not counted as delivered',
-    file: END,
-    find: `when 'return-counted' then deliveries else deliveries - 1 end`,
-    replace: 'else deliveries end',
-    killedBy: CLAIM_TEST,
-  },
-  {
-    promise: 'a job that may have brought its process down stays counted when it is returned',
-    file: END,
-    find: `when 'return-counted' then deliveries else`,
-    replace: 'else',
-    killedBy: CLAIM_TEST,
-  },
-  {
-    promise: 'a job that a stop returns goes to the head of its queue',
-    file: END,
-    find: `interval '1 millisecond', run_at),`,
-    replace: `interval '1 millisecond', clock_timestamp()),`,
-    killedBy: CLAIM_TEST,
-  },
-  {
     promise: 'a job that dies is in the dead set only',
     file: END,
     find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${OWNED()} returning \${TABLES.jobs}.*\``,
     replace: `sql: \`select \${TABLES.jobs}.* from \${TABLES.jobs}, \${THESE} where \${OWNED()}\``,
     killedBy: [...CLAIM_TEST, ...DEAD_TEST],
-  },
-  {
-    promise: 'dead jobs that are too old, or too many, are removed',
-    file: DEAD,
-    find: 'where (old or rank > ?)',
-    replace: 'where (old and rank > ?)',
-    killedBy: DEAD_TEST,
-  },
-  {
-    promise: 'a retried dead job gets all its attempts again, also those of single rules',
-    file: DEAD,
-    find: `'{reason,attemptsBy}'`,
-    replace: `'{reason}'`,
-    killedBy: DEAD_TEST,
-  },
-  {
-    promise: 'a dead job that is retried resumes from its cursor',
-    file: DEAD,
-    find: `select id, queue, class, payload, tags, limit_key, cursor, progress, (history`,
-    replace: `select id, queue, class, payload, tags, limit_key, null::json, progress, (history`,
-    killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
     promise: 'a unique job is enqueued once',
@@ -209,20 +152,6 @@ const mutations: readonly Mutation[] = [
     find: '     order by key\n',
     replace: '     order by n\n',
     killedBy: UNIQUE_TEST,
-  },
-  {
-    promise: 'a unique claim expires',
-    file: 'lib/job/row/unique.ts',
-    find: 'unique_until <= clock_timestamp() as over',
-    replace: 'false as over',
-    killedBy: UNIQUE_TEST,
-  },
-  {
-    promise: 'the jobs of one bulk keep their order',
-    file: INSERT,
-    find: ` + n * interval '1 microsecond'\``,
-    replace: ` - n * interval '1 microsecond'\``,
-    killedBy: ENQUEUER_TEST,
   },
   {
     promise: 'a bulk that Postgres rejects in part is rejected as a whole',

@@ -10,7 +10,8 @@ const ROOT = path.resolve(__dirname, '../..');
 const USAGE = `npm run mutations -- [options]
   --only TEXT   only mutations whose promise, file or list contains TEXT; it may be given several times
   --copies N    how many are tried side by side, each in a copy of its own; default: one a core
-  --list        names them and ends`;
+  --list        names them and ends
+  --check       only checks that each text occurs once in its file, and that the tests exist`;
 /** The share of mutations that must be noticed by the first tier, and by both tiers. */
 const GOALS = { fast: 0.8, both: 0.95 };
 
@@ -64,13 +65,20 @@ async function fails(files: readonly string[], copy: string): Promise<string | u
   return (/^FAILED .*\n\s*(.+)/m.exec(output)?.[1] ?? output.trim().split('\n').at(-1) ?? '').trim();
 }
 
+/** @returns why a mutation cannot be tried in this checkout. */
+function staleness({ file, find, killedBy }: Mutation, root: string): string | undefined {
+  const target = path.join(root, file);
+  const places = fs.existsSync(target) ? fs.readFileSync(target, 'utf8').split(find).length - 1 : 0;
+  if (places !== 1) return `its text occurs ${places} times in ${file}`;
+  const missing = killedBy.filter((name) => !fs.existsSync(path.join(root, name)));
+  return missing.length > 0 ? `there is no ${missing.join(', ')}` : undefined;
+}
+
 async function attempt(mutation: Mutation, copy: string): Promise<Outcome> {
+  const stale = staleness(mutation, copy);
+  if (stale !== undefined) return { mutation, verdict: 'BROKEN', note: stale };
   const file = path.join(copy, mutation.file);
-  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
-  const places = text.split(mutation.find).length - 1;
-  if (places !== 1) return { mutation, verdict: 'BROKEN', note: `its text stands ${places} times in ${mutation.file}` };
-  const missing = mutation.killedBy.filter((name) => !fs.existsSync(path.join(copy, name)));
-  if (missing.length > 0) return { mutation, verdict: 'BROKEN', note: `there is no ${missing.join(', ')}` };
+  const text = fs.readFileSync(file, 'utf8');
   fs.writeFileSync(
     file,
     text.replace(mutation.find, () => mutation.replace),
@@ -100,6 +108,7 @@ async function main(): Promise<number> {
       only: { type: 'string', multiple: true, default: [''] },
       copies: { type: 'string', default: String(os.availableParallelism()) },
       list: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -114,6 +123,14 @@ async function main(): Promise<number> {
   if (values.list) {
     for (const { promise, file } of chosen) say(`${file}: ${promise}`);
     return 0;
+  }
+  if (values.check) {
+    const stale = chosen.flatMap((mutation) => {
+      const why = staleness(mutation, ROOT);
+      return why === undefined ? [] : [`${mutation.promise}: ${why}`];
+    });
+    say(stale.length > 0 ? stale.join('\n') : `${chosen.length} mutations match the code`);
+    return stale.length > 0 ? 1 : 0;
   }
   const queue = [...chosen];
   const outcomes: Outcome[] = [];

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { MAX_TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { order, statsOf } from '../cluster/primary/operator';
 import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
-import { DelayingProxy } from '../support/delaying-proxy';
 import type { Answer } from '../support/http';
+import { TcpProxy } from '../support/tcp-proxy';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { subjectFor } from './sign-ups';
@@ -109,18 +109,17 @@ const RESTARTS = 2;
 
 describe('attacks on a tree whose Redis is 500 ms away', () => {
   let around: Surroundings;
-  let proxy: DelayingProxy;
+  let proxy: TcpProxy;
   let tree: Tree;
   before(async () => {
     around = await Surroundings.make();
-    proxy = new DelayingProxy(around.redis.port, DELAY_MS);
-    const REDIS_URL = `redis://127.0.0.1:${await proxy.start()}`;
-    const env = { ...SIGNED, REDIS_URL, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
+    proxy = await TcpProxy.start(around.redis.url, { delayMs: DELAY_MS });
+    const env = { ...SIGNED, REDIS_URL: proxy.url, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
     tree = await around.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
   });
   after(async () => {
     await around?.remove();
-    await proxy?.stop();
+    await proxy?.down();
   });
 
   const from = (address: string) => ({ 'X-Forwarded-For': address });

@@ -1,6 +1,6 @@
 import { startTestRedis, type TestRedis } from '../support/redis';
-import { SeverableProxy } from '../support/severable-proxy';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { TcpProxy } from '../support/tcp-proxy';
 import { type Certificate, makeCertificate } from './certificates';
 import { SslPostgres } from './ssl-postgres';
 
@@ -11,7 +11,7 @@ export class SecureServers {
     readonly postgres: SslPostgres,
     /** The Redis itself, without TLS, for checks. */
     readonly redis: TestRedis,
-    private readonly redisTls: SeverableProxy,
+    private readonly redisTls: TcpProxy,
     readonly redisUrl: string,
     readonly mail: SmtpSink,
   ) {}
@@ -21,8 +21,8 @@ export class SecureServers {
     const postgres = await SslPostgres.start(certificate);
     const redis = await startTestRedis();
     const { chain: cert, key } = certificate;
-    const redisTls = new SeverableProxy({ host: '127.0.0.1', port: redis.port }, { cert, key });
-    const redisUrl = `rediss://127.0.0.1:${await redisTls.open()}`;
+    const redisTls = await TcpProxy.start(redis.url, { certificate: { cert, key } });
+    const redisUrl = `rediss://127.0.0.1:${redisTls.port}`;
     const mail = await startSmtpSink({ tls: { kind: 'implicit', ...certificate } });
     return new SecureServers(certificate, postgres, redis, redisTls, redisUrl, mail);
   }
@@ -40,7 +40,7 @@ export class SecureServers {
   /** Stops the servers. Processes must have closed their connections before. */
   async stop(): Promise<void> {
     await this.mail.stop();
-    await this.redisTls.sever();
+    await this.redisTls.down();
     await this.redis.remove();
     await this.postgres.stop();
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createClient } from 'redis';
 import { startTestRedis, type TestRedis } from './redis';
-import { SeverableProxy } from './severable-proxy';
+import { TcpProxy } from './tcp-proxy';
 import { until } from './until';
 
 /** Without this setting a master waits 5 s for more replicas before it sends its data. */
@@ -11,20 +11,19 @@ export const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
 export class ReplicatedRedis {
   private constructor(
     readonly servers: readonly [TestRedis, TestRedis],
-    private readonly name: SeverableProxy,
+    private readonly name: TcpProxy,
   ) {}
 
   static async start(): Promise<ReplicatedRedis> {
     const servers = await Promise.all([startTestRedis(...AT_ONCE), startTestRedis(...AT_ONCE)] as const);
-    const name = new SeverableProxy({ host: '127.0.0.1', port: servers[0].port });
-    await name.open();
+    const name = await TcpProxy.start(servers[0].url);
     const pair = new ReplicatedRedis(servers, name);
     await replicate(servers[1], servers[0]);
     return pair;
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.name.port}`;
+    return this.name.url;
   }
 
   /** Makes the first server the second's replica. Connections through the name stay with the first. */
@@ -36,11 +35,11 @@ export class ReplicatedRedis {
 
   /** Directs new connections through the name to the second server. */
   rename(): void {
-    this.name.lead({ host: '127.0.0.1', port: this.servers[1].port });
+    this.name.lead(this.servers[1].url);
   }
 
   async remove(): Promise<void> {
-    await this.name.sever();
+    await this.name.down();
     await Promise.all(this.servers.map((server) => server.remove()));
   }
 }

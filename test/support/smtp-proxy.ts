@@ -1,5 +1,6 @@
-import net from 'node:net';
+import type net from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { TcpProxy } from './tcp-proxy';
 
 /** A step of an SMTP conversation. `message` is the content after DATA, up to its reply. */
 export type SmtpStep = 'greeting' | 'EHLO' | 'MAIL' | 'RCPT' | 'DATA' | 'message';
@@ -20,54 +21,20 @@ interface Planned {
 
 /** A proxy between a client and a real SMTP server that injects each planned fault once. */
 export class SmtpProxy {
-  readonly plan: Planned[] = [];
-  private readonly sockets = new Set<net.Socket>();
-  private server: net.Server | undefined;
-  private port = 0;
+  private constructor(
+    readonly plan: Planned[],
+    readonly network: TcpProxy,
+  ) {}
 
-  private constructor(private readonly target: number) {}
-
-  static async start(target: number): Promise<SmtpProxy> {
-    const proxy = new SmtpProxy(target);
-    await proxy.up();
-    return proxy;
+  /** @param url of the server. */
+  static async start(url: string): Promise<SmtpProxy> {
+    const plan: Planned[] = [];
+    const carry = (client: net.Socket, server: net.Socket) => void new Conversation(plan, client, server);
+    return new SmtpProxy(plan, await TcpProxy.start(url, { carry }));
   }
 
   get url(): string {
-    return `smtp://127.0.0.1:${this.port}`;
-  }
-
-  /** Listens, always on the same port. */
-  async up(): Promise<void> {
-    const server = net.createServer((client) => new Conversation(this, client, this.keep(net.connect(this.target))));
-    server.on('connection', (client) => this.keep(client));
-    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve));
-    this.port = (server.address() as net.AddressInfo).port;
-    this.server = server;
-  }
-
-  /** Destroys all connections but keeps listening. */
-  hangUp(): void {
-    for (const socket of this.sockets) socket.destroy();
-  }
-
-  /** Stops listening and destroys all connections. */
-  async down(): Promise<void> {
-    const { server } = this;
-    this.server = undefined;
-    this.hangUp();
-    if (server) await new Promise((resolve) => server.close(resolve));
-  }
-
-  /** Removes the first planned fault of a step from the plan and returns it. */
-  take(step: string): SmtpFault | undefined {
-    const index = this.plan.findIndex((planned) => planned.step === step);
-    return index < 0 ? undefined : this.plan.splice(index, 1)[0]?.fault;
-  }
-
-  private keep(socket: net.Socket): net.Socket {
-    this.sockets.add(socket);
-    return socket.on('error', () => undefined).on('close', () => this.sockets.delete(socket));
+    return this.network.url;
   }
 }
 
@@ -81,7 +48,7 @@ class Conversation {
   private readonly gone = new AbortController();
 
   constructor(
-    private readonly proxy: SmtpProxy,
+    private readonly plan: Planned[],
     private readonly client: net.Socket,
     private readonly server: net.Socket,
   ) {
@@ -116,7 +83,8 @@ class Conversation {
   }
 
   private async step(step: string, words: string): Promise<void> {
-    const fault = this.proxy.take(step);
+    const index = this.plan.findIndex((planned) => planned.step === step);
+    const fault = index < 0 ? undefined : this.plan.splice(index, 1)[0]?.fault;
     const isMessage = this.inMessage;
     this.inMessage = step === 'DATA';
     if (fault === 'drop') {

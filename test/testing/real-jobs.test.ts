@@ -4,7 +4,6 @@ import {
   assertEnqueued,
   assertNoEnqueued,
   assertPerformed,
-  enqueuedJobs,
   performEnqueuedJobs,
   type RealOptions,
   type TestDatabase,
@@ -87,18 +86,6 @@ describe('real jobs', () => {
   };
   const rows = () => created.query('select class from job_queue order by created_at');
 
-  it('are in Postgres until they are performed', async () => {
-    await use();
-    await WorkJob.performLater('now');
-    await WorkJob.set({ wait: '1h' }).performLater('later');
-    assert.equal((await rows()).length, 2);
-    assert.deepEqual(log, []);
-    await performEnqueuedJobs();
-    assert.deepEqual(log, ['now']);
-    assertPerformed(WorkJob, { args: ['now'], times: 1 });
-    assertEnqueued(WorkJob, { args: ['later'], times: 1 });
-  });
-
   it('that are left over are removed', async () => {
     await use();
     await WorkJob.performLater('waiting');
@@ -115,18 +102,6 @@ describe('real jobs', () => {
     await WorkJob.set({ queue: 'elsewhere' }).performLater('fresh there');
     await travelTo(new Date(Date.now() + 7_200_000), () => performEnqueuedJobs());
     assert.deepEqual(log.sort(), ['fresh', 'fresh there']);
-  });
-
-  it('can be performed for one queue only', async () => {
-    await use();
-    await WorkJob.performLater('here');
-    await WorkJob.set({ queue: 'mailer' }).performLater('there');
-    await performEnqueuedJobs({ queue: 'mailer' });
-    assert.deepEqual(log, ['there']);
-    assert.deepEqual(
-      enqueuedJobs().map((job) => job.args),
-      [['here']],
-    );
   });
 
   it('cannot be selected by class, since a processor takes the next one', async () => {

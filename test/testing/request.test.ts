@@ -2,13 +2,10 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import WelcomeEmailJob from '../../jobs/welcome-email';
-import sampleApp from '../../lib/app';
 import { Job } from '../../lib/job/job';
 import { type AppDefinition, type AppOptions, defineApp, type Routes } from '../../lib/role/app/app-definition';
-import { assertEnqueued, request, useFakeJobs, useTestDatabase } from '../../lib/testing';
+import { assertEnqueued, request, useFakeJobs } from '../../lib/testing';
 import { ProblemError } from '../../lib/web/context';
-import { createDatabase } from '../support/postgres';
 
 const ROOT = path.resolve(__dirname, '../..');
 
@@ -233,23 +230,5 @@ describe('request(app)', () => {
     const args = ['--import=tsx', '-e', script];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT, timeout: 30_000 });
     assert.equal(stdout, '200 0\n');
-  });
-
-  it('signs up a user in the sample app, with its database and its jobs', async () => {
-    const made = await createDatabase();
-    try {
-      await using database = await useTestDatabase({ url: made.url, app: sampleApp });
-      await database.begin();
-      await using _jobs = await useFakeJobs({ app: sampleApp });
-      const app = request(sampleApp);
-      const answer = await app.post('/users', { json: { email: 'ada@example.com', name: 'Ada' } });
-      assert.equal(answer.status, 201, answer.text);
-      assertEnqueued(WelcomeEmailJob, { times: 1 });
-      const { accessToken } = answer.json<{ accessToken: string }>();
-      const me = await app.get('/users/me', { headers: { Authorization: `Bearer ${accessToken}` } });
-      assert.equal(me.json<{ email: string }>().email, 'ada@example.com');
-    } finally {
-      await made.drop();
-    }
   });
 });

@@ -7,7 +7,6 @@ import {
   assertEnqueued,
   assertEnqueuedJobs,
   assertNoEnqueued,
-  assertPerformed,
   performEnqueuedJobs,
   type TestDatabase,
   type TestJobs,
@@ -143,20 +142,6 @@ describe('jobs enqueued inside a transaction', () => {
     beforeEach(async () => {
       await jobs.restore();
       jobs = await useInlineJobs();
-    });
-
-    it('run once it has committed, before transaction() resolves', async () => {
-      await transaction(async () => {
-        await transaction(() => write());
-        assert.deepEqual(seen, []);
-      });
-      assert.deepEqual(seen, ['written']);
-      assertPerformed(ReadJob, { times: 1 });
-    });
-
-    it('do not run when it rolls back', async () => {
-      await rolledBack(write);
-      assert.deepEqual(seen, []);
     });
 
     it('make transaction() reject when they fail, although its work is committed', async () => {

@@ -9,7 +9,7 @@ import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
-import { SeverableProxy } from '../support/severable-proxy';
+import { TcpProxy } from '../support/tcp-proxy';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
@@ -19,7 +19,7 @@ describe('an outage', () => {
   const logged: string[] = [];
   let server: TestRedis;
   let testDatabase: TestDatabase;
-  let proxy: SeverableProxy;
+  let proxy: TcpProxy;
   let redis: Redis;
   let database: Database;
   let reporter: TreeReporter;
@@ -29,16 +29,13 @@ describe('an outage', () => {
 
   before(async () => {
     [server, testDatabase] = await Promise.all([startTestRedis(), createDatabase()]);
-    const url = new URL(testDatabase.url);
-    proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
-    url.hostname = '127.0.0.1';
-    url.port = String(await proxy.open());
+    proxy = await TcpProxy.start(testDatabase.url);
     const events = new Events();
     for (const name of ['service.lost', 'service.restored'] as const) events.on(name, () => logged.push(name));
     redis = new Redis(server.url, events);
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
-    database = new Database(url.href, { production: false, events, poolMax: 2 });
+    database = new Database(proxy.url, { production: false, events, poolMax: 2 });
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
     reporter = new TreeReporter({ redis, database, tree, events, heartbeatMs: 20 });
@@ -47,7 +44,7 @@ describe('an outage', () => {
   after(async () => {
     await reporter?.stop(Deadline.after(WAIT_LIMIT_MS));
     await Promise.all([redis?.stop(Deadline.after(WAIT_LIMIT_MS)), database?.stop(Deadline.after(WAIT_LIMIT_MS))]);
-    await proxy?.sever();
+    await proxy?.down();
     await Promise.all([server?.remove(), testDatabase?.drop()]);
     removeFolder(folder);
   });
@@ -104,9 +101,9 @@ describe('an outage', () => {
   });
 
   it('of Postgres is reported, too, even if nothing else queries it', async () => {
-    await proxy.sever();
+    await proxy.down();
     assert.deepEqual(await away(), { event: 'service.lost', service: 'postgres', cause: 'ECONNREFUSED' });
-    await proxy.open();
+    await proxy.up();
     assert.deepEqual(
       { ...(await back()), outageMs: 0 },
       { event: 'service.restored', service: 'postgres', outageMs: 0 },

@@ -3,6 +3,7 @@ import { compareText, countText, escapeControls, pluralize } from '../../support
 import { table, truncate } from '../../support/text-table';
 import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
 import type { JobFilter, PageRequest } from '../sets/query';
+import { MAX_READ } from '../sets/set-reader';
 import {
   type Answer,
   type CommandContext,
@@ -24,6 +25,8 @@ const COLUMNS = {
   dead: ['id', 'class', 'queue', 'failed', 'died', 'arguments', 'error'],
   waiting: ['id', 'class', 'queue', 'failed', 'since', 'arguments'],
 } as const satisfies Readonly<Record<string, readonly ColumnName[]>>;
+
+const PARTIAL = `\nThere are more than ${countText(MAX_READ)} jobs, and only that many were looked at: select by --class, --queue or time.`;
 
 type StoredSet = keyof typeof COLUMNS;
 const BUSY = 'busy';
@@ -71,7 +74,7 @@ async function listSet(context: CommandContext, set: StoredSet, request: ListReq
   const { admin, terminal } = context;
   await checkQueues(context, queuesOf(request));
   const page = await admin.set(set).page(request);
-  const { entries, total = 0, complete, next } = page;
+  const { entries, total = 0, complete, isPartial, next } = page;
   if (total === 0) checkClass(context, request.class);
   const rules = rulesOf(context);
   const jobs = entries.map((entry) => jobJson(entry, rules));
@@ -80,7 +83,7 @@ async function listSet(context: CommandContext, set: StoredSet, request: ListReq
   const lines = jobs.length > 0 ? [...table(jobRows(jobs, names, columns), columns), ''] : [];
   return {
     json: { set, total, complete, next: next ?? null, jobs },
-    text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
+    text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}${isPartial ? PARTIAL : ''}\n`,
   };
 }
 

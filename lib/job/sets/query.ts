@@ -229,8 +229,10 @@ export interface JobPage {
   readonly entries: readonly JobEntry[];
   /** Number of matching jobs; undefined when `count` was false. */
   readonly total: number | undefined;
-  /** false: more jobs match than `total` says, which counts 10,000 at most. */
+  /** false: more jobs match than `total` says, which counts 10,000 at most, or may match (`isPartial`). */
   readonly complete: boolean;
+  /** true: only 100,000 jobs were searched or sorted; there are more. */
+  readonly isPartial: boolean;
   /** Cursor of the next page; undefined when nothing follows. */
   readonly next: string | undefined;
 }

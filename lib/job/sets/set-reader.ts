@@ -36,23 +36,34 @@ export interface SetTable {
   readonly searched: (word: string) => Sql;
   /** The order without a request for another. */
   readonly newestFirst: boolean;
+  /** true: the index that has its order has it for each queue, so those of the queues are merged. */
+  readonly isOrderedByQueue: boolean;
 }
+
+/** The condition that every job meets. */
+const EVERY_JOB: Sql = { sql: 'true', values: [] };
 
 const inQueue = (state: string): Sql => ({ sql: `state = '${state}'`, values: [] });
 
-/** The payload is looked at as a whole first, since few rows need to be taken apart then. */
-const searchedRow = (word: string): Sql => ({
-  sql: `(strpos(lower(payload::text), lower(?)) > 0
-      or strpos(lower(concat_ws(E'\\n', id::text, class, array_to_string(tags, E'\\n')) collate "default"), lower(?)) > 0)
-    and strpos(${SEARCH}, lower(?)) > 0`,
-  values: [word, word, word],
-});
+/**
+ * The payload is looked at as a whole first, since few rows need to be taken apart then. A word of ASCII needs no rules of a
+ * language for its case, which take longer than the search.
+ */
+const searchedRow = (word: string): Sql => {
+  const collation = /^[ -~]*$/.test(word) ? 'collate "C"' : 'collate "default"';
+  return {
+    sql: `(strpos(lower(payload::text ${collation}), lower(?)) > 0
+        or strpos(lower(concat_ws(E'\\n', id::text, class, array_to_string(tags, E'\\n')) ${collation}), lower(?)) > 0)
+      and strpos(${SEARCH}, lower(?)) > 0`,
+    values: [word, word, word],
+  };
+};
 
 const searchedDead = (word: string): Sql => ({ sql: 'strpos(search, lower(?)) > 0', values: [word] });
 
 /** The sets of jobs that operators see. */
 export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
-  waiting: queueTable(inQueue('ready')),
+  waiting: { ...queueTable(inQueue('ready')), isOrderedByQueue: true },
   active: queueTable(inQueue('running')),
   blocked: queueTable(inQueue('held')),
   retry: queueTable({ sql: `state = 'scheduled' and attempts > 0`, values: [] }),
@@ -60,32 +71,48 @@ export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
   dead: {
     table: () => TABLES.dead,
     time: 'died_at',
-    where: { sql: 'true', values: [] },
+    where: EVERY_JOB,
     searched: searchedDead,
     newestFirst: true,
+    isOrderedByQueue: false,
   },
 };
 
 function queueTable(where: Sql): SetTable {
-  return { table: () => TABLES.jobs, time: 'run_at', where, searched: searchedRow, newestFirst: false };
+  const table = () => TABLES.jobs;
+  return { table, time: 'run_at', where, searched: searchedRow, newestFirst: false, isOrderedByQueue: false };
 }
 
 const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
 
-/** @returns the condition for the jobs of a set that match. */
-export function matching({ where, time, searched }: SetTable, filter: CheckedFilter): Sql {
-  const parts: Sql[] = [where];
-  const add = (sql: string, ...values: Knex.RawBinding[]) => parts.push({ sql, values });
+/** The condition for the jobs of a set that match, in two parts. */
+interface Conditions {
+  /** What columns and indexes answer. */
+  readonly columns: Sql;
+  /** What is searched in the text of each job. */
+  readonly text: Sql | undefined;
+}
+
+function conditionsFor({ where, time, searched }: SetTable, filter: CheckedFilter): Conditions {
+  const columns: Sql[] = [where];
+  const texts: Sql[] = [];
+  const add = (sql: string, ...values: Knex.RawBinding[]) => columns.push({ sql, values });
   const { queues, class: name, tag, error, text, since, until, failedSince } = filter;
   if (queues) add('queue = any(?::text[])', [...queues] as unknown as Knex.RawBinding);
   if (name !== undefined) add('class = ?', name);
   if (tag !== undefined) add(`tags @> array[?]::text[] and tags <> '{}'`, tag);
-  if (error !== undefined) add('strpos(messages, ?) > 0', error.toLowerCase());
-  if (text !== undefined) parts.push(textCondition(text, searched));
   if (since !== undefined) add(`${time} >= ${MOMENT}`, since);
   if (until !== undefined) add(`${time} <= ${MOMENT}`, until);
   if (failedSince !== undefined) add(`(history #>> '{failures,0,at}')::float8 >= ?`, failedSince);
-  return and(parts);
+  if (error !== undefined) texts.push({ sql: 'strpos(messages, ?) > 0', values: [error.toLowerCase()] });
+  if (text !== undefined) texts.push(textCondition(text, searched));
+  return { columns: and(columns), text: texts.length > 0 ? and(texts) : undefined };
+}
+
+/** @returns the condition for the jobs of a set that match. */
+export function matching(set: SetTable, filter: CheckedFilter): Sql {
+  const { columns, text } = conditionsFor(set, filter);
+  return text ? and([columns, text]) : columns;
 }
 
 export function and(parts: readonly Sql[]): Sql {
@@ -132,6 +159,39 @@ export function orderOf({ time, newestFirst }: SetTable, sort: Sort | undefined)
 /** Counts end here, so that they stay fast. */
 export const MAX_COUNTED = 10_000;
 
+/** A page that no index has in its order, such as that of a search, is one of this many jobs at most. */
+export const MAX_READ = 100_000;
+
+/** Jobs to choose a page from. */
+interface Source {
+  readonly from: string;
+  readonly where: Sql;
+}
+
+/** SQL: the queues that have ready jobs, each found by one look at the index. */
+const readyQueues = () => `with recursive waiting (name) as (
+    select min(queue) from ${TABLES.jobs} where state = 'ready'
+    union all select (select min(queue) from ${TABLES.jobs} where state = 'ready' and queue > name) from waiting where name is not null
+  ) select name from waiting`;
+
+/** SQL: the first jobs of a source. */
+const firstOf = ({ from, where }: Source, order: string, limit: number): Sql => ({
+  sql: `select * from ${from} where ${where.sql} order by ${order} limit ?`,
+  values: [...where.values, limit],
+});
+
+/** SQL: the same, by the first jobs of each queue. */
+function firstOfQueues({ from, where }: Source, order: string, limit: number): Sql {
+  const ofQueue = firstOf({ from, where: and([where, { sql: 'queue = waiting.name', values: [] }]) }, order, limit);
+  return {
+    sql: `select next.* from (${readyQueues()}) as waiting cross join lateral (${ofQueue.sql}) as next order by ${order} limit ?`,
+    values: [...ofQueue.values, limit],
+  };
+}
+
+/** A row of a page, or, if it has none, only what is said of all pages. */
+type PageRow = { readonly total: number | null; readonly partial: boolean } & (EntryRow | { readonly id: null });
+
 /** Counts the jobs of a set, up to 10,000. @throws errors of Postgres. */
 export async function countSet(knex: Knex, name: SetName): Promise<number> {
   const { table, where } = SET_TABLES[name];
@@ -166,26 +226,52 @@ export class SetReader {
   /** Reads a page, and counts the matching jobs unless `count` is false. */
   async page(request: PageRequest = {}): Promise<JobPage> {
     const { offset, limit, count } = checkBounds(request);
-    const condition = matching(this.set, checkFilter(request));
+    const filter = checkFilter(request);
     const sort = checkSort(request);
-    const total = count ? await this.counted(condition) : undefined;
     const order = orderOf(this.set, sort);
-    const after = request.after === undefined ? undefined : this.following(request.after, order);
-    const { sql, values } = after ? and([condition, after]) : condition;
-    const { rows } = await this.knex.raw<{ rows: EntryRow[] }>(
-      `select ${columnsOf(this.set)}, case when octet_length(payload::text) <= ? then payload::text end as payload
-       from ${this.set.table()} join (
-         select id from ${this.set.table()} where ${sql} order by ${order} offset ? limit ?
-       ) as page using (id) order by ${order}`,
-      [MAX_LISTED, ...values, offset, limit + 1],
+    const { columns, text } = conditionsFor(this.set, filter);
+    const table = this.set.table();
+    const isOrdered = text === undefined && filter.tag === undefined && (sort === undefined || sort.by === 'at');
+    const read = `select * from ${table} where ${columns.sql} limit ${MAX_READ}`;
+    const source: Source = isOrdered ? { from: table, where: columns } : { from: 'found', where: EVERY_JOB };
+    const after = request.after === undefined ? EVERY_JOB : this.following(request.after, order);
+    const isMerged = isOrdered && this.set.isOrderedByQueue && filter.class === undefined;
+    const choose = isMerged ? firstOfQueues : firstOf;
+    const first = choose({ ...source, where: and([source.where, after]) }, order, offset + limit + 1);
+    const { rows } = await this.knex.raw<{ rows: PageRow[] }>(
+      `with found as materialized (
+         select id, queue, class, error, attempts, ${this.set.time} from (${read}) as read where ${(text ?? EVERY_JOB).sql}
+       ), first as (
+         select id, row_number() over (order by ${order}) as position from (${first.sql}) as jobs
+       ), page as (
+         select ${columnsOf(this.set)}, case when octet_length(payload::text) <= ? then payload::text end as payload, position
+         from first join ${table} using (id) where position > ?
+       )
+       select extent.*, page.* from (select
+         (select case when ? then count(*)::int end from (select from ${source.from} where ${source.where.sql} limit ?) as counted) as total,
+         ${isOrdered ? 'false' : `(select count(*) = ${MAX_READ} from (${read}) as read)`} as partial
+       ) as extent left join page on true order by position`,
+      [
+        ...columns.values,
+        ...(text ?? EVERY_JOB).values,
+        ...first.values,
+        MAX_LISTED,
+        offset,
+        count,
+        ...source.where.values,
+        count ? MAX_COUNTED + 1 : 0,
+        ...(isOrdered ? [] : columns.values),
+      ],
     );
-    const shown = rows.slice(0, limit);
-    const last = shown.at(-1);
+    const { total, partial } = rows[0] ?? { total: 0, partial: false };
+    const entries = rows.flatMap((row) => (row.id === null ? [] : row));
+    const last = entries[limit - 1];
     return {
-      entries: shown.map((row) => describeRow(this.name, row)),
-      total: total && Math.min(total, MAX_COUNTED),
-      complete: total === undefined || total <= MAX_COUNTED,
-      next: rows.length > limit && last ? writeCursor(this.name, last) : undefined,
+      entries: entries.slice(0, limit).map((row) => describeRow(this.name, row)),
+      total: total === null ? undefined : Math.min(total, MAX_COUNTED),
+      complete: !partial && (total === null || total <= MAX_COUNTED),
+      isPartial: partial,
+      next: entries.length > limit && last ? writeCursor(this.name, last) : undefined,
     };
   }
 
@@ -244,7 +330,9 @@ export class SetReader {
     const [first = '', second = ''] = order.split(', ');
     const sign = (part: string) => (part.endsWith('desc') ? '<' : '>');
     return {
-      sql: `${this.set.time} ${sign(first)} ?::timestamptz or ${this.set.time} = ?::timestamptz and id ${sign(second)} ?::uuid`,
+      // What the index can begin at comes first.
+      sql: `${this.set.time} ${sign(first)}= ?::timestamptz
+        and (${this.set.time} <> ?::timestamptz or id ${sign(second)} ?::uuid)`,
       values: [time, time, id],
     };
   }

@@ -1,5 +1,6 @@
 import type { JobSet } from '../../job/sets/job-set';
-import { InvalidRequestError, type JobPage, type PageRequest } from '../../job/sets/query';
+import type { JobPage, PageRequest } from '../../job/sets/query';
+import { MAX_READ } from '../../job/sets/set-reader';
 import { didYouMean } from '../../support/text';
 import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
@@ -40,7 +41,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   const filters = filtersFor(ctx, page, names);
   const filter = jobFilter(page, filters, Date.now());
   const newest = await newestAt(set);
-  const { entries, total = 0, complete, unsorted } = await read(set, { ...filter, sort }, asked);
+  const { entries, total = 0, complete, isPartial } = await read(set, { ...filter, sort }, asked);
   const paging = Paging.of(ctx, total);
   const rules = site.classes.rulesFor(ctx);
   const rows = entries.map((entry) => showJob(entry, rules));
@@ -52,7 +53,8 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     rows,
     paging,
     complete,
-    unsorted,
+    isPartial,
+    maxRead: MAX_READ,
     size,
     filters,
     filtering: isFiltering(filters),
@@ -69,25 +71,14 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   await showPage(site, ctx, 'list', locals, { jobs: rows.map(pageJson), total, complete });
 }
 
-/** The requested page, or the last one when the list has become shorter. `unsorted`: too long to sort as requested. */
-async function read(
-  set: JobSet,
-  request: PageRequest,
-  asked: number,
-): Promise<JobPage & { readonly unsorted: boolean }> {
+/** The requested page, or the last one when the list has become shorter. */
+async function read(set: JobSet, request: PageRequest, asked: number): Promise<JobPage> {
   const offset = (asked - 1) * PER_PAGE;
-  try {
-    const found = await set.page({ ...request, offset, limit: PER_PAGE });
-    const { total = 0 } = found;
-    if (total === 0 || offset < total) return { ...found, unsorted: false };
-    const last = Math.floor((total - 1) / PER_PAGE) * PER_PAGE;
-    return { ...(await set.page({ ...request, offset: last, limit: PER_PAGE })), unsorted: false };
-  } catch (thrown) {
-    // The set is too large to sort by anything but time.
-    if (!(thrown instanceof InvalidRequestError) || request.sort === undefined || request.sort.by === 'at')
-      throw thrown;
-    return { ...(await read(set, { ...request, sort: undefined }, asked)), unsorted: true };
-  }
+  const found = await set.page({ ...request, offset, limit: PER_PAGE });
+  const { total = 0 } = found;
+  if (total === 0 || offset < total) return found;
+  const last = Math.floor((total - 1) / PER_PAGE) * PER_PAGE;
+  return set.page({ ...request, offset: last, limit: PER_PAGE });
 }
 
 /** Adds `SyncInvoice` for `SyncInvoiceJob`. */

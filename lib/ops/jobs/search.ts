@@ -1,4 +1,5 @@
 import type { JobAdmin } from '../../job/admin/job-admin';
+import type { JobSet } from '../../job/sets/job-set';
 import { isRef, type JobFilter } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
@@ -53,13 +54,18 @@ export async function findPlaces(admin: JobAdmin, filter: JobFilter, query: stri
     return {
       name,
       waiting: false,
-      count: await admin.set(name).count(filter),
+      count: await countFound(admin.set(name), filter),
       href: `/ops/jobs/${name}${query}`,
     };
   });
   const waiting = (await admin.queueNames()).map(async (name) => {
-    const count = await admin.set('waiting').count({ ...filter, queue: name });
+    const count = await countFound(admin.set('waiting'), { ...filter, queue: name });
     return { name, waiting: true, count, href: `/ops/jobs/queues/${name}${query}` };
   });
   return (await Promise.all([...lists, ...waiting])).filter(({ count }) => count > 0);
+}
+
+/** Counts as the page of the list does, which `href` leads to: a search reads 100,000 jobs at most. */
+async function countFound(set: JobSet, filter: JobFilter): Promise<number> {
+  return (await set.page({ ...filter, limit: 0 })).total ?? 0;
 }

@@ -22,9 +22,9 @@ const FAULTS: readonly Fault[] = [
     name: 'postgres-silent',
     about: 'Postgres accepts connections and statements, but answers nothing for 5 s',
     async inject(environment) {
-      environment.postgresNetwork.swallow();
+      environment.postgresNetwork.hold();
       await wait(HELD_MS);
-      environment.postgresNetwork.mend();
+      await environment.postgresNetwork.up();
     },
   },
   {

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Queues } from '../../../lib/job/admin/queues';
 import { queueKey } from '../../../lib/job/hint/keys';
+import type { TcpProxy } from '../../support/tcp-proxy';
 import { asOperator, type Environment, QUEUES } from '../scene/environment';
-import type { TcpSwitch } from '../scene/tcp-switch';
 import type { Fault } from './faults';
 
 const OUTAGE_MS = 10_000;
@@ -11,13 +11,13 @@ const FULL_MS = 5000;
 const PILING_UP_MS = 3000;
 const BEHIND_MS = 2000;
 
-const outage = (name: string, about: string, start: (network: TcpSwitch) => void): Fault => ({
+const outage = (name: string, about: string, start: (network: TcpProxy) => Promise<void> | void): Fault => ({
   name,
   about,
   async inject({ redis }) {
-    start(redis.network);
+    await start(redis.network);
     await wait(OUTAGE_MS);
-    redis.network.mend();
+    await redis.network.up();
   },
 });
 
@@ -68,9 +68,9 @@ export const REDIS_FAULTS: readonly Fault[] = [
       await current.start();
     },
   },
-  outage('redis-outage', 'Redis is unreachable for 10 s', (network) => network.takeDown()),
+  outage('redis-outage', 'Redis is unreachable for 10 s', (network) => network.down()),
   outage('redis-silent', 'Redis accepts connections and commands, but answers nothing for 10 s', (network) =>
-    network.swallow(),
+    network.hold(),
   ),
   threeTimes('redis-scripts', 'SCRIPT FLUSH', ['SCRIPT', 'FLUSH']),
   threeTimes(

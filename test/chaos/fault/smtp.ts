@@ -36,9 +36,9 @@ export const SMTP_FAULTS: readonly Fault[] = [
     name: 'smtp-down',
     about: 'the mail server is down for 8 s',
     async inject({ smtp }) {
-      await smtp.down();
+      await smtp.network.down();
       await wait(8000);
-      await smtp.up();
+      await smtp.network.up();
     },
   },
 ];

@@ -8,6 +8,7 @@ import { MailLedger } from '../../process/mail-ledger';
 import { buildFixtureApp } from '../../support/fixture-app';
 import { UNLIMITED } from '../../support/sign-up-limits';
 import { SmtpProxy } from '../../support/smtp-proxy';
+import { TcpProxy } from '../../support/tcp-proxy';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 import { JobLedger, Ledger } from '../ledger';
@@ -16,7 +17,6 @@ import { Clock } from './clock';
 import { Platform } from './platform';
 import { ChaosPostgres } from './postgres';
 import { RedisPair } from './redis-pair';
-import { TcpSwitch } from './tcp-switch';
 
 /** An event that explains later observations. Times as `performance.now()`. */
 export interface Incident {
@@ -34,7 +34,7 @@ export class Environment {
   private constructor(
     readonly postgres: ChaosPostgres,
     /** The network between the tree and Postgres. */
-    readonly postgresNetwork: TcpSwitch,
+    readonly postgresNetwork: TcpProxy,
     readonly redis: RedisPair,
     readonly mails: MailLedger,
     /** The proxy between the tree and the mail server. */
@@ -51,16 +51,16 @@ export class Environment {
     const entry = await buildFixtureApp('chaos-app');
     const postgres = await ChaosPostgres.make();
     const [network, redis, mails] = await Promise.all([
-      TcpSwitch.start(postgres.port),
+      TcpProxy.start(postgres.urlBy(postgres.port)),
       RedisPair.start(),
       MailLedger.start(),
     ]);
-    const smtp = await SmtpProxy.start(Number(new URL(mails.url).port));
+    const smtp = await SmtpProxy.start(mails.url);
     const jobLedger = new JobLedger(path.join(folder, 'job-ledger'));
     const clock = new Clock(path.join(folder, 'clock'));
     const env = {
       NODE_ENV: 'production',
-      DATABASE_URL: postgres.urlBy(network.port),
+      DATABASE_URL: network.url,
       REDIS_URL: redis.url,
       SMTP_URL: smtp.url,
       APP_URL: 'https://chaos.example',
@@ -88,7 +88,7 @@ export class Environment {
 
   async remove(): Promise<void> {
     await this.platform.cleanup();
-    await Promise.all([this.postgresNetwork.stop(), this.redis.stop(), this.smtp.down()]);
+    await Promise.all([this.postgresNetwork.down(), this.redis.stop(), this.smtp.network.down()]);
     await Promise.all([this.mails.stop(), this.postgres.remove()]);
   }
 }

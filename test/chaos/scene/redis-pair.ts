@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { createClient } from 'redis';
 import { startTestRedis, type TestRedis } from '../../support/redis';
+import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
-import { TcpSwitch } from './tcp-switch';
 
 /** Acknowledged writes are in the AOF file, although not flushed, so a killed Redis comes back with all of them. */
 const SETTINGS = ['--appendfsync', 'no'];
@@ -12,12 +12,12 @@ export class RedisPair {
   private constructor(
     private primary: TestRedis,
     private replica: TestRedis,
-    readonly network: TcpSwitch,
+    readonly network: TcpProxy,
   ) {}
 
   static async start(): Promise<RedisPair> {
     const [primary, replica] = await Promise.all([startTestRedis(...SETTINGS), startTestRedis(...SETTINGS)]);
-    const pair = new RedisPair(primary, replica, await TcpSwitch.start(primary.port));
+    const pair = new RedisPair(primary, replica, await TcpProxy.start(primary.url));
     await pair.follow();
     return pair;
   }
@@ -29,7 +29,7 @@ export class RedisPair {
 
   /** The address that the tree uses. */
   get url(): string {
-    return `redis://127.0.0.1:${this.network.port}`;
+    return this.network.url;
   }
 
   /**
@@ -40,7 +40,8 @@ export class RedisPair {
     const { primary, replica } = this;
     await withRedis(replica.url, (client) => client.sendCommand(['REPLICAOF', 'NO', 'ONE']));
     await wait(behindMs);
-    this.network.pointTo(replica.port);
+    this.network.lead(replica.url);
+    this.network.cut();
     await primary.kill();
     [this.primary, this.replica] = [replica, primary];
     await primary.restart({ wipe: true });
@@ -52,7 +53,7 @@ export class RedisPair {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.network.stop(), this.primary.remove(), this.replica.remove()]);
+    await Promise.all([this.network.down(), this.primary.remove(), this.replica.remove()]);
   }
 
   private async follow(): Promise<void> {

@@ -24,12 +24,6 @@ describe('jobs cron', () => {
     typist = new Typist(system, [ReportJob], { via: 'cli:ada' });
   });
 
-  it('says that there are no recurring jobs', async () => {
-    const { text, json } = await typist.type('cron');
-    assert.match(text, /^There are no recurring jobs/);
-    assert.deepEqual(json, { cron: [] });
-  });
-
   it('lists recurring jobs, and pauses, triggers, resumes and forgets one', async () => {
     await system.processor([ReportJob]);
     await until(
@@ -61,18 +55,5 @@ describe('jobs cron', () => {
         via: 'cli:ada',
       })),
     );
-  });
-
-  it('suggests a similar name for an unknown one', async () => {
-    await system.processor([ReportJob]);
-    await until(
-      'the recurring job is listed',
-      async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1,
-    );
-    for (const command of ['trigger', 'pause', 'resume', 'forget'])
-      await assert.rejects(typist.type(`cron ${command} yealry-report`), {
-        exitCode: 1,
-        message: 'There is no recurring job "yealry-report". Did you mean yearly-report? There are: yearly-report.',
-      });
   });
 });

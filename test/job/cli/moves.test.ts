@@ -117,22 +117,6 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     );
   });
 
-  it('move and delete scheduled jobs by their ids', async () => {
-    const later = async () => (await MoodyJob.set({ wait: '1h' }).performLater('late')).id;
-    const [a, b, c] = [await later(), await later(), await later()];
-    const atOf = async (id: string) => Date.parse(String((await typist.type(`show ${id}`)).json.at));
-    assert.equal((await typist.type(`reschedule ${a} ${b} --wait 2h`)).text, 'Rescheduled 2 jobs.\n');
-    assert.ok(Math.abs((await atOf(a)) - Date.now() - 7_200_000) < 30_000);
-    await typist.type(`reschedule ${b} --at 2031-05-06T07:08Z`);
-    assert.equal(await atOf(b), Date.parse('2031-05-06T07:08Z'));
-    assert.equal((await typist.type(`kill ${a}`)).text, 'Killed 1 job.\n');
-    assert.equal((await typist.type(`delete ${a} ${b}`)).text, 'Deleted 2 jobs.\n');
-    assert.equal((await typist.type(`promote ${c}`)).text, 'Promoted 1 job.\n');
-    assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
-    await system.processor(CLASSES);
-    await until('the promoted job has run', () => ran.length === 1);
-  });
-
   it('delete a waiting job, but do not kill a running one', async () => {
     await system.processor(CLASSES, { jobs: { concurrency: 1 } });
     const { id: running } = await HeldJob.performLater();
@@ -158,33 +142,6 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     await until('the other job has run', () => ran.length === 1);
     await until('no job is left', async () => (await system.jobCount()) === 0);
     assert.deepEqual(ran, ['bob'], second.id);
-  });
-
-  it('move all jobs of a set that match the filters', async () => {
-    await stored('dead', 3);
-    await stored('dead', 2, { class: 'HeldJob', args: [], queue: 'mailer' });
-    const answer = await typist.type('retry --all --set dead --class MoodyJob --limit 2 --yes');
-    assert.deepEqual(answer.json, { action: 'retry', set: 'dead', moved: 2, complete: false });
-    assert.deepEqual([answer.text, answer.ok], ['Retried 2 dead jobs.\n', true]);
-    assert.equal((await typist.type('delete --all --set dead --queue mailer -y')).text, 'Deleted 2 dead jobs.\n');
-    assert.deepEqual(audit().at(-1), { action: 'delete', set: 'dead', count: 2, via: 'cli:ada' });
-    assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 1 });
-    await stored('scheduled', 2);
-    assert.equal(
-      (await typist.type('reschedule --all --set retry --wait 1d --yes')).text,
-      'Rescheduled 2 retry jobs.\n',
-    );
-    assert.equal((await typist.type('kill --all --set retry --yes')).text, 'Killed 2 retry jobs.\n');
-    await MoodyJob.set({ wait: '1h' }).performLater('late');
-    assert.equal((await typist.type('promote --all --yes')).text, 'Promoted 1 scheduled job.\n');
-    const none = await typist.type('delete --all --set retry --yes');
-    assert.deepEqual([none.text, none.ok], ['No retry job matches.\n', true]);
-    for (const [words, message] of [
-      ['--class MoodJob', /Did you mean MoodyJob\?/],
-      ['--queue defualt', /Did you mean default\?/],
-    ] as const)
-      await assert.rejects(typist.type(`delete --all --set dead --yes ${words}`), { exitCode: 1, message });
-    assert.equal((await sizes()).dead, 3);
   });
 
   it('ask before they move all jobs, and accept nothing but y or yes', async () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
 import type { ProcessorCommand } from '../../../lib/cluster/messages';
-import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -66,26 +65,6 @@ describe('jobs processes and jobs stats', () => {
     assert.deepEqual([row?.[0], row?.at(-2), row?.at(-1)], [name, 'ready', 'default, mailer']);
     const [listed] = json.processes as readonly Record<string, unknown>[];
     assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);
-  });
-
-  it('show what is valid in the info of a processor, and skip what is not', async () => {
-    const { client } = system.redis;
-    const told = [
-      { identity: 'odd', queues: ['default'], pid: 'seven', busy: [{ id: 1 }], host: 'vm', startedAt: 9e15 },
-      null,
-      7,
-      { identity: 7, queues: [] },
-      { identity: 'x', queues: [7] },
-    ];
-    for (const [index, info] of told.entries()) {
-      await client.set(processKey(`p-${index}`), JSON.stringify(info));
-      await client.zAdd(PROCESSES, { score: Date.now() + 600_000, value: `p-${index}` });
-    }
-    const listed = (await typist.type('processes')).json.processes as readonly Record<string, unknown>[];
-    assert.deepEqual(
-      listed.map(({ identity, pid, host }) => [identity, pid, host]),
-      [['odd', 0, 'vm']],
-    );
   });
 
   it('tell a processor to be quiet, to resume or to stop, and log that', async () => {

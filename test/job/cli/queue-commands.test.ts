@@ -60,14 +60,6 @@ describe('jobs pause, resume and clear', () => {
     assert.equal((await typist.type('list waiting')).json.total, 0);
   });
 
-  it('suggest a similar queue for an unknown one', async () => {
-    for (const command of ['pause', 'resume', 'clear'])
-      await assert.rejects(typist.type(`${command} defualt`), {
-        exitCode: 1,
-        message: 'There is no queue "defualt". Did you mean default? There are: default, mailer.',
-      });
-  });
-
   it('work, and stats, list busy and enqueue say what they know, while Redis is down', async () => {
     await system.processor([CountJob]);
     await system.redisServer.kill();

@@ -89,15 +89,6 @@ describe('recurring jobs', () => {
     });
   }
 
-  it('catch up on no more ticks than the limit, and log that', async () => {
-    const jobClass = recurring({ at: '@yearly', catchUp: 'all' });
-    await sleptSince2023(system, jobClass);
-    await system.processor([jobClass], { tuning: { cron: { limit: 2 } } });
-    await until('two jobs have run', () => ran.length === 2);
-    assert.deepEqual(ticksOf('TickJob'), NEW_YEARS.slice(-2));
-    assert.equal(system.eventsNamed('cron.missed')[0]?.limited, true);
-  });
-
   it('start from now when they are new, and repeat no tick after a restart', async () => {
     const jobClass = recurring('@yearly');
     await processor(jobClass);

@@ -6,7 +6,7 @@ import { Job } from '../../../lib/job/job';
 import { showLife } from '../../../lib/job/row/rescue';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
-import { SeverableProxy } from '../../support/severable-proxy';
+import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
@@ -215,10 +215,8 @@ describe('the dispatcher', () => {
 
     /** A judge that reaches Postgres through a proxy, and whose wall clock the test sets. */
     const startJudge = async () => {
-      const url = new URL(system.postgres.url);
-      const proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
-      url.port = String(await proxy.open());
-      const database = new Database(url.href, { production: false, events: system.events, poolMax: 3 });
+      const proxy = await TcpProxy.start(system.postgres.url);
+      const database = new Database(proxy.url, { production: false, events: system.events, poolMax: 3 });
       const clock = { aheadMs: 0 };
       const dispatch = { lookMs: 50, overdueMs: 50, upkeepMs: 50, silentMs: SILENT_MS };
       const judge = await system.processor([NoteJob], {
@@ -231,7 +229,7 @@ describe('the dispatcher', () => {
       const end = async () => {
         await system.reset();
         await database.stop(Deadline.after(1000));
-        await proxy.sever();
+        await proxy.down();
       };
       return { judge, proxy, clock, end };
     };
@@ -244,9 +242,9 @@ describe('the dispatcher', () => {
       [
         'an outage of Postgres',
         async ({ proxy }: Awaited<ReturnType<typeof startJudge>>) => {
-          await proxy.sever();
+          await proxy.down();
           await pass(1.2 * SILENT_MS);
-          await proxy.open();
+          await proxy.up();
         },
       ],
       [

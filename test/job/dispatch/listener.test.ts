@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { lookForOverdue } from '../../../lib/job/dispatch/overdue';
 import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
-import { TcpSwitch } from '../../chaos/scene/tcp-switch';
+import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
@@ -16,21 +16,19 @@ class NoteJob extends Job<[note: string]> {
 }
 
 describe('a LISTEN connection that falls silent', () => {
-  let way: TcpSwitch;
+  let proxy: TcpProxy;
   const system = useJobSystem(async () => {
     ran.length = 0;
-    way = await TcpSwitch.start(Number(new URL(system.postgres.url).port));
+    proxy = await TcpProxy.start(system.postgres.url);
   });
   afterEach(async () => {
-    way.mend();
+    await proxy.up();
     await system.stopProcessors();
-    await way.stop();
+    await proxy.down();
   });
 
   const listening = async (dispatch: object) => {
-    const direct = new URL(system.postgres.url);
-    direct.port = String(way.port);
-    const options = { databaseDirectUrl: direct.toString(), tuning: { dispatch: { echoMs: 200, ...dispatch } } };
+    const options = { databaseDirectUrl: proxy.url, tuning: { dispatch: { echoMs: 200, ...dispatch } } };
     const processor = await system.processor([NoteJob], options);
     await until('notifications arrive, and none is on its way', () => {
       const { dispatch: looks, listen } = processor.progress;
@@ -43,7 +41,7 @@ describe('a LISTEN connection that falls silent', () => {
 
   it('delays no job that is enqueued, since Redis announces it', async () => {
     await listening({ lookMs: HOUR, echoMs: HOUR });
-    way.swallow();
+    proxy.hold();
     await transaction(() => NoteJob.performLater('unheard'));
     await until('the job has run', () => ran.length === 1);
     assert.deepEqual(system.eventsNamed('queue.error'), []);
@@ -51,18 +49,18 @@ describe('a LISTEN connection that falls silent', () => {
 
   it("is noticed by its own dispatcher's messages, reported as a standstill, and replaced", async () => {
     const processor = await listening({ lookMs: 20 });
-    way.swallow();
+    proxy.hold();
     await until('the connection is given up', () => silences() === 1);
     assert.equal(processor.listening, null);
     assert.ok((processor.progress.listen?.owedMs ?? 0) > 0);
-    way.mend();
+    await proxy.up();
     await until('notifications arrive again', () => processor.listening === true);
     await until('nothing is owed', () => processor.progress.listen?.owedMs === 0);
   });
 
   it('delays a scheduled job at most until it is noticed', async () => {
     await listening({ lookMs: 20 });
-    way.swallow();
+    proxy.hold();
     await NoteJob.set({ wait: 50 }).performLater('scheduled');
     await until('the job has run', () => ran.length === 1);
   });

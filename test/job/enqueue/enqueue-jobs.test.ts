@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { withAttributes } from '../../../lib/core/execution-context';
 import { EnqueueError } from '../../../lib/job/definition/errors';
 import type { CancelledJob, DuplicateJob, EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
 import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/definition/setup';
@@ -119,11 +119,6 @@ describe('enqueuing', () => {
         /wait/,
       );
       assert.deepEqual(bulks, []);
-    });
-
-    it('may be an empty list', async () => {
-      assert.deepEqual(await performAllLater([]), []);
-      assert.deepEqual(await GreetJob.performAllLater([]), []);
     });
 
     it('are type-checked', () => {
@@ -254,22 +249,6 @@ describe('enqueuing', () => {
       assert.deepEqual(cancelled, ['GreetJob', 'GreetJob']);
     });
 
-    it('may let many jobs through one at a time', async () => {
-      let turn: Promise<unknown> = Promise.resolve();
-      const oneByOne: EnqueueMiddleware = (request, next) => {
-        const mine = turn.then(() => next(request));
-        turn = mine;
-        return mine;
-      };
-      connect({ enqueueMiddleware: [oneByOne] });
-      const jobs = await GreetJob.performAllLater([['a'], ['b'], ['c']]);
-      assert.deepEqual(
-        jobs.map(({ id }) => id),
-        requests().map(({ id }) => id),
-      );
-      assert.deepEqual(names(), ['a', 'b', 'c']);
-    });
-
     it('may take any time: a bulk settles when all its jobs have', async () => {
       const held = deferred();
       connect({
@@ -292,25 +271,6 @@ describe('enqueuing', () => {
   });
 
   describe('the context', () => {
-    it('carries the request, the locale and the merged attributes', async () => {
-      await runInContext({ requestId: 'r1', locale: 'ko', jobId: 'not carried' }, () =>
-        withAttributes({ tenant: 'acme', plan: 'a' }, () =>
-          withAttributes({ plan: 'b' }, async () => {
-            assert.deepEqual(currentContext().attributes, { tenant: 'acme', plan: 'b' });
-            await GreetJob.performLater('Ann');
-          }),
-        ),
-      );
-      assert.deepEqual(requests()[0]?.context, {
-        requestId: 'r1',
-        locale: 'ko',
-        attributes: { tenant: 'acme', plan: 'b' },
-      });
-      assert.equal(currentContext().attributes, undefined);
-      await GreetJob.performLater('Ann');
-      assert.deepEqual(requests()[1]?.context, {});
-    });
-
     it('rejects attributes that are not plain JSON', async () => {
       const late = withAttributes({ at: new Date(0) as never }, () => GreetJob.performLater('Ann'));
       await assert.rejects(late, /withAttributes: at is not plain JSON/);

@@ -50,24 +50,4 @@ describe('a job that is enqueued by work that transaction() did not wait for', (
     await until('both jobs have run', () => ran.length === 2);
     assert.deepEqual(system.eventsNamed('job.left-transaction'), [{ class: 'NoteJob' }]);
   });
-
-  it('belongs to the outer transaction after a savepoint was released', async () => {
-    const released = deferred();
-    let late: Promise<unknown> = Promise.resolve();
-    const outer = transaction(async () => {
-      await transaction(async (trx) => {
-        await trx.raw('select 1');
-        late = released.promise.then(() => NoteJob.performLater('of the outer one'));
-      });
-      released.resolve();
-      await late;
-      throw new Error('taken back');
-    });
-    await assert.rejects(outer, /taken back/);
-    assert.equal(await system.jobCount(), 0);
-    await system.processor([NoteJob]);
-    await NoteJob.performLater('behind');
-    await until('a later job has run', () => ran.length > 0);
-    assert.deepEqual(ran, ['behind']);
-  });
 });

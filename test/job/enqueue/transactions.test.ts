@@ -53,14 +53,6 @@ describe('jobs that are enqueued in a transaction', () => {
     assert.deepEqual(ran, ['kept']);
   });
 
-  it('belong to a transaction that is passed with set()', async () => {
-    const trx = await system.database.knex.transaction();
-    await NoteJob.set({ trx }).performLater('by hand');
-    await trx.rollback();
-    assert.equal(await system.jobCount(), 0);
-    assert.equal(await hints(), 0);
-  });
-
   it('are rows like those outside a transaction, whose ids are all that Redis gets', async () => {
     const { id } = await NoteJob.performLater('outside');
     await until('there is a hint', async () => (await hints()) === 1);
@@ -91,32 +83,5 @@ describe('jobs that are enqueued in a transaction', () => {
     await DueJob.set({ wait: 300 }).performLater();
     await until('the job has run', () => answers.length > 0);
     assert.deepEqual(answers, [{ due: true }]);
-  });
-
-  it('are shared by two processors, and each runs once', async () => {
-    await system.processor([NoteJob]);
-    await system.processor([NoteJob]);
-    const notes = Array.from({ length: 100 }, (_, n) => String(n));
-    await Promise.all(notes.map((note) => transaction(() => NoteJob.performLater(note))));
-    await until('all jobs have run', () => new Set(ran).size === 100);
-    await until('the rows are gone', async () => (await system.jobCount()) === 0);
-    assert.equal(ran.length, 100);
-  });
-
-  it('that have ended stay ended, although Postgres refuses to record that for a while', async () => {
-    await system.postgres.query(`
-      create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$`);
-    await system.postgres.query('create trigger refuse before delete on job_queue execute function refuse()');
-    try {
-      await system.processor([NoteJob]);
-      await NoteJob.performLater('ended meanwhile');
-      await until('a delete was refused', () => system.eventsNamed('queue.error').length > 0);
-      await system.redis.client.flushAll();
-    } finally {
-      await system.postgres.query('drop function refuse cascade');
-    }
-    await NoteJob.performLater('later');
-    await until('both rows are gone', async () => (await system.jobCount()) === 0);
-    assert.deepEqual(ran, ['ended meanwhile', 'later']);
   });
 });

@@ -17,20 +17,6 @@ describe('jobs of which Redis tells nobody', () => {
   const redis = (...command: string[]) => system.redis.client.sendCommand<string>(command);
   const waiting = async () => / id=(\d+) .* cmd=brpop /.exec(`\n ${await redis('CLIENT', 'LIST', 'TYPE', 'normal')}`);
 
-  it('run although it has no memory left', async () => {
-    await system.processor([NoteJob]);
-    await until('the processor waits for a hint', waiting);
-    await redis('CONFIG', 'SET', 'maxmemory', '1');
-    try {
-      await NoteJob.performLater('enqueued meanwhile');
-      await until('the job has run', () => ran.length === 1);
-      await NoteJob.set({ wait: 50 }).performLater('scheduled meanwhile');
-      await until('the scheduled job has run', () => ran.length === 2);
-    } finally {
-      await redis('CONFIG', 'SET', 'maxmemory', '0');
-    }
-  });
-
   it('run although it has closed the connection that waits for hints, and accepts no other', async () => {
     await system.processor([NoteJob]);
     const [, id = ''] = await until('the processor waits for a hint', waiting);

@@ -73,13 +73,6 @@ describe('callbacks and middleware', () => {
     ).then(({ name }) => name);
 
   describe('callbacks', () => {
-    it('run in order, including inherited ones, with the arguments and in the context of the job', async () => {
-      await system.processor([FullJob]);
-      await FullJob.performLater('Ann');
-      assert.equal(await over(), 'job.succeeded');
-      assert.deepEqual(steps, ['before Ann FullJob', 'around Ann', 'perform Ann', 'round Ann', 'after Ann']);
-    });
-
     it('run with performNow, too, which returns what perform returns', async () => {
       assert.equal(await FullJob.performNow('Bob'), 'performed Bob');
       assert.deepEqual(steps, ['before Bob FullJob', 'around Bob', 'perform Bob', 'round Bob', 'after Bob']);
@@ -149,27 +142,6 @@ describe('callbacks and middleware', () => {
         await next();
         steps.push(`${name} out`);
       };
-
-    it('wraps the callbacks, the first one outermost, in the context of the job', async () => {
-      middleware.push(named('outer'), named('inner'), async (run, next) => {
-        assert.equal(currentContext().jobId, run.id);
-        await next();
-      });
-      await system.processor([FullJob]);
-      await FullJob.performLater('Ann');
-      assert.equal(await over(), 'job.succeeded');
-      assert.deepEqual(steps, [
-        'outer in: FullJob Ann 1 0',
-        'inner in: FullJob Ann 1 0',
-        'before Ann FullJob',
-        'around Ann',
-        'perform Ann',
-        'round Ann',
-        'after Ann',
-        'inner out',
-        'outer out',
-      ]);
-    });
 
     it('wraps performNow, too', async () => {
       middleware.push(named('outer'));

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
 import { DiscardJob, JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
@@ -10,7 +9,6 @@ import { readInstallation } from '../../../lib/job/row/installation';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
-import { setSources, setsOf } from '../sets/set-sources';
 import { store } from '../sets/stored-job';
 
 /** A time in which Postgres stores cursors, however slow it is. */
@@ -214,16 +212,6 @@ describe('checkpoints and progress', () => {
     );
   });
 
-  it('move with a dead job, which resumes when it is retried', async () => {
-    await system.processor(CLASSES, { tuning: PATIENT });
-    const { id } = await SteppingJob.performLater('kill');
-    await until('the job is dead', async () => (await system.deadIds()).includes(id));
-    await setsOf(setSources(system)).dead.runMany('retry', { ids: [id] });
-    await succeeded();
-    assert.deepEqual(begun, [undefined, 1000]);
-    assert.deepEqual(steps, each(2000));
-  });
-
   it('end a run whose job was given to another process, and overwrite nothing', async () => {
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await EndlessJob.performLater();
@@ -278,15 +266,6 @@ describe('checkpoints and progress', () => {
       assert.deepEqual(begun, [undefined, last]);
     });
 
-  it('cost nothing in a job that does not use them', async () => {
-    await system.processor([PlainJob]);
-    const statements = await cursorStatements(async () => {
-      await PlainJob.performLater();
-      await succeeded();
-    });
-    assert.deepEqual(statements, []);
-  });
-
   it('are kept in memory by performNow, and may hold dates and bigints', async () => {
     assert.deepEqual(await OddJob.performNow('fine'), { at: new Date(7), id: 12n, list: [-0] });
   });
@@ -297,21 +276,5 @@ describe('checkpoints and progress', () => {
     await refused('undefined', /^OddJob\.checkpoint: argument 1 is undefined/);
     await refused('function', /^OddJob\.checkpoint: argument 1 \.list\[0\] is a function/);
     await refused('NaN', /^OddJob\.progress: argument 1 is NaN/);
-  });
-
-  it('return any cursor unchanged', async () => {
-    class EchoJob extends Job<[cursor: string]> {
-      async perform(cursor: string): Promise<unknown> {
-        await this.checkpoint('earlier');
-        await this.checkpoint(JSON.parse(cursor));
-        return this.resumeFrom();
-      }
-    }
-    await fc.assert(
-      fc.asyncProperty(fc.jsonValue(), async (cursor) => {
-        const json = JSON.stringify(cursor);
-        assert.deepEqual(await EchoJob.performNow(json), JSON.parse(json));
-      }),
-    );
   });
 });

@@ -259,21 +259,5 @@ describe('the executor', () => {
         assert.equal(system.eventsNamed('job.retrying').length + system.eventsNamed('job.succeeded').length, 0);
       });
     }
-
-    it('changes nothing when the job has failed there and waits for its retry', async () => {
-      const { id } = await ContextJob.performLater({ list: [] });
-      class ReturnedJob extends Job {
-        static override jobName = 'ContextJob';
-        async perform(): Promise<void> {
-          await system.postgres.query(
-            `update job_queue set state = 'scheduled', attempts = 1, claimed_by = null, run_at = now() + interval '1 hour' where id = $1`,
-            [id],
-          );
-        }
-      }
-      await system.processor([ReturnedJob]);
-      await heard('job.fenced');
-      assert.deepEqual(await row(id), { state: 'scheduled', attempts: 1, claimed_by: null });
-    });
   });
 });

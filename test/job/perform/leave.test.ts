@@ -143,13 +143,6 @@ describe('jobs that are left', () => {
     assert.deepEqual(jobs.list(), []);
   });
 
-  it('are listed and logged for at most 100 classes', () => {
-    const jobs = new JobsLeft();
-    const again = Array.from({ length: 200 }, (_, n) => jobs.decide(`Job${n}`, error, 0)?.again);
-    assert.equal(jobs.list().length, 100);
-    assert.equal(again.filter((told) => told === false).length, 100);
-  });
-
   it('have errors that are NotHereErrors', () => {
     assert.ok(new NewerFormatError('A', 3, 1) instanceof NotHereError && error instanceof NotHereError);
   });

@@ -53,23 +53,6 @@ describe('poisoned records', () => {
   };
   const failing = payloadText({ class: 'FailingJob' });
 
-  it('are retried without their history when it is nonsense', async () => {
-    const fields = ['stacktraces', 'failures', 'attemptsBy'];
-    const nonsense = ['7', 'null', '[7]', '{"length":"1"}', '"text"'];
-    const histories = [...nonsense, ...fields.flatMap((field) => nonsense.map((value) => `{"${field}":${value}}`))];
-    for (const history of histories) {
-      const outcome = await perform(failing, { history });
-      assert.deepEqual([outcome.op, 'attempts' in outcome && outcome.attempts], ['retry', 2], history);
-      assert.equal(readHistory('history' in outcome ? outcome.history : null).stacktraces?.length, 1, history);
-    }
-  });
-
-  it('run without a context when theirs is nonsense', async () => {
-    for (const attrs of ['null', '7', '["a"]', '{"requestId":{},"locale":3,"attributes":[]}']) {
-      assert.equal((await perform(failing.replace(/"attrs":\{.*?\}/, `"attrs":${attrs}`))).op, 'retry', attrs);
-    }
-  });
-
   it('are dead after three deliveries without an outcome', async () => {
     assert.equal((await perform(failing, { deliveries: 3 })).op, 'retry');
     assert.equal((await perform(failing, { deliveries: 4 })).op, 'dead');

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
-import fc from 'fast-check';
 import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
 import { commandsKey, PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { Job } from '../../../lib/job/job';
-import { PROCESS_KEYS, ProcessList, readProcessInfo } from '../../../lib/job/processes/process-list';
+import { PROCESS_KEYS, ProcessList } from '../../../lib/job/processes/process-list';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem, useJobSystem } from '../job-system';
@@ -146,16 +145,6 @@ describe('the list of processes', () => {
       await until('its current state is listed', async () => (await processes.list()).length === 1);
       assert.equal(processor.snapshot().quiet, false);
     });
-  });
-
-  it('reads any text without an error', () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
-        const info = readProcessInfo(text);
-        if (info) assert.deepEqual([typeof info.identity, Array.isArray(info.busy)], ['string', true]);
-      }),
-    );
-    assert.equal(readProcessInfo('{"identity":"x","queues":["a"],"more":1}')?.pid, 0);
   });
 });
 

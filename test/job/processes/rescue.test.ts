@@ -5,7 +5,7 @@ import { Job } from '../../../lib/job/job';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { claim } from '../../../lib/job/row/claim';
 import { readInstallation } from '../../../lib/job/row/installation';
-import { rescue, showLife } from '../../../lib/job/row/rescue';
+import { showLife } from '../../../lib/job/row/rescue';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 
@@ -57,18 +57,6 @@ describe('the jobs of a dead or silent process', () => {
     );
     return rows.map(({ claimed_by }) => claimed_by);
   };
-  it('are rescued only if the process is silent, and was when it claimed them', async () => {
-    await heldBy('silent', ['a', 'b']);
-    await heldBy('silent', ['c'], 0);
-    await heldBy('living', ['d']);
-    await showLife(system.database.knex, 'living');
-    const rescuedJobs = await rescue(system.database.knex, { silentMs: MINUTE });
-    assert.deepEqual(
-      rescuedJobs.map(({ identity }) => identity),
-      ['silent', 'silent'],
-    );
-    assert.deepEqual(await holders(), ['living', 'silent']);
-  });
 
   it('are run at once by its successor, while those of a neighbour stay with it', async () => {
     await heldBy('first', ['a', 'b']);
@@ -135,22 +123,6 @@ describe('the jobs of a dead or silent process', () => {
     await until('the job is rescued', () => system.eventsNamed('job.rescued').length === 1);
   });
 
-  it('are rescued without Redis, too', async () => {
-    await heldBy('silent', ['a']);
-    await heldBy('living', ['b']);
-    await showLife(system.database.knex, 'living');
-    await system.redisServer.kill();
-    await until('the loss of Redis is known', () => !system.redis.client.isReady);
-    await system.processor([NamedJob], { tuning: SOON });
-    await until('the job has run', async () => {
-      await showLife(system.database.knex, 'living');
-      return ran.length === 1;
-    });
-    assert.deepEqual(ran, ['a 1']);
-    await until("only the live process's job is left", async () => (await system.jobCount()) === 1);
-    assert.deepEqual(await holders(), ['living']);
-  });
-
   it('are not taken from a process whose jobs block its event loop in turns, since it sends heartbeats in between', async () => {
     const heartbeats: Promise<number | null>[] = [];
     class BlockingJob extends Job {
@@ -174,21 +146,5 @@ describe('the jobs of a dead or silent process', () => {
     });
     processor.quiet();
     assert.ok(heartbeats.length < count, 'there was no heartbeat in between');
-  });
-
-  it('run, except for one that has killed three processes, which is dead', async () => {
-    const { knex } = system.database;
-    const [poison = ''] = await heldBy('first', ['poison']);
-    await rescue(knex, { identity: 'first' });
-    for (const identity of ['second', 'third']) {
-      assert.equal((await claim(knex, { identity, origin }, { ids: [poison] })).length, 1);
-      await rescue(knex, { identity });
-    }
-    await NamedJob.performLater('neighbour');
-    await system.processor([NamedJob]);
-    const { id, reason } = await until('the poison job is dead', () => system.eventsNamed('job.dead')[0]);
-    assert.deepEqual([id, reason], [poison, 'the process died, or stalled, 3 times while it ran this job']);
-    await until('the neighbour has run', () => ran.length === 1);
-    await until('the poison job is in the dead set', async () => (await system.deadIds()).join() === poison);
   });
 });

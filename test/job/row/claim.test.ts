@@ -77,14 +77,6 @@ describe('the rows of jobs', () => {
     assert.deepEqual(ids(found).sort(), [...earlier, later[0] ?? ''].sort());
   });
 
-  it('are shared by processors that scan at the same time', async () => {
-    const all = await enqueue(40);
-    const scan = (identity: string) => claimAs(identity, { queues: ['default'], limit: 10 });
-    const found = (await Promise.all(['a', 'b', 'c', 'd'].map(scan))).map(ids);
-    const rest = ids(await claimAs('e', { queues: ['default'], limit: 40 }));
-    assert.deepEqual([...found.flat(), ...rest].sort(), all.sort());
-  });
-
   it('are passed over by a scan while another one holds them', async () => {
     const all = await enqueue(4);
     const choice = { queues: ['default'], limit: 2 };

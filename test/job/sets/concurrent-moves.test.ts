@@ -94,18 +94,6 @@ describe('two operators at the same time', () => {
     assert.deepEqual([ran.length, new Set(ran).size], [COUNT, COUNT]);
   });
 
-  it('may retry all jobs, by a filter and by ids', async () => {
-    const ids = await bury();
-    const moved = await sum([
-      mine.dead.runMany('retry', { filter: { error: 'ONCE' } }),
-      theirs.dead.runMany('retry', { ids }),
-      theirs.dead.runMany('retry', { filter: {} }),
-    ]);
-    assert.equal(moved, COUNT);
-    assert.deepEqual(inOrder(await retried()), inOrder(ids));
-    assert.equal(await system.jobCount(), COUNT);
-  });
-
   it('may retry and delete the same jobs, each of which either runs or is gone', async () => {
     const ids = await bury();
     assert.equal(
@@ -170,27 +158,6 @@ describe('two operators at the same time', () => {
       assert.deepEqual(row, { due: true });
     });
   }
-
-  it('do not retry jobs again that die at once', async () => {
-    await bury();
-    mood = 'die';
-    await system.processor([CountedJob]);
-    const { knex } = system.database;
-    /** So slow that all retried jobs are dead again before the next chunk. */
-    const slow: Knex = Object.create(knex, {
-      raw: {
-        value: async (...args: Parameters<Knex['raw']>) => {
-          await until('nothing waits or runs', async () => (await system.jobCount()) === 0);
-          return knex.raw(...args);
-        },
-      },
-    });
-    const patient = setsOf({ ...setSources(system), knex: slow });
-    const result = await patient.dead.runMany('retry', { filter: {} }, { limit: 3 * COUNT });
-    assert.deepEqual(result, { moved: COUNT, complete: true });
-    await until('all jobs are dead again', async () => (await mine.dead.count()) === COUNT);
-    assert.equal(ran.length, COUNT);
-  });
 
   it('do not retry jobs again that fail before the move has ended', async () => {
     const count = 2 * COUNT + 50;

@@ -166,24 +166,6 @@ describe('the history of jobs', () => {
       assert.equal(await processed(), 3);
     });
 
-    it('is the sum of all processes', async () => {
-      for (const identity of ['one', 'two', 'three']) {
-        succeed('AJob');
-        succeed(`${identity}Job`);
-        await new StatsFlusher(tally, identity).send(system.redis.client);
-      }
-      const { classes } = await history.totals();
-      assert.deepEqual(
-        classes.map((row) => [row.class, row.processed]),
-        [
-          ['AJob', 3],
-          ['oneJob', 1],
-          ['threeJob', 1],
-          ['twoJob', 1],
-        ],
-      );
-    });
-
     it('has no percentile above the longest run of all processes', async () => {
       const run = { id: 'j', class: 'AJob', queue: 'default' };
       for (const [index, durationMs] of [1200, 1300, 900].entries()) {

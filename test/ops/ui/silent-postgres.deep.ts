@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
-import { SeverableProxy } from '../../support/severable-proxy';
+import { TcpProxy } from '../../support/tcp-proxy';
 import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
 import { textOf } from '../page-view';
 
 describe('when Postgres accepts connections but does not reply', () => {
   let ops: OpsWeb;
-  let proxy: SeverableProxy;
+  let proxy: TcpProxy;
   before(async () => {
     ops = await OpsWeb.start(SIGNED, undefined, async (address) => {
-      const url = new URL(address);
-      proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
-      url.host = `127.0.0.1:${await proxy.open()}`;
-      return url.toString();
+      proxy = await TcpProxy.start(address);
+      return proxy.url;
     });
   });
   after(async () => {
-    await proxy?.sever();
+    await proxy?.down();
     await ops?.stop();
   });
 
@@ -24,7 +22,7 @@ describe('when Postgres accepts connections but does not reply', () => {
     const get = (path: string) => ops.get(path, { Cookie: cookie });
     const page = await get('/ops/mail/deliveries');
     assert.equal(page.status, 200);
-    proxy.silence();
+    proxy.hold();
     const says503 = async (path: string) => {
       const { status, headers, body } = await get(path);
       assert.deepEqual([status, headers['retry-after']], [503, '2'], textOf(body));
@@ -56,11 +54,7 @@ describe('when Postgres accepts connections but does not reply', () => {
   });
 
   it('a process that has not read the session key yet says so, too', async () => {
-    const other = await OpsWeb.start(SIGNED, undefined, async (address) => {
-      const url = new URL(address);
-      url.host = `127.0.0.1:${proxy.port}`;
-      return url.toString();
-    });
+    const other = await OpsWeb.start(SIGNED, undefined, async (address) => proxy.by(address));
     const Cookie = `catamount_ops=operator.${'a'.repeat(22)}.9999999999.signature`;
     const { status, body } = await other.get('/ops', { Cookie }).finally(() => other.stop());
     assert.deepEqual([status, /Postgres does not answer/.test(textOf(body))], [503, true], textOf(body));

@@ -10,7 +10,7 @@ import {
 } from '../../../lib/testing';
 import { type TestDatabase as Created, createDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
-import { log, Note, setup } from './troupe';
+import { log, Note, setup } from './jobs';
 
 interface Grounds {
   readonly database: TestDatabase;

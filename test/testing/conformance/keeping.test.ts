@@ -12,7 +12,7 @@ import {
   travel,
 } from '../../../lib/testing';
 import { conformance } from './adapters';
-import { BusyError, ChainJob, DebouncedJob, EchoJob, FlakyJob, RuledJob, StepsJob, told, UniqueJob } from './troupe';
+import { BusyError, ChainJob, DebouncedJob, EchoJob, FlakyJob, RuledJob, StepsJob, told, UniqueJob } from './jobs';
 
 conformance('what is kept, when it runs, and transactions', (conform, grounds) => {
   describe('keeps', () => {

@@ -21,7 +21,7 @@ import {
   SlowJob,
   told,
   VerdictJob,
-} from './troupe';
+} from './jobs';
 
 const outcomes = () => performedJobs().map(({ class: name, outcome, runs }) => [name, outcome, runs]);
 
