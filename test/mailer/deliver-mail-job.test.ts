@@ -206,14 +206,6 @@ describe('deliverLater', () => {
     await assert.rejects(LetterMailer.letter(user).deliverLater({ wait: '1h', waitUntil: new Date() }), TypeError);
     assert.equal(await system.jobCount(), 0);
   });
-
-  it('accepts arguments that are omitted or undefined', async () => {
-    const user = await newUser();
-    await LetterMailer.with({ from: undefined }).letter(user, undefined).deliverLater();
-    await work();
-    const [mail] = await sink.waitFor(1);
-    assert.equal(mail?.subject, 'none');
-  });
 });
 
 const TEXTS = Object.fromEntries(

@@ -235,6 +235,32 @@ describe('MailDelivery', () => {
     assert.equal(transport.messages.length, 4);
   });
 
+  it('sends all mails of a job whose failed run is followed by one that has only the rest, in another order', async () => {
+    const transport = new TestTransport();
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    for (const failsAt of [2, 3, 5]) {
+      const marked = new Set<number>();
+      const run = (attempt: number, unsent: readonly number[]) =>
+        job(
+          `job-${failsAt}`,
+          async () => {
+            for (const id of unsent) {
+              if (attempt === 1 && id === failsAt) throw new Error('the API fails');
+              const { status } = await NoteMailer.note('ada@example.com', `note ${id}`).deliverNow();
+              assert.equal(status, 'sent', `note ${id} was not sent, yet it is to be marked as sent`);
+              marked.add(id);
+            }
+          },
+          attempt,
+        );
+      const notes = [1, 2, 3, 4, 5];
+      await assert.rejects(run(1, notes), /the API fails/);
+      await run(2, notes.filter((id) => !marked.has(id)).reverse());
+      assert.equal(marked.size, notes.length);
+      assert.equal(new Set(transport.messages.splice(0).map(({ subject }) => subject)).size, notes.length);
+    }
+  });
+
   it('records a template error, with its file and line', async () => {
     system = await MailSystem.open({}, { templatesDir: folderOf(TEMPLATES) });
     await assert.rejects(NoteMailer.broken('a@example.com').deliverNow(), (error) => {

@@ -106,14 +106,6 @@ describe('Renderer', () => {
     await assert.rejects(renderer.render(request({}, { layout: '../../secret' })), MissingTemplateError);
   });
 
-  it('uses the plural forms of the locale, and falls back to the default locale for a missing text', async () => {
-    const renderer = rendererOf({ 'shop/note/text.ejs': '<%= t(".count", { count }) %>, <%= t("shop.bye") %>' });
-    const first = async (count: number, locale: string) =>
-      (await renderer.render(request({ count }, { locale, layout: false }))).text;
-    assert.equal(await first(1, 'en'), 'one item, Bye\n');
-    assert.equal(await first(3, 'ko'), '3 items, Bye\n');
-  });
-
   it('derives the text part from the HTML, without preheader, images and hidden elements, in the text layout', async () => {
     const html =
       '<% provide("reason", "Why") %><div class="preheader">Hidden</div><b aria-hidden="true">C</b><h1>Hi</h1><p>See <a href="https://x.example/y">this</a> &amp; <%= name %></p><img alt="cat" src="c.png">';

@@ -70,13 +70,6 @@ describe("the modules that the operator's pages load in a worker", () => {
     loaded.filter((file) => folders.some((folder) => file.includes(folder)));
   const namesOf = (files: readonly string[]) => files.map((file) => path.basename(file)).sort();
 
-  it('are next to none before a page is requested', async () => {
-    const report = await loadedBy(async (asked) => {
-      await get(asked, '/');
-    });
-    assert.deepEqual(namesOf(below(report, '/lib/ops/')), ['access-mode.js', 'mount.js']);
-  });
-
   it('are only those of the overview while that is open: no other pages, no actions on jobs, no i18next or Intl data', async () => {
     const report = await loadedBy(async (asked) => {
       const cookie = await signIn(asked);
@@ -95,14 +88,5 @@ describe("the modules that the operator's pages load in a worker", () => {
       [],
     );
     assert.deepEqual(report.intl, []);
-  });
-
-  it('are those of one more folder for each page that is opened', async () => {
-    const report = await loadedBy(async (asked) => {
-      const cookie = await signIn(asked);
-      await get(asked, '/ops/mail/deliveries', cookie);
-    });
-    assert.ok(below(report, '/lib/ops/mail/').length > 5);
-    assert.deepEqual(below(report, '/lib/ops/overview/', '/lib/ops/processes/'), []);
   });
 });

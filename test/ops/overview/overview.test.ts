@@ -291,11 +291,8 @@ describe('the overview', () => {
     await writeRollup(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
     await until('the queue is shown', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));
     for (const path of [
-      '/ops?tree=evil&range=10m',
-      '/ops',
-      '/ops/processes?tree=evil',
-      '/ops/processes/restart?tree=evil',
-      '/ops?tree=evil&locale=ko',
+      ...'/ops?tree=evil&range=10m /ops /ops/processes?tree=evil /ops/processes/restart?tree=evil'.split(' '),
+      ...'/ops?tree=evil&locale=ko'.split(' '),
     ]) {
       const { status, body } = await ops.get(path, operator);
       assert.equal(status, 200, path);
