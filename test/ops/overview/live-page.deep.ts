@@ -1,31 +1,23 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { Deadline, deferred } from '../../../lib/support/async';
-import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
+import { deferred } from '../../../lib/support/async';
 import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
-import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { BEARER, OpsWeb } from '../ops-web';
+import { PublishedTrees } from './published-trees';
 import { treeStatusOf, workerOf } from './tree-statuses';
 
 const PAGE = '/ops?tree=far';
 
 describe('a live page', () => {
   let ops: OpsWeb;
-  let redis: Redis;
   let browser: Browser;
   before(async () => {
     [ops, browser] = await Promise.all([OpsWeb.start(), launchBrowser()]);
-    redis = new Redis(ops.redis.url, new Events());
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
   });
   after(async () => {
     await browser?.close();
-    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
     await ops?.stop();
   });
 
@@ -33,9 +25,7 @@ describe('a live page', () => {
   const tell = async (...pids: number[]) => {
     const workers = pids.map((pid, index) => workerOf(index, { pid, lastCheckin: new Date().toISOString() }));
     const treeStatus = treeStatusOf({ id: 'far', at: new Date().toISOString(), workers });
-    await redis.client.set(treeStatusKey('far'), JSON.stringify(treeStatus));
-    // A heartbeat far in the future, so that the tree does not become unresponsive during the test.
-    await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
+    await new PublishedTrees(ops.redis).publish(treeStatus, -3_600_000);
   };
 
   it('shows no old value when a part that is fetched again arrives after newer events', async () => {
