@@ -78,6 +78,18 @@ function build(project, out) {
     fs.mkdirSync(path.join(out, path.dirname(relative)), { recursive: true });
     fs.copyFileSync(file, path.join(out, relative));
   }
+  const index = path.join(out, 'lib/index.js');
+  if (fs.existsSync(index)) fs.writeFileSync(index, loadedOnUse(fs.readFileSync(index, 'utf8')));
+}
+
+/**
+ * Has each `export … from` of a module, as tsc compiles it, load its file with the first use of a name. Node finds the names
+ * for ES modules by the getters that tsc writes, so these stay.
+ */
+function loadedOnUse(code) {
+  const lazy = 'const onUse = (load) => new Proxy({}, { get: (_, name) => load()[name] });';
+  const files = code.replace(/^(?:var|const) (\w+) = (require\("[^"]+"\));$/gm, 'var $1 = onUse(() => $2);');
+  return files.replace(/^(exports\..* = void 0;)$/m, `$1 ${lazy}`);
 }
 
 if (process.argv.includes('--bench')) {

@@ -1,5 +1,5 @@
 import type { RecentEvent } from '../core/notable-events';
-import type { JobsHealth, Operations, ProcessorStatus, Work, WorkerStatus } from './status';
+import type { JobsHealth, ProcessorStatus, Tree, Work, WorkerStatus } from './status';
 
 /** Role of the process that runs jobs. */
 export const PROCESSOR_ROLE = 'processor';
@@ -64,12 +64,9 @@ export type ToWorker =
   | { readonly catamount: 'jobs'; readonly jobs: JobsHealth }
   /** A worker of this tree has been ready for the first time. */
   | { readonly catamount: 'tree-served' }
-  | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' }
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
-  /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
-  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   | ReplyMessage
   | BroadcastMessage
   /** The primary has seen `drained`, and every connection handed off before it: exit. */
@@ -87,7 +84,6 @@ export type FromWorker =
   /** `/ready` was answered with 200 for the first time. */
   | { readonly catamount: 'tree-served' }
   | { readonly catamount: 'idle' }
-  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
   /** Follows the `taken` of each connection counted: one that was sent before `count`, and is not counted here, is lost. */
@@ -108,7 +104,7 @@ export type FromWorker =
 export interface RequestMessage {
   readonly catamount: 'request';
   readonly id: number;
-  readonly operation: keyof Operations;
+  readonly operation: keyof Tree;
   readonly args: readonly (number | string | RecentEvent)[];
 }
 
@@ -133,7 +129,6 @@ export type ToProcessor =
   | { readonly catamount: 'reporter'; readonly on: boolean }
   | ReplyMessage
   | BroadcastMessage
-  | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' };
 
 export type FromProcessor =

@@ -174,9 +174,8 @@ export interface TreeStats {
   readonly lastPhase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
 }
 
-/** Operations that an operator can request, through any channel. */
-export interface Operations {
-  stats(): Promise<TreeStats>;
+/** What a process of the tree may ask the primary. */
+export interface Tree {
   /** The status for operators; memory figures are at most some seconds old. */
   status(): Promise<TreeStatus>;
   /** Rollups after that number. The caller confirms with it that all rollups up to there are stored. */
@@ -188,14 +187,17 @@ export interface Operations {
   runCommand(command: string, argument: number, by: Caller): Promise<void>;
   /** Adds an event that a child has seen to the tree's events. */
   recordEvent(event: RecentEvent): Promise<void>;
+}
+
+/** Operations that an operator can request, by the control socket or a signal. */
+export interface Operations extends Tree {
+  stats(): Promise<TreeStats>;
   /** Replaces every worker, then the job processor, with newly loaded code. Rejects with the reason when it is aborted. */
   phasedRestart(): Promise<void>;
   /** Drains everything and starts it again under the same primary. */
   restart(): Promise<void>;
   /** Stops gracefully. */
   stop(): Promise<void>;
-  /** Stops at once, without draining. */
-  halt(): Promise<void>;
   /** Replaces the worker in that slot by a new one. Rejects with the reason when the new one cannot boot. */
   recycle(slot: number): Promise<void>;
   /** Adds or removes one worker. @returns the new number. @throws UserError at the bounds. */
@@ -205,10 +207,6 @@ export interface Operations {
   resumeJobs(): Promise<void>;
   /** Reopens the log file after it was moved away; standard output is not affected. */
   reopenLog(): Promise<void>;
-  /** Collects garbage in every process. */
-  gc(): Promise<void>;
-  /** Writes a heap snapshot of the worker in that slot. @returns the file's path. */
-  heapSnapshot(slot: number): Promise<string>;
 }
 
 /** An unexpected end of a process. Times are ISO 8601. */

@@ -1,7 +1,6 @@
 import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
-import { writeHeapSnapshot } from 'node:v8';
-import { collectGarbage, OutOfBandGc } from '../internals/gc';
+import { OutOfBandGc } from '../internals/gc';
 import { type Connection, type ConnectionHandle, closeConnection } from '../internals/socket-handoff';
 import { Deadline, deferred } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
@@ -155,12 +154,6 @@ export class Worker {
         break;
       case 'reopen-log':
         this.onReopenLog();
-        break;
-      case 'collect-garbage':
-        collectGarbage();
-        break;
-      case 'heap-snapshot':
-        this.tell({ catamount: 'heap-snapshot', id: message.id, file: writeHeapSnapshot(message.file) });
         break;
       case 'exit':
         process.exit(this.aborted > 0 ? 1 : 0);

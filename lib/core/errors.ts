@@ -1,3 +1,5 @@
+import { isObject } from '../support/type-guards';
+
 /** Exit codes of the process tree, from sysexits(3) where that has one. */
 export const EXIT = { ok: 0, failed: 1, usage: 64, unavailable: 69, config: 78 } as const;
 
@@ -86,10 +88,6 @@ export function isArrayOf(is: (value: unknown) => boolean): (value: unknown) => 
 
 export function isFunction(value: unknown): boolean {
   return typeof value === 'function';
-}
-
-export function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function described(value: unknown): string {

@@ -78,21 +78,9 @@ const CATALOG: Catalog = {
   'broadcast.dropped': warn((e) => `broadcasts to ${e.to} are dropped: 8 MB of earlier ones wait there`),
   'redis.ready': debug(() => 'connected to Redis'),
   'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
-  'service.lost': {
-    // Each process itself logs that Redis is unavailable.
-    level: (e) => (e.service === 'redis' ? 'debug' : 'warn'),
-    sentence: (e) => `${SERVICES[e.service]} does not answer: ${e.cause}`,
-  },
-  'service.restored': info(
-    (e) => `${SERVICES[e.service]} answers again after an outage of ${formatElapsed(e.outageMs)}`,
-  ),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.did} migration ${e.name}`),
-  'embedded.started': debug((e) =>
-    e.reused
-      ? `found embedded ${e.server} running (pid ${e.pid})`
-      : `started embedded ${e.server} (pid ${e.pid}) in ${formatElapsed(e.durationMs)}`,
-  ),
+  'embedded.started': debug((e) => `started embedded ${e.server} (pid ${e.pid}) in ${formatElapsed(e.durationMs)}`),
   'embedded.stopped': debug((e) => `stopped embedded ${e.server} (pid ${e.pid})`),
   'embedded.exited': warn((e) => `embedded ${e.server} (pid ${e.pid}) exited by itself and is restarted`),
   'worker.forked': debug((e) => `${worker(e)} forked, phase ${e.phase}`),

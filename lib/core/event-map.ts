@@ -35,10 +35,6 @@ export interface EventMap {
   // Postgres and Redis, as this process sees them
   'redis.ready': Record<string, never>;
   'redis.lost': { readonly error: Error };
-  /** The service has not answered for a moment; emitted by the one process of the tree that checks this. */
-  'service.lost': { readonly service: Service; readonly cause: string };
-  /** The service answers again. */
-  'service.restored': { readonly service: Service; readonly outageMs: number };
   'migration.done': {
     readonly name: string;
     readonly did: 'applied' | 'rolled back' | 'took over from knex_migrations the';
@@ -53,7 +49,6 @@ export interface EventMap {
   'embedded.started': {
     readonly server: 'postgres' | 'redis';
     readonly pid: number;
-    readonly reused: boolean;
     readonly durationMs: number;
   };
   'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };
@@ -309,9 +304,6 @@ export interface EventMap {
   'mail.skipped': { readonly mailer: string; readonly action: string; readonly reason: string };
   'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
 }
-
-/** A server that every tree depends on. */
-type Service = 'redis' | 'postgres';
 
 /** A run of a job. */
 interface AboutJob {

@@ -1,8 +1,8 @@
 import type { EventMap, EventName } from './event-map';
 import type { Events } from './events';
 
-/** The keeper of an event for operators: `primary` and `processor` keep it in memory, `redis` for all trees. `tree`: whichever of the two sees it. */
-type Keeper = 'primary' | 'processor' | 'tree' | 'redis' | 'whoever saw it';
+/** The process that tells of an event for operators; the primary keeps it. `tree`: the primary or the processor. `web`: a worker, of what is done on its pages. */
+type Keeper = 'primary' | 'processor' | 'tree' | 'web';
 
 /** The events that `catamount top` and the pages list. */
 const NOTABLE = {
@@ -28,15 +28,13 @@ const NOTABLE = {
   'operator.rejected': 'primary',
   'dead.dropped': 'processor',
   'database.copied': 'processor',
-  'operator.jobs': 'redis',
-  'operator.queue': 'redis',
-  'operator.cron': 'redis',
-  'operator.processor': 'redis',
-  'operator.mails': 'redis',
-  'operator.adopted': 'redis',
-  'operator.failed': 'whoever saw it',
-  'service.lost': 'whoever saw it',
-  'service.restored': 'whoever saw it',
+  'operator.jobs': 'web',
+  'operator.queue': 'web',
+  'operator.cron': 'web',
+  'operator.processor': 'web',
+  'operator.mails': 'web',
+  'operator.adopted': 'web',
+  'operator.failed': 'web',
 } as const satisfies { readonly [E in EventName]?: Keeper };
 
 export type NotableEvent = keyof typeof NOTABLE;
@@ -83,9 +81,21 @@ export class EventBuffer {
   }
 
   add(event: RecentEvent): void {
-    this.kept.unshift(event);
+    const [last] = this.kept;
+    const [count, before] = [event.about.count, last?.about.count];
+    if (last && typeof count === 'number' && typeof before === 'number' && isSameAction(event, last))
+      this.kept[0] = { ...event, about: { ...event.about, count: before + count } };
+    else this.kept.unshift(event);
     this.kept.length = Math.min(this.kept.length, MAX_KEPT);
   }
+}
+
+/** The same action of an operator within this time, ms, is added to the last one: a selection of jobs is moved one by one. */
+const SAME_MS = 10_000;
+
+function isSameAction(a: RecentEvent, b: RecentEvent): boolean {
+  const what = ({ name, about }: RecentEvent) => JSON.stringify([name, { ...about, count: 0 }]);
+  return what(a) === what(b) && Math.abs(Date.parse(a.at) - Date.parse(b.at)) < SAME_MS;
 }
 
 /** Calls `tell` with the notable events of the job processor's own process. */

@@ -8,19 +8,12 @@ import { clientUrl, redisPlace, redisTls } from './redis-url';
 
 /** Time limit of one sentinel's answer, ms. Late ones are ignored. */
 const ANSWER_MS = 1000;
+const NOT_KNOWN = 'it knows no such master';
 
 export interface ServerAddress {
   /** A name, or an address without brackets. */
   readonly host: string;
   readonly port: number;
-}
-
-/** The answer of one sentinel. */
-interface Answer {
-  /** undefined: it knows no such master. */
-  readonly address: ServerAddress | undefined;
-  /** Of two answers the one with the higher epoch is newer. */
-  readonly epoch: number;
 }
 
 /** The sentinels of a URL, which know the master of a group of servers. */
@@ -36,28 +29,23 @@ export class Sentinels {
   }
 
   /**
-   * Asks all at once and waits for the majority of them, at most a second. The newest answer counts: a sentinel that
-   * was cut off from the others may still name the old master.
+   * Asks all at once; the first answer counts. One that is out of date leads to a server that takes no writes, which is left
+   * again, or at worst to hints that nobody reads: jobs are in Postgres.
    * @throws UserError, exit code 78, when sentinels answer and none knows the master; Error when nobody answers.
    */
   async locate(): Promise<ServerAddress> {
     const { hosts } = this;
-    const answers: Answer[] = [];
     const failures: string[] = [];
-    await new Promise<void>((resolve) => {
-      for (const host of hosts) {
-        const settle = () => {
-          if (answers.length > hosts.length / 2 || answers.length + failures.length === hosts.length) resolve();
-        };
-        this.answerOf(host)
-          .then((answer) => answers.push(answer))
-          .catch((error: unknown) => failures.push(`${host}: ${toError(error).message}`))
-          .finally(settle);
-      }
-    });
-    const newest = chooseNewest(answers);
-    if (newest) return newest;
-    if (answers.length === 0) throw new Error(`no sentinel answers (${failures.join('; ')})`);
+    const asked = hosts.map((host) =>
+      this.ask(host).catch((error: unknown) => {
+        failures.push(`${host}: ${toError(error).message}`);
+        throw error;
+      }),
+    );
+    const found = await Promise.any(asked).catch(() => undefined);
+    if (found) return found;
+    if (failures.every((text) => !text.endsWith(NOT_KNOWN)))
+      throw new Error(`no sentinel answers (${failures.join('; ')})`);
     throw new UserError(
       `Redis at ${redisPlace(this.url)} cannot be found: the sentinels at ${hosts} watch no master called ${this.master}. ` +
         `Set the name after the hosts of the Redis URL to that of their "sentinel monitor".`,
@@ -65,16 +53,20 @@ export class Sentinels {
     );
   }
 
-  private async answerOf(host: string): Promise<Answer> {
+  /** @throws Error when it does not answer, or knows no such master. */
+  private async ask(host: string): Promise<ServerAddress> {
     const client = connectionTo(this.sentinelUrl(host));
     client.on('error', () => undefined);
+    const command = ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.master];
     const late = () => new Error(`no answer within ${ANSWER_MS} ms`);
     try {
-      return await withTimeout(
-        client.connect().then(() => this.ask(client)),
+      const reply: unknown = await withTimeout(
+        client.connect().then(() => client.sendCommand(command)),
         ANSWER_MS,
         late,
       );
+      if (!Array.isArray(reply)) throw new Error(NOT_KNOWN);
+      return { host: String(reply[0]), port: Number(reply[1]) };
     } finally {
       client.destroy();
     }
@@ -87,18 +79,6 @@ export class Sentinels {
     url.password = encodeURIComponent(searchParams.get('sentinelPassword') ?? '');
     url.pathname = '';
     return url.toString();
-  }
-
-  private async ask(client: ReturnType<typeof connectionTo>): Promise<Answer> {
-    const [address, facts] = await Promise.all([
-      client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.master]) as Promise<unknown>,
-      // Where this command is forbidden, the sentinel's answer counts with epoch 0.
-      client.sendCommand(['SENTINEL', 'MASTER', this.master]).catch(() => []) as Promise<unknown>,
-    ]);
-    const fields = texts(facts);
-    const epoch = Number(fields[fields.indexOf('config-epoch') + 1] ?? 0) || 0;
-    const [host, port] = texts(address);
-    return { address: host === undefined ? undefined : { host, port: Number(port) }, epoch };
   }
 }
 
@@ -123,22 +103,9 @@ function connectionTo(url: string) {
   });
 }
 
-/** The address that most of the newest answers name. */
-function chooseNewest(answers: readonly Answer[]): ServerAddress | undefined {
-  const located = answers.flatMap(({ address, epoch }) => (address ? [{ address, epoch }] : []));
-  const newest = located.filter(({ epoch }) => epoch === Math.max(...located.map((answer) => answer.epoch)));
-  const votes = ({ host, port }: ServerAddress) =>
-    newest.filter(({ address }) => address.host === host && address.port === port).length;
-  return newest.sort((a, b) => votes(b.address) - votes(a.address))[0]?.address;
-}
-
 function readAddress(text: string): ServerAddress {
   const { hostname, port } = new URL(`redis://${text}`);
   return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
-}
-
-function texts(reply: unknown): readonly string[] {
-  return Array.isArray(reply) ? reply.map(String) : [];
 }
 
 /** The connection to a server that has owed a reply for this long is dropped, ms: sentinels name another master by then. */

@@ -2,27 +2,24 @@ import { createHash, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
+import { parseRate, type Rate } from '../support/duration';
 import { isAddress, isDomain } from '../support/email-address';
-import type { Config, ListenAddress, MailDelivery, TrustedProxies } from './config';
+import { type Config, DEFAULT_SCHEMA, type ListenAddress, type OpsConfig, type TrustedProxies } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
+import { REDIS_URL, readRedisOff, readRedisUrl, withRedisPrefix } from './redis-settings';
 import {
-  asOnHeroku,
-  duration,
   type Environment,
-  languageTag,
-  REDIS_URL,
-  readPool,
-  readRedisOff,
-  readRedisUrl,
-  readSchema,
-  readSignUps,
-  readWebLimits,
+  kind,
+  oneOf,
   SettingsReader,
+  secret,
+  text,
+  time,
   url,
   whole,
-  withRedisPrefix,
+  within,
 } from './settings-reader';
+import { postgresTls, redisTlsMode } from './tls';
 
 export interface SettingsInput {
   readonly env: Environment;
@@ -37,295 +34,301 @@ export interface SettingsInput {
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
 
-const postgresUrl = url('postgres:', 'postgresql:');
-const oneOf = <const T extends string>(...values: T[]) => z.enum(values);
-const proxyList = z
-  .string()
-  .transform((text) => (/^\d+$/.test(text) ? { hops: Number(text) } : { addresses: text.split(/\s*,\s*/) }))
-  .refine((trust) => ('hops' in trust ? trust.hops <= 10 : trust.addresses.every(isNetwork)));
-const queueList = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]+(:[1-9]\d{0,2})?(\s*,\s*[A-Za-z0-9_-]+(:[1-9]\d{0,2})?)*$/)
-  .transform((text) =>
-    text.split(',').map((part) => {
-      const [name = '', weight] = part.trim().split(':');
-      return { name, weight: Number(weight ?? 1), weighted: weight !== undefined };
-    }),
-  )
-  .refine((queues) => new Set(queues.map((queue) => queue.name)).size === queues.length);
-
 /** Default of PORT, and the port of links in mails when the tree does not listen on one. */
 const DEFAULT_PORT = 3000;
+const SECOND = 1000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+const POSTGRES_URL = secret(url('a postgres:// URL', 'postgres:', 'postgresql:'));
+const SMTP_URL = secret(url('an smtp:// or smtps:// URL', 'smtp:', 'smtps:'));
+const ON_OR_OFF = oneOf('0', '1');
+const COUNT = whole(1, 1000);
+const FILE = text('a path', /./);
+
+/** A name and an optional weight. */
+const QUEUE = '[A-Za-z0-9_-]+(?::[1-9]\\d{0,2})?';
+const QUEUES = kind('queue names in order, such as default,mailer, or with weights: default:3,mailer:1', (list) => {
+  if (!new RegExp(`^${QUEUE}(\\s*,\\s*${QUEUE})*$`).test(list)) return undefined;
+  const queues = list.split(',').map((part) => {
+    const [name = '', weight] = part.trim().split(':');
+    return { name, weight: Number(weight ?? 1), weighted: weight !== undefined };
+  });
+  return new Set(queues.map(({ name }) => name)).size === queues.length ? queues : undefined;
+});
+const DEFAULT_QUEUES = ['default', 'mailer'].map((name) => ({ name, weight: 1, weighted: false }));
+
+const PROXIES = kind<TrustedProxies>(
+  'the number of proxy hops in front, up to 10, or their addresses, such as 10.0.0.0/8,::1',
+  (list) => {
+    if (/^\d+$/.test(list)) return Number(list) <= 10 ? { hops: Number(list) } : undefined;
+    const addresses = list.split(/\s*,\s*/);
+    return addresses.every(isNetwork) ? { addresses } : undefined;
+  },
+);
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 1e3, mb: 1e6, gb: 1e9 };
+const SIZE = kind('bytes, or a size such as 500kB or 2MB, from 1kB to 1GB', (size) => {
+  const [, count, unit = ''] = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(size) ?? [];
+  return within(Math.round(Number(count) * (UNITS[unit.toLowerCase()] ?? 1)), 1000, 1e9);
+});
+
+const RATE = kind<Rate | null>('a number per time, such as 60/1h, of 1s to 1d; or off', (rate) =>
+  rate === 'off' ? null : parseRate(rate),
+);
+
+/** The module is loaded on demand, since the primary needs it only for this. */
+const LOCALE = kind('a language tag (BCP 47), such as de or pt-BR', (tag) =>
+  (require('./locales') as typeof import('./locales')).canonicalLocale(tag),
+);
 
 /**
  * Reads and validates every setting (the tables in lib/core/README.md).
  * @throws ConfigError that names each wrong variable, its value and what is allowed, all at once.
  */
 export function readSettings(input: SettingsInput): Config {
-  const { cwd, only } = input;
+  const { cwd, only, machine } = input;
   const read = new SettingsReader(input.env);
-  const warnings: string[] = [];
-  const environment = read.get(
-    'NODE_ENV',
-    oneOf('production', 'development', 'test'),
-    'production, development or test',
-    'development',
-  );
+  const environment = read.get('NODE_ENV', oneOf('production', 'development', 'test'), 'development');
   const production = environment === 'production';
   const onHeroku = read.has('DYNO');
   const stateDir = path.join(cwd, '.catamount');
+  if (only !== undefined && only !== 'web' && only !== 'jobs') read.complain('--only', only, 'web or jobs');
   // Both halves of an app (`--only web`, `--only jobs`) may run in one folder, so their files differ in name.
   const half = only === undefined ? '' : `-${only}`;
-
-  if (only !== undefined && only !== 'web' && only !== 'jobs') read.complain('--only', only, 'web or jobs');
-  const port = read.get('PORT', whole(0, 65535), 'a whole number from 0 to 65535', DEFAULT_PORT);
-  const host = read.get(
-    'HOST',
-    z.string().regex(/^(unix:.+|[^\s/]+)$/),
-    'an address, a host name, or unix:/path/to.sock',
-    production ? '0.0.0.0' : '127.0.0.1',
-  );
-  const listen: ListenAddress = host.startsWith('unix:')
-    ? { kind: 'unix', path: path.resolve(cwd, host.slice('unix:'.length)) }
-    : { kind: 'tcp', host, port };
-
-  const cgroup = input.machine ? input.machine.memoryLimitMb : detectMemoryLimitMb();
-  const memoryLimitMb = read.get(
-    'MEMORY_LIMIT_MB',
-    whole(128, 1_048_576),
-    'a whole number of megabytes, at least 128',
-    cgroup ?? (onHeroku ? 512 : null),
-  );
-  const concurrency = read.get(
-    'WEB_CONCURRENCY',
-    z.union([z.literal('auto'), whole(0, 64)]),
-    'auto, or a whole number from 0 to 64',
-    2,
-  );
-  const jobsOn = read.get('JOB_PROCESSOR', oneOf('0', '1'), '0 or 1', '1') === '1';
-  const queues = read.get(
-    'JOB_QUEUES',
-    queueList,
-    'queue names in order, such as default,mailer, or with weights: default:3,mailer:1',
-    [
-      { name: 'default', weight: 1, weighted: false },
-      { name: 'mailer', weight: 1, weighted: false },
-    ],
-  );
-
-  const urls = {
-    database: read.get('DATABASE_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
-    direct: read.get('DATABASE_DIRECT_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
-    redis: readRedisUrl(read),
-  };
-  const asThere = (text: string | null) => text && (onHeroku ? asOnHeroku(text, 'Postgres') : text);
-  const databaseUrl = asThere(urls.database);
-  const redisPrefix = read.get(
-    'REDIS_PREFIX',
-    z.string().regex(/^[\w.-]{1,64}$/),
-    'up to 64 letters, digits or _ . -, such as the name of the app',
-    null,
-  );
-  const redisOff = readRedisOff(read);
-  const redisUrl = urls.redis && withRedisPrefix(onHeroku ? asOnHeroku(urls.redis, 'Redis') : urls.redis, redisPrefix);
-  if (production && databaseUrl === null)
-    read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
-  if (urls.direct !== null && databaseUrl === null)
-    read.require('DATABASE_URL', 'the URL of the pooler, since DATABASE_DIRECT_URL leads past it to the same database');
-  if (production && redisUrl === null && !redisOff)
-    read.require(
-      'REDIS_URL',
-      `${REDIS_URL} (or name its variable in REDIS_PROVIDER), or set REDIS=off to run without Redis; nothing embedded starts in production`,
-    );
-
-  const smtpUrl = read.get('SMTP_URL', url('smtp:', 'smtps:'), 'an smtp:// or smtps:// URL', null, 'secret');
-  const delivery: MailDelivery = read.get(
-    'MAIL_DELIVERY',
-    oneOf('smtp', 'file', 'log', 'test'),
-    'smtp, file, log or test',
-    smtpUrl ? 'smtp' : 'file',
-  );
-  if (delivery === 'smtp' && smtpUrl === null)
-    read.require('SMTP_URL', 'an smtp:// or smtps:// URL, since MAIL_DELIVERY is smtp');
-  if (production && !read.has('MAIL_DELIVERY') && smtpUrl === null)
-    read.require('SMTP_URL', 'an smtp:// or smtps:// URL; or set MAIL_DELIVERY=log to send none');
-  // With PORT=0 the primary replaces the port once it listens.
-  const listensOnPort = only !== 'jobs' && listen.kind === 'tcp';
-  const linkedPort = port === 0 && !listensOnPort ? DEFAULT_PORT : port;
-  const appUrl = read
-    .get(
-      'APP_URL',
-      url('http:', 'https:').refine(hasNoCredentials),
-      'an http:// or https:// URL without a user name or password, which all links in mails would contain',
-      `http://localhost:${linkedPort}`,
-      read.raw('APP_URL')?.includes('@') ? 'secret' : undefined,
-    )
-    .replace(/\/+$/, '');
-  if (!read.has('APP_URL') && (production || !listensOnPort)) {
-    const [why, where] = listensOnPort ? ['', 'localhost'] : [' and this tree listens on no port', appUrl];
-    warnings.push(
-      `APP_URL is not set${why}, so links in mails point to ${where}. Set APP_URL to the address people use.`,
-    );
-  }
-  const from = read.get(
-    'MAIL_FROM',
-    z.string().refine(isSender),
-    'one address, such as Shop <hello@shop.example>',
-    `no-reply@${mailDomain(appUrl)}`,
-  );
-
-  const opsUser = read.get(
-    'OPS_USER',
-    z
-      .string()
-      .min(1)
-      .regex(/^[^:\r\n]+$/),
-    'a name without a colon',
-    null,
-  );
-  const opsPassword = read.get('OPS_PASSWORD', z.string().min(8), 'at least 8 characters', null, 'secret');
-  if (opsUser !== null && opsPassword === null)
-    read.require('OPS_PASSWORD', 'at least 8 characters, since OPS_USER is set');
-  if (opsPassword !== null && opsUser === null) read.require('OPS_USER', 'a name, since OPS_PASSWORD is set');
-  const viewerPassword = read.get(
-    'OPS_VIEWER_PASSWORD',
-    z
-      .string()
-      .min(8)
-      .refine((text) => text !== opsPassword),
-    'at least 8 characters, and another password than OPS_PASSWORD',
-    null,
-    'secret',
-  );
-  if (viewerPassword !== null && opsUser === null) read.require('OPS_USER', 'a name, since OPS_VIEWER_PASSWORD is set');
-
-  const opsSecret = read.get('OPS_SECRET', z.string().min(32), 'at least 32 characters', null, 'secret');
-
-  const opsToken = read.get(
-    'OPS_TOKEN',
-    z.string().regex(/^[\w-]{16,}$/),
-    'at least 16 letters, digits, - or _',
-    randomBytes(16).toString('base64url'),
-    'secret',
-  );
-
-  const metricsToken = read.get(
-    'METRICS_TOKEN',
-    z.string().regex(/^[\w.~+/=-]{16,}$/),
-    'at least 16 letters, digits or - . _ ~ + / =, such as openssl rand -hex 32 gives',
-    null,
-    'secret',
-  );
-
-  const locale = read.get('DEFAULT_LOCALE', languageTag, 'a language tag (BCP 47), such as de or pt-BR', 'en');
-  const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
-  const jobConcurrency = read.get('JOB_CONCURRENCY', whole(1, 1000), 'a whole number from 1 to 1000', 2);
-  const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };
-  const { workers, sums } =
-    concurrency === 'auto'
-      ? autoConcurrency(memoryLimitMb, input.machine?.cores)
-      : { workers: concurrency, sums: null };
+  const file = (variable: string, name: string) =>
+    path.resolve(cwd, read.get(variable, FILE, path.join(stateDir, name)));
   const control = {
-    socket: path.resolve(
-      cwd,
-      read.get('CONTROL_SOCKET', z.string().min(1), 'a path', path.join(stateDir, `control${half}.sock`)),
-    ),
-    stateFile: path.resolve(
-      cwd,
-      read.get('STATE_FILE', z.string().min(1), 'a path', path.join(stateDir, `state${half}.json`)),
-    ),
+    socket: file('CONTROL_SOCKET', `control${half}.sock`),
+    stateFile: file('STATE_FILE', `state${half}.json`),
   };
+
+  const host = text('an address, a host name, or unix:/path/to.sock', /^(unix:.+|[^\s/]+)$/);
+  const at = read.get('HOST', host, production ? '0.0.0.0' : '127.0.0.1');
+  const port = read.get('PORT', whole(0, 65_535), DEFAULT_PORT);
+  const listen: ListenAddress = at.startsWith('unix:')
+    ? { kind: 'unix', path: path.resolve(cwd, at.slice('unix:'.length)) }
+    : { kind: 'tcp', host: at, port };
+
+  const cgroup = machine ? machine.memoryLimitMb : detectMemoryLimitMb();
+  const limit = whole(128, 1_048_576, 'a whole number of megabytes, at least 128');
+  const memoryLimitMb = read.get('MEMORY_LIMIT_MB', limit, cgroup ?? (onHeroku ? 512 : null));
+  const jobsOn = read.get('JOB_PROCESSOR', ON_OR_OFF, '1') === '1';
+  if (only === 'jobs' && !jobsOn)
+    read.complain('JOB_PROCESSOR', '0', '1, since --only jobs asks for the job processor');
+  const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };
+  const web = readWeb(read, enabled.web, memoryLimitMb, machine?.cores);
+  const jobs = readJobs(read, enabled.jobs);
+  // With PORT=0 the primary replaces the port once it listens.
+  const listensOnPort = enabled.web && listen.kind === 'tcp';
+  const { appUrl, warnings } = readAppUrl(read, { port, production, listensOnPort });
+  const ops = readOps(read);
+  const openToken = secret(text('at least 16 letters, digits, - or _', /^[\w-]{16,}$/));
+  const opsToken = read.get('OPS_TOKEN', openToken, randomBytes(16).toString('base64url'));
+  const metricsToken = secret(
+    text('at least 16 letters, digits or - . _ ~ + / =, such as openssl rand -hex 32 gives', /^[\w.~+/=-]{16,}$/),
+  );
   const config: Config = {
     environment,
     stateDir,
     onHeroku,
-    trustProxy: read.get<TrustedProxies, TrustedProxies>(
-      'TRUST_PROXY',
-      proxyList,
-      'the number of proxy hops in front, up to 10, or their addresses, such as 10.0.0.0/8,::1',
-      { hops: onHeroku ? 1 : 0 },
-    ),
+    trustProxy: read.get('TRUST_PROXY', PROXIES, { hops: onHeroku ? 1 : 0 }),
     tree: identifyTree(read.raw('DYNO'), control.socket),
     listen,
-    web: {
-      enabled: enabled.web,
-      concurrency: workers,
-      sizing: sums,
-      maxThreads,
-      ...readWebLimits(read),
-    },
-    shutdownTimeoutMs: read.get(
-      'SHUTDOWN_TIMEOUT',
-      duration(1000, 3_600_000),
-      'seconds, or a time such as 25s, from 1s to 1h',
-      25_000,
-    ),
+    web,
+    shutdownTimeoutMs: read.get('SHUTDOWN_TIMEOUT', time(SECOND, HOUR, '25s, from 1s to 1h'), 25 * SECOND),
     memoryLimitMb,
-    heapCaps: memoryLimitMb === null ? null : heapCaps(memoryLimitMb, enabled.web ? workers : 0, enabled.jobs),
-    jobs: {
-      enabled: enabled.jobs,
-      concurrency: jobConcurrency,
-      queues: queues.map(({ name, weight }) => ({ name, weight })),
-      weighted: queues.some((queue) => queue.weighted),
-      latencyWarningMs: read.get(
-        'JOB_LATENCY_WARNING',
-        duration(0, 86_400_000),
-        'seconds, or a time such as 60s, up to 1d; 0 for never',
-        60_000,
-      ),
-    },
-    databaseUrl,
-    databaseDirectUrl: asThere(urls.direct),
-    databaseSchema: readSchema(read),
-    databasePool: readPool(read, maxThreads, jobConcurrency),
-    redisUrl,
-    redisOff,
-    redisPrefix,
+    heapCaps: memoryLimitMb === null ? null : heapCaps(memoryLimitMb, web.enabled ? web.concurrency : 0, jobs.enabled),
+    jobs,
+    ...readServers(read, { production, onHeroku }),
+    databasePool: readPool(read, web.maxThreads, jobs.concurrency),
     signUps: readSignUps(read),
-    mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },
+    mail: readMail(read, { production, stateDir, appUrl }),
     appUrl,
-    defaultLocale: locale,
-    ops:
-      opsUser !== null && opsPassword !== null
-        ? { user: opsUser, password: opsPassword, viewerPassword, secret: opsSecret }
-        : null,
-    opsToken: production || opsUser !== null ? null : opsToken,
-    metricsToken,
+    defaultLocale: read.get('DEFAULT_LOCALE', LOCALE, 'en'),
+    ops,
+    opsToken: production || read.has('OPS_USER') ? null : opsToken,
+    metricsToken: read.get('METRICS_TOKEN', metricsToken, null),
     control,
     log: {
-      level: read.get(
-        'LOG_LEVEL',
-        oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
-        'trace, debug, info, warn, error, fatal or silent',
-        'info',
-      ),
-      format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), 'pretty or json', input.isTty ? 'pretty' : 'json'),
-      requests: read.get('LOG_REQUESTS', oneOf('0', '1'), '0 or 1', '1') === '1',
+      level: read.get('LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'),
+      format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), input.isTty ? 'pretty' : 'json'),
+      requests: read.get('LOG_REQUESTS', ON_OR_OFF, '1') === '1',
       file: input.logFile ?? null,
     },
     warnings,
   };
-  if (only === 'jobs' && !config.jobs.enabled)
-    read.complain('JOB_PROCESSOR', '0', '1, since --only jobs asks for the job processor');
   read.throwIfAnyComplaint();
   return config;
 }
 
-function isNetwork(text: string): boolean {
-  const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number | null, cores?: number): Config['web'] {
+  const { parse } = whole(0, 64);
+  const concurrency = kind<number | 'auto'>('auto, or a whole number from 0 to 64', (given) =>
+    given === 'auto' ? given : parse(given),
+  );
+  const wanted = read.get('WEB_CONCURRENCY', concurrency, 2);
+  const { workers, sums } = wanted === 'auto' ? autoConcurrency(memoryLimitMb, cores) : { workers: wanted, sums: null };
+  const limit = (variable: string, fallbackMs: number) =>
+    read.get(variable, time(SECOND, HOUR, `${fallbackMs / 1000}s, from 1s to 1h`), fallbackMs);
+  return {
+    enabled,
+    concurrency: workers,
+    sizing: sums,
+    maxThreads: read.get('MAX_THREADS', COUNT, 5),
+    backlog: read.get('WEB_BACKLOG', whole(0, 100_000), 512),
+    bodyLimitBytes: read.get('BODY_LIMIT', SIZE, 100_000),
+    queueTimeoutMs: read.get('WEB_QUEUE_TIMEOUT', time(1, HOUR / 6, '500ms or 10s, up to 10m'), 10 * SECOND),
+    requestTimeoutMs: read.get('REQUEST_TIMEOUT', time(SECOND, DAY, '5m, from 1s to 24h'), 29 * SECOND),
+    headerTimeoutMs: limit('HEADER_TIMEOUT', 15 * SECOND),
+    writeTimeoutMs: limit('WRITE_TIMEOUT', 10 * SECOND),
+    workerTimeoutMs: limit('WORKER_TIMEOUT', 60 * SECOND),
+    bootTimeoutMs: limit('WORKER_BOOT_TIMEOUT', 30 * SECOND),
+  };
+}
+
+function readJobs(read: SettingsReader, enabled: boolean): Config['jobs'] {
+  const queues = read.get('JOB_QUEUES', QUEUES, DEFAULT_QUEUES);
+  return {
+    enabled,
+    concurrency: read.get('JOB_CONCURRENCY', COUNT, 2),
+    queues: queues.map(({ name, weight }) => ({ name, weight })),
+    weighted: queues.some(({ weighted }) => weighted),
+    latencyWarningMs: read.get('JOB_LATENCY_WARNING', time(0, DAY, '60s, up to 1d; 0 for never'), 60 * SECOND),
+  };
+}
+
+type Servers = Pick<
+  Config,
+  'databaseUrl' | 'databaseDirectUrl' | 'databaseSchema' | 'redisUrl' | 'redisOff' | 'redisPrefix'
+>;
+
+function readServers(
+  read: SettingsReader,
+  { production, onHeroku }: { readonly production: boolean; readonly onHeroku: boolean },
+): Servers {
+  const database = read.get('DATABASE_URL', POSTGRES_URL, null);
+  const direct = read.get('DATABASE_DIRECT_URL', POSTGRES_URL, null);
+  // A lower-case name means the same with quotes and without.
+  const schema = text(
+    'a name of up to 63 lower-case letters, digits and _, such as shop, which does not begin with pg_',
+    /^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}$/,
+  );
+  const prefix = text('up to 64 letters, digits or _ . -, such as the name of the app', /^[\w.-]{1,64}$/);
+  const redis = readRedisUrl(read);
+  const redisOff = readRedisOff(read);
+  const redisPrefix = read.get('REDIS_PREFIX', prefix, null);
+  const embedded = 'nothing embedded starts in production';
+  if (production) read.require('DATABASE_URL', `a postgres:// URL; ${embedded}`);
+  if (direct !== null)
+    read.require('DATABASE_URL', 'the URL of the pooler, since DATABASE_DIRECT_URL leads past it to the same database');
+  if (production && redis === null && !redisOff)
+    read.require(
+      'REDIS_URL',
+      `${REDIS_URL.allowed} (or name its variable in REDIS_PROVIDER), or set REDIS=off to run without Redis; ${embedded}`,
+    );
+  return {
+    databaseUrl: database && (onHeroku ? asOnHeroku(database, 'Postgres') : database),
+    databaseDirectUrl: direct && (onHeroku ? asOnHeroku(direct, 'Postgres') : direct),
+    databaseSchema: read.get('DATABASE_SCHEMA', schema, DEFAULT_SCHEMA),
+    redisUrl: redis && withRedisPrefix(onHeroku ? asOnHeroku(redis, 'Redis') : redis, redisPrefix),
+    redisOff,
+    redisPrefix,
+  };
+}
+
+/** Turns off the check of certificates, unless the URL has `sslmode`: those of Heroku's servers are self-signed. */
+function asOnHeroku(address: string, server: 'Postgres' | 'Redis'): string {
+  const parsed = new URL(address);
+  const mode = server === 'Redis' ? redisTlsMode(address) : postgresTls(address, true);
+  if (mode === 'off' || parsed.searchParams.has('sslmode')) return address;
+  parsed.searchParams.set('sslmode', 'require');
+  return parsed.toString();
+}
+
+/**
+ * Sizes of the pools of Postgres connections. Each request and each job may hold a transaction. A processor needs one
+ * more for single statements about jobs and about mails, which never run inside a job's transaction: so
+ * nobody holds one connection while waiting for another, and the pool cannot deadlock.
+ */
+function readPool(read: SettingsReader, maxThreads: number, jobConcurrency: number): Config['databasePool'] {
+  const size = read.get('DATABASE_POOL', COUNT, null);
+  const jobs = Math.max(3, jobConcurrency + 1);
+  return { web: size ?? maxThreads, jobs: Math.max(size ?? jobs, jobConcurrency + 1) };
+}
+
+/** The defaults suffice for an office behind one address, and stop a flood. */
+function readSignUps(read: SettingsReader): Config['signUps'] {
+  return {
+    perAddress: read.get('SIGN_UPS_PER_ADDRESS', RATE, { count: 60, seconds: 3600 }),
+    perDomain: read.get('SIGN_UPS_PER_DOMAIN', RATE, { count: 600, seconds: 3600 }),
+    perMailbox: read.get('SIGN_UPS_PER_MAILBOX', RATE, { count: 5, seconds: 86_400 }),
+  };
+}
+
+function readAppUrl(
+  read: SettingsReader,
+  { port, production, listensOnPort }: Readonly<Record<'production' | 'listensOnPort', boolean>> & { port: number },
+): Pick<Config, 'appUrl' | 'warnings'> {
+  const web = url('', 'http:', 'https:');
+  const address = text(
+    'an http:// or https:// URL without a user name or password, which all links in mails would contain',
+    (given) => web.parse(given) !== undefined && new URL(given).username + new URL(given).password === '',
+  );
+  const linkedPort = port === 0 && !listensOnPort ? DEFAULT_PORT : port;
+  const appUrl = read
+    .get('APP_URL', read.raw('APP_URL')?.includes('@') ? secret(address) : address, `http://localhost:${linkedPort}`)
+    .replace(/\/+$/, '');
+  if (read.has('APP_URL') || (!production && listensOnPort)) return { appUrl, warnings: [] };
+  const [why, where] = listensOnPort ? ['', 'localhost'] : [' and this tree listens on no port', appUrl];
+  const warning = `APP_URL is not set${why}, so links in mails point to ${where}. Set APP_URL to the address people use.`;
+  return { appUrl, warnings: [warning] };
+}
+
+function readMail(
+  read: SettingsReader,
+  {
+    production,
+    stateDir,
+    appUrl,
+  }: { readonly production: boolean; readonly stateDir: string; readonly appUrl: string },
+): Config['mail'] {
+  const smtpUrl = read.get('SMTP_URL', SMTP_URL, null);
+  const delivery = read.get('MAIL_DELIVERY', oneOf('smtp', 'file', 'log', 'test'), smtpUrl ? 'smtp' : 'file');
+  if (delivery === 'smtp') read.require('SMTP_URL', `${SMTP_URL.allowed}, since MAIL_DELIVERY is smtp`);
+  if (production && !read.has('MAIL_DELIVERY'))
+    read.require('SMTP_URL', `${SMTP_URL.allowed}; or set MAIL_DELIVERY=log to send none`);
+  const sender = text('one address, such as Shop <hello@shop.example>', isSender);
+  const from = read.get('MAIL_FROM', sender, `no-reply@${mailDomain(appUrl)}`);
+  return { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') };
+}
+
+function readOps(read: SettingsReader): OpsConfig | null {
+  const password = secret(text('at least 8 characters', /^.{8,}$/s));
+  const user = read.get('OPS_USER', text('a name without a colon', /^[^:\r\n]+$/), null);
+  const operators = read.get('OPS_PASSWORD', password, null);
+  const other = secret(
+    text(
+      'at least 8 characters, and another password than OPS_PASSWORD',
+      (given) => given.length >= 8 && given !== operators,
+    ),
+  );
+  const viewerPassword = read.get('OPS_VIEWER_PASSWORD', other, null);
+  const key = read.get('OPS_SECRET', secret(text('at least 32 characters', /^.{32,}$/s)), null);
+  if (user !== null) read.require('OPS_PASSWORD', 'at least 8 characters, since OPS_USER is set');
+  for (const [variable, value] of Object.entries({ OPS_PASSWORD: operators, OPS_VIEWER_PASSWORD: viewerPassword }))
+    if (value !== null) read.require('OPS_USER', `a name, since ${variable} is set`);
+  return user === null || operators === null ? null : { user, password: operators, viewerPassword, secret: key };
+}
+
+function isNetwork(given: string): boolean {
+  const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(given) ?? [];
   return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 6 ? 128 : 32);
 }
 
-function hasNoCredentials(text: string): boolean {
-  // A text that is no URL was refused before.
-  if (!URL.canParse(text)) return true;
-  const { username, password } = new URL(text);
-  return username === '' && password === '';
-}
-
 /** @returns true for an address with or without a name; characters that could end the name must be quoted. */
-function isSender(text: string): boolean {
-  const [, address = text] = /^(?:[^\p{C}<>",:;@()[\]\\]*|"[^\p{C}"\\]*" *)<([^<>]+)>$/u.exec(text) ?? [];
+function isSender(given: string): boolean {
+  const [, address = given] = /^(?:[^\p{C}<>",:;@()[\]\\]*|"[^\p{C}"\\]*" *)<([^<>]+)>$/u.exec(given) ?? [];
   return isAddress(address);
 }
 

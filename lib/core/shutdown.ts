@@ -1,7 +1,7 @@
 import type { DeadlinePart } from '../support/async';
 
 /**
- * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`; at once for `halt`.
+ * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`.
  * The file in brackets applies the phase, by `Deadline.part`. The primary sends each child the milliseconds of `drain`,
  * which the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
  */
@@ -23,7 +23,7 @@ export const STOP_PHASES = {
   lastAnswers: { maxMs: 1000, minMs: 1000 },
   /** Embedded servers hold data, so even a stop that is out of time lets them close their files (`role/start/primary`). */
   embeddedServers: { minMs: 2000 },
-  /** They shut down in order; the reserve is for killing them and releasing keeper and claim (embedded/server-lifecycle). */
+  /** They shut down in order; the reserve is for killing them and ending the keeper (embedded/server-lifecycle). */
   embeddedOrderly: { reserveMs: 250 },
 
   // The job processor, and the closing of connections in every process.

@@ -89,3 +89,21 @@ export function isThisMachine(hostname: string): boolean {
     hostname.startsWith('%2F')
   );
 }
+
+/** @returns a note for the banner about a connection to Postgres or Redis; '' for one to this machine without TLS. */
+export function tlsWords(url: string, mode: TlsMode): string {
+  if (mode === 'off') return isThisMachine(new URL(url).hostname) ? '' : ' (no TLS)';
+  const unchecked = 'certificate not checked: ?sslmode=verify-full checks it';
+  return ` (TLS, ${mode === 'checked' ? 'certificate checked' : unchecked})`;
+}
+
+/** @returns the same note for SMTP, by nodemailer's options in its URL. */
+export function smtpTlsWords(url: string): string {
+  const { protocol, hostname, searchParams } = new URL(url);
+  const is = (option: string, value: string) => searchParams.get(option) === value;
+  if (is('ignoreTLS', 'true')) return isThisMachine(hostname) ? '' : ' (no TLS)';
+  const insists = mustUpgrade(url) || is('requireTLS', 'true');
+  const how = protocol === 'smtps:' ? 'TLS' : insists ? 'STARTTLS' : 'STARTTLS where the server offers it';
+  const unchecked = is('tls.rejectUnauthorized', 'false');
+  return ` (${how}, certificate ${unchecked ? 'not checked: SMTP_URL has tls.rejectUnauthorized=false' : 'checked'})`;
+}

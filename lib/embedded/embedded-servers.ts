@@ -2,11 +2,11 @@ import path from 'node:path';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/async';
 import { makeFolder, ownerToActFor, withAdvice } from './data-folder';
-import { FolderLock, Keeper } from './folder-lock';
+import { FolderLock } from './folder-lock';
+import { Keeper } from './keeper';
 import { PostgresServer } from './postgres-server';
 import { RedisServer } from './redis-server';
-import { OwnedServer } from './server-lifecycle';
-import type { ServerProcess } from './server-process';
+import { type EmbeddedServer, findServer, OwnedServer } from './server-lifecycle';
 
 export interface EmbeddedOptions {
   /** The `.catamount` folder. */
@@ -14,9 +14,9 @@ export interface EmbeddedOptions {
   readonly needPostgres: boolean;
   readonly needRedis: boolean;
   readonly events: Events;
-  /** How long the servers outlive a killed primary, so that a quick restart can reuse them, ms. Default 10,000. */
+  /** How long the servers outlive a killed primary, whose children finish what they have, ms. Default 10,000. */
   readonly graceMs?: number;
-  /** Connections that the tree may open. Postgres allows 20 more, and at least 60; a reused server keeps its limit. */
+  /** Connections that the tree may open. Postgres allows 20 more, and at least 60. */
   readonly connections?: number;
 }
 
@@ -30,9 +30,8 @@ export interface EmbeddedUrls {
 }
 
 /**
- * Postgres and Redis for a developer's machine: real servers with their data in the state folder. Starts them, or
- * reuses those of a killed run, and ensures that none keeps running unused. Only one process at a time may do so in a
- * folder.
+ * Postgres and Redis for a developer's machine: real servers with their data in the state folder. Stops those of a killed
+ * run, starts new ones, and ensures that none keeps running unused. Only one process at a time may do so in a folder.
  */
 export class EmbeddedServers {
   readonly name = 'embedded servers';
@@ -65,8 +64,8 @@ export class EmbeddedServers {
     if (!needPostgres && !needRedis) return {};
     const actingFor = ownerToActFor(this.stateDir);
     makeFolder(this.stateDir, actingFor);
-    this.folderLock = await FolderLock.take(this.stateDir, actingFor);
-    const keeper = new Keeper(this.folderLock, this.options.graceMs ?? GRACE_MS);
+    this.folderLock = await FolderLock.take(this.stateDir);
+    const keeper = new Keeper(this.stateDir, this.options.graceMs ?? GRACE_MS);
     this.keeper = keeper;
     const own = (server: EmbeddedServer) => {
       const owned = new OwnedServer(server, keeper, this.options.events);
@@ -76,8 +75,8 @@ export class EmbeddedServers {
     const postgres = own(new PostgresServer(this.stateDir, actingFor, this.options.connections));
     const redis = own(new RedisServer(this.stateDir, actingFor));
     const results = await Promise.allSettled([
-      needPostgres ? postgres.start().then((databaseUrl) => ({ databaseUrl })) : postgres.stopUnneeded(),
-      needRedis ? redis.start().then((redisUrl) => ({ redisUrl })) : redis.stopUnneeded(),
+      needPostgres ? postgres.start().then((databaseUrl) => ({ databaseUrl })) : postgres.stopLeftOver(),
+      needRedis ? redis.start().then((redisUrl) => ({ redisUrl })) : redis.stopLeftOver(),
     ]);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) {
@@ -101,42 +100,6 @@ export class EmbeddedServers {
   }
 }
 
-/** A running server, started now or reused. */
-export interface RunningServer {
-  readonly process: ServerProcess;
-  readonly port: number;
-  readonly reused: boolean;
-}
-
-/** One kind of server with its data in one folder. */
-export interface EmbeddedServer {
-  readonly name: 'postgres' | 'redis';
-  readonly folder: string;
-  /** The signal of a fast but orderly shutdown. */
-  readonly stopSignal: 'INT' | 'TERM';
-  /** An argument of its command line that no other process has. */
-  readonly mark: string;
-  /** Contains the password, so it must not be logged. */
-  url(port: number): string;
-  /**
-   * @returns false if an older version started the server without a password, so that anybody on the machine can
-   * connect. Such a server is not reused but restarted with a password.
-   */
-  hasPassword(): boolean;
-  /**
-   * Finds the server that a previous run left behind, and waits if it is starting or stopping.
-   * @throws UserError if it runs but does not answer.
-   */
-  find(): Promise<RunningServer | undefined>;
-  /**
-   * Starts the server.
-   * @param onPid called with the process id as soon as there is one.
-   * @param port the only port allowed. Default: the port of the last run if it is free, else any.
-   * @throws UserError if it cannot be started.
-   */
-  start(onPid: (pid: number) => void, port?: number): Promise<RunningServer>;
-}
-
 /**
  * Finds the servers that are running in a state folder, whoever started them. A server that is not running is left out,
  * and nothing is started.
@@ -145,7 +108,7 @@ export interface EmbeddedServer {
 export function findRunningServers(stateDir: string): Promise<EmbeddedUrls> {
   const folder = path.resolve(stateDir);
   const urlOf = async (server: EmbeddedServer) => {
-    const found = await server.find();
+    const found = await findServer(server);
     return found && server.url(found.port);
   };
   return withAdvice(async () => {

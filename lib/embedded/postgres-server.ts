@@ -1,14 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
-import { Deadline } from '../support/async';
 import { makeDataFolder, type User } from './data-folder';
-import type { EmbeddedServer, RunningServer } from './embedded-servers';
 import { type PostgresBinaries, postgresBinaries } from './find-binaries';
 import { newPassword, readPassword, writePassword, writePrivately } from './password';
-import { poll, StartError, startServer } from './server-lifecycle';
-import { freePort, hasArgument, isAlive, postgresAnswers, run } from './server-process';
+import type { EmbeddedServer, Recorded } from './server-lifecycle';
+import { type Command, postgresAnswers, run } from './server-process';
 
 const DATABASE = 'catamount';
 
@@ -38,16 +35,13 @@ const SETTINGS = {
 /** The rules of pg_hba.conf: password logins from this machine only. Postgres stores the password salted and hashed. */
 const RULES = 'host all all 127.0.0.1/32 scram-sha-256\n';
 
-/** Timeout for a server that is starting or stopping, ms. */
-const SETTLE_MS = 15_000;
-const MAX_TRIES = 4;
-const AGAIN_MS = 100;
-/** Transient errors: the free port has just been taken, or processes of a killed server are still exiting. */
-const TRANSIENT = /could not create any TCP\/IP sockets|shared memory block/;
-
 export class PostgresServer implements EmbeddedServer {
   readonly name = 'postgres';
+  readonly title = 'Postgres';
+  readonly variable = 'DATABASE_URL';
   readonly stopSignal = 'INT';
+  /** The free port has just been taken, or processes of a killed server are still exiting. */
+  readonly transient = /could not create any TCP\/IP sockets|shared memory block/;
   readonly folder: string;
   /** The data folder. */
   readonly mark: string;
@@ -64,92 +58,50 @@ export class PostgresServer implements EmbeddedServer {
   }
 
   url(port: number): string {
-    const password = readPassword(this.folder);
-    return `postgres://postgres${password === undefined ? '' : `:${password}`}@127.0.0.1:${port}/${DATABASE}`;
+    return `postgres://postgres:${readPassword(this.folder)}@127.0.0.1:${port}/${DATABASE}`;
   }
 
-  hasPassword(): boolean {
-    return readPassword(this.folder) !== undefined;
+  recorded(): PidFile | undefined {
+    return readPidFile(this.mark);
   }
 
-  async find(): Promise<RunningServer | undefined> {
+  lastPort(): number | undefined {
+    return lastPort(this.mark);
+  }
+
+  /** Postgres itself has a record. */
+  record(): void {}
+
+  async isReady({ pid, port }: Recorded): Promise<boolean> {
     const recorded = readPidFile(this.mark);
-    if (recorded === undefined || !(await this.isOurs(recorded.pid))) return undefined;
-    const { pid } = recorded;
-    const process = { pid, gone: () => !isAlive(pid) };
-    const settled = () => process.gone() || readPidFile(this.mark)?.status === 'ready';
-    await poll(settled, Deadline.after(SETTLE_MS));
-    if (process.gone()) return undefined;
-    if (await postgresAnswers(recorded.port)) return { process, port: recorded.port, reused: true };
-    throw new UserError(
-      `The embedded Postgres, pid ${pid}, does not answer on port ${recorded.port}. ` +
-        `If this persists, stop it (kill -INT ${pid}), then start again.`,
-    );
+    return recorded?.pid === pid && recorded.status === 'ready' && (await postgresAnswers(port));
   }
 
-  async start(onPid: (pid: number) => void, port?: number): Promise<RunningServer> {
+  async prepare(): Promise<(port: number) => Command> {
     const binaries = postgresBinaries();
-    const user = await postgresUser(this.folder, this.actingFor);
-    makeDataFolder(this.folder, user.user);
-    await initialise(this.mark, DATABASE, binaries, user);
+    const as = await postgresUser(this.folder, this.actingFor);
+    const { wrapper, user } = as;
+    makeDataFolder(this.folder, user);
+    await initialise(this.mark, DATABASE, binaries, as);
     disownPidFile(this.mark);
-    await this.requirePassword(binaries, user);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.startOn(
-          port ?? (await freePort(attempt === 1 ? lastPort(this.mark) : undefined)),
-          binaries,
-          user,
-          onPid,
-        );
-      } catch (error) {
-        if (attempt === MAX_TRIES || !(error instanceof StartError && TRANSIENT.test(error.log))) throw error;
-        await wait(AGAIN_MS);
-      }
-    }
-  }
-
-  /** Rejects clients without the password, whatever rules the data folder itself contains. */
-  private async requirePassword(binaries: PostgresBinaries, user: PostgresUser): Promise<void> {
-    writePrivately(this.rulesFile, RULES, user.user);
-    if (this.hasPassword()) return;
-    const password = newPassword();
-    await setPassword(this.mark, password, binaries, user);
-    // The file is written last, since the next start sets the password again as long as the file is missing.
-    writePassword(this.folder, password, user.user);
-  }
-
-  private async startOn(
-    port: number,
-    binaries: PostgresBinaries,
-    { wrapper, user }: PostgresUser,
-    onPid: (pid: number) => void,
-  ): Promise<RunningServer> {
+    await this.requirePassword(binaries, as);
     const settings = Object.entries({
       ...SETTINGS,
       max_connections: Math.max(MIN_CONNECTIONS, this.connections + SPARE_CONNECTIONS),
       hba_file: this.rulesFile,
     }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    let pid = 0;
-    const process = await startServer({
-      name: 'Postgres',
-      variable: 'DATABASE_URL',
-      command: { argv: [...wrapper, binaries.postgres, '-D', this.mark, '-p', String(port), ...settings], user },
-      logFile: path.join(this.folder, 'postgres.log'),
-      onPid: (started) => {
-        pid = started;
-        onPid(started);
-      },
-      ready: () => {
-        const recorded = readPidFile(this.mark);
-        return recorded?.pid === pid && recorded.status === 'ready';
-      },
-    });
-    return { process, port, reused: false };
+    const argv = [...wrapper, binaries.postgres, '-D', this.mark];
+    return (port) => ({ argv: [...argv, '-p', String(port), ...settings], user });
   }
 
-  private async isOurs(pid: number): Promise<boolean> {
-    return isAlive(pid) && (await hasArgument(pid, this.mark));
+  /** Rejects clients without the password, whatever rules the data folder itself contains. */
+  private async requirePassword(binaries: PostgresBinaries, user: PostgresUser): Promise<void> {
+    writePrivately(this.rulesFile, RULES, user.user);
+    if (readPassword(this.folder) !== undefined) return;
+    const password = newPassword();
+    await setPassword(this.mark, password, binaries, user);
+    // The file is written last, since the next start sets the password again as long as the file is missing.
+    writePassword(this.folder, password, user.user);
   }
 }
 
@@ -224,9 +176,7 @@ async function runAs(
 }
 
 /** The fields of `postmaster.pid` that we read. Postgres writes the file, and reads it at its next start. */
-interface PidFile {
-  readonly pid: number;
-  readonly port: number;
+interface PidFile extends Recorded {
   readonly status: string;
 }
 

@@ -4,16 +4,79 @@ import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { STOP_PHASES } from '../core/shutdown';
 import { Backoff, Deadline, toError } from '../support/async';
-import type { EmbeddedServer, RunningServer } from './embedded-servers';
-import type { Keeper } from './folder-lock';
-import { type Command, hasArgument, launch, type ServerProcess } from './server-process';
+import type { Keeper } from './keeper';
+import { type Command, freePort, hasArgument, isAlive, launch, type ServerProcess } from './server-process';
 
-/** Timeout for stopping a server of a killed run that this run does not need, or must restart, ms. */
-const UNNEEDED_MS = 10_000;
+/** One kind of server with its data in one folder. */
+export interface EmbeddedServer {
+  readonly name: 'postgres' | 'redis';
+  /** For messages: `Postgres`. */
+  readonly title: string;
+  /** The setting that would name another server. */
+  readonly variable: string;
+  readonly folder: string;
+  /** The signal of a fast but orderly shutdown. */
+  readonly stopSignal: 'INT' | 'TERM';
+  /** An argument of its command line that no other process has. */
+  readonly mark: string;
+  /** Transient errors in the log of a failed start: the next try may succeed. */
+  readonly transient: RegExp;
+  /** Contains the password, so it must not be logged. */
+  url(port: number): string;
+  /** The server that runs, or ran last; undefined: there is no record of it. */
+  recorded(): Recorded | undefined;
+  /** The port of the last run. */
+  lastPort(): number | undefined;
+  /** @returns the command for a port. @throws UserError if the server cannot be started. */
+  prepare(): Promise<(port: number) => Command>;
+  /** Records a server that has just been started. */
+  record(started: Recorded): void;
+  /** true once it serves. */
+  isReady(server: Recorded): Promise<boolean>;
+}
 
-/** A server that this process manages, from its start or adoption to its end. */
+export interface Recorded {
+  readonly pid: number;
+  readonly port: number;
+}
+
+interface RunningServer extends Recorded {
+  readonly process: ServerProcess;
+}
+
+/** Time limit of a server that is starting or stopping, ms. */
+const SETTLE_MS = 15_000;
+
+/**
+ * Finds the server that runs in its folder, and waits if it is starting or stopping.
+ * @throws UserError if it runs but does not answer.
+ */
+export async function findServer(server: EmbeddedServer): Promise<Recorded | undefined> {
+  const found = server.recorded();
+  if (!found || !(await runs(server, found.pid))) return undefined;
+  const { pid, port } = found;
+  const settled = await poll(async () => !isAlive(pid) || (await server.isReady(found)), Deadline.after(SETTLE_MS));
+  if (!isAlive(pid)) return undefined;
+  if (settled) return found;
+  throw new UserError(
+    `The embedded ${server.title}, pid ${pid}, does not answer on port ${port}. ` +
+      `If this persists, stop it (kill -${server.stopSignal} ${pid}), then start again.`,
+  );
+}
+
+/** @returns false if the process has ended, although another one may have its pid now. */
+async function runs(server: EmbeddedServer, pid: number): Promise<boolean> {
+  return isAlive(pid) && (await hasArgument(pid, server.mark));
+}
+
+/** Timeout for stopping the server of a killed run, ms. */
+const LEFT_OVER_MS = 10_000;
+
+/** A server that this process runs: one that exits by itself is started again, on its port, since the whole tree uses that. */
 export class OwnedServer {
-  private revival: Revival | undefined;
+  private running: RunningServer | undefined;
+  private readonly stopping = new AbortController();
+  private revival: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly server: EmbeddedServer,
@@ -21,107 +84,80 @@ export class OwnedServer {
     private readonly events: Events,
   ) {}
 
-  /** Adopts the server of a killed run, or starts one. @returns its URL. */
+  /** @returns its URL. */
   async start(): Promise<string> {
-    const running = await this.timed(async () => (await this.reuse()) ?? (await this.server.start(this.watch)));
-    this.revival = new Revival(this.server, running, this.events, (port) =>
-      this.timed(() => this.server.start(this.watch, port)),
-    );
-    return this.server.url(running.port);
+    await this.stopLeftOver();
+    return this.server.url((await this.run()).port);
   }
 
-  /** Stops the server of a killed run, if there is one, since this process uses another server. */
-  async stopUnneeded(): Promise<void> {
-    const found = await this.find();
-    if (found) await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
+  /** Stops the server of a killed run, if there is one. */
+  async stopLeftOver(): Promise<void> {
+    const pid = this.server.recorded()?.pid;
+    if (pid !== undefined) await stopServer(this.server, pid, Deadline.after(LEFT_OVER_MS));
   }
 
-  /** Stops the server. If it is still running after the deadline, it is left to the keeper. */
+  /** Stops the server, and kills it shortly before the deadline. */
   async stop(deadline: Deadline): Promise<void> {
-    if (!this.revival) return;
-    const ending = this.revival.end();
-    if ((await deadline.wait(ending)) === 'late') return;
-    const running = await ending;
-    await stopServer(this.server, running, deadline);
-    this.events.emit('embedded.stopped', { server: this.server.name, pid: running.process.pid });
+    this.stopping.abort();
+    if ((await deadline.wait(this.revival)) === 'late' || !this.running) return;
+    const { pid } = this.running;
+    await stopServer(this.server, pid, deadline);
+    this.events.emit('embedded.stopped', { server: this.server.name, pid });
   }
 
-  private readonly watch = (pid: number) => this.keeper.watch(pid, this.server.stopSignal, this.server.mark);
-
-  private async reuse(): Promise<RunningServer | undefined> {
-    const found = await this.find();
-    if (!found || this.server.hasPassword()) return found;
-    await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
-    return undefined;
-  }
-
-  private async find(): Promise<RunningServer | undefined> {
-    const found = await this.server.find();
-    if (found) this.watch(found.process.pid);
-    return found;
-  }
-
-  private async timed(start: () => Promise<RunningServer>): Promise<RunningServer> {
+  private async run(port?: number): Promise<RunningServer> {
+    const { server, events, keeper } = this;
     const begun = performance.now();
-    const running = await start();
-    this.events.emit('embedded.started', {
-      server: this.server.name,
-      pid: running.process.pid,
-      reused: running.reused,
-      durationMs: Math.round(performance.now() - begun),
+    const running = await startServer(server, (pid) => keeper.watch(pid, server.stopSignal, server.mark), port);
+    const durationMs = Math.round(performance.now() - begun);
+    events.emit('embedded.started', { server: server.name, pid: running.pid, durationMs });
+    this.running = running;
+    void running.process.exited.then(() => {
+      if (!this.stopping.signal.aborted) this.revival = this.revive(running);
     });
     return running;
   }
-}
 
-/**
- * Interval of the checks whether the server runs, ms: a reused server is not our child, so no event reports its end.
- */
-const CHECK_INTERVAL_MS = 500;
-const MAX_BACKOFF_MS = 30_000;
-
-/** Until `end()`, restarts a server that has exited by itself, on the same port, since the whole tree uses that. */
-export class Revival {
-  private readonly stopping = new AbortController();
-  private readonly watching: Promise<void>;
-
-  constructor(
-    private readonly server: EmbeddedServer,
-    private running: RunningServer,
-    private readonly events: Events,
-    /** Starts the server on a port. */
-    private readonly restart: (port: number) => Promise<RunningServer>,
-  ) {
-    this.watching = this.watch();
-  }
-
-  /** Stops the watch. @returns the server in its last known state; it is gone if it could not be restarted. */
-  async end(): Promise<RunningServer> {
-    this.stopping.abort();
-    await this.watching;
-    return this.running;
-  }
-
-  private async watch(): Promise<void> {
-    const backoff = new Backoff({ base: CHECK_INTERVAL_MS, max: MAX_BACKOFF_MS });
-    while (await this.pause(backoff.attempts === 0 ? CHECK_INTERVAL_MS : backoff.next())) {
-      if (!this.running.process.gone()) continue;
-      const { name } = this.server;
-      if (backoff.attempts === 0) this.events.emit('embedded.exited', { server: name, pid: this.running.process.pid });
+  private async revive({ pid, port }: RunningServer): Promise<void> {
+    const { server, events } = this;
+    events.emit('embedded.exited', { server: server.name, pid });
+    const backoff = new Backoff({ base: 500, max: 30_000 });
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
       try {
-        this.running = await this.restart(this.running.port);
-        backoff.reset();
-      } catch (error) {
-        backoff.next();
-        this.events.emit('process.error', { error: toError(error), during: `restarting embedded ${name}` });
+        await this.run(port);
+        return;
+      } catch (thrown) {
+        events.emit('process.error', { error: toError(thrown), during: `restarting embedded ${server.name}` });
       }
+      await wait(backoff.next(), undefined, { ref: false, signal }).catch(() => undefined);
     }
   }
+}
 
-  /** @returns false if the watch should stop. */
-  private async pause(ms: number): Promise<boolean> {
-    await wait(ms, undefined, { ref: false, signal: this.stopping.signal }).catch(() => undefined);
-    return !this.stopping.signal.aborted;
+const MAX_TRIES = 4;
+const AGAIN_MS = 100;
+
+/**
+ * Starts a server.
+ * @param onPid called with the process id as soon as there is one.
+ * @param port the only port allowed. Default: the port of the last run if it is free, else any.
+ * @throws UserError if it cannot be started.
+ */
+export async function startServer(
+  server: EmbeddedServer,
+  onPid: (pid: number) => void,
+  port?: number,
+): Promise<RunningServer> {
+  const commandFor = await server.prepare();
+  for (let attempt = 1; ; attempt++) {
+    const chosen = port ?? (await freePort(attempt === 1 ? server.lastPort() : undefined));
+    try {
+      return await startOn(server, commandFor(chosen), chosen, onPid);
+    } catch (error) {
+      if (attempt === MAX_TRIES || !(error instanceof StartError && server.transient.test(error.log))) throw error;
+      await wait(AGAIN_MS);
+    }
   }
 }
 
@@ -131,36 +167,37 @@ const MAX_LOG_BYTES = 1_000_000;
 /** Length of the part of the log that the error of a failed start shows, characters. */
 const MAX_SHOWN_LOG_LENGTH = 1500;
 
-export interface StartOptions {
-  readonly name: string;
-  readonly command: Command;
-  readonly logFile: string;
-  /** The environment variable that would name another server, for error messages. */
-  readonly variable: string;
-  readonly onPid: (pid: number) => void;
-  readonly ready: () => boolean | Promise<boolean>;
-}
-
-/**
- * Starts a server and waits until it is ready. @throws UserError if it cannot be run; StartError with the end of its
- * log if it does not become ready.
- */
-export async function startServer(options: StartOptions): Promise<ServerProcess> {
-  const { name, command, logFile, variable, onPid, ready } = options;
+/** @throws UserError if the server cannot be run; StartError with the end of its log if it does not become ready. */
+async function startOn(
+  server: EmbeddedServer,
+  command: Command,
+  port: number,
+  onPid: (pid: number) => void,
+): Promise<RunningServer> {
+  const { name, title, variable, folder } = server;
+  const logFile = `${folder}/${name}.log`;
   if (fs.existsSync(logFile) && fs.statSync(logFile).size > MAX_LOG_BYTES) fs.truncateSync(logFile);
-  const instead = `Or set ${variable} to a ${name} of your own.`;
-  const server = await launch(command, logFile, onPid).catch((thrown: unknown) => {
-    throw new UserError(`Cannot run the embedded ${name}: ${toError(thrown).message}. ${instead}`);
+  const instead = `Or set ${variable} to a ${title} of your own.`;
+  const onStart = (pid: number) => {
+    server.record({ pid, port });
+    onPid(pid);
+  };
+  const started = await launch(command, logFile, onStart).catch((thrown: unknown) => {
+    throw new UserError(`Cannot run the embedded ${title}: ${toError(thrown).message}. ${instead}`);
   });
-  const settled = await poll(async () => server.gone() || (await ready()), Deadline.after(START_TIMEOUT_MS));
-  if (settled && !server.gone()) return server;
-  if (!settled) process.kill(server.pid, 'SIGKILL');
-  const what = settled ? server.ending() : `was not ready after ${START_TIMEOUT_MS / 1000} s`;
+  const { pid, gone, ending } = started;
+  const settled = await poll(
+    async () => gone() || (await server.isReady({ pid, port })),
+    Deadline.after(START_TIMEOUT_MS),
+  );
+  if (settled && !gone()) return { process: started, pid, port };
+  if (!settled) process.kill(pid, 'SIGKILL');
+  const what = settled ? ending() : `was not ready after ${START_TIMEOUT_MS / 1000} s`;
   const log = fs.readFileSync(logFile, 'utf8').slice(-MAX_SHOWN_LOG_LENGTH).trim();
-  throw new StartError(`The embedded ${name} ${what}. Its log, ${logFile}, ends with:\n${log}\n${instead}`, log);
+  throw new StartError(`The embedded ${title} ${what}. Its log, ${logFile}, ends with:\n${log}\n${instead}`, log);
 }
 
-export class StartError extends UserError {
+class StartError extends UserError {
   constructor(
     message: string,
     readonly log: string,
@@ -170,17 +207,14 @@ export class StartError extends UserError {
 }
 
 /** Asks a server to stop and waits until it has. Kills it shortly before the deadline. */
-export async function stopServer(
-  server: EmbeddedServer,
-  { process: target }: RunningServer,
-  deadline: Deadline,
-): Promise<void> {
-  // A reused server is not our child: it may have ended unnoticed, and its pid may be another process's.
-  if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
-  signal(target.pid, `SIG${server.stopSignal}`);
-  if (await poll(target.gone, deadline.part(STOP_PHASES.embeddedOrderly))) return;
-  signal(target.pid, 'SIGKILL');
-  await poll(target.gone, deadline);
+export async function stopServer(server: EmbeddedServer, pid: number, deadline: Deadline): Promise<void> {
+  // It may have ended unnoticed, and its pid may be another process's.
+  if (!(await runs(server, pid))) return;
+  const gone = () => !isAlive(pid);
+  signal(pid, `SIG${server.stopSignal}`);
+  if (await poll(gone, deadline.part(STOP_PHASES.embeddedOrderly))) return;
+  signal(pid, 'SIGKILL');
+  await poll(gone, deadline);
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
@@ -192,7 +226,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /** Checks the condition every few milliseconds until it holds. @returns false if the deadline has passed first. */
-export async function poll(condition: () => boolean | Promise<boolean>, deadline: Deadline): Promise<boolean> {
+async function poll(condition: () => boolean | Promise<boolean>, deadline: Deadline): Promise<boolean> {
   while (!(await condition())) {
     if (deadline.expired) return false;
     await wait(Math.min(4, deadline.remaining()));

@@ -15,10 +15,13 @@ export interface Command {
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
-/** A server process, whether this process started it or reused it. */
+/** A server process that this process has started. */
 export interface ServerProcess {
   readonly pid: number;
   gone(): boolean;
+  /** How it has ended, for messages. */
+  ending(): string;
+  readonly exited: Promise<void>;
 }
 
 /**
@@ -26,11 +29,7 @@ export interface ServerProcess {
  * @param onPid called synchronously after the spawn, so that this process cannot end in between.
  * @throws Error if the program cannot be run.
  */
-export async function launch(
-  command: Command,
-  logFile: string,
-  onPid: (pid: number) => void,
-): Promise<ServerProcess & { readonly ending: () => string }> {
+export async function launch(command: Command, logFile: string, onPid: (pid: number) => void): Promise<ServerProcess> {
   const log = fs.openSync(logFile, 'a');
   try {
     if (command.user) fs.fchownSync(log, command.user.uid, command.user.gid);
@@ -43,12 +42,14 @@ export async function launch(
       cwd: '/',
     });
     if (child.pid === undefined) throw (await once(child, 'error'))[0];
+    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     onPid(child.pid);
     child.unref();
     return {
       pid: child.pid,
       gone: () => child.exitCode !== null || child.signalCode !== null,
       ending: () => (child.signalCode ? `was ended by ${child.signalCode}` : `exited with code ${child.exitCode}`),
+      exited,
     };
   } finally {
     fs.closeSync(log);

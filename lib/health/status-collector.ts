@@ -1,15 +1,13 @@
 import type { Knex } from 'knex';
-import type { Operations, TreeStatus } from '../cluster/status';
+import type { Tree, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
-import type { RecentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { lookForOverdue } from '../job/dispatch/overdue';
 import { isCopy } from '../job/row/installation';
 import { knownQueues, type QueueStatus, readQueues } from '../job/row/queue-status';
 import { CachedProbe, type ProbeOptions, type ProbeResult } from '../support/cached-probe';
 import { byTextAndNumber } from '../support/text';
-import { readActions } from '../tree/operator-actions';
 import { type ListedTree, TreeDirectory } from '../tree/tree-directory';
 import {
   type FailingCron,
@@ -45,14 +43,12 @@ export interface SystemStatus {
   /** The value is null if there is no Redis. */
   readonly redis: ProbeResult<RedisFacts | null>;
   readonly mail: ProbeResult<MailFacts>;
-  /** Recent actions of operators, newest first. */
-  readonly actions: ProbeResult<readonly RecentEvent[]>;
   /** Code or message of the error that broke the connection to Redis; null while it holds. */
   readonly redisLost: string | null;
 }
 
 export interface StatusCollectorOptions {
-  readonly tree: Pick<Operations, 'status'>;
+  readonly tree: Pick<Tree, 'status'>;
   readonly redis: Pick<Redis, 'client' | 'ping' | 'isOff'>;
   readonly knex: Knex;
   readonly events: Events;
@@ -75,7 +71,6 @@ export class StatusCollector {
   private readonly postgres: CachedProbe<PostgresFacts>;
   private readonly redis: CachedProbe<RedisFacts | null>;
   private readonly mail: CachedProbe<MailFacts>;
-  private readonly actions: CachedProbe<readonly RecentEvent[]>;
   private redisLost: string | null = null;
 
   constructor({ tree, redis, knex, events, config, probes }: StatusCollectorOptions) {
@@ -96,7 +91,6 @@ export class StatusCollector {
     this.postgres = probe(4900, () => readPostgres(knex));
     this.redis = probe(1900, async () => (isOff ? null : readRedis(redis)));
     this.mail = probe(9000, () => readMail(knex));
-    this.actions = probe(900, async () => (isOff ? [] : readActions(client)));
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });
@@ -111,7 +105,7 @@ export class StatusCollector {
    */
   async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
     const readTrees = <T>(probe: CachedProbe<T>) => (age === 'now' ? probe.refresh() : probe.get());
-    const [own, trees, queues, foreign, failures, cron, postgres, redis, mail, actions] = await Promise.all([
+    const [own, trees, queues, foreign, failures, cron, postgres, redis, mail] = await Promise.all([
       readTrees(this.own),
       readTrees(this.trees),
       this.queues.get(),
@@ -121,7 +115,6 @@ export class StatusCollector {
       this.postgres.get(),
       this.redis.get(),
       this.mail.get(),
-      this.actions.get(),
     ]);
     return {
       at: new Date(),
@@ -134,7 +127,6 @@ export class StatusCollector {
       postgres,
       redis,
       mail,
-      actions,
       redisLost: this.redisLost,
     };
   }

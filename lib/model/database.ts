@@ -4,6 +4,7 @@ import type { Events } from '../core/events';
 import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
 import { cancelAfterTimeout, leaveIfReadOnly, putReasonFirst, REFUSED_WRITE } from '../internals/knex';
+import { sendTogether } from '../internals/pg-pipeline';
 import type { Deadline } from '../support/async';
 import { OutageNotices } from '../support/outage-notices';
 import type { Service } from '../support/service';
@@ -90,7 +91,7 @@ export class Database implements Service {
   }
 }
 
-type Connection = Parameters<typeof leaveIfReadOnly>[0];
+type Connection = Parameters<typeof leaveIfReadOnly>[0] & Parameters<typeof sendTogether>[0];
 
 /** An outage breaks some connections and refuses others; the latter names the server. */
 type Outage = Readonly<Record<'broken' | 'refused', OutageNotices>>;
@@ -100,6 +101,7 @@ function afterCreate(outage: Outage) {
     for (const notices of Object.values(outage)) notices.over();
     leaveIfReadOnly(connection);
     cancelAfterTimeout(connection);
+    sendTogether(connection);
     done(null, connection);
   };
 }

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import Router from '@koa/router';
 import type Koa from 'koa';
+import { findKeeper, recentEvent } from '../core/notable-events';
 import { lazy } from '../support/async';
-import { OperatorActions } from '../tree/operator-actions';
 import { allowedMethods, explainMissing } from '../web/missing';
 import { authenticate } from './auth/access';
 import { Sessions } from './auth/sessions';
@@ -20,7 +20,10 @@ import { pageTexts, TEXTS } from './ui/texts';
 /** The middleware of all pages. It loads what every page needs; each folder of pages loads with its first request. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const { redis, events, tree } = options;
-  new OperatorActions(redis, events, (event) => tree.recordEvent(event)).listen();
+  events.onAny((name, payload) => {
+    // If the primary does not answer, that is reported elsewhere; the action is in the log anyway.
+    if (findKeeper(name) === 'web') tree.recordEvent(recentEvent(name, payload)).catch(() => undefined);
+  });
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();

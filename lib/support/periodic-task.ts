@@ -52,11 +52,6 @@ export class PeriodicTask {
     }, ms);
   }
 
-  /** Counts as a pass of an idle task: what it would look for has been learned otherwise. */
-  postpone(): void {
-    this.passedAt = performance.now();
-  }
-
   /** Starts no further pass; resolves when the running one has ended. */
   async stop(): Promise<void> {
     this.stopped = true;

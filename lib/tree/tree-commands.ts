@@ -11,9 +11,6 @@ export const WATCHED = 'catamount:trees:watched';
 /** Channel of the ids of trees that should send a heartbeat at once; an empty message means all trees. */
 const TREES_WAKE = 'catamount:trees:wake';
 
-/** Redis list of operators' actions, newest first: time (ms, Redis's clock), count, action as JSON. */
-export const ACTIONS_KEY = 'catamount:actions';
-
 /** Prefix of every key of one tree. */
 export const TREE_PREFIX = 'catamount:tree:';
 

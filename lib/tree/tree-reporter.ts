@@ -1,8 +1,7 @@
-import type { Operations, TreeStatus } from '../cluster/status';
+import type { Tree, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
-import type { RecentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import { Hints } from '../job/hint/hints';
@@ -12,7 +11,6 @@ import type { Deadline } from '../support/async';
 import { CachedProbe } from '../support/cached-probe';
 import { PeriodicTask } from '../support/periodic-task';
 import type { Service } from '../support/service';
-import { OutageWatch } from './outage-watch';
 import { writeRollup } from './time-series';
 import { readCommand, TREE_KEYS } from './tree-commands';
 
@@ -30,10 +28,10 @@ const IDLE_ROLLUPS = 6;
 export interface TreeReporterOptions {
   readonly redis: Redis;
   /** The tree to report on. */
-  readonly tree: Operations;
+  readonly tree: Tree;
   readonly events: Events;
-  /** Postgres, if this process may check whether it and Redis answer. */
-  readonly database?: Pick<Database, 'ping' | 'poolUse' | 'knex'>;
+  /** Postgres, which has the latencies of the queues. */
+  readonly database?: Pick<Database, 'knex'>;
   /** Interval of heartbeats, ms. Default 1000; 15 times as long while the tree is idle. */
   readonly heartbeatMs?: number;
   /** The tree is idle when it has served no request and run no job for this long, ms. Default 60,000. */
@@ -42,7 +40,7 @@ export interface TreeReporterOptions {
 
 /**
  * Maintains the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that
- * are sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process for this.
+ * are sent to the tree. The primary appoints one process for this.
  *
  * An idle tree that nobody watches sends a heartbeat only together with its status. A command or a new watcher triggers
  * the next one at once.
@@ -52,7 +50,6 @@ export class TreeReporter implements Service {
   private readonly task: PeriodicTask;
   private readonly heartbeatMs: number;
   private readonly registry: HeartbeatRegistry;
-  private readonly outageWatch: OutageWatch | undefined;
   private on = false;
   private treeStatus: TreeStatus | undefined;
   private statusSentAt = Number.NEGATIVE_INFINITY;
@@ -67,14 +64,9 @@ export class TreeReporter implements Service {
   private activeAt = performance.now();
 
   constructor(private readonly options: TreeReporterOptions) {
-    const { redis, database, tree, events, heartbeatMs = HEARTBEAT_MS } = options;
+    const { redis, events, heartbeatMs = HEARTBEAT_MS } = options;
     this.heartbeatMs = heartbeatMs;
     this.registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
-    if (database) {
-      const tell = (event: RecentEvent) => tree.recordEvent(event);
-      const isIdle = () => this.isIdle;
-      this.outageWatch = new OutageWatch({ redis, database, events, tell, isIdle, everyMs: heartbeatMs });
-    }
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
       idle: { everyMs: heartbeatMs * IDLE, is: () => this.isResting },
@@ -93,11 +85,7 @@ export class TreeReporter implements Service {
     if (on) {
       this.isListening ??= this.options.redis.listen(TREE_KEYS.wake, (id) => this.wake(id));
       this.task.start();
-      this.outageWatch?.start();
-    } else {
-      void this.task.stop();
-      void this.outageWatch?.stop();
-    }
+    } else void this.task.stop();
   }
 
   /** Does nothing, since a process reports only once it has been appointed. */
@@ -109,7 +97,7 @@ export class TreeReporter implements Service {
     this.on = false;
     const { redis, tree } = this.options;
     const farewell = async () => {
-      await Promise.all([this.task.stop(), this.outageWatch?.stop()]);
+      await this.task.stop();
       if (!redis.client.isReady) return;
       const treeStatus = await tree.status();
       await this.writeRollups(treeStatus);
@@ -153,7 +141,6 @@ export class TreeReporter implements Service {
       ttlS: STATUS_TTL_S,
       aheadMs: idle ? this.heartbeatMs * (IDLE - 1) : 0,
     });
-    this.outageWatch?.redisAnswered();
     if (due) this.statusSentAt = performance.now();
     this.watched = watched;
     if (due) await this.writeRollups(treeStatus, idle && !watched);

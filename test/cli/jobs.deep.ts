@@ -6,7 +6,6 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { ProcessList } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
-import { readActions } from '../../lib/tree/operator-actions';
 import { Stage } from '../cluster/primary/stage';
 import { createDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
@@ -93,9 +92,6 @@ describe('catamount jobs on the command line', () => {
     assert.match(JSON.parse(line).msg, /^paused queue default \(requested by cli \(\S+\)\)$/);
     assert.match((await jobs('stats')).stdout, /^default +1 .* paused .* by cli \(\S+\)$/m);
     assert.equal((await jobs('resume default')).code, 0);
-    const [resumed, was] = await readActions(redis.client);
-    assert.deepEqual([resumed?.about.action, was?.about.action, was?.about.queue], ['resume', 'pause', 'default']);
-    assert.match(String(was?.about.via), /^cli:\S+$/);
     assert.match((await jobs('clear default --yes')).stdout, /^Deleted 1 job that waited in default\.\n$/);
   });
 

@@ -134,9 +134,9 @@ describe('catamount', () => {
       ['dev --onyl web', /^dev has no option --onyl\. Did you mean --only\? See/],
       ['dev --only mail', /^--only of dev is "mail"; it must be web or jobs\. See catamount help dev\.\n$/],
       ['stats now', /stats takes no argument/],
-      ['heap-snapshot', /heap-snapshot N needs the slot of a worker.*nothing was given/],
-      ['heap-snapshot one', /"one" is not one/],
-      ['heap-snapshot 1 2', /^Unexpected argument "2" for heap-snapshot\. See catamount help heap-snapshot\.\n$/],
+      ['recycle', /recycle N needs the slot of a worker.*nothing was given/],
+      ['recycle one', /"one" is not one/],
+      ['recycle 1 2', /^Unexpected argument "2" for recycle\. See catamount help recycle\.\n$/],
       [
         'start',
         /^There is no dist\/server\.js, .* or server\.mjs in \S+\. Go to the folder of your app, or create one: catamount new shop\.\n$/,

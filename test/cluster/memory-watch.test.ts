@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { MemoryWatch } from '../../lib/cluster/primary/memory-watch';
 import { Slot } from '../../lib/cluster/primary/slot';
-import type { WorkerHandle, WorkerState } from '../../lib/cluster/primary/worker-handle';
+import type { WorkerHandle } from '../../lib/cluster/primary/worker-handle';
 import type { ReplaceOrder } from '../../lib/cluster/primary/worker-pool';
 import { Events } from '../../lib/core/events';
 import { deferred } from '../../lib/support/async';
@@ -44,7 +44,7 @@ class FakeTree {
     return this.slots[index] ?? assert.fail();
   }
 
-  place(slot: Slot, pid: number, mb: number, state: WorkerState = 'ready'): void {
+  place(slot: Slot, pid: number, mb: number, state: WorkerHandle['state'] = 'ready'): void {
     this.sizes.set(pid, mb);
     slot.handle = { pid, state } as WorkerHandle;
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Events } from '../../lib/core/events';
-import { EventBuffer, onJobEvents } from '../../lib/core/notable-events';
+import { type Caller, Events } from '../../lib/core/events';
+import { EventBuffer, onJobEvents, recentEvent } from '../../lib/core/notable-events';
 
 describe('the recent events of a tree', () => {
   it('are the newest 30, newest first, with their plain values only', () => {
@@ -14,6 +14,20 @@ describe('the recent events of a tree', () => {
     assert.deepEqual(
       [kept[0]?.name, kept[0]?.about],
       ['worker.unresponsive', { slot: 49, pid: 1, heartbeatAgeMs: 3000, lastRequest: null }],
+    );
+  });
+
+  it('combine what one operator does to many jobs one by one', () => {
+    const events = new Events();
+    const recent = new EventBuffer(events);
+    const add = (action: string, count: number, via: Caller) =>
+      recent.add(recentEvent('operator.jobs', { action, set: 'dead', count, via }));
+    for (let n = 0; n < 40; n++) add('retry', 1, 'pages:ada');
+    add('delete', 2, 'pages:ada');
+    add('delete', 3, 'pages:bob');
+    assert.deepEqual(
+      recent.list().map(({ about }) => `${about.via} ${about.action} ${about.count}`),
+      ['pages:bob delete 3', 'pages:ada delete 2', 'pages:ada retry 40'],
     );
   });
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/reporter-election';
+import { ReporterElection } from '../../lib/cluster/primary/reporter-election';
 import { Events } from '../../lib/core/events';
 
 describe('the reporter of a tree', () => {
   const told: string[] = [];
-  const candidate = (pid: number, healthy = true): ReporterCandidate => ({
+  const candidate = (pid: number, isHealthy = true) => ({
     pid,
-    healthy,
-    appoint: (on) => told.push(`${on ? '+' : '-'}${pid}`),
+    isHealthy,
+    setReporter: (on: boolean) => void told.push(`${on ? '+' : '-'}${pid}`),
   });
   beforeEach(() => {
     told.length = 0;

@@ -47,7 +47,7 @@ export class OwnerProcess {
     return { databaseUrl: String(line.databaseUrl), redisUrl: String(line.redisUrl) };
   }
 
-  /** The pid of a server that it started or adopted. */
+  /** The pid of a server that it started. */
   serverPid(server: 'postgres' | 'redis'): number {
     const line = this.lines.find((entry) => entry.event === 'embedded.started' && entry.server === server);
     if (line === undefined) throw new Error(`${server} has not started`);

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
-import { FolderLock, startKeeper } from '../../lib/embedded/folder-lock';
+import { Keeper } from '../../lib/embedded/keeper';
 import { RedisServer } from '../../lib/embedded/redis-server';
 import { stopServer } from '../../lib/embedded/server-lifecycle';
 import { Deadline } from '../../lib/support/async';
@@ -30,17 +30,15 @@ describe('an embedded Redis', () => {
   });
   afterEach(() => removeFolder(path.dirname(stateDir)));
 
-  it('is adopted after a kill -9 of its owner, and the keeper leaves it alone', async () => {
+  it('that a killed owner has left is stopped by the next start, which has its own on the same port', async () => {
     const owner = OwnerProcess.start(stateDir, { which: 'redis', graceMs: 600_000 });
     const { redisUrl } = await owner.ready();
-    const [firstKeeper = ''] = keepersOf(stateDir);
     await owner.kill9();
 
     const next = await startServers(stateDir, 'redis');
     assert.equal(next.urls.redisUrl, redisUrl);
-    const { reused, pid } = next.started.get('redis') ?? {};
-    assert.deepEqual([reused, pid], [true, owner.serverPid('redis')]);
-    await until('the first keeper has left', () => !keepersOf(stateDir).includes(firstKeeper));
+    assert.equal(isRunning(owner.serverPid('redis')), false);
+    await until('the first keeper has left', () => keepersOf(stateDir).length === 1);
     await assertRedisAnswers(redisUrl);
     await next.stop();
     assertNothingRuns(stateDir);
@@ -74,14 +72,10 @@ describe('an embedded Redis', () => {
     assert.equal(fs.existsSync(stateDir), false);
   });
 
-  it('that was adopted is stopped by the keeper of its new owner', async () => {
-    const first = OwnerProcess.start(stateDir, { which: 'redis', graceMs: 600_000 });
-    await first.ready();
-    await first.kill9();
-    const second = OwnerProcess.start(stateDir, { which: 'redis' });
-    await second.ready();
-    assert.equal(second.serverPid('redis'), first.serverPid('redis'));
-    await second.kill9();
+  it('is stopped by the keeper when its owner was killed', async () => {
+    const owner = OwnerProcess.start(stateDir, { which: 'redis' });
+    await owner.ready();
+    await owner.kill9();
     await until('nothing runs', () => processesOf(stateDir).length === 0);
   });
 
@@ -100,20 +94,17 @@ describe('an embedded Redis', () => {
       const record = JSON.stringify({ pid: stranger.pid, port: 1 });
       fs.writeFileSync(path.join(stateDir, 'redis', 'redis.json'), record);
       const run = await startServers(stateDir, 'redis');
-      assert.equal(run.started.get('redis')?.reused, false);
+      assert.ok(run.started.has('redis'));
       await run.stop();
       assert.equal(stranger.signalCode, null);
     });
 
     it('does not get that process killed by its owner or by the keeper', async () => {
       const pid = stranger.pid ?? 0;
-      const running = { process: { pid, gone: () => false }, port: 1, reused: true };
-      await stopServer(new RedisServer(stateDir), running, Deadline.after(1000));
-
-      const lock = await FolderLock.take(stateDir, undefined);
-      const { input, exited } = startKeeper(lock, 0);
-      input.end(`${pid} TERM ${path.join(stateDir, 'redis', 'data')}\n`);
-      await exited;
+      await stopServer(new RedisServer(stateDir), pid, Deadline.after(1000));
+      const keeper = new Keeper(stateDir, 0);
+      keeper.watch(pid, 'TERM', path.join(stateDir, 'redis', 'data'));
+      await keeper.dismiss();
       assert.ok(isRunning(pid));
     });
   });

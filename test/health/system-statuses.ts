@@ -64,7 +64,6 @@ export function systemStatusOf(
     postgres: known(POSTGRES),
     redis: known(REDIS),
     mail: known(MAIL),
-    actions: known([]),
     redisLost: null,
     ...changes,
   };

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { PostgresServer } from '../../lib/embedded/postgres-server';
+import { findServer, startServer } from '../../lib/embedded/server-lifecycle';
 import { JobAdmin } from '../../lib/job/admin/job-admin';
 import { Database } from '../../lib/model/database';
 import { migrateUp } from '../../lib/model/migrator';
@@ -45,14 +46,14 @@ class KillablePostgres {
 
   /** Retries, since children of a killed server may still be ending. */
   async start(): Promise<void> {
-    const { port, process } = await until('Postgres has started', () => this.server.start(() => undefined, this.port));
-    this.port = port;
-    this.pid = process.pid;
+    const started = await until('Postgres has started', () => startServer(this.server, () => undefined, this.port));
+    this.port = started.port;
+    this.pid = started.pid;
   }
 
   async end(signal: 'SIGKILL' | 'SIGINT'): Promise<void> {
     process.kill(this.pid, signal);
-    await until('Postgres has ended', async () => (await this.server.find().catch(() => 'ending')) === undefined);
+    await until('Postgres has ended', async () => (await findServer(this.server).catch(() => 'ending')) === undefined);
   }
 }
 

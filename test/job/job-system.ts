@@ -1,7 +1,7 @@
 import type { Config } from '../../lib/core/config';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { withRedisPrefix } from '../../lib/core/settings-reader';
+import { withRedisPrefix } from '../../lib/core/redis-settings';
 import type { JobClass } from '../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../lib/job/job-registry';

@@ -32,8 +32,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'production requires REDIS_URL',
     file: 'lib/core/settings.ts',
-    find: 'if (production && redisUrl === null && !redisOff)',
-    replace: 'if (production && redisUrl === undefined && !redisOff)',
+    find: 'if (production && redis === null && !redisOff)',
+    replace: 'if (production && redis === undefined && !redisOff)',
     killedBy: [SETTINGS],
   },
   {

@@ -68,15 +68,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'only one process at a time has a folder',
     file: 'lib/embedded/folder-lock.ts',
-    find: "if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;",
-    replace: "if ((error as NodeJS.ErrnoException).code === 'EEXIST') return true;",
+    find: 'fs.linkSync(draft, file);',
+    replace: 'fs.copyFileSync(draft, file);',
     killedBy: ['test/embedded/folder-lock.test.ts'],
   },
   {
-    promise: 'adopted servers do not outlive the tree that has adopted them',
+    promise: 'embedded servers do not outlive a tree that is killed',
     file: 'lib/embedded/server-lifecycle.ts',
-    find: 'if (found) this.watch(found.process.pid);',
-    replace: '',
+    find: '(pid) => keeper.watch(pid, server.stopSignal, server.mark)',
+    replace: '() => undefined',
     killedBy: ['test/embedded/redis-alone.test.ts'],
   },
   {

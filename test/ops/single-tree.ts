@@ -32,6 +32,5 @@ export function singleTree(config: Config, events: Events): Operations {
     phased,
     reopenLog,
     stop: never,
-    halt: never,
   });
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Operations } from '../../lib/cluster/status';
+import type { Tree } from '../../lib/cluster/status';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
@@ -17,7 +17,7 @@ describe("a tree's place in Redis", () => {
   let server: TestRedis;
   let redis: Redis;
   let events: Events;
-  let tree: Operations;
+  let tree: Tree;
   let reporter: TreeReporter;
   let list: TreeDirectory;
   const folder = tempFolder('reporter');

@@ -11,7 +11,6 @@ import {
 } from '../../cluster/status';
 import { callerText, eventSentence } from '../../core/event-catalog';
 import type { RecentEvent } from '../../core/notable-events';
-import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';
 import { megabytes, percent, rate, UNKNOWN } from '../../support/figures';
@@ -222,7 +221,7 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
 }
 
 /** Exit messages of processes that have died and not been restarted yet, then the recent events, newest first. */
-export function events({ treeStatus, stores }: View, most: number): Line[] {
+export function events({ treeStatus }: View, most: number): Line[] {
   if (!treeStatus) return [];
   const dead = [
     ...treeStatus.slots.map(({ index, lastTermination, nextRestart }) => ({
@@ -232,13 +231,11 @@ export function events({ treeStatus, stores }: View, most: number): Line[] {
     })),
     { who: 'the job processor', ...treeStatus.processor },
   ];
-  const actions = (stores.systemStatus && valueIn(stores.systemStatus.actions)) ?? [];
-  const events = [...treeStatus.events, ...actions].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   const lines = [
     ...dead.flatMap(({ who, lastTermination, nextRestart }) =>
       lastTermination && nextRestart ? [exitMessage(who, lastTermination, nextRestart.attempt)] : [],
     ),
-    ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
+    ...treeStatus.events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
   ];
   return lines.length === 0 || most < 2 ? [] : [line('  events', 'faint'), ...lines.slice(0, most - 1)];
 }

@@ -76,14 +76,6 @@ export const COMMANDS: readonly Command[] = [
     run: (operations) => done(operations.stop()),
   },
   {
-    name: 'halt',
-    method: 'POST',
-    signals: [],
-    help: 'end at once, finishing nothing',
-    final: true,
-    run: (operations) => done(operations.halt()),
-  },
-  {
     name: 'recycle',
     method: 'POST',
     signals: [],
@@ -129,23 +121,6 @@ export const COMMANDS: readonly Command[] = [
     signals: ['SIGHUP'],
     help: 'reopen the log file after it was moved away',
     run: (operations) => done(operations.reopenLog()),
-  },
-  {
-    name: 'gc',
-    method: 'POST',
-    signals: [],
-    help: 'collect garbage in every process',
-    slow: true,
-    run: (operations) => done(operations.gc()),
-  },
-  {
-    name: 'heap-snapshot',
-    method: 'POST',
-    signals: [],
-    argument: { name: 'N', meaning: 'the slot of a worker' },
-    help: 'write a heap snapshot of the worker in slot N, and print its path',
-    slow: true,
-    run: (operations, slot) => operations.heapSnapshot(slot).then((file) => ({ status: 'ok', file })),
   },
 ];
 

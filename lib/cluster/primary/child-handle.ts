@@ -6,7 +6,6 @@ import { Backlog } from '../../support/backlog';
 import { type ChildProcess, reportOutput } from '../child-process';
 import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
 import { type Activity, endingOf, type RestartReason, type Termination } from '../status';
-import type { ReporterCandidate } from './reporter-election';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
@@ -126,11 +125,6 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   get refusal(): UserError | undefined {
     if (!this.failure?.final) return undefined;
     return new UserError(`Catamount cannot start: ${this.failure.message}`, this.failure.exitCode);
-  }
-
-  /** The child as a candidate for the tree's reporter. */
-  get reporterCandidate(): ReporterCandidate {
-    return { pid: this.pid, healthy: this.isHealthy, appoint: (on) => this.setReporter(on) };
   }
 
   get deathReason(): RestartReason {

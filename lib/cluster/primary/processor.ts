@@ -4,13 +4,12 @@ import type { RecentEvent } from '../../core/notable-events';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import type { FromProcessor, ProcessorCommand } from '../messages';
-import type { Operations, ProcessorStats, Work } from '../status';
+import type { ProcessorStats, Tree, Work } from '../status';
 import type { RelayBroadcast } from './child-handle';
 import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
 import { killUnresponsive } from './child-watch';
 import { MAX_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
-import type { ReporterCandidate } from './reporter-election';
 import { CRASH_LOOP_DEATHS, type RestartOptions, RestartPolicy } from './restart-policy';
 import { answerRequest } from './tree-operations';
 import type { ReplaceOrder } from './worker-pool';
@@ -54,7 +53,7 @@ export class ProcessorSupervisor {
   /** Called with every broadcast of a processor. */
   relay: RelayBroadcast = () => undefined;
   readonly policy: RestartPolicy;
-  private operations: Operations | undefined;
+  private tree: Tree | undefined;
   /** The processor that fetches. */
   private current: ProcessorHandle | undefined;
   /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
@@ -149,22 +148,13 @@ export class ProcessorSupervisor {
     await Promise.all(this.handles.map((handle) => handle.stop(deadline)));
   }
 
-  /** From now on the processor may request these operations. */
-  allow(operations: Operations): void {
-    this.operations = operations;
-  }
-
-  /** The processors as candidates for the tree's reporter. */
-  get reporterCandidates(): ReporterCandidate[] {
-    return this.handles.map(({ reporterCandidate }) => reporterCandidate);
+  /** From now on the processor may ask this. */
+  allow(tree: Tree): void {
+    this.tree = tree;
   }
 
   reopenLog(): void {
     for (const handle of this.handles) handle.send({ catamount: 'reopen-log' });
-  }
-
-  collectGarbage(): void {
-    for (const handle of this.handles) handle.send({ catamount: 'collect-garbage' });
   }
 
   /** CPU time of all processors, including those that are gone, s. */
@@ -270,7 +260,7 @@ export class ProcessorSupervisor {
         handle.hearSubscriber(message, this.relay);
         break;
       case 'request':
-        void answerRequest(this.operations, message).then((answer) => handle.send(answer));
+        void answerRequest(this.tree, message).then((answer) => handle.send(answer));
         break;
       case 'command':
         // A processor that finishes its jobs is already leaving.

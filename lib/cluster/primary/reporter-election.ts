@@ -1,13 +1,8 @@
 import type { Events } from '../../core/events';
 import { PeriodicTask } from '../../support/periodic-task';
+import type { ChildHandle } from './child-handle';
 
-/** A process that can be the tree's reporter in Redis. */
-export interface ReporterCandidate {
-  readonly pid: number;
-  /** True while it serves and is responsive. */
-  readonly healthy: boolean;
-  appoint(on: boolean): void;
-}
+type Candidate = Pick<ChildHandle, 'pid' | 'isHealthy' | 'setReporter'>;
 
 const CHECK_MS = 1000;
 
@@ -17,11 +12,11 @@ const CHECK_MS = 1000;
  */
 export class ReporterElection {
   readonly task: PeriodicTask;
-  private current: ReporterCandidate | undefined;
+  private current: Candidate | undefined;
 
   /** @param candidates in order of preference. */
   constructor(
-    private readonly candidates: () => readonly ReporterCandidate[],
+    private readonly candidates: () => readonly Candidate[],
     events: Events,
   ) {
     this.task = new PeriodicTask({
@@ -34,11 +29,11 @@ export class ReporterElection {
   check(): undefined {
     const candidates = this.candidates();
     const current = candidates.find(({ pid }) => pid === this.current?.pid);
-    if (current?.healthy) return;
-    const next = candidates.find(({ healthy }) => healthy);
+    if (current?.isHealthy) return;
+    const next = candidates.find(({ isHealthy }) => isHealthy);
     if (!next) return;
-    current?.appoint(false);
-    next.appoint(true);
+    current?.setReporter(false);
+    next.setReporter(true);
     this.current = next;
   }
 }

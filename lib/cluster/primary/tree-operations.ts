@@ -1,15 +1,13 @@
-import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Config, version } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { sumRequests } from '../../core/request-counts';
-import { collectGarbage } from '../../internals/gc';
 import { toError } from '../../support/async';
 import { COMMANDS } from '../control/commands';
 import type { ReplyMessage, RequestMessage } from '../messages';
-import type { Operations, Rollup, TreeStats, TreeStatus, TreeTotals, WorkerStats } from '../status';
+import type { Operations, Rollup, Tree, TreeStats, TreeStatus, TreeTotals, WorkerStats } from '../status';
 import type { MemoryWatch, TreeMemory } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
@@ -22,7 +20,7 @@ import type { WorkerPool } from './worker-pool';
 const AT_ONCE_MS = 300;
 
 export interface TreeParts {
-  readonly config: Pick<Config, 'stateDir' | 'memoryLimitMb' | 'log'>;
+  readonly config: Pick<Config, 'memoryLimitMb' | 'log'>;
   /** Has no slots if the tree has no workers. */
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
@@ -32,7 +30,6 @@ export interface TreeParts {
   readonly events: Events;
   readonly reopenLog: () => void;
   readonly stop: (reason: string) => Promise<never>;
-  readonly halt: () => Promise<never>;
 }
 
 /** The operations behind the control socket, the signals and the operator's pages. */
@@ -135,10 +132,6 @@ export class TreeOperations implements Operations {
     setImmediate(() => void this.parts.stop('asked to stop'));
   }
 
-  async halt(): Promise<void> {
-    setImmediate(() => void this.parts.halt());
-  }
-
   async recycle(index: number): Promise<void> {
     const { workers, memory } = this.parts;
     const slot = workers.slots[index];
@@ -156,15 +149,17 @@ export class TreeOperations implements Operations {
   }
 
   async quietJobs(): Promise<void> {
-    const { processor } = this.parts;
-    if (!processor) throw new UserError('this tree runs no job processor');
-    processor.quiet();
+    this.requireProcessor().quiet();
   }
 
   async resumeJobs(): Promise<void> {
+    this.requireProcessor().resume();
+  }
+
+  private requireProcessor(): ProcessorSupervisor {
     const { processor } = this.parts;
     if (!processor) throw new UserError('this tree runs no job processor');
-    processor.resume();
+    return processor;
   }
 
   async reopenLog(): Promise<void> {
@@ -174,21 +169,6 @@ export class TreeOperations implements Operations {
     this.parts.reopenLog();
     for (const handle of this.parts.workers.handles) handle.reopenLog();
     this.parts.processor?.reopenLog();
-  }
-
-  async gc(): Promise<void> {
-    collectGarbage();
-    for (const handle of this.parts.workers.handles) handle.collectGarbage();
-    this.parts.processor?.collectGarbage();
-  }
-
-  async heapSnapshot(index: number): Promise<string> {
-    const { workers, config } = this.parts;
-    const handle = workers.slots[index]?.handle;
-    if (!handle?.wasReady)
-      throw new UserError(`slot ${index} has no ready worker; slots go from 0 to ${workers.slots.length - 1}`);
-    const time = new Date().toISOString().replace(/[:.]/g, '');
-    return handle.heapSnapshot(path.join(config.stateDir, `web-${index}-${time}.heapsnapshot`));
   }
 }
 
@@ -223,18 +203,15 @@ function rounded(mb: number | null): number | null {
 }
 
 /** Runs the operation that a child requests. @returns the reply to send; it never rejects. */
-export async function answerRequest(
-  operations: Operations | undefined,
-  request: RequestMessage,
-): Promise<ReplyMessage> {
+export async function answerRequest(tree: Tree | undefined, request: RequestMessage): Promise<ReplyMessage> {
   const { id, operation, args } = request;
-  if (!operations) {
+  if (!tree) {
     const refusal = { message: 'this tree accepts no requests from its processes', ours: false };
     return { catamount: 'reply', id, value: null, refusal };
   }
   try {
-    const run = operations[operation] as (this: Operations, ...args: RequestMessage['args']) => Promise<unknown>;
-    return { catamount: 'reply', id, value: await run.apply(operations, [...args]) };
+    const run = tree[operation] as (this: Tree, ...args: RequestMessage['args']) => Promise<unknown>;
+    return { catamount: 'reply', id, value: await run.apply(tree, [...args]) };
   } catch (thrown) {
     const { message } = toError(thrown);
     return { catamount: 'reply', id, value: null, refusal: { message, ours: thrown instanceof UserError } };

@@ -1,11 +1,9 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { type Connection, type ConnectionHandle, closeConnection } from '../../internals/socket-handoff';
 import { Deadline, deferred } from '../../support/async';
-import { RequestReply } from '../../support/request-reply';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
 import type { Activity, JobsHealth, WorkerStatus, WorkInFlight } from '../status';
@@ -14,8 +12,6 @@ import type { Taker } from './listener';
 
 /** A healthy worker confirms a connection within milliseconds: after this time, ms, the connection may be lost. */
 const LOST_AFTER_MS = 400;
-
-export type WorkerState = WorkerHandle['state'];
 
 /** Requests of a worker to the pool. */
 export interface PoolCallbacks {
@@ -48,9 +44,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   private sent = 0;
   /** `sent` when `count` was sent. Only one `count` is pending at a time, so its reply concerns `unconfirmed`. */
   private asked: number | undefined;
-  private readonly snapshots = new RequestReply<string, string>((id, file) =>
-    this.send({ catamount: 'heap-snapshot', id, file }),
-  );
   private begun: RequestJournalReader | undefined;
 
   constructor(
@@ -129,15 +122,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.send({ catamount: 'reopen-log' });
   }
 
-  collectGarbage(): void {
-    this.send({ catamount: 'collect-garbage' });
-  }
-
-  /** @returns the path, once the snapshot is written. @throws UserError when the worker ends before. */
-  heapSnapshot(file: string): Promise<string> {
-    return this.snapshots.ask(file);
-  }
-
   private checkIn(status: WorkerStatus): void {
     this.lastCheckin = new Date();
     this.status = status;
@@ -153,7 +137,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
 
   protected override async left(): Promise<void> {
     this.idle.resolve();
-    this.snapshots.failAll(() => new UserError(`${this.name} ended before it had written its heap snapshot`));
     this.begun?.close();
     this.begun = undefined;
     await this.channelEnd();
@@ -207,9 +190,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         break;
       case 'tree-served':
         this.pool.treeServed();
-        break;
-      case 'heap-snapshot':
-        this.snapshots.settle(message.id, message.file);
         break;
       case 'idle':
         this.idle.resolve();

@@ -9,12 +9,11 @@ import { Deadline, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
 import type { RequestMessage, ToWorker } from '../messages';
-import type { JobsHealth, Operations, RestartReason, WorkerStatus } from '../status';
+import type { JobsHealth, RestartReason, Tree, WorkerStatus } from '../status';
 import { type ChildExit, type RelayBroadcast, type StopOutcome, sumOutcomes } from './child-handle';
 import { killUnresponsive } from './child-watch';
 import { LifetimeCounters } from './lifetime-counters';
 import { Listener } from './listener';
-import type { ReporterCandidate } from './reporter-election';
 import type { RestartOptions } from './restart-policy';
 import { Slot } from './slot';
 import { forkWorkers } from './throng';
@@ -63,7 +62,7 @@ export class WorkerPool implements PoolCallbacks {
   private stopping = false;
   /** True once a worker has answered `/ready` with 200: those forked later need not be ready for the first time again. */
   private served = false;
-  private operations: Operations | undefined;
+  private tree: Tree | undefined;
 
   constructor(
     count: number,
@@ -96,11 +95,6 @@ export class WorkerPool implements PoolCallbacks {
     this.permitted = true;
     this.listener.goOn();
     return address;
-  }
-
-  /** The workers as candidates for the tree's reporter. */
-  get reporterCandidates(): ReporterCandidate[] {
-    return this.handles.map(({ reporterCandidate }) => reporterCandidate);
   }
 
   get handles(): WorkerHandle[] {
@@ -185,13 +179,13 @@ export class WorkerPool implements PoolCallbacks {
     for (const handle of this.handles) handle.setJobsHealth(this.jobsHealth);
   }
 
-  /** From now on workers may request these operations. */
-  allow(operations: Operations): void {
-    this.operations = operations;
+  /** From now on workers may ask this. */
+  allow(tree: Tree): void {
+    this.tree = tree;
   }
 
   answer(request: RequestMessage): Promise<ToWorker> {
-    return answerRequest(this.operations, request);
+    return answerRequest(this.tree, request);
   }
 
   private fork(slot: Slot): Promise<WorkerHandle> {

@@ -1,5 +1,6 @@
-import { checkSetup, isArrayOf, isFunction, isObject, type SetupParts, UserError } from '../../core/errors';
+import { checkSetup, isArrayOf, isFunction, type SetupParts, UserError } from '../../core/errors';
 import type { JsonValue } from '../../core/execution-context';
+import { isObject } from '../../support/type-guards';
 import type { EnqueuedJob, EnqueueRequest, JobContext } from './job-class';
 
 /** Runs around every enqueue. Calls `next` once, with the request or a changed copy; otherwise nothing is enqueued. */

@@ -64,11 +64,13 @@ async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void
   const [only] = rows;
   if (rows.length === 1 && only && !only.runAt) {
     const { id, queue, class: name, payload, tags, limitKey } = only;
-    await knex.raw(
-      `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key) values (?, ?, ?, ?, ?::text[], ?)
-       on conflict (id) do nothing`,
-      [id, queue, name, payload, [...tags], limitKey ?? null] as unknown as Knex.RawBinding[],
-    );
+    await knex
+      .raw(
+        `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key) values (?, ?, ?, ?, ?::text[], ?)
+         on conflict (id) do nothing`,
+        [id, queue, name, payload, [...tags], limitKey ?? null] as unknown as Knex.RawBinding[],
+      )
+      .options({ isDeferrable: true });
     return;
   }
   await knex.raw(

@@ -48,8 +48,6 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'phase.aborted': warn,
   'memory.high': warn,
   'embedded.exited': warn,
-  'service.lost': bad,
-  'service.restored': calm,
   'operator.command': action,
   'operator.jobs': action,
   'operator.queue': action,
@@ -65,15 +63,9 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
 
 const DAY_MS = 86_400_000;
 
-/** Lines of events, the newest first. @param actions operators' actions on jobs, queues and mails, which all trees share. */
-export function eventLines(
-  events: readonly RecentEvent[],
-  format: Formatter,
-  most: number,
-  actions: readonly RecentEvent[] = [],
-): EventLine[] {
-  const all = [...events, ...actions].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
-  return all.slice(0, most).map((event) => {
+/** Lines of events, the newest first. */
+export function eventLines(events: readonly RecentEvent[], format: Formatter, most: number): EventLine[] {
+  return events.slice(0, most).map((event) => {
     const at = new Date(event.at);
     const look = isNotable(event.name) ? LOOKS[event.name] : calm;
     const recent = format.now.getTime() - at.getTime() < DAY_MS;
@@ -83,7 +75,7 @@ export function eventLines(
 }
 
 /** Fields with durations and sizes, which are formatted and rounded. */
-const SPANS = ['durationMs', 'heartbeatAgeMs', 'outageMs'] as const;
+const SPANS = ['durationMs', 'heartbeatAgeMs'] as const;
 const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
 /** Events whose sentence depends on a value: its key ends with the `reason`, else the `action`. */
 const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];

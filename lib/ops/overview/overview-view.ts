@@ -1,6 +1,5 @@
 import type { Config } from '../../core/config';
 import { codeOf } from '../../core/errors';
-import type { RecentEvent } from '../../core/notable-events';
 import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
 import { type LastProgress, lastProgress } from '../../health/last-progress';
@@ -82,7 +81,7 @@ export function overviewView(
     verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
-    machine: shown ? machineView(shown, valueIn(systemStatus.actions), format) : null,
+    machine: shown ? machineView(shown, format) : null,
     dependencies: dependencyViews(
       systemStatus,
       plannedConnections(judgement.trees),
@@ -103,11 +102,7 @@ function redactedIssue({ detail: _detail, by: _by, termination, ...issue }: Issu
   return { ...issue, termination: termination && { ...termination, message: null, activity: null } };
 }
 
-function machineView(
-  { treeStatus, own, unresponsiveFor, nodes }: TreeHealth,
-  actions: readonly RecentEvent[] | undefined,
-  format: Formatter,
-): MachineView {
+function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, format: Formatter): MachineView {
   const { t } = format;
   const { id, name, place, stats, limits, rates } = treeStatus;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
@@ -130,7 +125,7 @@ function machineView(
     line: unresponsiveFor === null ? summary : t('overview.say.unheard', { span: unresponsiveFor }),
     nodes: nodes.map(cardView),
     memory: memoryView(treeStatus, nodes, format, unresponsiveFor === null),
-    events: eventLines(treeStatus.events, format, MAX_EVENTS, actions),
+    events: eventLines(treeStatus.events, format, MAX_EVENTS),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
     lastMoves: lastProgress(treeStatus),

@@ -1,7 +1,6 @@
 import { UserError } from '../../core/errors';
-import type { RecentEvent } from '../../core/notable-events';
 import { judge } from '../../health/judge';
-import { type SystemStatus, valueIn } from '../../health/status-collector';
+import type { SystemStatus } from '../../health/status-collector';
 import { snakeCase } from '../../support/snake-case';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
@@ -41,7 +40,6 @@ export const processRoutes: PageModule = async (site) => {
     const flash = await flashes.flash(ctx);
     await showProcesses(site, ctx, {
       tree: findIn(ctx, systemStatus),
-      jobActions: valueIn(systemStatus.actions),
       flash,
     });
   });
@@ -93,16 +91,15 @@ async function sendCommand(
 
 interface Shown {
   readonly tree: TreeHealth;
-  readonly jobActions: readonly RecentEvent[] | undefined;
   readonly flash: ProcessFlash | undefined;
 }
 
-async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActions, flash }: Shown): Promise<void> {
+async function showProcesses(site: PageContext, ctx: OpsContext, { tree, flash }: Shown): Promise<void> {
   const { treeStatus, own, unresponsiveFor } = tree;
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
   // Already redacted for viewers, so that the JSON shows no more than the page does.
-  const events = eventLines(treeStatus.events, format, MAX_EVENTS, jobActions);
+  const events = eventLines(treeStatus.events, format, MAX_EVENTS);
   const id = own ? null : treeStatus.id;
   await site.layout.show(
     ctx,

@@ -1,7 +1,7 @@
 import type Router from '@koa/router';
 import type { RouterContext } from '@koa/router';
 import type { Knex } from 'knex';
-import type { Operations } from '../../cluster/status';
+import type { Tree } from '../../cluster/status';
 import type { Config, ShippedLocale } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Translate } from '../../core/i18n';
@@ -39,7 +39,7 @@ export interface OpsOptions {
   readonly redis: Redis;
   readonly knex: Knex;
   /** Reads and changes the whole tree; in a worker by messages to the primary. */
-  readonly tree: Operations;
+  readonly tree: Tree;
   /** The folder of the app's job classes, and the argument names that its job setup redacts. */
   readonly jobs: {
     readonly classes: () => Promise<Iterable<JobClass>>;

@@ -1,5 +1,4 @@
 import type { EventMap } from '../../core/events';
-import { recentEvent } from '../../core/notable-events';
 import { isOfConnection, REDIS_OFF } from '../../core/redis';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
@@ -104,12 +103,11 @@ function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {
 type AskedAction = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly count?: number };
 
 /**
- * Middleware of a form's route. When an action fails because Redis or Postgres is down, the tree records it with its
- * origin among its events, over IPC, since the operators' actions are otherwise recorded in Redis.
+ * Middleware of a form's route: reports an action that fails because Redis or Postgres is down, with its origin.
  * @param actionOf reads the action from the form; undefined when the form only leads to a question.
  */
 export function reportFailedAction(
-  { events, tree }: Pick<PageContext, 'events' | 'tree'>,
+  { events }: Pick<PageContext, 'events'>,
   actionOf: (ctx: OpsContext) => AskedAction | undefined,
 ): OpsMiddleware {
   return async (ctx, next) => {
@@ -120,10 +118,7 @@ export function reportFailedAction(
       const action = away && actionOf(ctx);
       if (away && action) {
         const service = away === 'Redis' ? 'redis' : 'postgres';
-        const failed = { count: 0, ...action, service, via: `pages:${ctx.ip}` } as const;
-        events.emit('operator.failed', failed);
-        // The record is best effort: an unresponsive primary is detected and reported elsewhere.
-        await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);
+        events.emit('operator.failed', { count: 0, ...action, service, via: `pages:${ctx.ip}` });
       }
       throw thrown;
     }

@@ -8,7 +8,6 @@ import { loadJobs } from '../../job/job-registry';
 import { adoptDatabase } from '../../job/row/installation';
 import { DeliverMailJob } from '../../mailer/message';
 import { toError } from '../../support/async';
-import { OperatorActions } from '../../tree/operator-actions';
 import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 
@@ -28,8 +27,6 @@ export const runJobsCommand: Command = async (app, args, readConfig) => {
   const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs });
   const { redis, events, setup, models } = connection;
   const { knex } = connection.database;
-  const actions = new OperatorActions(redis, events);
-  actions.listen();
   const via = `cli:${userName()}` as const;
   const classes = [...registry].map(({ queue }) => queue);
   const queues = [...new Set([...config.jobs.queues.map(({ name }) => name), ...classes])];
@@ -45,7 +42,6 @@ export const runJobsCommand: Command = async (app, args, readConfig) => {
       throw explained(error);
     });
     await terminal.print(typed.json ? `${JSON.stringify(answer.json, null, 2)}\n` : answer.text);
-    await actions.settled();
     for (const note of typed.json ? [] : (answer.notes ?? [])) terminal.remark(note);
     process.exitCode = answer.ok === false ? EXIT.failed : EXIT.ok;
   } finally {

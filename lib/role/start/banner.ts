@@ -1,8 +1,7 @@
 import path from 'node:path';
 import { type Config, version } from '../../core/config';
 import { redisPlace } from '../../core/redis-url';
-import { smtpTlsWords, tlsWords } from '../../core/settings-reader';
-import { postgresTls, redisTlsMode, type TlsMode } from '../../core/tls';
+import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../../core/tls';
 import { pluralize } from '../../support/text';
 
 /** Describes what is about to start, one line each, in the form of Puma's banner. */

@@ -8,7 +8,7 @@ import {
   type ProcessorCommand,
   type ToProcessor,
 } from '../../cluster/messages';
-import type { Operations, PartProgress, ProcessorStatus, Work } from '../../cluster/status';
+import type { PartProgress, ProcessorStatus, Tree, Work } from '../../cluster/status';
 import { TreeCarrier } from '../../cluster/tree-carrier';
 import { type Config, inheritedConfig, serverUrls } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
@@ -22,7 +22,7 @@ import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
 import { isSentinelUrl } from '../../core/redis-url';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
-import { collectGarbage, OutOfBandGc } from '../../internals/gc';
+import { OutOfBandGc } from '../../internals/gc';
 import { leaveWhenSilent } from '../../job/hint/silence';
 import { loadJobs } from '../../job/job-registry';
 import { JobProcessor, type Lineage } from '../../job/processor';
@@ -91,7 +91,6 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'reply') void tree().then((client) => client.settle(message));
-    else if (message.catamount === 'collect-garbage') collectGarbage();
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
@@ -148,7 +147,7 @@ export class JobProcessorRole {
     private readonly config: Config,
     private readonly events: Events,
     private lineage: Lineage,
-    private readonly tree: () => Promise<Operations>,
+    private readonly tree: () => Promise<Tree>,
     /** The way of broadcasts to the tree's other processes. */
     private readonly siblings: Carrier,
     private readonly onCommand: (command: ProcessorCommand) => void,

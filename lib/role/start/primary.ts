@@ -22,7 +22,7 @@ import { currentContext } from '../../core/execution-context';
 import { asSentence } from '../../core/finding';
 import { appUrlAt, ensureFree, lacksPort } from '../../core/listen-address';
 import { onUncaught, openLog } from '../../core/logging';
-import { withRedisPrefix } from '../../core/settings-reader';
+import { withRedisPrefix } from '../../core/redis-settings';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { Deadline, deferred } from '../../support/async';
@@ -123,7 +123,7 @@ export class Primary {
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
     this.broadcasts = new BroadcastRelay(workers, processor);
-    const candidates = () => [...workers.reporterCandidates, ...(processor?.reporterCandidates ?? [])];
+    const candidates = () => [...workers.handles, ...(processor?.handles ?? [])];
     this.reporterElection = new ReporterElection(candidates, events);
     const { garbage, monitor, reporterElection, jobsWatch } = this;
     this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
@@ -161,8 +161,7 @@ export class Primary {
   private buildOperations(): TreeOperations {
     const { config, events, workers, processor, memory, phased, monitor, reopenLog } = this;
     const stop = (reason: string) => this.stop(reason);
-    const halt = () => this.stop('asked to halt', EXIT.ok, 0);
-    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, reopenLog, stop, halt });
+    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, reopenLog, stop });
   }
 
   /** Resolves when the tree serves. From then on it ends only through `stop`. */
@@ -222,12 +221,13 @@ export class Primary {
    * Stops the tree within one deadline: web and jobs side by side, the control socket, then the embedded servers, which
    * get their minimum even after the deadline; then exits. Later calls have no effect.
    */
-  stop(reason: string, exitCode: number = EXIT.ok, timeoutMs = this.config.shutdownTimeoutMs): Promise<never> {
-    this.stopped ??= this.stopAll(reason, exitCode, timeoutMs);
+  stop(reason: string, exitCode: number = EXIT.ok): Promise<never> {
+    this.stopped ??= this.stopAll(reason, exitCode);
     return this.stopped;
   }
 
-  private async stopAll(reason: string, exitCode: number, timeoutMs: number): Promise<never> {
+  private async stopAll(reason: string, exitCode: number): Promise<never> {
+    const { shutdownTimeoutMs: timeoutMs } = this.config;
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
     // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.

@@ -1,4 +1,4 @@
-import type { Operations } from '../../cluster/status';
+import type { Tree } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import type { Database } from '../../model/database';
 import type { ServiceGroup } from '../../support/service';
@@ -9,7 +9,7 @@ interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'>
   readonly app: AppDefinition;
   readonly config: Config;
   readonly database: Database;
-  readonly tree: () => Promise<Operations>;
+  readonly tree: () => Promise<Tree>;
   /** The reporter is added to these, and stopped with them. */
   readonly services: ServiceGroup;
 }
@@ -39,7 +39,7 @@ export class AppointedReporter {
     return reporter;
   }
 
-  private async warn(tree: Operations): Promise<void> {
+  private async warn(tree: Tree): Promise<void> {
     const { deployWarnings } = await import('./deploy-warnings');
     const { id: treeId } = await tree.status();
     const migrations = migrationsOf(this.options.app);

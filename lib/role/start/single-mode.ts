@@ -1,7 +1,7 @@
 import type { Carrier } from '../../broadcast/broadcast';
 import { HEARTBEAT_INTERVAL_MS } from '../../cluster/messages';
 import type { StopOutcome } from '../../cluster/primary/child-handle';
-import type { JobsHealth, Operations, WorkerStatus } from '../../cluster/status';
+import type { JobsHealth, Tree, WorkerStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
@@ -23,7 +23,7 @@ export class SingleModeWeb implements WebServerRole {
     app: AppDefinition,
     config: Config,
     events: Events,
-    tree: Operations,
+    tree: Tree,
     siblings: Carrier,
     onHeartbeat: (status: WorkerStatus) => void,
   ) {

@@ -6,7 +6,7 @@ import { Model } from 'objection';
 import { type Carrier, subscribed } from '../../broadcast/broadcast';
 import { ignoreOperatorSignals } from '../../cluster/messages';
 import { RequestJournal } from '../../cluster/request-journal';
-import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../../cluster/status';
+import type { JobsHealth, Tree, WorkerStatus, WorkInFlight } from '../../cluster/status';
 import { TreeCarrier } from '../../cluster/tree-carrier';
 import { type DrainableServer, type HandOff, Worker } from '../../cluster/worker';
 import { type Config, inheritedConfig, serverUrls } from '../../core/config';
@@ -104,7 +104,7 @@ export class WebRole implements DrainableServer {
     private readonly config: Config,
     private readonly events: Events,
     /** The whole tree, for the operator's pages. */
-    private readonly tree: Operations,
+    private readonly tree: Tree,
     /** The way of broadcasts to the tree's other processes. */
     private readonly siblings?: Carrier,
     requestJournal?: RequestJournal,

@@ -17,9 +17,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/jobs/quiet': ['quietJobs', { status: 'ok' }],
   '/jobs/resume': ['resumeJobs', { status: 'ok' }],
   '/reopen-log': ['reopenLog', { status: 'ok' }],
-  '/gc': ['gc', { status: 'ok' }],
   '/recycle/1': ['recycle 1', { status: 'ok' }],
-  '/heap-snapshot/1': ['heapSnapshot 1', { status: 'ok', file: '/tmp/1.heapsnapshot' }],
 };
 
 describe('the commands of the control socket', () => {
@@ -56,32 +54,30 @@ describe('the commands of the control socket', () => {
     const { at: later, ...own } = await recorder.operations.status();
     assert.ok(Date.parse(at) <= Date.parse(later));
     assert.deepEqual(JSON.stringify(told).replace(/\d{4}-[^"]+/g, ''), JSON.stringify(own).replace(/\d{4}-[^"]+/g, ''));
-    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop', '/halt'];
+    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop'];
     assert.deepEqual(
       COMMANDS.filter((command) => !tested.some((path) => path.startsWith(commandPath(command)))),
       [],
     );
   });
 
-  for (const path of ['/stop', '/halt']) {
-    it(`answer ${path} before the process ends`, async () => {
-      await start();
-      const { status, body } = await post(path);
-      assert.equal(status, 202);
-      assert.deepEqual(body, { status: 'ok', pid: process.pid, shutdown_timeout_ms: 5000 });
-      await until('it is carried out', () => recorder.calls.join() === path.slice(1));
-    });
-  }
+  it('answer /stop before the process ends', async () => {
+    await start();
+    const { status, body } = await post('/stop');
+    assert.equal(status, 202);
+    assert.deepEqual(body, { status: 'ok', pid: process.pid, shutdown_timeout_ms: 5000 });
+    await until('it is carried out', () => recorder.calls.join() === 'stop');
+  });
 
   it('answer with the reason of a rejection or a failure, and the server keeps serving', async () => {
-    await start('phasedRestart', '!gc', '!stop');
+    await start('phasedRestart', '!restart', '!stop');
     const refused = await post('/phased-restart');
     assert.deepEqual([refused.status, refused.body], [409, { error: 'phasedRestart is refused today.' }]);
-    const broken = await post('/gc');
-    assert.deepEqual([broken.status, broken.body], [500, { error: 'gc broke' }]);
+    const broken = await post('/restart');
+    assert.deepEqual([broken.status, broken.body], [500, { error: 'restart broke' }]);
     assert.equal((await post('/stop')).status, 202);
     await until('stop has been tried', () => recorder.complaints.length === 2);
-    assert.deepEqual(recorder.complaints, ['the command gc: gc broke', 'the command stop: stop broke']);
+    assert.deepEqual(recorder.complaints, ['the command restart: restart broke', 'the command stop: stop broke']);
     assert.equal((await get('/status')).status, 200);
   });
 

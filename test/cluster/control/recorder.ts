@@ -100,13 +100,10 @@ export function recordedOperations(called: (call: string) => void, failing: read
     phasedRestart: () => record('phasedRestart'),
     restart: () => record('restart'),
     stop: () => record('stop'),
-    halt: () => record('halt'),
     scale: (by) => record('scale', by).then(() => sampleStats().workers + by),
     quietJobs: () => record('quietJobs'),
     resumeJobs: () => record('resumeJobs'),
     reopenLog: () => record('reopenLog'),
-    gc: () => record('gc'),
-    heapSnapshot: (slot) => record('heapSnapshot', slot).then(() => `/tmp/${slot}.heapsnapshot`),
   };
 }
 

@@ -42,7 +42,7 @@ describe('the control server', () => {
     for (const path of ['/', '/nonsense', '/STATS', '/stats/', '/stop/1', '/jobs', '/jobs quiet', '/%73top', '*']) {
       const { status, body } = await ask('GET', path.replaceAll(' ', '%20'));
       assert.equal(status, 404, path);
-      assert.match(String(body.error), /\/stats.*\/phased-restart.*\/jobs\/quiet.*\/heap-snapshot/);
+      assert.match(String(body.error), /\/stats.*\/phased-restart.*\/recycle.*\/jobs\/quiet/);
     }
   });
 
@@ -60,22 +60,16 @@ describe('the control server', () => {
   });
 
   it('answers a missing or invalid argument with 400', async () => {
-    for (const path of [
-      '/heap-snapshot',
-      '/heap-snapshot/',
-      '/heap-snapshot/-1',
-      '/heap-snapshot/1e3',
-      '/heap-snapshot/1/2',
-    ]) {
+    for (const path of ['/recycle', '/recycle/', '/recycle/-1', '/recycle/1e3', '/recycle/1/2']) {
       const { status, body } = await ask('POST', path);
       assert.equal(status, 400, path);
-      assert.match(String(body.error), /heap-snapshot N needs the slot of a worker/);
+      assert.match(String(body.error), /recycle N needs the slot of a worker/);
     }
     await assertUndisturbed();
   });
 
   it('rejects a request with a body, however large', async () => {
-    const head = `POST /gc HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`;
+    const head = `POST /restart HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`;
     const megabytes = 'x'.repeat(8_000_000);
     assert.match(
       await rawExchange(recorder.socket, `${head}content-length: 8000000\r\n\r\n${megabytes}`),

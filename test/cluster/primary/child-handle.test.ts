@@ -113,11 +113,11 @@ describe('a child process', () => {
 
   it('may report for the tree while it is ready and responsive', async () => {
     const child = new TestChild(READY + STAYS);
-    assert.equal(child.reporterCandidate.healthy, false);
+    assert.equal(child.isHealthy, false);
     await child.ready.promise;
-    assert.equal(child.reporterCandidate.healthy, true);
+    assert.equal(child.isHealthy, true);
     child.silentMs = 3000;
-    assert.equal(child.reporterCandidate.healthy, false);
+    assert.equal(child.isHealthy, false);
   });
 
   it('counts as killed by a stop only if it was killed', async () => {

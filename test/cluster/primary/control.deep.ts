@@ -87,22 +87,6 @@ describe('an operator', () => {
     }
   });
 
-  it('triggers garbage collection and writes heap snapshots', async () => {
-    await bySocket('gc')(tree);
-    await byCli('gc')(tree);
-    const written = [
-      (await order(tree, 'heap-snapshot', 0)).file,
-      ((await byCli('heap-snapshot', '0')(tree)) as Printed).stdout.trim(),
-    ];
-    assert.equal(new Set(written).size, 2);
-    for (const file of written) {
-      assert.ok(fs.statSync(String(file)).size > 1_000_000);
-      assert.equal(path.dirname(String(file)), path.join(tree.cwd, '.catamount'));
-    }
-    const none = await catamount(tree.cwd, 'heap-snapshot', '7');
-    assert.deepEqual([none.code, /slot 7 has no ready worker/.test(none.stderr)], [1, true]);
-  });
-
   it('reads stats and status', async () => {
     const { stdout } = (await byCli('stats', '--json')(tree)) as Printed;
     const { workers, pid, versions } = JSON.parse(stdout) as Record<string, unknown>;
@@ -142,7 +126,6 @@ describe('an operator', () => {
   for (const [name, way, codes] of [
     ['stop by the command line', byCli('stop'), [0]],
     ['stop by SIGINT', bySignal('SIGINT'), [0]],
-    ['halt by the command line', byCli('halt'), [0, 1]],
   ] as const) {
     it(`starts the tree again and ends it: ${name}`, async () => {
       const ending = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd: tree.cwd });

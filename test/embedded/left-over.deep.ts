@@ -29,22 +29,21 @@ describe('after a kill -9 of their owner the embedded servers', () => {
   });
   after(() => removeFolder(path.dirname(stateDir)));
 
-  it('are adopted by the next start, and the keeper of the first leaves them alone', async () => {
+  it('are stopped by the next start, which has its own, with their data and ports', async () => {
     const owner = OwnerProcess.start(stateDir, { graceMs: LONG_MS });
     const urls = await owner.ready();
     const count = await countUp(urls.databaseUrl);
-    const [firstKeeper = ''] = keepersOf(stateDir);
     await owner.kill9();
 
     const next = await startServers(stateDir);
     assert.deepEqual(next.urls, urls);
     for (const server of ['postgres', 'redis'] as const) {
-      assert.equal(next.started.get(server)?.reused, true);
-      assert.equal(next.started.get(server)?.pid, owner.serverPid(server));
+      assert.notEqual(next.started.get(server)?.pid, owner.serverPid(server));
+      assert.equal(isRunning(owner.serverPid(server)), false);
     }
-    await until('the first keeper exits', () => !keepersOf(stateDir).includes(firstKeeper));
     assert.equal(await countUp(urls.databaseUrl), count + 1);
     await assertBothAnswer(urls);
+    await until('the keeper of the first exits', () => keepersOf(stateDir).length === 1);
     await next.stop();
     assertNothingRuns(stateDir);
   });
@@ -56,7 +55,6 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     await until('the keeper has stopped the servers and exited', nothingRuns(stateDir));
 
     const next = await startServers(stateDir);
-    assert.equal(next.started.get('postgres')?.reused, false);
     assert.equal(await countUp(next.urls.databaseUrl), count + 1);
     await next.stop();
   });
@@ -66,7 +64,6 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     await owner.ready();
     await owner.kill9();
     const next = await startServers(stateDir, 'redis');
-    assert.equal(next.started.get('redis')?.reused, true);
     assert.equal(isRunning(owner.serverPid('postgres')), false);
     await next.stop();
     await until('nothing runs', nothingRuns(stateDir));
@@ -80,7 +77,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
       const next = await startServers(stateDir);
       assert.equal(await countUp(next.urls.databaseUrl), count + 1);
       await next.stop();
-      assertNothingRuns(stateDir);
+      await until('nothing runs', nothingRuns(stateDir));
     }
   });
 
@@ -90,17 +87,13 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     const frozen = owner.serverPid('redis');
     process.kill(frozen, 'SIGSTOP');
     await owner.kill9();
-    await until('the keeper has claimed the folder', () => {
-      const claims = path.join(stateDir, 'claims');
-      const numbers = fs.readdirSync(claims).filter((name) => /^\d+$/.test(name));
-      return numbers.some((name) => fs.readFileSync(path.join(claims, name), 'utf8').includes('keeper'));
-    });
+    await until('the keeper has stopped the other one', () => !isRunning(owner.serverPid('postgres')));
     const starting = startServers(stateDir);
     process.kill(frozen, 'SIGCONT');
     const next = await starting;
-    assert.equal(next.started.get('redis')?.reused, false);
+    assert.notEqual(next.started.get('redis')?.pid, frozen);
     await next.stop();
-    assertNothingRuns(stateDir);
+    await until('nothing runs', nothingRuns(stateDir));
   });
 
   describe('and of themselves, when other processes have their pids,', () => {
@@ -126,10 +119,6 @@ describe('after a kill -9 of their owner the embedded servers', () => {
       fs.writeFileSync(record, fs.readFileSync(record, 'utf8').replace(String(pids[1]), String(stranger.pid)));
 
       const next = await startServers(stateDir);
-      assert.deepEqual(
-        [...next.started.values()].map((event) => event.reused),
-        [false, false],
-      );
       assert.equal(await countUp(next.urls.databaseUrl), count + 1);
       await next.stop();
       assert.equal(stranger.signalCode, null);
