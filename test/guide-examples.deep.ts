@@ -5,6 +5,7 @@ import { createClient } from 'redis';
 import { parse } from 'yaml';
 import { catamount, runNode } from './cli/cli-process';
 import { assignedTo } from './guide-blocks';
+import { linkPackages, writeFiles } from './support/app-folder';
 import { createDatabase, type TestDatabase } from './support/postgres';
 import { startTestRedis, type TestRedis } from './support/redis';
 import { removeFolder, tempFolder } from './support/temp-folder';
@@ -64,19 +65,12 @@ describe('the examples of README and guides', () => {
     app = tempFolder('guide');
     fs.cpSync(path.join(ROOT, 'test/fixtures/second-app'), app, { recursive: true });
     fs.rmSync(path.join(app, 'test'), { recursive: true });
-    fs.mkdirSync(path.join(app, 'node_modules'));
-    fs.symlinkSync(ROOT, path.join(app, 'node_modules/catamount'));
+    linkPackages(app);
     write(TAKEN);
   });
   afterEach(() => removeFolder(app));
 
-  /** Writes files into the app. */
-  function write(files: Readonly<Record<string, string>>): void {
-    for (const [name, content] of Object.entries(files)) {
-      fs.mkdirSync(path.dirname(path.join(app, name)), { recursive: true });
-      fs.writeFileSync(path.join(app, name), content);
-    }
-  }
+  const write = (files: Readonly<Record<string, string>>) => writeFiles(app, files);
 
   /** Runs the body of an async function in the app. @returns what it has returned, through JSON. */
   async function inApp(body: string): Promise<unknown> {

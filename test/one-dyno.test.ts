@@ -3,27 +3,25 @@ import { catamount, order, statsOf } from './cluster/primary/operator';
 import { underLoad } from './cluster/primary/under-load';
 import { SIGNED } from './ops/ops-web';
 import { OperatorWindow } from './ops/overview/operator-window';
+import { useDeployment } from './process/deployment';
 import { signUpMany, somebody, subjectFor } from './process/sign-ups';
-import { Surroundings } from './process/surroundings';
 import { launchBrowser } from './support/browser';
 import type { Tree } from './support/tree';
 import { until } from './support/until';
 
 /** One thin path of each promise that needs a whole tree, all on one tree. `npm run test:deep` tests each in depth. */
 describe('one tree, as on a dyno', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let tree: Tree;
   before(async () => {
-    around = await Surroundings.make();
-    tree = await around.start({ env: { ...SIGNED, WEB_CONCURRENCY: '2', APP_URL: undefined } });
+    tree = await deployment.start({ env: { ...SIGNED, WEB_CONCURRENCY: '2', APP_URL: undefined } });
   });
-  after(() => around?.remove());
 
-  const receivers = () => around.sink.messages.flatMap((mail) => mail.envelope.to).sort();
+  const receivers = () => deployment.sink.messages.flatMap((mail) => mail.envelope.to).sort();
   const eachHasOneMail = async () => {
-    const users = await around.users();
-    await around.sink.waitFor(users.length);
-    const rows = () => around.database.query('select id from job_queue');
+    const users = await deployment.users();
+    await deployment.sink.waitFor(users.length);
+    const rows = () => deployment.database.query('select id from job_queue');
     await until('every job has ended', async () => (await rows()).length === 0);
     assert.deepEqual(receivers(), users);
   };
@@ -42,11 +40,11 @@ describe('one tree, as on a dyno', () => {
     for (const user of users) assert.equal((await tree.request('POST', '/users', { json: user })).status, 201);
     assert.equal((await tree.request('POST', '/users', { json: users[0] })).status, 422);
     await eachHasOneMail();
-    const received = around.sink.messages.map(({ envelope, subject }) => `${envelope.to}: ${subject}`);
+    const received = deployment.sink.messages.map(({ envelope, subject }) => `${envelope.to}: ${subject}`);
     assert.deepEqual(received.sort(), users.map((user) => `${user.email}: ${subjectFor(user)}`).sort());
     // The tree listens on a free port, which its links contain.
     const link = `http://localhost:${new URL(tree.baseUrl).port}`;
-    for (const { raw } of around.sink.messages) assert.ok(raw.includes(link), `no ${link} in\n${raw}`);
+    for (const { raw } of deployment.sink.messages) assert.ok(raw.includes(link), `no ${link} in\n${raw}`);
   });
 
   it('shows its state to an operator, in a browser and in a terminal', async () => {
@@ -76,23 +74,23 @@ describe('one tree, as on a dyno', () => {
   });
 
   it('sends the mails of a killed job processor by its successor', async () => {
-    around.sink.hold();
+    deployment.sink.hold();
     await signUpMany(tree, 2);
-    await until('two mails are being sent', () => around.sink.waiting === 2);
+    await until('two mails are being sent', () => deployment.sink.waiting === 2);
     const killed = tree.processes().jobs;
     assert.ok(killed);
     process.kill(killed, 'SIGKILL');
     await tree.waitForLine(new RegExp(`job processor \\(pid ${killed}\\) was killed by SIGKILL`));
     // The server had not replied when the connections broke, so it has not accepted them.
-    around.sink.discard();
+    deployment.sink.discard();
     await eachHasOneMail();
   });
 
   it('accepts sign-ups and sends their mails while Redis is down', async () => {
-    await around.redis.stop();
+    await deployment.redis.stop();
     await signUpMany(tree, 2);
     await eachHasOneMail();
-    await around.redis.start();
+    await deployment.redis.start();
     await until('the tree is ready', async () => (await tree.request('GET', '/ready')).status === 200);
   });
 
@@ -115,12 +113,12 @@ describe('one tree, as on a dyno', () => {
   });
 
   it('stops gracefully: work in flight is finished, no process is killed, and nothing is left behind', async () => {
-    around.sink.hold();
+    deployment.sink.hold();
     await signUpMany(tree, 1);
-    await until('its mail is being sent', () => around.sink.waiting === 1);
+    await until('its mail is being sent', () => deployment.sink.waiting === 1);
     const end = tree.stop();
     await tree.waitForLine(/stopping|SIGTERM/i);
-    around.sink.release();
+    deployment.sink.release();
     const { code, signal } = await end;
     assert.deepEqual([code, signal], [0, null]);
     await tree.waitForLine(/stopped in .*, 0 killed/);

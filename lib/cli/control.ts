@@ -137,7 +137,6 @@ function workerRow(worker: WorkerStats): string[] {
 }
 
 function processorLine(processor: ProcessorStats): string {
-  if (processor.state === 'stopped') return 'stopped by an operator; `catamount jobs resume` starts it again';
   if (processor.pid === null) return processor.state;
   const status = reported(processor.lastStatus);
   const parts = [`pid ${processor.pid}`, processor.state];

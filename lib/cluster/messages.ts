@@ -137,11 +137,7 @@ export type FromProcessor =
   | RequestMessage
   | FromSubscriber
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
-  | { readonly catamount: 'event'; readonly event: RecentEvent }
-  /** A command received through Redis. The primary executes it, so that it holds for successors too. */
-  | { readonly catamount: 'command'; readonly command: ProcessorCommand };
-
-export type ProcessorCommand = 'quiet' | 'resume' | 'stop';
+  | { readonly catamount: 'event'; readonly event: RecentEvent };
 
 /** The child cannot start. `final`: another try cannot help (a port in use, a broken jobs folder). */
 export interface BootFailure {

@@ -85,7 +85,6 @@ export function serverUrls(config: Config): ServerUrls {
   return { database, databaseDirect: databaseDirectUrl ?? database, redis };
 }
 
-/** The schema of DATABASE_SCHEMA where it is not set. */
 export const DEFAULT_SCHEMA = 'public';
 
 /**
@@ -100,6 +99,7 @@ export const TABLES = {
   cron: 'job_cron',
   processes: 'job_processes',
   pauses: 'job_pauses',
+  stats: 'job_stats',
   installation: 'job_installation',
   deliveries: 'mail_deliveries',
   keys: 'ops_keys',

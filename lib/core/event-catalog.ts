@@ -114,9 +114,6 @@ const CATALOG: Catalog = {
   'processor.restart-scheduled': warn(
     (e) => `job processor restarts in ${countText(e.waitMs)} ms (attempt ${e.attempt})`,
   ),
-  'processor.stopped': warn(
-    () => 'job processor stopped on command: jobs wait until `catamount jobs resume` or a restart',
-  ),
   'phase.started': info((e) => `phased restart to phase ${e.phase} started`),
   'phase.completed': info((e) => `phased restart to phase ${e.phase} completed in ${formatElapsed(e.durationMs)}`),
   'phase.aborted': error(
@@ -143,9 +140,6 @@ const CATALOG: Catalog = {
   ),
   'operator.cron': info((e) => `${DONE[e.action]} recurring job ${e.name} (requested by ${callerText(e.via)})`),
   'operator.adopted': info((e) => `adopted the jobs of this database (requested by ${callerText(e.via)})`),
-  'operator.processor': info(
-    (e) => `told job processor ${e.processor} to ${e.command} (requested by ${callerText(e.via)})`,
-  ),
   'operator.mails': info(
     (e) =>
       `${e.action === 'test' ? 'sent a test mail' : `deleted ${pluralize(e.count, 'mail')} of the inbox`} (requested by ${callerText(e.via)})`,
@@ -270,9 +264,7 @@ const CATALOG: Catalog = {
   'queue.latency-high': warn(
     (e) =>
       `queue ${e.queue} is behind: the oldest of ${pluralize(e.size, 'waiting job')} has waited for ${formatDuration(e.latencyMs)}. ` +
-      (e.served
-        ? 'Unless its jobs are needlessly slow, raise JOB_CONCURRENCY, or start another tree with --only jobs'
-        : 'No job processor serves it: add it to JOB_QUEUES'),
+      'Unless its jobs are needlessly slow, raise JOB_CONCURRENCY, or start another tree with --only jobs',
   ),
   'queue.latency-normal': info(
     (e) =>

@@ -87,11 +87,9 @@ export interface EventMap {
   'processor.recovered': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
   /** The processor was stopped by a command, and is not started again until `resume`. */
-  'processor.stopped': Record<string, never>;
   'phase.started': { readonly phase: number };
   'phase.completed': PhaseCompletedEvent;
   'phase.aborted': { readonly phase: number; readonly reason: string };
-  /** The calculation for WEB_CONCURRENCY=auto. */
   'workers.auto-sized': { readonly calculation: string };
   /** The division of the memory limit, at the start. */
   'memory.planned': {
@@ -136,13 +134,6 @@ export interface EventMap {
   };
   /** An operator adopted the jobs of a database that was copied from another installation. */
   'operator.adopted': { readonly via: Caller };
-  /** An operator sent a command to one job processor, wherever it runs. */
-  'operator.processor': {
-    readonly command: 'quiet' | 'resume' | 'stop';
-    /** The processor's identity. */
-    readonly processor: string;
-    readonly via: Caller;
-  };
   /** An operator deleted mails that `file` delivery had written, or sent a preview as a test. */
   'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: Caller };
   /** An attempt to sign in to the operator's pages; `role` is null for a wrong name or password. */
@@ -152,7 +143,6 @@ export interface EventMap {
     /** true: that address is locked for a while after too many wrong attempts. */
     readonly locked: boolean;
   };
-  /** An operator performed an action on jobs. */
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: Caller };
   /** A child printed a line outside its log. */
   'child.output': { readonly child: string; readonly line: string };
@@ -276,13 +266,7 @@ export interface EventMap {
   'cron.error': { readonly error: Error; readonly name?: string };
 
   /** A queue's oldest job has waited for longer than JOB_LATENCY_WARNING. Emitted once until that is normal again. */
-  'queue.latency-high': {
-    readonly queue: string;
-    readonly latencyMs: number;
-    readonly size: number;
-    /** false: no known processor serves the queue. */
-    readonly served: boolean;
-  };
+  'queue.latency-high': { readonly queue: string; readonly latencyMs: number; readonly size: number };
   'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
 
   // Mail
@@ -305,7 +289,6 @@ export interface EventMap {
   'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
 }
 
-/** A run of a job. */
 interface AboutJob {
   readonly id: string;
   readonly class: string;

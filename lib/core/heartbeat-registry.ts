@@ -3,7 +3,6 @@ import { RedisScript } from './redis-script';
 
 /** A member without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
-/** TTL of a command, s. */
 const COMMAND_TTL_S = 60;
 /** Time for which one call of `list` counts as watching, s. */
 const WATCHED_TTL_S = 10;

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
-import type { Redis, RedisClient } from '../core/redis';
+import type { Redis } from '../core/redis';
 import { readInfo } from '../core/redis-script';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue } from '../job/row/dead';
@@ -76,7 +76,7 @@ export interface RedisFacts {
   readonly maxBytes: number;
   readonly clients: number;
   readonly maxClients: number;
-  /** The eviction policy; any but `noeviction` loses counts of rate limits and the history when memory runs out. */
+  /** The eviction policy; any but `noeviction` loses counts of rate limits and the charts when memory runs out. */
   readonly policy: string;
   readonly pingMs: number;
 }
@@ -108,7 +108,6 @@ export interface MailFacts {
   readonly failedToday: number;
   /** Failed mails that their jobs will send again. */
   readonly retryingToday: number;
-  /** null: no sent mail is on record. */
   readonly lastSent: Date | null;
   /** Mails of the last day that failed after the last one that was sent. */
   readonly failedSince: number;
@@ -187,17 +186,10 @@ export interface JobFailures {
   readonly deadSpanMs: number;
 }
 
-/** @param redis undefined: there is none, and no history of classes. @throws errors of Redis and Postgres. */
-export async function readFailures(
-  redis: RedisClient | undefined,
-  knex: Knex,
-  now: Date = new Date(),
-): Promise<JobFailures> {
-  const since = now.getTime() - DEATHS_MS;
-  const [{ classes }, dead] = await Promise.all([
-    redis === undefined ? { classes: [] } : new History(redis).sum(new Date(now.getTime() - FAILURES_MS), now),
-    deadByQueue(knex, since),
-  ]);
+/** @throws errors of Postgres. */
+export async function readFailures(knex: Knex, now: Date = new Date()): Promise<JobFailures> {
+  const { classes } = await new History(knex).last(FAILURES_MS, now.getTime());
+  const dead = await deadByQueue(knex, now.getTime() - DEATHS_MS);
   const failing = classes
     .map(({ class: name, failed, processed }) => ({ class: name, failed, runs: failed + processed }))
     .filter(({ failed, runs }) => failed >= MIN_FAILED && failed >= runs * MIN_FAILED_SHARE)

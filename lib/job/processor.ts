@@ -19,8 +19,8 @@ import { Announcer, Hints } from './hint/hints';
 import { PlainProducers } from './hint/plain-producers';
 import type { JobRegistry } from './job-registry';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
+import type { Run } from './perform/run';
 import type { HeartbeatTuning } from './processes/heartbeat';
-import type { BusyJob, ProcessorCommand } from './processes/process-list';
 import { ProcessReporter } from './processes/process-reporter';
 import { admit, type Limits } from './row/claim';
 import type { Delivery } from './row/job-row';
@@ -52,11 +52,6 @@ export interface JobProcessorOptions {
   readonly tuning?: ProcessorTuning;
   /** The app's name in the list of processes. */
   readonly app?: string;
-  /**
-   * Called with a command that was sent through Redis. Default: the processor carries it out itself; `stop` then
-   * means `quiet`, since there is no process to end.
-   */
-  readonly onCommand?: (command: ProcessorCommand) => void;
 }
 
 /** The identity of a processor, and the dead ones whose jobs it rescues. */
@@ -199,7 +194,6 @@ export class JobProcessor implements Service {
       snapshot: () => this.snapshot(),
       activeAt: () => this.fetcher.activeAt,
       onRescued,
-      onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
   }
 
@@ -292,15 +286,8 @@ export class JobProcessor implements Service {
     return this.executor.failures.left;
   }
 
-  snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {
-    const running = [...this.executor.runs].map((run) => ({
-      id: run.id,
-      class: run.class,
-      queue: run.queue,
-      attempt: run.attempt,
-      startedAt: run.startedAt,
-    }));
-    return { running, quiet: this.isQuiet };
+  snapshot(): { readonly running: readonly Run[]; readonly quiet: boolean } {
+    return { running: [...this.executor.runs], quiet: this.isQuiet };
   }
 
   private async drain(given: Deadline): Promise<void> {

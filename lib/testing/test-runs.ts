@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { Events } from '../core/events';
 import { JobRegistry } from '../job/job-registry';
-import { MemoryCheckpointStore } from '../job/perform/checkpoint';
+import type { CheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
 import { deserializeArguments } from '../job/record/argument-decoder';
@@ -21,7 +21,14 @@ export class TestRuns {
    */
   private readonly outside = new AsyncResource('CatamountTestRun');
   private readonly events = new Events();
-  private readonly checkpoints = new MemoryCheckpointStore();
+  private readonly cursors = new Map<string, string>();
+  private readonly checkpoints: CheckpointStore = {
+    write: async ({ id }, { cursor }) => {
+      if (cursor !== undefined) this.cursors.set(id, cursor);
+      return 'kept';
+    },
+    readCursor: async ({ id }) => this.cursors.get(id),
+  };
   private readonly running = new Map<string, LoggedJob>();
   /** Errors of the app's hooks. Production only logs them, while a test should fail. */
   private readonly hookErrors: Error[] = [];

@@ -21,6 +21,8 @@ const STARTS = {
   'bare, node:cluster': (env) => startBare(env, '2'),
 } as const satisfies Readonly<Record<string, (env: Env) => Promise<MeasuredServer>>>;
 
+type Start = keyof typeof STARTS;
+
 interface Boot {
   readonly ms: number;
   /** CPU time of all its processes until the first 200, ms. */
@@ -32,13 +34,10 @@ export const boot: Benchmark = {
   about: 'ms from exec to the first 200, external Postgres and Redis: against a bare Koa + knex + bee-queue process',
   peers: false,
   async run(bench) {
-    const { against } = bench.options;
     const { env } = await bench.stores();
-    const starts = { ...STARTS, other: () => startTree(env, path.resolve(against ?? '')) };
-    const wanted = (name: string) => (name === 'other' ? against !== undefined : name === 'bare' || bench.wants(name));
-    const names = (Object.keys(starts) as (keyof typeof starts)[]).filter(wanted);
-    const measure = async (name: keyof typeof starts): Promise<Boot> => {
-      const server = await starts[name](env);
+    const names = (Object.keys(STARTS) as Start[]).filter((name) => name === 'bare' || bench.wants(name));
+    const measure = async (name: Start): Promise<Boot> => {
+      const server = await STARTS[name](env);
       const boot = { ms: server.bootMs, cpuMs: cpuMs(server.pids) };
       await server.stop();
       return boot;
@@ -46,7 +45,7 @@ export const boot: Benchmark = {
     // The first start of each is not counted, since it reads all files from the disk.
     await interleave(names, 1, measure);
     const boots = await interleave(names, bench.rounds * STARTS_A_ROUND, measure);
-    const msOf = (name: keyof typeof starts) => boots[name].map(({ ms }) => ms);
+    const msOf = (name: Start) => boots[name].map(({ ms }) => ms);
     const lines = names.map((name) => {
       const { median: middle, min, max } = spread(msOf(name));
       const cpu = median(boots[name].map((one) => one.cpuMs));

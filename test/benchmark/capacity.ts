@@ -5,7 +5,6 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ENTRIES } from '../../lib/cli/app/app-entry';
-import { connectionsOfTree } from '../../lib/core/config';
 import { autoConcurrency } from '../../lib/core/memory-plan';
 import { readSettings } from '../../lib/core/settings';
 import { request } from '../support/http';
@@ -13,11 +12,11 @@ import type { Bench, Benchmark } from './harness/bench';
 import { keepOurselvesOn, ownCores } from './harness/cores';
 import { percentile, short, table } from './harness/figures';
 import { type Loader, type LoadTask, withLoader } from './harness/load';
-import { type Env, entryOf, MeasuredServer, memoryOf } from './harness/measured-server';
+import { ENTRY, type Env, MeasuredServer, memoryOf } from './harness/measured-server';
 import { Child, NO_LIMIT } from './harness/processes';
 import { ROOT } from './harness/product';
 import type { Stores } from './harness/stores';
-import { enqueueWelcomes, jobsDone } from './harness/welcomes';
+import { jobsDone } from './harness/welcomes';
 import { memoryOver } from './memory';
 
 const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
@@ -31,9 +30,6 @@ const CALLERS = { from: 2, to: 256 };
 const STEP_SECONDS = 1.2;
 /** Requests that are not measured. Their rate decides how many the first step has. */
 const WARM_UP = 100;
-/** Jobs whose rate determines how many are measured: as many as take JOB_SECONDS. */
-const FIRST_JOBS = 300;
-const JOB_SECONDS = 4;
 /** Plans that have not begun by then are skipped: the machine is too busy for a measurement. */
 const MAX_MS = 300_000;
 /** With fewer mails left, their duration says nothing about their rate. */
@@ -61,14 +57,8 @@ interface Row {
   readonly loadPssMb: number;
   readonly reads: Climb;
   readonly writes: Climb;
-  /** Rate of jobs that look up a row; undefined for an app other than the sample app. */
-  readonly jobsPerSecond: number | undefined;
   /** Rate of the jobs that the writes have enqueued: each sends a mail. undefined if there were too few. */
   readonly mailsPerSecond: number | undefined;
-  /** Largest number of open connections, and the number that the settings allow. */
-  readonly postgres: number;
-  readonly postgresAllowed: number;
-  readonly redis: number;
 }
 
 /** The load that a tree which sizes itself (WEB_CONCURRENCY=auto) can serve within a memory limit and on some cores. */
@@ -131,10 +121,7 @@ const HEAD = [
   'loaded',
   'reads/s (callers)',
   'writes/s (callers)',
-  'jobs/s',
   'mails/s',
-  'Postgres (allowed)',
-  'Redis',
 ];
 
 function cellsOf(row: Row): string[] {
@@ -147,10 +134,7 @@ function cellsOf(row: Row): string[] {
     row.loadPssMb.toFixed(0),
     climb(row.reads),
     climb(row.writes),
-    rate(row.jobsPerSecond),
     rate(row.mailsPerSecond),
-    `${row.postgres} (${row.postgresAllowed})`,
-    `${row.redis}`,
   ];
 }
 
@@ -169,12 +153,11 @@ async function measure(bench: Bench, { stores, loader, env, cores, memoryMb }: C
   const machine = { memoryLimitMb: null, cores: cores.length };
   const config = readSettings({ env: { NODE_ENV: 'production', ...env }, cwd: ROOT, machine });
   const tree = await MeasuredServer.start({ args: [entryOfApp(bench)], env, cores, readyPath: '/ready' });
-  let samples: Samples | undefined;
+  const peakMb = watchMemory(tree);
   try {
     await wait(REST_MS);
     const rest = await memoryOver(tree, LOOK_MS);
     const read = app ? { path: app.read } : { path: '/users/me', headers: await someonesToken(tree.url, name) };
-    samples = new Samples(tree, stores);
     let step = 0;
     const reads = await climb((load) => loader.run({ ...load, method: 'GET', ...read, url: tree.url + read.path }));
     const writes = await climb((load) =>
@@ -187,25 +170,19 @@ async function measure(bench: Bench, { stores, loader, env, cores, memoryMb }: C
       }),
     );
     const mails = await rateOfJobs(stores);
-    const { postgres, redis } = samples.connections;
-    const jobs = app ? undefined : await rateOfLookUps(stores);
     return {
       memoryMb,
       cores: cores.length,
       workers: config.web.concurrency,
       maxThreads: config.web.maxThreads,
       restPssMb: rest.pssMb,
-      loadPssMb: await samples.end(),
+      loadPssMb: peakMb(),
       reads,
       writes,
-      jobsPerSecond: jobs?.perSecond,
       mailsPerSecond: mails.done < LEAST_MAILS ? undefined : mails.perSecond,
-      postgres,
-      postgresAllowed: connectionsOfTree(config),
-      redis,
     };
   } finally {
-    await samples?.end();
+    peakMb();
     await tree.stop();
   }
 }
@@ -231,14 +208,6 @@ async function rateOfJobs(stores: Stores): Promise<{ readonly done: number; read
   return { done, perSecond: (done / (performance.now() - begun)) * 1000 };
 }
 
-/** @returns the rate of jobs that look up a row and find none. */
-async function rateOfLookUps(stores: Stores): Promise<{ readonly perSecond: number }> {
-  await enqueueWelcomes(stores, FIRST_JOBS);
-  const { perSecond } = await rateOfJobs(stores);
-  await enqueueWelcomes(stores, Math.max(FIRST_JOBS, Math.round(perSecond * JOB_SECONDS)));
-  return rateOfJobs(stores);
-}
-
 /** Signs a user up. @returns the headers that authenticate them. */
 async function someonesToken(url: string, name: string): Promise<Record<string, string>> {
   const answer = await request(`${url}/users`, {
@@ -249,54 +218,22 @@ async function someonesToken(url: string, name: string): Promise<Record<string, 
   return { authorization: `Bearer ${accessToken}` };
 }
 
-/** Samples the memory of a tree and its connections until `end`. */
-class Samples {
-  private pssMb = 0;
-  private most = { postgres: 0, redis: 0 };
-  private readonly ended = new AbortController();
-  private readonly running: Promise<void>;
-
-  constructor(
-    private readonly tree: MeasuredServer,
-    private readonly stores: Stores,
-  ) {
-    this.running = this.run();
-  }
-
-  /** The largest numbers of connections so far. */
-  get connections(): { readonly postgres: number; readonly redis: number } {
-    return { ...this.most };
-  }
-
-  /** Stops sampling. @returns the peak memory of the tree, MiB. */
-  async end(): Promise<number> {
-    this.ended.abort();
-    await this.running;
-    return this.pssMb;
-  }
-
-  private async run(): Promise<void> {
-    while (!this.ended.signal.aborted) {
-      this.pssMb = Math.max(this.pssMb, memoryOf(this.tree.pids).pssMb);
-      const { postgres, redis } = await this.look();
-      this.most = { postgres: Math.max(this.most.postgres, postgres), redis: Math.max(this.most.redis, redis) };
-      await wait(SAMPLE_EVERY_MS, undefined, { signal: this.ended.signal }).catch(() => undefined);
-    }
-  }
-
-  private async look(): Promise<{ postgres: number; redis: number }> {
-    const [row] = await this.stores.database.query<{ count: number }>(
-      `select count(*)::int from pg_stat_activity where datname = current_database() and application_name = 'catamount'`,
-    );
-    const clients = await this.stores.client.sendCommand(['CLIENT', 'LIST']);
-    // One connection is that of this process.
-    return { postgres: row?.count ?? 0, redis: String(clients).trim().split('\n').length - 1 };
-  }
+/** Samples the memory of a tree. @returns a function that stops sampling and returns the peak, MiB. */
+function watchMemory(tree: MeasuredServer): () => number {
+  let pssMb = 0;
+  const sample = () => {
+    pssMb = Math.max(pssMb, memoryOf(tree.pids).pssMb);
+  };
+  const timer = setInterval(sample, SAMPLE_EVERY_MS);
+  return () => {
+    clearInterval(timer);
+    return pssMb;
+  };
 }
 
 /** @throws Error when the app's folder has no entry file. */
 function entryOfApp({ options: { app } }: Bench): string {
-  if (!app) return entryOf(ROOT);
+  if (!app) return ENTRY;
   const entry = ENTRIES.map((file) => path.join(app.folder, file)).find((file) => fs.existsSync(file));
   if (entry === undefined) throw new Error(`${app.folder} has none of ${ENTRIES.join(', ')}: build the app first`);
   return entry;

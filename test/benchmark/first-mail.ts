@@ -1,6 +1,6 @@
-import http from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { MailLedger } from '../process/mail-ledger';
+import { request } from '../support/http';
 import type { Benchmark } from './harness/bench';
 import { judged, percentile, short, table } from './harness/figures';
 import { startTree } from './harness/measured-server';
@@ -60,41 +60,19 @@ export const firstMail: Benchmark = {
 };
 
 /** Sends sign-ups, each when the mail of the previous one has arrived. */
-export async function signUpInTurn(url: string, ledger: MailLedger, count: number, prefix: string): Promise<Times> {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+async function signUpInTurn(url: string, ledger: MailLedger, count: number, prefix: string): Promise<Times> {
   const times: Times = { answered: [], mailed: [] };
-  try {
-    for (let n = 0; n < count; n++) {
-      // Long enough for every process to be idle again, and random, so as not to be in step with any timer.
-      await wait(20 + Math.random() * 30);
-      const user = { ...person(n), email: `${prefix}-${n}@example.com` };
-      const { sentAt, answeredAt } = await signUp(url, agent, user);
-      times.answered.push(answeredAt - sentAt);
-      times.mailed.push((await arrival(ledger, user.email)) - sentAt);
-    }
-  } finally {
-    agent.destroy();
+  for (let n = 0; n < count; n++) {
+    // Long enough for every process to be idle again, and random, so as not to be in step with any timer.
+    await wait(20 + Math.random() * 30);
+    const user = { ...person(n), email: `${prefix}-${n}@example.com` };
+    const sentAt = performance.now();
+    const { status } = await request(`${url}/users`, { method: 'POST', json: user });
+    if (status !== 201) throw new Error(`POST /users: ${status}`);
+    times.answered.push(performance.now() - sentAt);
+    times.mailed.push((await arrival(ledger, user.email)) - sentAt);
   }
   return times;
-}
-
-/** Sends a sign-up as JSON. @returns times as `performance.now()`. @throws Error unless the answer is 201. */
-function signUp(url: string, agent: http.Agent, user: object): Promise<{ sentAt: number; answeredAt: number }> {
-  const body = JSON.stringify(user);
-  const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };
-  return new Promise((resolve, reject) => {
-    const sentAt = performance.now();
-    const request = http.request(`${url}/users`, { method: 'POST', agent, headers }, (response) => {
-      response.resume();
-      response.once('error', reject);
-      response.once('end', () => {
-        if (response.statusCode === 201) resolve({ sentAt, answeredAt: performance.now() });
-        else reject(new Error(`POST /users: ${response.statusCode}`));
-      });
-    });
-    request.once('error', reject);
-    request.end(body);
-  });
 }
 
 /** Time at which the server accepted the mail, as it recorded it, so that the polling interval does not matter. */

@@ -19,8 +19,6 @@ interface CellResult extends Cell {
 
 const FAR_MS = 2.5;
 const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'bee-queue', 'bullmq'] as const;
-/** The first is judged: it should reach at least 0.97 of the other's speed. */
-const BY_HISTORY = ['catamount', 'catamount, no history'] as const;
 
 /**
  * The slowest contender takes a second or two, after a warm-up of about half as many jobs that is not measured, since a
@@ -42,49 +40,29 @@ export const jobs: Benchmark = {
   about: 'no-op jobs a second, by concurrency and round trip, against Graphile Worker, bee-queue and BullMQ',
   peers: true,
   async run(bench) {
-    sayHow(bench);
-    return section(bench, 'jobs a second', CELLS, CONTENDERS);
-  },
-};
-
-/** The cost of the history, measured with jobs that cost next to nothing else. */
-export const history: Benchmark = {
-  about: 'no-op jobs a second with their history, and without',
-  peers: false,
-  async run(bench) {
-    sayHow(bench);
-    const cells = CELLS.filter(({ rttMs, concurrency }) => rttMs === 0 && (concurrency === 2 || concurrency === 10));
-    return section(bench, 'jobs a second', cells, BY_HISTORY);
-  },
-};
-
-function sayHow(bench: Bench): void {
-  bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);
-}
-
-/** Measures the cells that `--only` selects and prints a table. */
-async function section(bench: Bench, title: string, cells: readonly Cell[], own: readonly ContenderName[]) {
-  const contenders = bench.choose(own);
-  const [ours, ...theirs] = contenders;
-  if (!ours) return [];
-  const results: CellResult[] = [];
-  for (const cell of cells) if (bench.wants(nameOf(cell))) results.push(await measure(bench, cell, contenders));
-  const speeds = results.map((cell) => [
-    nameOf(cell),
-    ...contenders.map((name) => speedOf(cell, name)),
-    ...theirs.map((name) => {
+    bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);
+    const contenders = bench.choose(CONTENDERS);
+    const [ours, ...theirs] = contenders;
+    if (!ours) return [];
+    const results: CellResult[] = [];
+    for (const cell of CELLS) if (bench.wants(nameOf(cell))) results.push(await measure(bench, cell, contenders));
+    const speeds = results.map((cell) => {
       const samples = (contender: ContenderName) => cell.jobsPerSecond[contender]?.samples ?? [];
-      return pairedRatio(samples(ours), samples(name)).toFixed(2);
-    }),
-  ]);
-  bench.say(`\n${table([title, ...contenders, ...theirs.map((name) => `÷ ${name}`)], speeds)}\n`);
-  const costs = results.map(({ cpuUs, redisUs, rssMb, ...cell }) => [
-    nameOf(cell),
-    ...contenders.map((name) => [cpuUs, redisUs, rssMb].map((figure) => short(figure[name] ?? 0)).join(' ')),
-  ]);
-  bench.say(`${table(['CPU µs a job, of Redis, MB', ...contenders], costs)}\n`);
-  return results;
-}
+      return [
+        nameOf(cell),
+        ...contenders.map((name) => speedOf(cell, name)),
+        ...theirs.map((name) => pairedRatio(samples(ours), samples(name)).toFixed(2)),
+      ];
+    });
+    bench.say(`\n${table(['jobs a second', ...contenders, ...theirs.map((name) => `÷ ${name}`)], speeds)}\n`);
+    const costs = results.map(({ cpuUs, redisUs, rssMb, ...cell }) => [
+      nameOf(cell),
+      ...contenders.map((name) => [cpuUs, redisUs, rssMb].map((figure) => short(figure[name] ?? 0)).join(' ')),
+    ]);
+    bench.say(`${table(['CPU µs a job, of Redis, MB', ...contenders], costs)}\n`);
+    return results;
+  },
+};
 
 async function measure(bench: Bench, cell: Cell, contenders: readonly ContenderName[]): Promise<CellResult> {
   const { rttMs, concurrency } = cell;

@@ -11,7 +11,6 @@ import { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
-import { MemoryDeliveryRecords } from '../../lib/testing/memory-delivery-records';
 import { type Person, peer, person, ROOT } from './harness/product';
 import { runTask } from './harness/task-process';
 
@@ -54,8 +53,7 @@ interface MailSender {
 
 const SENDERS = {
   nodemailer: async ({ smtpUrl }: MailStores): Promise<MailSender> => new PlainSender(smtpUrl),
-  catamount: (stores: MailStores): Promise<MailSender> => CatamountSender.open(stores, true),
-  'catamount, no records': (stores: MailStores): Promise<MailSender> => CatamountSender.open(stores, false),
+  catamount: (stores: MailStores): Promise<MailSender> => CatamountSender.open(stores),
   'ejs + juice': async ({ smtpUrl }: MailStores): Promise<MailSender> => new RenderingSender(smtpUrl),
 } as const;
 
@@ -69,8 +67,7 @@ class CatamountSender implements MailSender {
     private readonly events: Events,
   ) {}
 
-  /** @param recorded false keeps delivery records in memory, to compare rendering alone. */
-  static async open({ smtpUrl, databaseUrl }: MailStores, recorded: boolean): Promise<CatamountSender> {
+  static async open({ smtpUrl, databaseUrl }: MailStores): Promise<CatamountSender> {
     const events = new Events();
     const database = new Database(databaseUrl, { production: false, events, poolMax: 2 });
     const delivery = new MailDelivery({
@@ -80,7 +77,7 @@ class CatamountSender implements MailSender {
         defaultLocale: 'en',
         environment: 'production',
       },
-      record: recorded ? new DeliveryRecord(database.knex) : new MemoryDeliveryRecords(),
+      record: new DeliveryRecord(database.knex),
       i18n: await loadI18n([LOCALES], 'en'),
       templatesDir: TEMPLATES,
       events,

@@ -8,32 +8,26 @@ import { capacity } from './capacity';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
 import { enqueue } from './enqueue';
 import { firstMail } from './first-mail';
-import { fleet } from './fleet';
 import { growth } from './growth';
 import { Bench, type Benchmark } from './harness/bench';
 import { endOnSignals, endWhatIsLeft } from './harness/processes';
 import { PEERS, RESULTS, ROOT } from './harness/product';
-import { idle } from './idle';
-import { history, jobs } from './jobs';
+import { jobs } from './jobs';
+import { limit } from './limit';
 import { mail } from './mail';
 import { memory } from './memory';
 import { million } from './million';
-import { newApp } from './new';
 import { pickup } from './pickup';
 import { sets } from './sets';
 import { signUp } from './sign-up';
-import { limit, web } from './web';
 
 /** The benchmarks by the names that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
-  web,
   limit,
   boot,
   'sign-up': signUp,
   'first-mail': firstMail,
-  idle,
   jobs,
-  history,
   pickup,
   enqueue,
   million,
@@ -41,12 +35,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   memory,
   growth,
   sets,
-  fleet,
   capacity,
-  new: newApp,
 };
 const MOST_MINUTES = 120;
-const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]
+const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b']
   capacity: [--app folder [--read path] [--write path]]`;
 
 /** Runs the named benchmarks, or all of them without names. */
@@ -59,9 +51,7 @@ async function main(): Promise<void> {
       rounds: { type: 'string' },
       minutes: { type: 'string' },
       only: { type: 'string' },
-      against: { type: 'string' },
       contenders: { type: 'string' },
-      profile: { type: 'boolean', default: false },
       app: { type: 'string' },
       read: { type: 'string', default: '/' },
       write: { type: 'string', default: '/users' },
@@ -87,9 +77,9 @@ async function main(): Promise<void> {
     throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
   });
   if (names.some((name) => BENCHMARKS[name]?.peers)) installPeers();
-  const { quick, profile, only, against, read, write } = values;
+  const { quick, only, read, write } = values;
   const app = values.app === undefined ? undefined : { folder: path.resolve(values.app), read, write };
-  const bench = new Bench({ quick, rounds, minutes, profile, only, against, contenders, app });
+  const bench = new Bench({ quick, rounds, minutes, only, contenders, app });
   try {
     for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);

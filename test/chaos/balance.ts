@@ -1,3 +1,4 @@
+import { lostWelcomes } from '../process/lost-welcomes';
 import type { LoggedJob } from '../process/mail-ledger';
 import { until } from '../support/until';
 import { isTakenBack } from './ledger';
@@ -12,7 +13,7 @@ export interface Balance {
   /** Mails that one job sends to one reader, distinguished by their arguments. */
   readonly notes: number;
   readonly noteMails: number;
-  readonly chores: number;
+  readonly tasks: number;
   readonly ticks: number;
   /** Runs of jobs after their first one. */
   readonly ranAgain: number;
@@ -28,9 +29,13 @@ export async function balance(environment: Scene): Promise<Balance> {
   const { ledger, mails, incidents } = environment;
   const { dead, left } = await settle(environment);
   const welcomes = mails.entries.filter((mail) => !isOfNote(mail));
-  const users = await checkUsers(environment, new Set(welcomes.map(({ to }) => to)));
+  const users = await lostWelcomes((sql) => environment.postgres.administer(sql), {
+    accepted: ledger.users.map(({ email }) => email),
+    unsure: ledger.unsure,
+    received: new Set(welcomes.map(({ to }) => to)),
+  });
   const notes = await checkNotes(environment);
-  const chores = checkChores(environment);
+  const tasks = checkTasks(environment);
   const ticks = [...environment.jobLedger.ticks().keys()];
   const duplicates = duplicatesOf(mailsByName(mails.entries), incidents);
   return {
@@ -41,7 +46,7 @@ export async function balance(environment: Scene): Promise<Balance> {
       ...dead.map((job) => `dead: ${job}`),
       ...users,
       ...notes.losses,
-      ...chores.losses,
+      ...tasks.losses,
       ...missedTicks(ticks),
       ...duplicates
         .filter(({ reason }) => !reason)
@@ -53,57 +58,32 @@ export async function balance(environment: Scene): Promise<Balance> {
     mails: welcomes.length,
     notes: notes.count,
     noteMails: mails.entries.length - welcomes.length,
-    chores: ledger.chores.length,
+    tasks: ledger.tasks.length,
     ticks: ticks.length,
-    ranAgain: chores.ranAgain + ranAgain(environment.jobLedger.ticks()),
+    ranAgain: tasks.ranAgain + ranAgain(environment.jobLedger.ticks()),
     duplicates,
   };
 }
 
-async function checkUsers({ ledger, postgres }: Scene, received: ReadonlySet<string>): Promise<string[]> {
-  const rows = await postgres.administer<{ email: string; deliveries: number; sent: number }>(
-    `select email, count(key)::int as deliveries, count(*) filter (where state = 'sent')::int as sent
-     from users left join mail_deliveries on recipients = array[email]
-     where email not like '%@ballast.example' group by email`,
-  );
-  const users = new Map(rows.map((row) => [row.email, row]));
-  const known = new Set([...ledger.users.map(({ email }) => email), ...ledger.unsure]);
-  return [
-    ...ledger.users
-      .filter(({ email }) => !users.has(email))
-      .map(({ email }) => `${email} was answered 201, but is not in the database`),
-    ...[...users.keys()]
-      .filter((email) => !known.has(email))
-      .map((email) => `${email} is in the database, but did not sign up`),
-    ...[...users.keys()].filter((email) => !received.has(email)).map((email) => `${email} got no mail`),
-    ...[...received]
-      .filter((email) => !users.has(email))
-      .map((email) => `${email} got a mail, but is not in the database`),
-    ...rows
-      .filter(({ deliveries, sent }) => deliveries !== 1 || sent !== 1)
-      .map((row) => `${row.email} has ${row.deliveries} delivery records, ${row.sent} of which say sent`),
-  ];
-}
-
-function checkChores({ ledger, jobLedger }: Scene) {
-  const done = jobLedger.chores();
-  const known = new Set([...ledger.chores.map(({ id }) => id), ...ledger.unsureChores]);
-  const undone = ledger.chores.filter(({ id, kind }) => !isTakenBack(kind) && !done.has(id));
+function checkTasks({ ledger, jobLedger }: Scene) {
+  const done = jobLedger.tasks();
+  const known = new Set([...ledger.tasks.map(({ id }) => id), ...ledger.unsureTasks]);
+  const undone = ledger.tasks.filter(({ id, kind }) => !isTakenBack(kind) && !done.has(id));
   return {
     ranAgain: ranAgain(done),
     losses: [
       ...undone.map(({ id, kind }) => `job ${id} (${kind}) never ran`),
-      ...ledger.chores
+      ...ledger.tasks
         .filter(({ id, kind }) => isTakenBack(kind) && done.has(id))
         .map(({ id }) => `job ${id} ran, although its transaction was rolled back`),
       ...[...done.keys()].filter((id) => !known.has(id)).map((id) => `job ${id} ran, but was never enqueued`),
-      ...[...jobLedger.walks()].flatMap(([id, steps]) => brokenWalk(id, steps)),
+      ...[...jobLedger.checkpoints()].flatMap(([id, steps]) => skippedSteps(id, steps)),
     ],
   };
 }
 
 /** A step may repeat when a process dies right after it, but none may be skipped. */
-function brokenWalk(id: number, steps: readonly number[]): string[] {
+function skippedSteps(id: number, steps: readonly number[]): string[] {
   const leaps = steps.filter((step, index) => step > (steps[index - 1] ?? -1) + 1);
   return leaps.length > 0 ? [`job ${id} skipped a step: ${steps.join(' ')}`] : [];
 }

@@ -1,16 +1,16 @@
 import fs from 'node:fs';
 import type { Outcome } from './traffic';
 
-/** The ways to enqueue a chore (test/fixtures/chaos-app) that clients use all the time. */
-export const CHORES = [
-  ...(['alone', 'transaction', 'later', 'stubborn', 'walk', 'held', 'notes'] as const),
+/** The ways to enqueue a task (test/fixtures/chaos-app) that clients use all the time. */
+export const TASKS = [
+  ...(['alone', 'transaction', 'later', 'retried', 'checkpointed', 'limited', 'notes'] as const),
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
-/** All kinds of chores; the additional ones are only enqueued by faults. */
-export type ChoreKind = (typeof CHORES)[number] | 'long' | 'patient' | 'sole';
+/** All kinds of tasks; the additional ones are only enqueued by faults. */
+export type TaskKind = (typeof TASKS)[number] | 'long' | 'unique';
 
-/** @returns true if the chore's transaction is rolled back, so that it must never run. */
-export function isTakenBack(kind: ChoreKind): boolean {
+/** @returns true if the task's transaction is rolled back, so that it must never run. */
+export function isTakenBack(kind: TaskKind): boolean {
   return kind === 'rolled-back' || kind === 'late-rolled-back';
 }
 
@@ -34,9 +34,9 @@ export interface SignedUp {
   readonly token: string;
 }
 
-export interface AcceptedChore {
+export interface AcceptedTask {
   readonly id: number;
-  readonly kind: ChoreKind;
+  readonly kind: TaskKind;
   /** Time of the response, as `performance.now()`. */
   readonly at: number;
 }
@@ -44,12 +44,12 @@ export interface AcceptedChore {
 /** Records what the responses promised to the clients, and the requests that failed. */
 export class Ledger {
   readonly users: SignedUp[] = [];
-  readonly chores: AcceptedChore[] = [];
+  readonly tasks: AcceptedTask[] = [];
   readonly mishaps: Mishap[] = [];
   /** Addresses whose sign-up got no response: it may or may not have been committed. */
   readonly unsure = new Set<string>();
-  /** Chores that got no response, and may or may not have been committed. */
-  readonly unsureChores = new Set<number>();
+  /** Tasks that got no response, and may or may not have been committed. */
+  readonly unsureTasks = new Set<number>();
   /** Broken promises detected during the run. */
   readonly broken: string[] = [];
   /** Number of requests answered with a status below 400. */
@@ -69,8 +69,8 @@ function damageOf(outcome: Outcome): Damage {
 }
 
 interface Line {
-  readonly chore?: number;
-  readonly walk?: number;
+  readonly task?: number;
+  readonly checkpointed?: number;
   readonly step?: number;
   readonly tick?: string;
   readonly poison?: number;
@@ -83,9 +83,9 @@ export class JobLedger {
     fs.writeFileSync(file, '');
   }
 
-  /** Number of runs by chore. */
-  chores(): Map<number, number> {
-    return counts(this.lines().flatMap(({ chore }) => chore ?? []));
+  /** Number of runs by task. */
+  tasks(): Map<number, number> {
+    return counts(this.lines().flatMap(({ task }) => task ?? []));
   }
 
   ticks(): Map<string, number> {
@@ -98,13 +98,14 @@ export class JobLedger {
     return own.map(({ killedAt = 0 }) => killedAt - performance.timeOrigin);
   }
 
-  /** The steps of each walk in the order in which they ran. */
-  walks(): Map<number, number[]> {
-    const walks = new Map<number, number[]>();
-    for (const { walk, step } of this.lines()) {
-      if (walk !== undefined && step !== undefined) walks.set(walk, [...(walks.get(walk) ?? []), step]);
+  /** The steps of each checkpointed in the order in which they ran. */
+  checkpoints(): Map<number, number[]> {
+    const checkpoints = new Map<number, number[]>();
+    for (const { checkpointed, step } of this.lines()) {
+      if (checkpointed !== undefined && step !== undefined)
+        checkpoints.set(checkpointed, [...(checkpoints.get(checkpointed) ?? []), step]);
     }
-    return walks;
+    return checkpoints;
   }
 
   private lines(): Line[] {

@@ -14,7 +14,7 @@ const FOLDER = path.join(ROOT, '.catamount/chaos');
 const SHOWN = 20;
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
 npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz with n times as many cases, and all other properties with another seed
-npm run chaos -- long [--seed n] [--only words] [--minutes n] [--from folder] the long forms of tests in test/chaos/long.chaos.ts; --minutes: duration of the deaths, --from: built checkout that the rolling deploy replaces
+npm run chaos -- long [--seed n] [--only words] [--minutes n] the long forms of tests of the deep tier; --minutes: duration of the deaths
 npm run chaos -- faults                                       the names that --only accepts`;
 const MAX_MINUTES = 120;
 /** Time after the faults for jobs in progress and for the shutdown, ms. A longer run hangs and is ended. */
@@ -30,7 +30,6 @@ async function main(): Promise<number> {
       seed: { type: 'string', default: String(Date.now() % 100_000) },
       only: { type: 'string' },
       times: { type: 'string', default: '20' },
-      from: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -41,15 +40,16 @@ async function main(): Promise<number> {
     case 'run':
       return run(number('--minutes', values.minutes, MAX_MINUTES), seed, chosen(values.only));
     case 'fuzz':
-      return mocha(propertyFiles(), values.only, {
+      // The fuzzers, and all other files with properties, which the tiers only run with one seed.
+      return mocha(testFiles("from 'fast-check'", 'test/fuzz/'), values.only, {
         FUZZ_SCALE: String(whole('--times', values.times, 10_000)),
         FUZZ_SEED: String(seed),
       });
     case 'long':
-      return mocha(['test/chaos/*.chaos.ts'], values.only, {
+      return mocha(testFiles("support/long-form'"), values.only, {
+        CHAOS_LONG: 'yes',
         CHAOS_SEED: String(seed),
         CHAOS_MINUTES: String(number('--minutes', values.minutes, MAX_MINUTES)),
-        ...(values.from !== undefined && { CHAOS_FROM: path.resolve(values.from) }),
       });
     case 'faults':
       for (const { name, about } of FAULTS) say(`${name.padEnd(28)} ${about}`);
@@ -101,7 +101,7 @@ function reportOf(result: ChaosResult): string {
     ['requests', `${served} served, ${shed} asked to retry, ${failed} failed, ${cut} cut off`],
     ['sign-ups', `${balance.signedUp} answered 201, ${balance.mails} mails received`],
     ['notes', `${balance.notes} committed with a job that sends them, ${balance.noteMails} mails received`],
-    ['jobs', `${balance.chores} accepted, ${balance.ticks} ticks, ${balance.ranAgain} run again after a fault`],
+    ['jobs', `${balance.tasks} accepted, ${balance.ticks} ticks, ${balance.ranAgain} run again after a fault`],
     ['trees', `${starts} started, the last one ended with code ${result.exitCode}`],
     [
       'duplicates',
@@ -133,18 +133,17 @@ function keep({ seed, ms, faults }: ChaosOptions, result: ChaosResult): string {
   return file;
 }
 
-/** The fuzzers and all other files with property tests, which the tiers only run with one seed. */
-function propertyFiles(): string[] {
+/** The test files of both tiers that contain a text, or are in a folder. */
+function testFiles(text: string, folder?: string): string[] {
   const all = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' });
   return all
     .filter((file) => /\.(test|deep)\.ts$/.test(file) && !file.includes('node_modules'))
     .map((file) => path.join('test', file))
-    .filter((file) => file.startsWith('test/fuzz/') || read(file).includes("from 'fast-check'"))
+    .filter((file) => {
+      const isInFolder = folder !== undefined && file.startsWith(folder);
+      return isInFolder || fs.readFileSync(path.join(ROOT, file), 'utf8').includes(text);
+    })
     .sort();
-}
-
-function read(file: string): string {
-  return fs.readFileSync(path.join(ROOT, file), 'utf8');
 }
 
 /** Runs Mocha on the files. @param only a pattern of test titles. @returns its exit code. */

@@ -19,24 +19,24 @@ export function mailsByName(entries: readonly LoggedJob[]): Map<string, LoggedJo
 
 interface NoteRow {
   readonly id: string;
-  readonly chore: number;
+  readonly task: number;
   readonly text: string;
   readonly sent: boolean;
 }
 
 /** Checks that every committed note was sent, marked as sent, and has a delivery record of its own. */
 export async function checkNotes({ ledger, mails, postgres }: Pick<Environment, 'ledger' | 'mails' | 'postgres'>) {
-  const notes = await postgres.administer<NoteRow>('select id, chore, text, sent from notes order by id');
+  const notes = await postgres.administer<NoteRow>('select id, task, text, sent from notes order by id');
   const records = await postgres.administer<{ name: string; count: number; sent: number }>(
     `select subject || ' to ' || recipients[1] as name, count(*)::int, count(*) filter (where state = 'sent')::int as sent
      from mail_deliveries where mailer = 'NoteMailer' group by 1`,
   );
   const expected = new Map(
-    notes.map((note) => [nameOf(`note ${note.id} ${note.text}`, `reader${note.chore}${DOMAIN}`), note]),
+    notes.map((note) => [nameOf(`note ${note.id} ${note.text}`, `reader${note.task}${DOMAIN}`), note]),
   );
   const received = new Set(mails.entries.filter(isOfNote).map(({ subject = '', to }) => nameOf(subject, to)));
   const recorded = new Map(records.map(({ name, count, sent }) => [name, { count, sent }]));
-  const chores = new Set(notes.map(({ chore }) => chore));
+  const tasks = new Set(notes.map(({ task }) => task));
   const losses = [
     ...[...expected]
       .filter(([name]) => !received.has(name))
@@ -48,8 +48,8 @@ export async function checkNotes({ ledger, mails, postgres }: Pick<Environment, 
       .map(
         (name) => `${name} has delivery records ${JSON.stringify(recorded.get(name))}, instead of one that says sent`,
       ),
-    ...ledger.chores
-      .filter(({ id, kind }) => kind === 'notes' && !chores.has(id))
+    ...ledger.tasks
+      .filter(({ id, kind }) => kind === 'notes' && !tasks.has(id))
       .map(({ id }) => `job ${id} was accepted, but its notes are missing`),
   ];
   return { count: notes.length, losses };

@@ -48,7 +48,7 @@ export interface Injection {
 type Recovery = Readonly<Record<'ready' | 'a sign-up' | 'a job' | 'its mail', number>>;
 
 /** Log lines of jobs that fail on purpose. */
-const EXPECTED = /(Stubborn|Patient|Notes)Job failed/;
+const EXPECTED = /(Retried|Notes)Job failed/;
 const LOG_KEPT = 5000;
 const RECOVERY_LIMIT_MS = 90_000;
 /** The slowest step of a recovery is printed when it took longer than this, ms. */
@@ -152,8 +152,8 @@ async function recovered({ platform, traffic, jobLedger, mails }: Environment): 
   done();
   const email = await until('a sign-up is answered 201', () => traffic.signUps.signUp(), limit);
   done();
-  const chore = await until('a job is accepted', () => traffic.chores.enqueue('transaction'), limit);
-  await until(`job ${chore} has run`, () => jobLedger.chores().has(chore), limit);
+  const task = await until('a job is accepted', () => traffic.tasks.enqueue('transaction'), limit);
+  await until(`job ${task} has run`, () => jobLedger.tasks().has(task), limit);
   done();
   await until(`${email} has received a mail`, () => mails.entries.some(({ to }) => to === email), limit);
   done();

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { CHORES, type ChoreKind, isTakenBack, type Ledger } from './ledger';
+import { isTakenBack, type Ledger, TASKS, type TaskKind } from './ledger';
 
 export type Outcome =
   | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
@@ -109,7 +109,7 @@ abstract class Client {
 }
 
 let people = 0;
-let chores = 0;
+let tasks = 0;
 
 /** Signs up users, whose tokens must work as soon as they are answered. */
 class SignUpClient extends Client {
@@ -160,40 +160,40 @@ class SlowClient extends Client {
   }
 }
 
-/** Enqueues jobs in all ways of CHORES. */
-class ChoreClient extends Client {
+/** Enqueues jobs in all ways of TASKS. */
+class TaskClient extends Client {
   private next = 0;
 
-  /** @returns the chore's id if it was accepted. */
-  async enqueue(kind: ChoreKind): Promise<number | undefined> {
+  /** @returns the task's id if it was accepted. */
+  async enqueue(kind: TaskKind): Promise<number | undefined> {
     const { ledger } = this;
-    const id = ++chores;
-    const outcome = await this.send(`POST /chores/${kind}`, `/chores/${kind}?id=${id}`, { method: 'POST' });
+    const id = ++tasks;
+    const outcome = await this.send(`POST /tasks/${kind}`, `/tasks/${kind}?id=${id}`, { method: 'POST' });
     if (!outcome) return undefined;
     if (status(outcome) === 201 || status(outcome) === 204) {
-      ledger.chores.push({ id, kind, at: performance.now() });
+      ledger.tasks.push({ id, kind, at: performance.now() });
       return id;
     }
-    if (isTakenBack(kind)) ledger.chores.push({ id, kind, at: performance.now() });
-    else ledger.unsureChores.add(id);
+    if (isTakenBack(kind)) ledger.tasks.push({ id, kind, at: performance.now() });
+    else ledger.unsureTasks.add(id);
     return undefined;
   }
 
   /**
-   * Enqueues a chore that the ledger does not expect to run.
+   * Enqueues a task that the ledger does not expect to run.
    * @returns its id and the body of the response. @throws Error if it was not accepted.
    */
   async order(
-    kind: 'poison' | 'doomed' | 'sole',
-    id = ++chores,
+    kind: 'poison' | 'dying' | 'unique',
+    id = ++tasks,
   ): Promise<{ readonly id: number; readonly body: string }> {
-    const outcome = await this.send(`POST /chores/${kind}`, `/chores/${kind}?id=${id}`, { method: 'POST' });
+    const outcome = await this.send(`POST /tasks/${kind}`, `/tasks/${kind}?id=${id}`, { method: 'POST' });
     if (outcome && 'body' in outcome && outcome.status === 201) return { id, body: outcome.body };
-    throw new Error(`POST /chores/${kind} was not accepted: ${JSON.stringify(outcome)}`);
+    throw new Error(`POST /tasks/${kind} was not accepted: ${JSON.stringify(outcome)}`);
   }
 
   protected override async ask(): Promise<void> {
-    await this.enqueue(CHORES[this.next++ % CHORES.length] ?? 'transaction');
+    await this.enqueue(TASKS[this.next++ % TASKS.length] ?? 'transaction');
   }
 }
 
@@ -206,20 +206,15 @@ export class Traffic {
   private readonly clients: readonly Client[];
   /** These two only send requests on demand, for faults and recovery checks. */
   readonly signUps: SignUpClient;
-  readonly chores: ChoreClient;
+  readonly tasks: TaskClient;
 
   constructor(baseUrl: string, ledger: Ledger) {
     const some = <C extends Client>(many: number, Kind: new (...args: [string, Ledger, boolean]) => C) =>
       // Half of the clients keep their connection alive, half open one for each request.
       Array.from({ length: many }, (_, n) => new Kind(baseUrl, ledger, n % 2 === 0));
-    this.clients = [
-      ...some(4, SignUpClient),
-      ...some(2, ReaderClient),
-      ...some(2, ChoreClient),
-      ...some(2, SlowClient),
-    ];
+    this.clients = [...some(4, SignUpClient), ...some(2, ReaderClient), ...some(2, TaskClient), ...some(2, SlowClient)];
     this.signUps = new SignUpClient(baseUrl, ledger, false);
-    this.chores = new ChoreClient(baseUrl, ledger, false);
+    this.tasks = new TaskClient(baseUrl, ledger, false);
   }
 
   start(): void {
@@ -227,6 +222,6 @@ export class Traffic {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.clients, this.signUps, this.chores].map((client) => client.stop()));
+    await Promise.all([...this.clients, this.signUps, this.tasks].map((client) => client.stop()));
   }
 }

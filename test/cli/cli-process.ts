@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 
-const entry = path.resolve(__dirname, '../../dist/lib/cli/main.js');
+export const CLI = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 
 export interface CliEnd {
   readonly code: number | null;
@@ -17,16 +17,26 @@ export function catamount(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<CliEnd> {
-  return runNode(cwd, [entry, ...args], env);
+  return runNode(cwd, [CLI, ...args], env);
 }
 
 /** Runs Node with these arguments and the same environment. */
-export async function runNode(
+export function runNode(
   cwd: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<CliEnd> {
-  const child = spawn(process.execPath, args, {
+  return runProgram(process.execPath, cwd, args, env);
+}
+
+/** Runs any program with the same environment. */
+export async function runProgram(
+  program: string,
+  cwd: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<CliEnd> {
+  const child = spawn(program, args, {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, ...env },

@@ -1,37 +1,28 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
-import { Surroundings } from '../process/surroundings';
+import { useDeployment } from '../process/deployment';
 import { TransactionPooler } from '../support/transaction-pooler';
 import { until } from '../support/until';
+import { runNode } from './cli-process';
 
 const ENTRY = path.resolve(__dirname, '../../dist/server.js');
 
 describe('catamount doctor', () => {
-  let around: Surroundings;
-  before(async () => {
-    around = await Surroundings.make();
-  });
-  after(() => around.remove());
+  const deployment = useDeployment();
 
   /** The findings by id, each on one line. */
   const findings = async (env: Readonly<Record<string, string>> = {}) => {
-    const child = spawn(process.execPath, [ENTRY, 'doctor', '--json'], {
-      cwd: around.folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, ...around.env, ...env },
+    const { stdout, stderr } = await runNode(deployment.folder, [ENTRY, 'doctor', '--json'], {
+      ...deployment.env,
+      ...env,
     });
-    const exited = once(child, 'close');
-    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
     assert.match(stdout, /^\{/, stderr);
     const { findings: found } = JSON.parse(stdout) as { findings: Record<string, string>[] };
     return new Map(found.map((one) => [one.id, `${one.severity} ${one.finding}: ${one.what_to_do}`]));
   };
 
   it('names a proxy that TRUST_PROXY does not trust, once a request has come through it', async () => {
-    const tree = await around.start({ env: { WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' } });
+    const tree = await deployment.start({ env: { WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' } });
     const id = 'proxy_not_trusted';
     assert.equal((await findings()).get(id), undefined);
     await tree.request('GET', '/health', { headers: { 'X-Forwarded-Proto': 'https' } });
@@ -49,7 +40,7 @@ describe('catamount doctor', () => {
   });
 
   it('detects a pooler in transaction mode, and a DATABASE_DIRECT_URL that leads to one, or to no server', async () => {
-    const pooler = await TransactionPooler.open(around.database.url);
+    const pooler = await TransactionPooler.open(deployment.database.url);
     try {
       const behind = await findings({ DATABASE_URL: pooler.url });
       assert.equal(
@@ -62,7 +53,7 @@ describe('catamount doctor', () => {
         beside.get('pooler') ?? '',
         /through DATABASE_DIRECT_URL, so jobs start later: that leads to a pooler/,
       );
-      const past = await findings({ DATABASE_URL: pooler.url, DATABASE_DIRECT_URL: around.database.url });
+      const past = await findings({ DATABASE_URL: pooler.url, DATABASE_DIRECT_URL: deployment.database.url });
       assert.deepEqual([past.get('pooler'), past.get('direct_url_unreachable')], [undefined, undefined]);
       const nowhere = await findings({ DATABASE_DIRECT_URL: 'postgres://127.0.0.1:1/none?sslmode=disable' });
       assert.match(

@@ -1,63 +1,47 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
-import { Stage } from '../cluster/primary/stage';
+import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { createDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
 import { tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { CLI, catamount, runNode, runProgram } from './cli-process';
 
-const CLI = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 const ACCOUNT = '[{"iban":"DE02120300000000202051","name":"김하늘"}]';
 
-interface Printed {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 describe('catamount jobs on the command line', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let redis: Redis;
   let cwd: string;
   before(async () => {
-    stage = await Stage.make();
     cwd = appFolder();
-    redis = new Redis(stage.redis.url, new Events());
+    redis = new Redis(app.redis.url, new Events());
     await redis.start();
     await until('redis is connected', () => redis.client.isReady);
   });
   after(async () => {
     await redis.stop(Deadline.after(60_000));
-    await stage.remove();
   });
   beforeEach(async () => {
     await redis.client.flushAll();
-    await stage.database.query('truncate job_queue, job_pauses');
+    await app.database.query('truncate job_queue, job_pauses');
   });
 
   /** A folder in which the app can be started, with its own state. */
   const appFolder = () => {
     const folder = tempFolder('jobs');
-    fs.writeFileSync(path.join(folder, 'server.js'), `require(${JSON.stringify(stage.entryFile)});\n`);
+    fs.writeFileSync(path.join(folder, 'server.js'), `require(${JSON.stringify(app.entryFile)});\n`);
     return folder;
   };
-  const execute = (file: string, args: readonly string[], folder: string, env: Record<string, string>) =>
-    new Promise<Printed>((resolve) => {
-      const options = { cwd: folder, env: { PATH: process.env.PATH, ...env } };
-      execFile(file, args, options, (error, stdout, stderr) =>
-        resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-      );
-    });
   /** The command does not see a tree's URLs unless the given environment has them. */
-  const typed = (words: readonly string[], folder = cwd, env: Record<string, string> = stage.env) =>
-    execute(process.execPath, [CLI, 'jobs', ...words], folder, env);
+  const typed = (words: readonly string[], folder = cwd, env: Record<string, string> = app.env) =>
+    catamount(folder, ['jobs', ...words], env);
   const jobs = (line: string, folder?: string, env?: Record<string, string>) => typed(line.split(' '), folder, env);
   const json = async (line: string, folder?: string, env?: Record<string, string>) => {
     const { code, stdout, stderr } = await jobs(`${line} --json`, folder, env);
@@ -72,11 +56,11 @@ describe('catamount jobs on the command line', () => {
     (await json(`list ${set}`, folder, env)).total;
 
   it('works while no tree runs, and logs to stderr what it has done', async () => {
-    const enqueued = await typed(['enqueue', 'GloomyJob', ACCOUNT, '--json']);
+    const enqueued = await typed(['enqueue', 'DyingJob', ACCOUNT, '--json']);
     assert.equal(enqueued.code, 0, enqueued.stderr);
     assert.equal(enqueued.stderr, '', 'hints are for people, not for --json');
     const { id } = JSON.parse(enqueued.stdout) as { id: string };
-    assert.equal((stage.jobNotes().at(-1) as { readonly enqueues?: string }).enqueues, 'GloomyJob');
+    assert.equal((app.notes('jobs').at(-1) as { readonly enqueues?: string }).enqueues, 'DyingJob');
     const [waiting, shown, paused] = await Promise.all([
       jobs('list waiting'),
       jobs(`show ${id}`),
@@ -84,7 +68,7 @@ describe('catamount jobs on the command line', () => {
     ]);
     assert.match(
       waiting.stdout,
-      new RegExp(`^${id}  GloomyJob  default +0 +.*  \\[{"iban":"\\[FILTERED\\]","name":"김하늘"}\\]$`, 'm'),
+      new RegExp(`^${id}  DyingJob  default +0 +.*  \\[{"iban":"\\[FILTERED\\]","name":"김하늘"}\\]$`, 'm'),
     );
     assert.match(shown.stdout, /^Arguments {4}\[{"iban":"\[FILTERED\]","name":"김하늘"}\]$/m);
     assert.doesNotMatch(waiting.stdout + shown.stdout, /DE02/);
@@ -96,10 +80,10 @@ describe('catamount jobs on the command line', () => {
   });
 
   it('also runs through the entry file, and exits cleanly when its reader closes the pipe', async () => {
-    const direct = await execute(process.execPath, ['server.js', 'jobs', 'stats'], cwd, stage.env);
+    const direct = await runNode(cwd, ['server.js', 'jobs', 'stats'], app.env);
     assert.deepEqual([direct.code, direct.stderr], [0, '']);
     assert.match(direct.stdout, /^queue +waiting/m);
-    const head = await execute('/bin/sh', ['-c', `"${process.execPath}" "${CLI}" jobs stats | true`], cwd, stage.env);
+    const head = await runProgram('/bin/sh', cwd, ['-c', `"${process.execPath}" "${CLI}" jobs stats | true`], app.env);
     assert.deepEqual([head.code, head.stderr], [0, '']);
   });
 
@@ -108,7 +92,7 @@ describe('catamount jobs on the command line', () => {
     const nowhere = `127.0.0.1:${await serverPort()}`;
     const nobody = tempFolder('nobody');
     const cases: readonly (readonly [string, number, RegExp, Record<string, string>?, string?])[] = [
-      ['enqueue GlomyJob', 1, /^There is no job class "GlomyJob"\. Did you mean GloomyJob\?/],
+      ['enqueue GlomyJob', 1, /^There is no job class "GlomyJob"\. Did you mean DyingJob\?/],
       ['retry --all --set dead', 0, /^$/],
       ['list daed', 64, /^There is no set of jobs "daed"\. Did you mean dead\?/, {}, nobody],
       ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
@@ -135,9 +119,7 @@ describe('catamount jobs on the command line', () => {
       ],
       ['stats', 78, /DATABASE_URL +is not set/, { DATABASE_URL: '' }],
     ];
-    const ends = await Promise.all(
-      cases.map(([line, , , env, folder]) => jobs(line, folder, { ...stage.env, ...env })),
-    );
+    const ends = await Promise.all(cases.map(([line, , , env, folder]) => jobs(line, folder, { ...app.env, ...env })));
     await empty.drop();
     for (const [index, [line, code, message]] of cases.entries()) {
       const end = ends[index] ?? assert.fail();
@@ -149,10 +131,9 @@ describe('catamount jobs on the command line', () => {
   });
 
   it('moves the failed jobs of a running tree, and controls its processor', async () => {
-    const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
-    const processes = new ProcessList(redis.client);
-    await until('its processor is listed', async () => (await processes.list()).length === 1);
-    const { code, stderr } = await typed(['enqueue', 'GloomyJob', ACCOUNT]);
+    const tree = await app.start({ WEB_CONCURRENCY: '1' }, { cwd });
+    await until('its processor is listed', async () => (await listProcesses(redis.client)).length === 1);
+    const { code, stderr } = await typed(['enqueue', 'DyingJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
     const dead = async () => (await json('list dead')).jobs?.[0];
     const { id, at: died } = await until('it is dead', dead);
@@ -172,10 +153,10 @@ describe('catamount jobs on the command line', () => {
   });
 
   it('asks for confirmation at a terminal, and logs nothing there', async () => {
-    await typed(['enqueue', 'GloomyJob', ACCOUNT, '--wait', '1h']);
+    await typed(['enqueue', 'DyingJob', ACCOUNT, '--wait', '1h']);
     const command = `"${process.execPath}" "${CLI}" jobs kill --all --set scheduled`;
     const ask = (answer: string) =>
-      execute('/bin/sh', ['-c', `echo ${answer} | script -qec '${command}' /dev/null`], cwd, stage.env);
+      runProgram('/bin/sh', cwd, ['-c', `echo ${answer} | script -qec '${command}' /dev/null`], app.env);
     const no = await ask('n');
     assert.equal(no.code, 1, no.stdout);
     assert.match(no.stdout, /Kill 1 scheduled job\? \[y\/N\] /);
@@ -192,9 +173,9 @@ describe('catamount jobs on the command line', () => {
     const startHere = async (given: Record<string, string | undefined>): Promise<Tree> => {
       const folder = appFolder();
       const embedded = { NODE_ENV: 'development', DATABASE_URL: undefined, REDIS_URL: undefined, WEB_CONCURRENCY: '1' };
-      return stage.start({ ...embedded, ...given }, { cwd: folder });
+      return app.start({ ...embedded, ...given }, { cwd: folder });
     };
-    const flags = () => ({ ...env, PATIENCE_FLAGS: stage.env.PATIENCE_FLAGS ?? '' });
+    const flags = () => ({ ...env, APP_FLAGS: app.env.APP_FLAGS ?? '' });
 
     it('finds the servers of the tree, whose Postgres has room for its pools, and says when they are down', async () => {
       const tree = await startHere({ DATABASE_POOL: '40' });
@@ -202,7 +183,7 @@ describe('catamount jobs on the command line', () => {
       const postgres = tree.processes().all.find(({ command }) => command.includes('bin/postgres '));
       assert.match(postgres?.command ?? '', / max_connections=182 /);
       const here = (line: string) => jobs(line, tree.cwd, flags());
-      assert.equal((await typed(['enqueue', 'GloomyJob', ACCOUNT], tree.cwd, flags())).code, 0);
+      assert.equal((await typed(['enqueue', 'DyingJob', ACCOUNT], tree.cwd, flags())).code, 0);
       await until('it is dead', async () => (await totalOf('dead', tree.cwd, flags())) === 1);
       assert.match((await here('stats')).stdout, /^Dead {7}1$/m);
       assert.equal((await tree.stop()).code, 0);
@@ -215,7 +196,7 @@ describe('catamount jobs on the command line', () => {
     });
 
     it('says so when the tree uses a server that is not embedded', async () => {
-      const tree = await startHere({ DATABASE_URL: stage.env.DATABASE_URL });
+      const tree = await startHere({ DATABASE_URL: app.env.DATABASE_URL });
       const { code, stderr } = await jobs('list dead', tree.cwd, flags());
       assert.equal(code, 69);
       assert.match(
@@ -224,7 +205,7 @@ describe('catamount jobs on the command line', () => {
           `The tree that runs here, pid ${tree.pid}, has a Postgres of its own: set DATABASE_URL as it is set there\\.`,
         ),
       );
-      const whole = { ...flags(), DATABASE_URL: stage.env.DATABASE_URL ?? '' };
+      const whole = { ...flags(), DATABASE_URL: app.env.DATABASE_URL ?? '' };
       assert.equal((await jobs('list dead', tree.cwd, whole)).code, 0);
       assert.equal((await tree.stop()).code, 0);
     });

@@ -6,12 +6,11 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { OlderRedis, WITHOUT_HELLO } from '../support/older-redis';
+import { appFolder, writeFiles } from '../support/app-folder';
 import { asNode } from '../support/other-node';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
-import { RedisCluster } from '../support/redis-cluster';
-import { removeFolder, tempFolder } from '../support/temp-folder';
+import { removeFolder } from '../support/temp-folder';
 import { catamount } from './cli-process';
 
 const ROOT = path.resolve(__dirname, '../..');
@@ -82,18 +81,12 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 describe('outside the tree', () => {
-  const cwd = tempFolder('shop');
+  const cwd = appFolder(FILES);
   let database: TestDatabase;
   let redis: TestRedis;
   let env: Readonly<Record<string, string>>;
 
   before(async () => {
-    fs.mkdirSync(path.join(cwd, 'node_modules'));
-    fs.symlinkSync(ROOT, path.join(cwd, 'node_modules/catamount'));
-    for (const [name, source] of Object.entries(FILES)) {
-      fs.mkdirSync(path.dirname(path.join(cwd, name)), { recursive: true });
-      fs.writeFileSync(path.join(cwd, name), source);
-    }
     [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
     env = { DATABASE_URL: database.url, REDIS_URL: redis.url, LOG_LEVEL: 'warn' };
   });
@@ -144,13 +137,8 @@ describe('outside the tree', () => {
   });
 
   it('a built app: db names a migration that is missing, db seed refuses without its seeds, run runs the built script', async () => {
-    const built = tempFolder('built');
-    const write = (name: string, text: string) => {
-      fs.mkdirSync(path.dirname(path.join(built, name)), { recursive: true });
-      fs.writeFileSync(path.join(built, name), text);
-    };
-    fs.mkdirSync(path.join(built, 'node_modules'));
-    fs.symlinkSync(ROOT, path.join(built, 'node_modules/catamount'));
+    const built = appFolder({});
+    const write = (name: string, text: string) => writeFiles(built, { [name]: text });
     const define =
       "catamount.defineApp({ name: 'built', root: __dirname, routes: async () => ({ default: () => {} }) })";
     write('dist/server.js', `const catamount = require('catamount'); catamount.boot(${define});`);
@@ -191,16 +179,6 @@ describe('outside the tree', () => {
       await own.drop();
       removeFolder(built);
     }
-  });
-
-  it('db make writes a migration', async () => {
-    const { code, stdout } = await run('db', 'make', 'add_slug_to_entries', 'slug');
-    assert.equal(code, 0);
-    const made = fs
-      .readdirSync(path.join(cwd, 'migrations'))
-      .find((file) => /^\d{14}_add_slug_to_entries\.js$/.test(file));
-    assert.ok(made, stdout);
-    fs.rmSync(path.join(cwd, 'migrations', made));
   });
 
   it('db reset refuses production without --force', async () => {
@@ -348,7 +326,7 @@ describe('outside the tree', () => {
     assert.match(stdout, /^Postgres allows \d+ connections, and a deploy may open \d+: lower DATABASE_POOL/m);
     assert.match(
       stdout,
-      /^Redis deletes counts of rate limits and the history when it is full \(maxmemory-policy volatile-lru\): set it to noeviction\.$/m,
+      /^Redis deletes counts of rate limits and the charts when it is full \(maxmemory-policy volatile-lru\): set it to noeviction\.$/m,
     );
     assert.match(stdout, /^The tree is planned to use 440 MB \(.*\), and may use 256 MB: lower WEB_CONCURRENCY, or/m);
     assert.equal(json.code, 1);
@@ -366,7 +344,7 @@ describe('outside the tree', () => {
     assert.deepEqual(findings[4], {
       id: 'redis_eviction',
       severity: 'warning',
-      finding: 'Redis deletes counts of rate limits and the history when it is full (maxmemory-policy volatile-lru)',
+      finding: 'Redis deletes counts of rate limits and the charts when it is full (maxmemory-policy volatile-lru)',
       what_to_do: 'set it to noeviction.',
     });
     assert.equal((await run('doctor', '--jsn')).code, 64);
@@ -383,31 +361,6 @@ describe('outside the tree', () => {
       'error unreachable',
     ]);
     assert.deepEqual(await symptoms({ PORT: 'abc' }), ['error wrong_settings']);
-  });
-
-  it('doctor: finds a Redis with which no tree would start', async () => {
-    const [ancient, cluster] = await Promise.all([startTestRedis(...WITHOUT_HELLO), RedisCluster.start(1)]);
-    const older = new OlderRedis(redis, '6.0');
-    const doctor = async (url: string) => {
-      const { code, stdout } = await catamount(cwd, ['doctor', '--json'], { ...env, REDIS_URL: url });
-      const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
-      return [code, ...findings.map(({ id, severity, finding }) => `${severity} ${id}: ${finding}`)];
-    };
-    const olderUrl = await older.open();
-    const told = [await doctor(olderUrl), await doctor(cluster.first.url), await doctor(ancient.url)];
-    const command = await catamount(cwd, ['run', 'add.js'], { ...env, REDIS_URL: ancient.url });
-    await Promise.all([older.close(), cluster.remove(), ancient.remove()]);
-    const [tooOld, clustered, withoutGreeting] = told.map((lines) => lines.join('\n'));
-    assert.match(
-      tooOld ?? '',
-      /^1\nerror redis_version: Redis is version 6\.0\.\d+, which cannot be used: use 6\.2 or newer\.$/,
-    );
-    assert.match(clustered ?? '', /^1\nerror redis_cluster: Redis is in cluster mode, which cannot be used: use .*\.$/);
-    const tooOldForUs = /, Redis at 127\.0\.0\.1:\d+ is older than 6\.0, .* use 6\.2 or newer\.\s*$/;
-    assert.match(withoutGreeting ?? '', /^1\nerror unreachable: Cannot look further, /);
-    assert.match(withoutGreeting ?? '', tooOldForUs);
-    assert.equal(command.code, 0);
-    assert.match(command.stderr, /Redis at 127\.0\.0\.1:\d+ cannot be reached, so this goes on without it/);
   });
 
   it('connect(): another process enqueues until it disconnects', async () => {

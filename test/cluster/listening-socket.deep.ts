@@ -1,29 +1,14 @@
 import assert from 'node:assert/strict';
-import { FreshCallers } from '../support/fresh-callers';
 import { request } from '../support/http';
 import { until } from '../support/until';
 import { ClusterProcess } from './cluster-process';
 
-const CALLERS = 16;
-const STOPS = 3;
 const TOGETHER = 8;
-const KILLS = 5;
+const KILLS = 3;
 
 describe('the listening socket', () => {
   let cluster: ClusterProcess;
   afterEach(() => cluster.end());
-
-  it(`is closed during a stop without resetting any of ${CALLERS} clients that always open new connections`, async () => {
-    for (let n = 1; n <= STOPS; n++) {
-      cluster = new ClusterProcess('2');
-      const callers = new FreshCallers(await cluster.address(), CALLERS, (sent) => `/?ms=${40 + (sent % 30)}`);
-      await until('clients are served', () => callers.answered >= 2 * CALLERS);
-      cluster.signal('SIGTERM');
-      await callers.end();
-      assert.deepEqual({ lost: callers.lost, stop: n }, { lost: {}, stop: n });
-      assert.deepEqual(await cluster.ended, { code: 0, signal: null });
-    }
-  });
 
   /** Suspends workers, and sends requests until each of them has been sent one that it does not take. */
   const sendToStopped = async (slots: readonly number[]) => {

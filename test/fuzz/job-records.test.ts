@@ -10,7 +10,7 @@ import { Executor } from '../../lib/job/perform/executor';
 import { deserializeArguments } from '../../lib/job/record/argument-decoder';
 import type { Delivery } from '../../lib/job/row/job-row';
 import { describeRow } from '../../lib/job/sets/entry';
-import { JobStats } from '../../lib/job/stats/collector';
+import { OutcomeCounter } from '../../lib/job/stats/collector';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { HISTORY_SEEDS, JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
 import { Mutator } from './mutator';
@@ -46,7 +46,7 @@ describe('payloads and histories of jobs', () => {
     events,
     createLogger({ log: { level: 'debug', format: 'json', file: null } }, 'jobs', { write: () => undefined }),
   );
-  new JobStats().listen(events);
+  new OutcomeCounter().listen(events);
   const executor = new Executor({
     registry: new JobRegistry([PlainJob, RuledJob]),
     events,

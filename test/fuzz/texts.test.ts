@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { readProcessInfo } from '../../lib/job/processes/process-list';
 import { deserializeArguments } from '../../lib/job/record/argument-decoder';
 import { checkFilter, InvalidRequestError } from '../../lib/job/sets/query';
-import { fromFields, mailsFromFields } from '../../lib/job/stats/class-stats';
 import { parseDuration } from '../../lib/support/duration';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
@@ -66,17 +65,17 @@ describe('texts of any kind', () => {
       runs(4000),
     ));
 
-  it('are read as the status and the history of a processor, or skipped', () => {
-    const info =
-      '{"identity":"x","queues":["default"],"pid":7,"busy":[{"id":"1","startedAt":5}],"startedAt":1,"lagP99Ms":null}';
-    const mutator = new Mutator(SEED, ['null', '[]', '{}', '"', ',', ':', '-1', '"busy":7', '"host":{}', '1e999']);
+  it('are read as the status of a processor, or skipped', () => {
+    const info = '{"identity":"x","queues":["default"],"host":"far","pid":7,"startedAt":1,"lagP99Ms":null}';
+    const mutator = new Mutator(SEED, ['null', '[]', '{}', '"', ',', ':', '-1', '"pid":"7"', '"host":{}', '1e999']);
     for (let n = cases(4000); n > 0; n--) {
       const text = mutator.mutate([info]).toString('utf8');
       const read = readProcessInfo(text);
-      if (read) assert.ok(read.queues.every((queue) => typeof queue === 'string') && Array.isArray(read.busy), text);
-      const fields = { [mutator.mutate(['p:A', 't7:A', 'ts:A', 'ms:M']).toString('utf8')]: text, 'l3:A': text };
-      for (const tally of fromFields(fields).values()) assert.ok(Number.isFinite(tally.latency.count));
-      mailsFromFields(fields);
+      if (read)
+        assert.ok(
+          read.queues.every((queue) => typeof queue === 'string'),
+          text,
+        );
     }
   });
 });

@@ -97,7 +97,7 @@ export class FaultyTree {
       REDIS_URL: proxies.redis.url,
       SMTP_URL: proxies.smtp.url,
       OPS_TOKEN: TOKEN,
-      CHORES_BOOK: path.join(folder, 'book'),
+      JOBS_RECORD: path.join(folder, 'book'),
       WORKER_TIMEOUT: '10m',
       ...more,
     };

@@ -7,7 +7,7 @@ import { Deadline } from '../../lib/support/async';
 import { catamountWith } from '../cluster/primary/operator';
 import { storeDead } from '../job/sets/stored-job';
 import { ScrapedText } from '../ops/metrics/scrape';
-import { cookiesOf, SIGNED, signInAt } from '../ops/ops-web';
+import { cookiesOf, SIGNED, signInTo } from '../ops/ops-web';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { spawnTree, startTree, type Tree } from '../support/tree';
@@ -30,7 +30,7 @@ describe('the issues of a real tree, as /ops, top, status and the metrics report
     [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
     const settings = { ...SIGNED, OPS_SECRET: 'x'.repeat(32), METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '1' };
     tree = await startTree({ env: { ...env(), ...settings } });
-    cookie = cookiesOf(await signInAt(tree.baseUrl, SIGNED.OPS_PASSWORD));
+    cookie = cookiesOf(await signInTo(tree, SIGNED.OPS_PASSWORD));
   });
   after(async () => {
     await tree?.cleanup();

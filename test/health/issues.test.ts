@@ -119,7 +119,6 @@ const STATES: readonly (readonly [
   ],
   ['a starting job processor', systemStatusOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
   ['a crash loop', systemStatusOf(processor('crash_loop', { ...NEXT, attempt: 6 })), ['crashLoop'], /6 times in a row/],
-  ['a stopped job processor', systemStatusOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'an unresponsive job processor',
@@ -329,8 +328,7 @@ describe('the state of everything', () => {
   const inTop = (systemStatus: SystemStatus) => {
     const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
     const stores = { ...NO_STORES, systemStatus };
-    const shown = { treeStatus, stores, rates: NO_RATES, silence: undefined, selected: 0 };
-    const lines = summary({ ...shown, message: undefined, question: undefined, help: false }, Date.parse(NOW), 99);
+    const lines = summary({ treeStatus, stores, rates: NO_RATES, silence: undefined }, Date.parse(NOW), 99);
     return lines.slice(1, -2).map(({ text }) => text);
   };
   const inMetrics = (systemStatus: SystemStatus) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { TABLES } from '../../lib/core/config';
-import { Surroundings } from '../process/surroundings';
+import { useDeployment } from '../process/deployment';
 import { until } from '../support/until';
 
 const TOKEN = 'sesame-opens-0123456789';
@@ -10,24 +10,22 @@ const SELDOM = { everyMs: 50 };
 const LOOKS_MS = 8000;
 
 describe('a row that plain SQL has inserted', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let listener: Client;
   let heard = 0;
   before(async () => {
-    around = await Surroundings.make();
-    listener = new Client({ connectionString: around.database.url });
+    listener = new Client({ connectionString: deployment.database.url });
     listener.on('notification', () => heard++);
     await listener.connect();
     await listener.query(`LISTEN ${TABLES.channel}`);
   });
   after(async () => {
     await listener.end();
-    await around.remove();
   });
 
   it('is reported to the job processors by a health check or a scrape, and without such a row no notification is sent', async () => {
     const env = { WEB_CONCURRENCY: '1', METRICS_TOKEN: TOKEN };
-    const tree = await around.start({ args: ['--only', 'web'], env });
+    const tree = await deployment.start({ args: ['--only', 'web'], env });
     await until('the worker has sent the notification of its start', () => heard === 1);
     const headers = { Authorization: `Bearer ${TOKEN}` };
     const ask = async (path: string) => {
@@ -36,7 +34,7 @@ describe('a row that plain SQL has inserted', () => {
     };
     const paths = ['/ready', '/ops/metrics'];
     for (const path of paths) await ask(path);
-    await around.database.query(
+    await deployment.database.query(
       `insert into job_queue (id, queue, class, payload, run_at)
        values (gen_random_uuid(), 'default', 'NoteJob', '{}', clock_timestamp() - interval '1 minute')`,
     );
@@ -55,8 +53,8 @@ describe('a row that plain SQL has inserted', () => {
   });
 
   it('does not cost the web its connections while the table in which it is looked for is locked', async () => {
-    const tree = await around.start({ args: ['--only', 'web'], env: { WEB_CONCURRENCY: '1', DATABASE_POOL: '1' } });
-    const holder = new Client({ connectionString: around.database.url });
+    const tree = await deployment.start({ args: ['--only', 'web'], env: { WEB_CONCURRENCY: '1', DATABASE_POOL: '1' } });
+    const holder = new Client({ connectionString: deployment.database.url });
     await holder.connect();
     try {
       await holder.query('begin; lock table job_queue in access exclusive mode');
@@ -71,7 +69,7 @@ describe('a row that plain SQL has inserted', () => {
         SELDOM,
       );
       assert.match([...bodies].join('\n'), /^{"status":"ok"[^\n]*$/);
-      const held = await around.database.query(
+      const held = await deployment.database.query(
         `select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
       );
       assert.ok(held.length <= 1, JSON.stringify(held));

@@ -1,43 +1,36 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
-import { Redis } from '../../lib/core/redis';
 import { readFailingCron, readFailures, readMail } from '../../lib/health/probes';
-import { ClassStats, minuteKey, toFields } from '../../lib/job/stats/class-stats';
+import { OutcomeCounter } from '../../lib/job/stats/collector';
+import { StatsWriter } from '../../lib/job/stats/stats-table';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { jobId, store, storeDead } from '../job/sets/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
-import { until } from '../support/until';
 
 describe('the probes of health:', () => {
-  let server: TestRedis;
   let testDatabase: TestDatabase;
-  let redis: Redis;
   let database: Database;
   before(async () => {
-    [server, testDatabase] = await Promise.all([startTestRedis(), createDatabase({ migrated: true })]);
-    const events = new Events();
-    redis = new Redis(server.url, events);
-    database = new Database(testDatabase.url, { production: false, events, poolMax: 1 });
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
+    testDatabase = await createDatabase({ migrated: true });
+    database = new Database(testDatabase.url, { production: false, events: new Events(), poolMax: 1 });
   });
   after(async () => {
-    await redis?.stop(Deadline.after(1000));
     await database?.stop(Deadline.after(1000));
-    await server?.remove();
     await testDatabase?.drop();
   });
   beforeEach(() => testDatabase.query('truncate mail_deliveries, job_queue, job_dead'));
 
   const count = async (at: number, name: string, processed: number, failed: number) => {
-    const stats = new ClassStats();
-    stats.processed = processed;
-    stats.failed = failed;
-    for (const [field, by] of toFields(name, stats)) await redis.client.hIncrBy(minuteKey(at), field, by);
+    const [events, counter] = [new Events(), new OutcomeCounter()];
+    counter.listen(events);
+    const job = { id: 'j', class: name, queue: 'default' };
+    for (let n = 0; n < processed; n++) events.emit('job.succeeded', { ...job, durationMs: 5 });
+    for (let n = 0; n < failed; n++)
+      events.emit('job.retrying', { ...job, attempt: 1, waitMs: 1, error: new Error('no') });
+    await new StatsWriter(database.knex, counter, `${name} ${at}`).write(at);
   };
-  const failures = (now: number) => readFailures(redis.client, database.knex, new Date(now));
+  const failures = (now: number) => readFailures(database.knex, new Date(now));
 
   it('classes fail of which many runs fail, and a large share; the most failures come first', async () => {
     const now = Date.now();

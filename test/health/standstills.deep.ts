@@ -1,3 +1,4 @@
-import { standstills } from './standstills';
+import { sized } from '../support/long-form';
+import { PROMISED_S, standstills } from './standstills';
 
-standstills();
+standstills(sized(undefined, PROMISED_S));

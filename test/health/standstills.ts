@@ -274,7 +274,7 @@ const OF_CODE: readonly Fault[] = [
     name: 'a job blocks the event loop',
     inject: async (faulty) => {
       const enough = path.join(faulty.folder, 'enough');
-      const { status } = await faulty.tree.request('POST', `/stubborn?until=${encodeURIComponent(enough)}`);
+      const { status } = await faulty.tree.request('POST', `/blocking?until=${encodeURIComponent(enough)}`);
       assert.equal(status, 202);
       return () => fs.writeFileSync(enough, '');
     },

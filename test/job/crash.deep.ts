@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { PROCESSES } from '../../lib/job/hint/keys';
 import { Job } from '../../lib/job/job';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { rescue } from '../../lib/job/row/rescue';
 import { until } from '../support/until';
 import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
@@ -70,7 +70,7 @@ describe('a job processor that is killed', () => {
     assert.deepEqual(ran.sort(), dying.held.map((name) => `${name} 1`).sort(), 'no attempt is counted');
     await until('the list of processes has the live one, and not the dead one any more', async () => {
       if (!system.redis.client.isReady) return false;
-      const listed = (await new ProcessList(system.redis.client).list()).map(({ identity }) => identity);
+      const listed = (await listProcesses(system.redis.client)).map(({ identity }) => identity);
       return listed.includes('living') && !listed.includes('dying');
     });
     assert.deepEqual([living.held.length, living.child.exitCode], [2, null]);

@@ -5,7 +5,7 @@ import { withRedisPrefix } from '../../lib/core/redis-settings';
 import type { JobClass } from '../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../lib/job/job-registry';
-import { JobProcessor, type JobProcessorOptions, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
+import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
 import { connectJobs } from '../../lib/role/app/load-setup';
@@ -87,7 +87,6 @@ export class JobSystem {
       readonly jobs?: Partial<JobsConfig>;
       readonly tuning?: ProcessorTuning;
       readonly lineage?: Lineage;
-      readonly onCommand?: JobProcessorOptions['onCommand'];
       /** The processor's pool. Default: that of this process. */
       readonly database?: Database;
       readonly databaseDirectUrl?: string;
@@ -108,7 +107,6 @@ export class JobSystem {
       ...(this.equipment.setup && { setup: this.equipment.setup }),
       ...(this.equipment.models && { models: this.equipment.models }),
       ...(options.tuning && { tuning: options.tuning }),
-      ...(options.onCommand && { onCommand: options.onCommand }),
     });
     this.processors.push(processor);
     await processor.start();
@@ -153,7 +151,7 @@ export class JobSystem {
     await this.redisServer.start();
     await until('Redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes');
+    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_stats');
     await this.postgres.query('drop function if exists skip_wait cascade');
     this.heard.length = 0;
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { Job } from '../../lib/job/job';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
@@ -105,7 +105,7 @@ describe('jobs during outages', () => {
       assert.equal((await CountJob.performLater(21)).enqueued, true);
       const processor = await system.processor(CLASSES);
       await until('all jobs have run', () => ran.length === 22);
-      const listed = await new ProcessList(client).list();
+      const listed = await listProcesses(client);
       assert.equal(listed.length, 1);
       assert.deepEqual(processor.snapshot().running, []);
     } finally {

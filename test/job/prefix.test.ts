@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
-import { ProcessList } from '../../lib/job/processes/process-list';
+import { listProcesses } from '../../lib/job/processes/process-list';
 import { tell } from '../support/replicated-redis';
 import { until } from '../support/until';
 import { JobSystem } from './job-system';
@@ -30,7 +30,7 @@ describe('an app with a Redis prefix', () => {
       await PrefixedJob.set({ queue }).performLater();
       await until(`${queue} ran`, () => ran.length > index);
     }
-    const [listed, ...others] = await new ProcessList(system.redis.client).list();
+    const [listed, ...others] = await listProcesses(system.redis.client);
     assert.deepEqual([listed?.queues.length, others], [6, []]);
     await PrefixedJob.set({ wait: 100 }).performLater();
     const keys = (await tell(system.redisServer, ['KEYS', '*'])) as string[];

@@ -1,4 +1,4 @@
+import { LONG_SEED, sized } from '../support/long-form';
 import { noteStorm } from './note-storm';
 
-/** Set `MAIL_JOBS=10000` for a long run by hand. */
-noteStorm({ jobs: Number(process.env.MAIL_JOBS ?? 150), kills: 6, seed: 20_261_127 });
+noteStorm(sized({ jobs: 150, kills: 6, seed: 20_261_127 }, { jobs: 10_000, kills: 40, seed: LONG_SEED }));

@@ -52,6 +52,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
+    promise: 'the counts of a process are added only once when the reply is lost',
+    file: 'lib/job/stats/stats-table.ts',
+    find: 'on conflict do nothing returning at)',
+    replace: 'on conflict (span, at, kind, name) do update set maxima = excluded.maxima returning at)',
+    killedBy: ['test/job/stats/history.test.ts'],
+  },
+  {
     promise: 'a job that kills its processes keeps its count while it is left to others',
     file: 'lib/job/row/end.ts',
     find: "case op when 'retry' then 0",

@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
-import { cookiesOf, SIGNED, signInAt } from './ops-web';
+import { cookiesOf, SIGNED, signInTo } from './ops-web';
 
 interface Report {
   readonly title: string;
@@ -64,7 +64,7 @@ describe("the modules that the operator's pages load in a worker", () => {
     return answer;
   };
 
-  const signIn = async ({ baseUrl }: Tree) => cookiesOf(await signInAt(baseUrl, SIGNED.OPS_PASSWORD));
+  const signIn = async (to: Tree) => cookiesOf(await signInTo(to, SIGNED.OPS_PASSWORD));
 
   const below = ({ loaded }: Report, ...folders: readonly string[]) =>
     loaded.filter((file) => folders.some((folder) => file.includes(folder)));

@@ -9,6 +9,7 @@ import { assertSnakeCase } from '../support/json-names';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { singleTree } from './single-tree';
 
@@ -16,8 +17,6 @@ import { singleTree } from './single-tree';
 export const OPS_TOKEN = 'token-of-the-tests';
 export const BEARER = { Authorization: `Bearer ${OPS_TOKEN}` } as const;
 export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
-
-const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
 
 /** The app's web process with real servers behind it, for tests of /ops. */
 export class OpsWeb {
@@ -104,22 +103,37 @@ export class OpsWeb {
     return request(this.url + path, {
       method: 'POST',
       body: new URLSearchParams(fields).toString(),
-      headers: { ...BEARER, ...FORM, Origin: this.url, ...headers },
+      headers: { ...BEARER, 'Content-Type': 'application/x-www-form-urlencoded', Origin: this.url, ...headers },
     });
   }
 
   /** Signs in. @returns the cookies of the session. */
   async signIn(password: string): Promise<string> {
-    return cookiesOf(await signInAt(this.url, password));
+    const page = await this.get('/ops/sign-in');
+    const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
+    return cookiesOf(await this.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) }));
   }
 }
 
-/** Signs in on the pages of any tree. @returns the response to the form. */
-export async function signInAt(url: string, password: string): Promise<Answer> {
-  const page = await request(`${url}/ops/sign-in`);
+/** Signs in to a tree as a browser does. @param from headers of both requests. @returns the response; 303 means signed in. */
+export async function signInTo(tree: Tree, password: string, from: RequestOptions['headers'] = {}): Promise<Answer> {
+  const page = await tree.request('GET', '/ops/sign-in', { headers: from });
   const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
-  const headers = { ...FORM, Origin: url, Cookie: cookiesOf(page), Accept: 'text/html' };
-  return request(`${url}/ops/sign-in`, { method: 'POST', body: new URLSearchParams(fields).toString(), headers });
+  return postForm(tree, '/ops/sign-in', fields, { ...from, Cookie: cookiesOf(page) });
+}
+
+/** Submits a form of a page of a tree as a browser does. */
+export function postForm(
+  tree: Tree,
+  target: string,
+  fields: Readonly<Record<string, string>>,
+  headers: RequestOptions['headers'] = {},
+): Promise<Answer> {
+  const type = { 'Content-Type': 'application/x-www-form-urlencoded', Origin: tree.baseUrl };
+  return tree.request('POST', target, {
+    body: new URLSearchParams(fields).toString(),
+    headers: { ...type, ...headers },
+  });
 }
 
 /** The cookies that a browser would send back. */

@@ -4,9 +4,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { assignedTo } from '../guide-blocks';
+import { appFolder } from '../support/app-folder';
 import { createDatabase, type TestDatabase } from '../support/postgres';
-import { removeFolder, tempFolder } from '../support/temp-folder';
-import { ROOT, withoutNpm } from './npm';
+import { removeFolder } from '../support/temp-folder';
+import { withoutNpm } from './npm';
 import { APP, testOf } from './typescript-app';
 
 const run = promisify(execFile);
@@ -14,19 +15,11 @@ const run = promisify(execFile);
 const PACKAGES = ['mocha', 'tsx', '@types', 'knex', 'pg'];
 
 describe('an app of ES modules in TypeScript, tested by mocha with tsx', () => {
-  const folder = tempFolder('mocha');
+  const folder = appFolder({ ...APP, 'test/greet.test.ts': testOf('mocha') }, PACKAGES);
   let database: TestDatabase;
 
   before(async () => {
     database = await createDatabase();
-    const packages = path.join(folder, 'node_modules');
-    fs.mkdirSync(packages);
-    fs.symlinkSync(ROOT, path.join(packages, 'catamount'));
-    for (const name of PACKAGES) fs.symlinkSync(path.join(ROOT, 'node_modules', name), path.join(packages, name));
-    for (const [name, content] of Object.entries({ ...APP, 'test/greet.test.ts': testOf('mocha') })) {
-      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-      fs.writeFileSync(path.join(folder, name), content);
-    }
   });
   after(async () => {
     await database.drop();

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { Surroundings } from '../process/surroundings';
+import { useDeployment } from '../process/deployment';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { install, lockLikeOurs, npm, pack, removeInstalled, withoutNpm } from './npm';
 import { APP, testOf } from './typescript-app';
@@ -23,27 +23,26 @@ const TSX = ['--import=tsx'];
  */
 describe('an app in TypeScript', () => {
   let folder: string;
-  let around: Surroundings;
+  const deployment = useDeployment({ database: createDatabase });
   let database: TestDatabase;
 
   before(async () => {
-    [around, database] = await Promise.all([Surroundings.make(await createDatabase()), createDatabase()]);
-    folder = path.join(around.folder, 'app');
+    database = await createDatabase();
+    folder = path.join(deployment.folder, 'app');
     const runners = ['node', 'mocha', 'vitest', 'jest'] as const;
     const tests = runners.map((runner) => [`test/${runner}.test.ts`, testOf(runner)] as const);
     for (const [name, content] of [...Object.entries(APP), ...tests]) {
       fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
       fs.writeFileSync(path.join(folder, name), content);
     }
-    const { tarball } = await pack(around.folder);
-    fs.renameSync(tarball, path.join(around.folder, 'catamount.tgz'));
+    const { tarball } = await pack(deployment.folder);
+    fs.renameSync(tarball, path.join(deployment.folder, 'catamount.tgz'));
     lockLikeOurs(folder);
     await install(folder, 'install');
     await npm(folder, 'install', '--no-save', '--prefer-offline', ...RUNNERS);
   });
   after(async () => {
     await removeInstalled(folder);
-    await around.remove();
     await database.drop();
   });
 
@@ -72,7 +71,7 @@ describe('an app in TypeScript', () => {
     readonly loader?: string;
   }) => {
     const { cwd, entry, node: program = process.execPath, loader } = options;
-    const tree = await around.start({
+    const tree = await deployment.start({
       cwd,
       entry: path.join(cwd, entry),
       node: program,
@@ -81,7 +80,7 @@ describe('an app in TypeScript', () => {
     const email = `${path.basename(cwd)}-${entry}-${loader ?? program}@example.com`.replace(/[/=]/g, '.').slice(-60);
     const answer = await tree.request('POST', '/users', { json: { email, name: 'Ada' } });
     assert.equal(answer.status, 201, answer.body);
-    const [sent] = await around.sink.waitFor(({ envelope }) => envelope.to.includes(email));
+    const [sent] = await deployment.sink.waitFor(({ envelope }) => envelope.to.includes(email));
     assert.match(sent?.text ?? '', /Hello, Ada: the same User in the job, the same User in the mailer/);
     await tree.stop();
     await tree.allGone();

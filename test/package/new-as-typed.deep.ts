@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { Surroundings } from '../process/surroundings';
+import { useDeployment } from '../process/deployment';
 import { createDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
 import { pack, ROOT, removeInstalled, withoutNpm } from './npm';
@@ -13,22 +13,20 @@ const run = promisify(execFile);
 
 /** A new user with Node, npm and an empty folder types the commands of the guide. */
 describe('npx catamount new', () => {
-  let around: Surroundings;
+  // The database is empty: the release phase migrates it.
+  const deployment = useDeployment({ database: createDatabase });
   let registry: LocalRegistry;
   before(async () => {
-    // The database is empty: the release phase migrates it.
-    around = await Surroundings.make(await createDatabase());
-    const { tarball, manifest } = await pack(around.folder);
-    registry = await LocalRegistry.start(tarball, manifest, around.folder, ROOT);
+    const { tarball, manifest } = await pack(deployment.folder);
+    registry = await LocalRegistry.start(tarball, manifest, deployment.folder, ROOT);
   });
   after(async () => {
     await registry.stop();
-    await removeInstalled(path.join(around.folder, 'home'));
-    await around.remove();
+    await removeInstalled(path.join(deployment.folder, 'home'));
   });
 
   it('installs the app, whose Procfile migrates, serves and mails', async () => {
-    const home = path.join(around.folder, 'home');
+    const home = path.join(deployment.folder, 'home');
     fs.mkdirSync(home);
     const env = { ...withoutNpm(process.env), ...registry.env };
     const shell = (folder: string, line: string, more: object = {}) =>
@@ -50,10 +48,10 @@ describe('npx catamount new', () => {
     const { release = '', web = '', ...others } = Object.fromEntries(lines.map((line) => line.split(': ')));
     assert.deepEqual(others, {});
     const port = String(await serverPort());
-    const dyno = { ...around.env, PORT: port };
+    const dyno = { ...deployment.env, PORT: port };
     const released = await shell(shop, release, { ...dyno, DYNO: 'release.1' });
     assert.match(released.stdout, /applied migration \d+_create_users/);
-    const tree = await around.start({
+    const tree = await deployment.start({
       node: '/bin/sh',
       entry: '-c',
       args: [web],
@@ -62,7 +60,7 @@ describe('npx catamount new', () => {
     });
     const answer = await tree.request('POST', '/users', { json: { email: 'ada@example.com', name: 'Ada' } });
     assert.equal(answer.status, 201, answer.body);
-    const [welcome] = await around.sink.waitFor(1);
+    const [welcome] = await deployment.sink.waitFor(1);
     assert.deepEqual([welcome?.envelope.to, welcome?.subject], [['ada@example.com'], 'Welcome to shop']);
     // The shell would not forward the signal; a platform sends it to every process.
     process.kill(tree.processes().primary ?? assert.fail('no primary'), 'SIGTERM');

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
-import { Surroundings } from './surroundings';
+import { useDeployment } from './deployment';
 
 const run = promisify(execFile);
 const ROOT = path.resolve(__dirname, '../..');
@@ -13,13 +13,9 @@ const ROOT = path.resolve(__dirname, '../..');
 const AS_FIRST = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
 describe('off Heroku', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   const folder = tempFolder('host');
-  before(async () => {
-    around = await Surroundings.make();
-  });
   after(async () => {
-    await around.remove();
     removeFolder(folder);
   });
 
@@ -38,10 +34,10 @@ describe('off Heroku', () => {
     fs.writeFileSync(script, `#!/bin/sh\nexec unshare ${AS_FIRST.join(' ')} ${process.execPath} "$@"\n`, {
       mode: 0o755,
     });
-    const tree: Tree = await around.start({ node: script, env: { WEB_CONCURRENCY: '1' } });
+    const tree: Tree = await deployment.start({ node: script, env: { WEB_CONCURRENCY: '1' } });
     const answer = await tree.request('POST', '/users', { json: { email: 'first@example.com', name: 'First' } });
     assert.equal(answer.status, 201);
-    await around.sink.waitFor(1);
+    await deployment.sink.waitFor(1);
     const [line] = tree.linesMatching(/\* Node\.js: .*pid 1\b/);
     assert.ok(line, 'the banner names another pid');
     const [, first = ''] = /^(\d+)/m.exec((await run('pgrep', ['-P', String(tree.pid)])).stdout) ?? [];

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { MAX_TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { order, statsOf } from '../cluster/primary/operator';
-import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
+import { SIGNED, signInTo } from '../ops/ops-web';
 import type { Answer } from '../support/http';
 import { TcpProxy } from '../support/tcp-proxy';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { subjectFor } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 /** All unknown addresses together may try this many passwords at once, then one a second, and WAITING may wait their turn. */
 const AT_ONCE = 30;
@@ -15,19 +15,17 @@ const WAITING = 10;
 const LIMITS = { SIGN_UPS_PER_ADDRESS: '5/1h', SIGN_UPS_PER_DOMAIN: '12/1h', SIGN_UPS_PER_MAILBOX: '2/1h' };
 
 describe('attacks on a tree in production, behind a trusted proxy', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let tree: Tree;
   before(async () => {
-    around = await Surroundings.make();
-    tree = await around.start({ env: { ...SIGNED, ...LIMITS, TRUST_PROXY: '1', WEB_CONCURRENCY: '2' } });
+    tree = await deployment.start({ env: { ...SIGNED, ...LIMITS, TRUST_PROXY: '1', WEB_CONCURRENCY: '2' } });
   });
-  after(() => around?.remove());
 
   let invented = 0;
   /** The proxy appends the client's address to whatever the client has made up. */
   const from = (address: string) => ({ 'X-Forwarded-For': `10.9.8.${++invented % 250}, ${address}` });
 
-  const signIn = (address: string, password: string) => signInFrom(tree, from(address), password);
+  const signIn = (address: string, password: string) => signInTo(tree, password, from(address));
   const statusOf = async (address: string, password: string) => (await signIn(address, password)).status;
 
   it('guesses from one address are rejected from the fifth on, even if a viewer signs in between, and other addresses are not affected', async () => {
@@ -91,15 +89,15 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
     for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
     assert.equal(await until('it serves again', () => signUp('victim@later.example', 'Ada', '203.0.113.20')), 429);
     assert.equal(await signUp('bob@friends.example', 'Bob', '203.0.113.99'), 201, 'others are not limited');
-    await around.sink.waitFor(accepted.length);
+    await deployment.sink.waitFor(accepted.length);
     await until(
       'every job has ended',
-      async () => (await around.database.query('select 1 from job_queue')).length === 0,
+      async () => (await deployment.database.query('select 1 from job_queue')).length === 0,
     );
-    const receivers = around.sink.messages.flatMap(({ envelope }) => envelope.to).sort();
+    const receivers = deployment.sink.messages.flatMap(({ envelope }) => envelope.to).sort();
     assert.deepEqual(receivers, [...accepted].sort());
     const welcome = subjectFor({ email: '', name: '', locale: 'en' });
-    assert.deepEqual(new Set(around.sink.messages.map(({ subject }) => subject)), new Set([welcome]));
+    assert.deepEqual(new Set(deployment.sink.messages.map(({ subject }) => subject)), new Set([welcome]));
   });
 });
 
@@ -108,17 +106,15 @@ const DELAY_MS = 250;
 const RESTARTS = 2;
 
 describe('attacks on a tree whose Redis is 500 ms away', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let proxy: TcpProxy;
   let tree: Tree;
   before(async () => {
-    around = await Surroundings.make();
-    proxy = await TcpProxy.start(around.redis.url, { delayMs: DELAY_MS });
+    proxy = await TcpProxy.start(deployment.redis.url, { delayMs: DELAY_MS });
     const env = { ...SIGNED, REDIS_URL: proxy.url, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
-    tree = await around.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
+    tree = await deployment.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
   });
   after(async () => {
-    await around?.remove();
     await proxy?.down();
   });
 
@@ -130,45 +126,23 @@ describe('attacks on a tree whose Redis is 500 ms away', () => {
     for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
   };
 
-  it('gain no further sign-ups from a restart', async () => {
-    let invented = 0;
-    const signUp = () =>
-      tree.request('POST', '/users', {
-        json: { email: `victim@host${++invented}.example` },
-        headers: from('203.0.113.5'),
-      });
-    for (let n = 0; n < MAX_TRIES; n++) assert.equal((await signUp()).status, 201);
-    assert.equal((await signUp()).status, 429);
-    for (let n = 0; n < RESTARTS; n++) {
-      restart();
-      assert.equal(await served('a sign-up', signUp), 429, `after restart ${n + 1}`);
-    }
-  });
-
-  it('gain no further guesses at a password from a restart', async () => {
-    const guess = () => signInFrom(tree, from('203.0.113.5'), 'guess');
-    for (let n = 1; n < MAX_TRIES; n++) assert.equal((await guess()).status, 401);
-    assert.equal((await guess()).status, 429);
-    for (let n = 0; n < RESTARTS; n++) {
-      restart();
-      assert.equal(await served('a guess', guess), 429, `after restart ${n + 1}`);
-    }
-  });
-});
-
-async function signInFrom(tree: Tree, from: Readonly<Record<string, string>>, password: string): Promise<Answer> {
-  const page = await tree.request('GET', '/ops/sign-in', { headers: from });
-  const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
-  return tree.request('POST', '/ops/sign-in', {
-    body: new URLSearchParams(fields).toString(),
-    headers: {
-      ...from,
-      'Content-Type': 'application/x-www-form-urlencoded',
-      Origin: tree.baseUrl,
-      Cookie: cookiesOf(page),
+  let invented = 0;
+  const ATTEMPTS = {
+    'sign-ups': () => {
+      const json = { email: `victim@host${++invented}.example` };
+      return tree.request('POST', '/users', { json, headers: from('203.0.113.5') });
     },
-  });
-}
+    'guesses at a password': () => signInTo(tree, 'guess', from('203.0.113.5')),
+  };
+  for (const [what, attempt] of Object.entries(ATTEMPTS))
+    it(`gain no further ${what} from a restart`, async () => {
+      await until('the limit is reached', async () => (await attempt()).status === 429);
+      for (let n = 0; n < RESTARTS; n++) {
+        restart();
+        assert.equal(await served(what, attempt), 429, `after restart ${n + 1}`);
+      }
+    });
+});
 
 /** Names that are accepted, since for all that we know people may have them. */
 const LURES = ['Your payment failed: call +1 202 555 0100', 'Account locked today', 'Ada'];

@@ -12,7 +12,7 @@ import { makeCertificate } from '../role/certificates';
 import { serverPort } from '../support/server-port';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import { Surroundings } from './surroundings';
+import { useDeployment } from './deployment';
 
 /**
  * Runs nginx with the guide's configuration. No npm package contains its binary, so this file is in no tier: where nginx
@@ -20,16 +20,15 @@ import { Surroundings } from './surroundings';
  * tree reads the headers.
  */
 describe('behind nginx with the configuration of the guide', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let tree: Tree;
   let nginx: ChildProcess;
   let port: number;
   before(async () => {
-    around = await Surroundings.make();
     const limits = { SIGN_UPS_PER_ADDRESS: '2/1h' };
-    tree = await around.start({ env: { ...SIGNED, ...limits, APP_URL: 'https://shop.example', TRUST_PROXY: '1' } });
+    tree = await deployment.start({ env: { ...SIGNED, ...limits, APP_URL: 'https://shop.example', TRUST_PROXY: '1' } });
     port = await serverPort();
-    nginx = spawn('nginx', ['-p', around.folder, '-c', await configure(), '-e', 'stderr'], { stdio: 'inherit' });
+    nginx = spawn('nginx', ['-p', deployment.folder, '-c', await configure(), '-e', 'stderr'], { stdio: 'inherit' });
     await until(
       'nginx listens',
       async () => (await ask('127.0.0.2', 'GET', '/health').catch(() => undefined))?.status === 200,
@@ -40,26 +39,26 @@ describe('behind nginx with the configuration of the guide', () => {
       nginx.kill('SIGTERM');
       await once(nginx, 'exit');
     }
-    await around?.remove();
   });
 
   /** Writes a complete configuration that includes the guide's. @returns its path. */
   async function configure(): Promise<string> {
     const { chain, key } = await makeCertificate();
     const written = { 'shop.pem': chain, 'shop.key': key };
-    for (const [name, content] of Object.entries(written)) fs.writeFileSync(path.join(around.folder, name), content);
+    for (const [name, content] of Object.entries(written))
+      fs.writeFileSync(path.join(deployment.folder, name), content);
     const guide = fs.readFileSync(path.resolve(__dirname, '../../lib/cluster/hosts.md'), 'utf8');
     const [, site = ''] = /```nginx\n(.*?)```/s.exec(guide) ?? [];
     const own = site
       .replace('listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`)
       .replace('127.0.0.1:3000', new URL(tree.baseUrl).host)
-      .replaceAll('/etc/nginx/', `${around.folder}/`);
+      .replaceAll('/etc/nginx/', `${deployment.folder}/`);
     assert.notEqual(own, site);
-    const file = path.join(around.folder, 'nginx.conf');
+    const file = path.join(deployment.folder, 'nginx.conf');
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-      (name) => `${name}_temp_path ${around.folder}/${name};`,
+      (name) => `${name}_temp_path ${deployment.folder}/${name};`,
     );
-    const main = `daemon off; worker_processes 1; pid ${around.folder}/nginx.pid; events {}`;
+    const main = `daemon off; worker_processes 1; pid ${deployment.folder}/nginx.pid; events {}`;
     fs.writeFileSync(file, `${main}\nhttp { access_log off; ${temporary.join(' ')}\n${own}}\n`);
     return file;
   }
@@ -105,7 +104,7 @@ describe('behind nginx with the configuration of the guide', () => {
     for (const name of ['ada', 'bob', 'cid']) statuses.push(await signUp('127.0.0.2', name));
     assert.deepEqual(statuses, [201, 201, 429]);
     assert.equal(await signUp('127.0.0.3', 'dot'), 201);
-    await around.sink.waitFor(3);
+    await deployment.sink.waitFor(3);
     await tree.waitForLine(/"remoteAddress":"127\.0\.0\.3"/);
     assert.ok(tree.linesMatching(/"remoteAddress":"127\.0\.0\.2"/).length >= 3);
     assert.deepEqual(tree.linesMatching(/203\.0\.113\.99/), []);

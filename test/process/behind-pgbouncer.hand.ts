@@ -5,8 +5,8 @@ import { BEARER, OPS_TOKEN } from '../ops/ops-web';
 import { PgBouncer } from '../support/pgbouncer';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { assertOneMailEach, SignUpStream, signUpsThrough } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 type Settings = Readonly<Record<string, string>>;
 
@@ -19,26 +19,22 @@ const TOLD = /pooler|notification|prepared statement|DATABASE_DIRECT_URL/;
  * (test/support/transaction-pooler.ts).
  */
 describe('behind PgBouncer in transaction mode', () => {
-  let around: Surroundings;
+  const deployment = useDeployment({ each: true });
   let pooler: PgBouncer | undefined;
-  beforeEach(async () => {
-    around = await Surroundings.make();
-  });
   afterEach(async () => {
-    await around.remove();
     await pooler?.remove();
     pooler = undefined;
   });
 
   /** @param env settings of the tree besides DATABASE_URL, which leads through PgBouncer. */
   async function start(settings: Settings, env: Settings): Promise<Tree> {
-    pooler = await PgBouncer.start(around.database.url, settings);
-    const tree = await around.start({ env: { ...env, DATABASE_URL: pooler.url } });
+    pooler = await PgBouncer.start(deployment.database.url, settings);
+    const tree = await deployment.start({ env: { ...env, DATABASE_URL: pooler.url } });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     return tree;
   }
 
-  const past = (): Settings => ({ DATABASE_DIRECT_URL: around.database.url });
+  const past = (): Settings => ({ DATABASE_DIRECT_URL: deployment.database.url });
   const told = (tree: Tree) => tree.linesMatching(TOLD).map(({ text }) => text);
   const isReady = (tree: Tree) =>
     until('it is ready', async () => {
@@ -58,7 +54,7 @@ describe('behind PgBouncer in transaction mode', () => {
     it(`with DATABASE_DIRECT_URL and max_prepared_statements = ${prepared}: notifications arrive, and nothing is logged`, async () => {
       const tree = await start({ max_prepared_statements: prepared }, past());
       await until('notifications arrive', () => hears(tree));
-      await signUpsThrough(around, tree, (stream) => stream.more(100));
+      await signUpsThrough(deployment, tree, (stream) => stream.more(100));
       assert.deepEqual(told(tree), []);
     });
 
@@ -66,10 +62,10 @@ describe('behind PgBouncer in transaction mode', () => {
     const tree = await start({}, { NODE_ENV: 'development', OPS_TOKEN });
     await tree.waitForLine(/notifications of Postgres do not arrive.*set DATABASE_DIRECT_URL/);
     await until('/ops reports it', async () => (await codesOnOps(tree)).includes('listenDeaf'));
-    const { stdout } = await catamountWith(around.env, tree.cwd, 'status');
+    const { stdout } = await catamountWith(deployment.env, tree.cwd, 'status');
     assert.match(stdout, /Set DATABASE_DIRECT_URL to the URL of Postgres itself/);
     await isReady(tree);
-    await signUpsThrough(around, tree, (stream) => stream.more(100));
+    await signUpsThrough(deployment, tree, (stream) => stream.more(100));
   });
 
   it('killed and started again: no accepted sign-up is lost, and the tree recovers by itself', async () => {
@@ -86,8 +82,8 @@ describe('behind PgBouncer in transaction mode', () => {
     await stream.stop();
     assert.ok(stream.failures.length > 0, 'no request met the outage');
     assert.deepEqual([...new Set(stream.failures)], ['503']);
-    await assertOneMailEach(around);
-    const users = new Set(await around.users());
+    await assertOneMailEach(deployment);
+    const users = new Set(await deployment.users());
     assert.deepEqual(
       stream.accepted.filter((email) => !users.has(email)),
       [],
@@ -97,7 +93,7 @@ describe('behind PgBouncer in transaction mode', () => {
 
   it('with named prepared statements: a tree that is restarted leaves none behind, and loses nothing', async () => {
     const tree = await start({ max_prepared_statements: '100', default_pool_size: '2' }, past());
-    await signUpsThrough(around, tree, async (stream) => {
+    await signUpsThrough(deployment, tree, async (stream) => {
       for (const command of ['phased-restart', 'restart']) {
         const from = tree.lines.length;
         const { code, stderr } = await catamount(tree.cwd, command);
@@ -111,8 +107,8 @@ describe('behind PgBouncer in transaction mode', () => {
       assert.deepEqual(new Set(kept), new Set([0]));
     });
     const env = { ...past(), DATABASE_URL: pooler?.url };
-    const again = await around.start({ env });
-    await signUpsThrough(around, again, (stream) => stream.more(20));
+    const again = await deployment.start({ env });
+    await signUpsThrough(deployment, again, (stream) => stream.more(20));
     for (const one of [tree, again]) assert.deepEqual(told(one), []);
   });
 });

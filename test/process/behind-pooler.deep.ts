@@ -1,35 +1,34 @@
 import assert from 'node:assert/strict';
 import { TransactionPooler } from '../support/transaction-pooler';
+import { useDeployment } from './deployment';
 import { signUpsThrough } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 const DEAF = /notifications of Postgres do not arrive.*set DATABASE_DIRECT_URL/;
 
 /** Stands in for PgBouncer with `pool_mode = transaction`, which behind-pgbouncer.hand.ts runs. */
 describe('behind a pooler in transaction mode', () => {
-  let around: Surroundings;
+  const deployment = useDeployment({ each: true });
   let pooler: TransactionPooler;
   beforeEach(async () => {
-    around = await Surroundings.make();
-    pooler = await TransactionPooler.open(around.database.url, 8);
+    pooler = await TransactionPooler.open(deployment.database.url, 8);
   });
   afterEach(async () => {
-    await around.remove();
     await pooler.close();
   });
 
-  const start = (env: Readonly<Record<string, string>>) => around.start({ env: { DATABASE_URL: pooler.url, ...env } });
+  const start = (env: Readonly<Record<string, string>>) =>
+    deployment.start({ env: { DATABASE_URL: pooler.url, ...env } });
 
   it('people sign up and get one mail each with DATABASE_DIRECT_URL, and nothing is logged', async () => {
-    const tree = await start({ DATABASE_DIRECT_URL: around.database.url });
+    const tree = await start({ DATABASE_DIRECT_URL: deployment.database.url });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    await signUpsThrough(around, tree, (stream) => stream.more(30));
+    await signUpsThrough(deployment, tree, (stream) => stream.more(30));
     assert.deepEqual(tree.linesMatching(DEAF), []);
   });
 
   it('they do so without it as well, and the log names the setting', async () => {
     const tree = await start({});
     await tree.waitForLine(DEAF);
-    await signUpsThrough(around, tree, (stream) => stream.more(30));
+    await signUpsThrough(deployment, tree, (stream) => stream.more(30));
   });
 });

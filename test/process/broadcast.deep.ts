@@ -5,13 +5,11 @@ import path from 'node:path';
 import { WebSocket } from 'ws';
 import { catamount } from '../cli/cli-process';
 import { guideBlock } from '../guide-blocks';
+import { linkPackages, writeFiles } from '../support/app-folder';
 import { tell } from '../support/replicated-redis';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import { OF_REDIS } from './idle';
-import { Surroundings } from './surroundings';
-
-const ROOT = path.resolve(__dirname, '../..');
+import { CONNECTIONS_TO_REDIS, useDeployment } from './deployment';
 
 /** The chat of the guide. Each worker also notes the sockets that it accepts. */
 const FILES = {
@@ -81,31 +79,24 @@ class Client {
 }
 
 describe('a chat over two trees on one Redis', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let entry: string;
   let trees: readonly [Tree, Tree];
   const clients = new Map<Tree, Client[]>();
   before(async () => {
-    around = await Surroundings.make();
-    const folder = path.join(around.folder, 'chat');
-    for (const [name, content] of Object.entries(FILES)) {
-      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-      fs.writeFileSync(path.join(folder, name), content);
-    }
-    fs.mkdirSync(path.join(folder, 'node_modules'));
-    fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
-    fs.symlinkSync(path.join(ROOT, 'node_modules/ws'), path.join(folder, 'node_modules/ws'));
+    const folder = path.join(deployment.folder, 'chat');
+    writeFiles(folder, FILES);
+    linkPackages(folder, ['ws']);
     entry = path.join(folder, 'server.js');
     trees = await Promise.all([start(), start()]);
     for (const tree of trees) clients.set(tree, await clientsOfAllWorkers(tree));
   });
   after(async () => {
     for (const client of [...clients.values()].flat()) client.close();
-    await around.remove();
   });
 
   const start = async (env: Readonly<Record<string, string>> = {}) => {
-    const tree = await around.start({ entry, env: { WEB_CONCURRENCY: '2', ...env } });
+    const tree = await deployment.start({ entry, env: { WEB_CONCURRENCY: '2', ...env } });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     return tree;
   };
@@ -140,7 +131,7 @@ describe('a chat over two trees on one Redis', () => {
   it('hears what a job and a script say', async () => {
     assert.equal((await first().request('POST', '/say-later?words=by-a-job')).status, 202);
     await hear(all(), 'by-a-job');
-    const { code, stderr } = await catamount(path.dirname(entry), ['run', 'say.js', 'by-a-script'], around.env);
+    const { code, stderr } = await catamount(path.dirname(entry), ['run', 'say.js', 'by-a-script'], deployment.env);
     assert.equal(code, 0, stderr);
     await hear(all(), 'by-a-script');
     for (const client of all())
@@ -148,21 +139,21 @@ describe('a chat over two trees on one Redis', () => {
   });
 
   it('takes no more connections to Redis than an app that broadcasts nothing', async () => {
-    const list = String(await tell(around.redis, ['CLIENT', 'LIST']))
+    const list = String(await tell(deployment.redis, ['CLIENT', 'LIST']))
       .trim()
       .split('\n');
     const own = list.filter((line) => !line.includes('cmd=client|list'));
-    assert.equal(own.length, 2 * OF_REDIS, own.join('\n'));
+    assert.equal(own.length, 2 * CONNECTIONS_TO_REDIS, own.join('\n'));
   });
 
   it('goes on in each tree without Redis, and between them, without doubles, when Redis is back', async () => {
     const [sender] = of(first());
-    await around.redis.stop();
+    await deployment.redis.stop();
     sender?.say('without Redis');
     await hear(of(first()), 'without Redis');
     of(second())[0]?.say('in the other tree');
     await hear(of(second()), 'in the other tree');
-    await around.redis.start();
+    await deployment.redis.start();
     let n = 0;
     await until('the other tree hears again', () => {
       sender?.say(`again ${n++}`);

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { createDatabase } from '../support/postgres';
 import type { Tree } from '../support/tree';
 import { theDockerfile, theManifest } from './container-guide';
-import { Surroundings } from './surroundings';
+import { useDeployment } from './deployment';
 
 const run = promisify(execFile);
 const ROOT = path.resolve(__dirname, '../..');
@@ -28,14 +28,12 @@ describe("the guide's Dockerfile", () => {
     return;
   }
   const image = theDockerfile();
-  let around: Surroundings;
+  const deployment = useDeployment({ database: createDatabase });
   let root: string;
   before(async () => {
-    around = await Surroundings.make(await createDatabase());
-    root = path.join(around.folder, 'root');
+    root = path.join(deployment.folder, 'root');
     await makeRoot();
   });
-  after(() => around.remove());
 
   async function makeRoot(): Promise<void> {
     const inRoot = (file: string) => path.join(root, file);
@@ -72,10 +70,10 @@ describe("the guide's Dockerfile", () => {
       'exec setpriv --no-new-privs --clear-groups \\',
       `  unshare --root=${root} --wd=${image.workdir} --setgid=${NODE} --setuid=${NODE} ${[...image.command, ...args].join(' ')}`,
     ];
-    const file = path.join(around.folder, 'contain.sh');
+    const file = path.join(deployment.folder, 'contain.sh');
     fs.writeFileSync(file, `#!/bin/sh -e\n${lines.join('\n')}\n`, { mode: 0o755 });
     const machine = { HOST: undefined, TMPDIR: undefined, LOG_FORMAT: undefined, NODE_V8_COVERAGE: undefined };
-    return around.spawn({
+    return deployment.spawn({
       node: 'unshare',
       entry: '--mount',
       args: ['--pid', '--fork', '--kill-child', file],
@@ -102,7 +100,7 @@ describe("the guide's Dockerfile", () => {
     const json = { email: 'ada@example.com', name: 'Ada' };
     const answer = await tree.request('POST', '/users', { json });
     assert.equal(answer.status, 201, answer.body);
-    const [welcome] = await around.sink.waitFor(1);
+    const [welcome] = await deployment.sink.waitFor(1);
     assert.deepEqual(welcome?.envelope.to, ['ada@example.com']);
     const probes = [...theManifest().matchAll(/path: (\/\w+), port/g)].map(([, target = '']) => target);
     assert.ok(probes.length > 0);

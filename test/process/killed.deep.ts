@@ -3,19 +3,17 @@ import { createClient } from 'redis';
 import { PROCESSES } from '../../lib/job/hint/keys';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { assertOneMailEach, SignUpStream, signUpMany } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 const AT_ONCE = 2;
 
 describe('kill -9 in a tree in production', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let tree: Tree;
   before(async () => {
-    around = await Surroundings.make();
-    tree = await around.start();
+    tree = await deployment.start();
   });
-  after(() => around.remove());
 
   it('of a web worker loses only what it had in flight: it is replaced, sign-ups continue, and every mail arrives', async () => {
     const stream = new SignUpStream(tree, AT_ONCE);
@@ -33,8 +31,8 @@ describe('kill -9 in a tree in production', () => {
       stream.failures.filter((failure) => failure !== 'ECONNRESET'),
       [],
     );
-    await assertOneMailEach(around);
-    const users = new Set(await around.users());
+    await assertOneMailEach(deployment);
+    const users = new Set(await deployment.users());
     assert.deepEqual(
       stream.accepted.filter((email) => !users.has(email)),
       [],
@@ -44,19 +42,19 @@ describe('kill -9 in a tree in production', () => {
   });
 
   it('of the job processor: its successor rescues its jobs before it is listed, the web is not affected, and each user gets one mail', async () => {
-    const redis = await createClient({ url: around.redis.url }).connect();
+    const redis = await createClient({ url: deployment.redis.url }).connect();
     try {
       const listed = () => redis.zRange(PROCESSES, 0, -1);
       const dead = await until('the processor is listed', async () => (await listed())[0]);
       const pid = await onlyProcessor(tree);
       const web = tree.processes().webPids;
-      around.sink.hold();
+      deployment.sink.hold();
       await signUpMany(tree, 2);
-      await until('it has two mails in flight', () => around.sink.waiting === 2);
+      await until('it has two mails in flight', () => deployment.sink.waiting === 2);
       process.kill(pid, 'SIGKILL');
       await tree.waitForLine(/job processor \(pid \d+\) was killed by SIGKILL/);
       // The server had not answered when the connections broke, so it has not accepted these mails.
-      around.sink.discard();
+      deployment.sink.discard();
       await signUpMany(tree, 2);
       // Those that rescue its jobs later, when it has been silent for long, would leave it listed until then.
       const seen = await until('the successor is listed', async () => {
@@ -64,7 +62,7 @@ describe('kill -9 in a tree in production', () => {
         return identities.some((identity) => identity !== dead) ? identities : undefined;
       });
       assert.ok(!seen.includes(dead), `${seen} has ${dead}, the dead one`);
-      await assertOneMailEach(around);
+      await assertOneMailEach(deployment);
       assert.equal(tree.linesMatching(/rescued a job of queue \w+ from a process that died/).length, 2);
       assert.notEqual(await onlyProcessor(tree), pid);
       assert.deepEqual(tree.processes().webPids, web);

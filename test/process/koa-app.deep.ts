@@ -11,11 +11,12 @@ import { Client } from 'pg';
 import { io, type Socket } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { catamount } from '../cluster/primary/operator';
+import { linkPackages } from '../support/app-folder';
 import { startLoad } from '../support/load';
 import { createDatabase } from '../support/postgres';
 import type { Tree, TreeOptions } from '../support/tree';
 import { until } from '../support/until';
-import { Surroundings } from './surroundings';
+import { useDeployment } from './deployment';
 
 const ROOT = path.resolve(__dirname, '../..');
 /** An existing app: sessions, static files, uploads, events, a webhook, WebSockets, its own pool, log and migrations. */
@@ -35,11 +36,10 @@ function layOut(folder: string, ...sources: readonly string[]): string {
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
     readonly dependencies: Readonly<Record<string, string>>;
   };
-  for (const name of Object.keys(dependencies)) {
-    const link = path.join(folder, 'node_modules', name);
-    fs.mkdirSync(path.dirname(link), { recursive: true });
-    fs.symlinkSync(name === 'catamount' ? ROOT : path.join(ROOT, 'node_modules', name), link);
-  }
+  linkPackages(
+    folder,
+    Object.keys(dependencies).filter((name) => name !== 'catamount'),
+  );
   return path.join(folder, 'server.js');
 }
 
@@ -174,17 +174,15 @@ async function asksEachOnce(tree: Tree): Promise<void> {
 }
 
 describe('an existing Koa app', () => {
-  let around: Surroundings;
+  const deployment = useDeployment({ database: createDatabase });
   let alone: TreeOptions;
   before(async () => {
-    around = await Surroundings.make(await createDatabase());
     alone = appIn('alone', BEFORE);
     assert.match(knex('alone', 'migrate:latest'), /Batch 1 run: 1 migrations/);
   });
-  after(() => around.remove());
 
   const appIn = (name: string, ...sources: readonly string[]) => {
-    const folder = path.join(around.folder, name);
+    const folder = path.join(deployment.folder, name);
     return { entry: layOut(folder, ...sources), env: { ...ENV, WEB_CONCURRENCY: '1' } };
   };
 
@@ -207,7 +205,7 @@ describe('an existing Koa app', () => {
 
   /** Blocks every report until the lock is released. */
   const lock = async () => {
-    const key = new Client({ connectionString: around.database.url });
+    const key = new Client({ connectionString: deployment.database.url });
     await key.connect();
     await key.query('select pg_advisory_lock(4711)');
     return key;
@@ -216,20 +214,20 @@ describe('an existing Koa app', () => {
   /** Runs knex's own command, as the app does without Catamount. */
   const knex = (folder: string, command: string) =>
     execFileSync(process.execPath, [path.join(ROOT, 'node_modules/knex/bin/cli.js'), command], {
-      cwd: path.join(around.folder, folder),
-      env: { ...process.env, DATABASE_URL: around.database.url },
+      cwd: path.join(deployment.folder, folder),
+      env: { ...process.env, DATABASE_URL: deployment.database.url },
       encoding: 'utf8',
     });
 
   it('serves without Catamount', async () => {
-    const tree = await around.start(alone);
+    const tree = await deployment.start(alone);
     await asksEachOnce(tree);
     await Stream.open(tree);
     await tree.stop();
   });
 
   it('keeps its history of migrations, with which its own command still works', async () => {
-    const migrating = around.spawn({ ...appIn('moved', BEFORE, MOVED), args: ['migrate'] });
+    const migrating = deployment.spawn({ ...appIn('moved', BEFORE, MOVED), args: ['migrate'] });
     assert.equal((await migrating.exited).code, 0);
     assert.equal(migrating.linesMatching(/applied migration \d+_create_jobs/).length, 1);
     assert.deepEqual(migrating.linesMatching(/create_payments/), []);
@@ -237,7 +235,7 @@ describe('an existing Koa app', () => {
   });
 
   it('serves the same under Catamount, and a phased restart cuts off no client', async () => {
-    const tree = await around.start(appIn('moved-on', BEFORE, MOVED));
+    const tree = await deployment.start(appIn('moved-on', BEFORE, MOVED));
     await asksEachOnce(tree);
 
     const key = await lock();
@@ -286,7 +284,7 @@ describe('an existing Koa app', () => {
 
   it('has exactly those requests named in the log that a phased restart cannot wait for', async () => {
     const { entry, env } = appIn('hurried', BEFORE, MOVED);
-    const tree = await around.start({ entry, env: { ...env, SHUTDOWN_TIMEOUT: '3s' } });
+    const tree = await deployment.start({ entry, env: { ...env, SHUTDOWN_TIMEOUT: '3s' } });
     const key = await lock();
     const deaf = await deafChat(tree);
     try {

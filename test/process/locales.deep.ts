@@ -1,30 +1,26 @@
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
 import path from 'node:path';
 import { catamount } from '../cli/cli-process';
-import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
-import { type SmtpSink, startSmtpSink } from '../support/smtp';
-import { removeFolder, tempFolder } from '../support/temp-folder';
-import { startTree, type Tree } from '../support/tree';
-
-const DIST = path.resolve(__dirname, '../../dist/lib');
-const DOOR = JSON.stringify(path.join(DIST, 'index.js'));
+import { appFolder } from '../support/app-folder';
+import { createDatabase } from '../support/postgres';
+import { removeFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { useDeployment } from './deployment';
 
 const texts = (value: object) => JSON.stringify(value);
 /** An app in German and Brazilian Portuguese, with a text that only English has. */
 const FILES: Readonly<Record<string, string>> = {
   'package.json': '{ "name": "laden", "type": "module" }',
-  'app.js': `import { defineApp } from ${DOOR};
+  'app.js': `import { defineApp } from 'catamount';
     export default defineApp({ name: 'laden', root: import.meta.dirname, migrations: false, routes: () => import('./routes.js') });`,
-  'server.js': `import { boot } from ${DOOR};\nimport app from './app.js';\nawait boot(app);`,
+  'server.js': `import { boot } from 'catamount';\nimport app from './app.js';\nawait boot(app);`,
   'routes.js': `import { OrderMailer } from './mailers/order-mailer.js';
     export default (router) => router.post('/orders', async (ctx) => {
       await OrderMailer.placed(ctx.query.to).deliverLater();
       ctx.status = 202;
       ctx.body = { locale: ctx.locale };
     });`,
-  'mailers/order-mailer.js': `import { Mailer } from ${DOOR};
+  'mailers/order-mailer.js': `import { Mailer } from 'catamount';
     export class OrderMailer extends Mailer {
       static layout = false;
       static placed = this.action('placed');
@@ -60,31 +56,17 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 describe('an app in languages for which Catamount has no texts', () => {
-  const folder = tempFolder('locales');
-  let database: TestDatabase;
-  let redis: TestRedis;
-  let sink: SmtpSink;
+  const folder = appFolder(FILES);
+  const deployment = useDeployment({ database: createDatabase });
   let tree: Tree;
   before(async () => {
-    for (const [name, text] of Object.entries(FILES)) {
-      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-      fs.writeFileSync(path.join(folder, name), text);
-    }
-    [database, redis, sink] = await Promise.all([createDatabase(), startTestRedis(), startSmtpSink()]);
-    const env = { DATABASE_URL: database.url, REDIS_URL: redis.url, SMTP_URL: sink.url };
-    tree = await startTree({
+    tree = await deployment.start({
       entry: path.join(folder, 'server.js'),
       cwd: folder,
-      env: { ...env, DEFAULT_LOCALE: 'de', WEB_CONCURRENCY: '1' },
+      env: { NODE_ENV: 'development', DEFAULT_LOCALE: 'de', WEB_CONCURRENCY: '1' },
     });
   });
-  after(async () => {
-    await tree?.cleanup();
-    await sink.stop();
-    await redis.remove();
-    await database.drop();
-    removeFolder(folder);
-  });
+  after(() => removeFolder(folder));
 
   const order = async (languages: string, to: string) => {
     const headers = languages === '' ? {} : { 'Accept-Language': languages };
@@ -98,7 +80,7 @@ describe('an app in languages for which Catamount has no texts', () => {
     assert.equal(await order('pt-BR,pt;q=0.9', 'second'), 'pt-BR');
     assert.equal(await order('fr, de-AT;q=0.5', 'third'), 'de');
     assert.equal(await order('en-GB', 'fourth'), 'en');
-    const mails = await sink.waitFor(4);
+    const mails = await deployment.sink.waitFor(4);
     const written = mails.map((mail) => `${mail.subject} ${mail.headers.get('content-language')} ${mail.text?.trim()}`);
     assert.deepEqual(written.sort(), [
       'Deine Bestellung de de: Danke! 2 Dinge Legal notice.',

@@ -1,44 +1,38 @@
 import assert from 'node:assert/strict';
 import { runNode } from '../cli/cli-process';
-import { Stage } from '../cluster/primary/stage';
+import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { ScrapedText } from '../ops/metrics/scrape';
 import { BEARER, OPS_TOKEN } from '../ops/ops-web';
-import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 
 describe('two trees under one REDIS_PREFIX, --only web beside --only jobs', () => {
-  let stage: Stage;
-  let redis: TestRedis;
+  const app = useSupervisorApp();
   let web: Tree;
   let env: Readonly<Record<string, string>>;
   let release: () => void;
   const cwd = tempFolder('fleet');
   before(async () => {
-    [stage, redis] = await Promise.all([Stage.make(), startTestRedis()]);
     env = {
-      ...stage.env,
+      ...app.env,
       NODE_ENV: 'development',
-      REDIS_URL: redis.url,
       REDIS_PREFIX: 'shop',
       OPS_TOKEN,
       WEB_CONCURRENCY: '1',
       JOB_CONCURRENCY: '1',
       JOB_LATENCY_WARNING: '1s',
     };
-    release = stage.spoil('hold');
-    web = await stage.start({ ...env, DYNO: 'web.1' }, { args: ['--only', 'web'] });
-    const jobs = stage.spawn({ ...env, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
+    release = app.switchOn('hold');
+    web = await app.start({ ...env, DYNO: 'web.1' }, { args: ['--only', 'web'] });
+    const jobs = app.spawn({ ...env, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
     await jobs.waitForLine(/job processor \(pid \d+\) is ready/);
     // The first job occupies the only slot, so that the second one waits for longer than the warning allows.
     for (const name of ['held', 'late'])
-      assert.equal((await web.request('POST', `/patient-job?name=${name}&flag=hold`)).status, 202);
+      assert.equal((await web.request('POST', `/waiting-job?name=${name}&flag=hold`)).status, 202);
   });
   after(async () => {
     release();
-    await stage.remove();
-    await redis.remove();
     removeFolder(cwd);
   });
 
@@ -48,13 +42,13 @@ describe('two trees under one REDIS_PREFIX, --only web beside --only jobs', () =
     return answer;
   };
   const command = async (...words: string[]) => {
-    const { code, stdout, stderr } = await runNode(cwd, [stage.entryFile, 'jobs', ...words], env);
+    const { code, stdout, stderr } = await runNode(cwd, [app.entryFile, 'jobs', ...words], env);
     assert.equal(code, 0, stderr);
     return stdout;
   };
 
   it('the command line lists the job processor and the running job, and makes the processor quiet', async () => {
-    await until('the job is running', async () => /PatientJob/.test(await command('list', 'busy')));
+    await until('the job is running', async () => /WaitingJob/.test(await command('list', 'busy')));
     const listed = JSON.parse(await command('processes', 'list', '--json')) as {
       processes: { pid: number; busy: number }[];
     };

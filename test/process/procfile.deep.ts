@@ -3,9 +3,9 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { createDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
-import { Surroundings } from './surroundings';
+import { useDeployment } from './deployment';
 
 const run = promisify(execFile);
 const ROOT = path.resolve(__dirname, '../..');
@@ -18,32 +18,27 @@ function procfile(): Readonly<Record<string, string>> {
 }
 
 describe('the Procfile', () => {
-  let around: Surroundings;
-  let database: TestDatabase;
-  before(async () => {
-    [around, database] = await Promise.all([Surroundings.make(), createDatabase()]);
+  const deployment = useDeployment({ database: createDatabase });
+  before(() => {
     // This is the slug, in whose folder a dyno runs the commands.
-    for (const name of ['dist', 'node_modules']) fs.symlinkSync(path.join(ROOT, name), path.join(around.folder, name));
-  });
-  after(async () => {
-    await around.remove();
-    await database.drop();
+    for (const name of ['dist', 'node_modules'])
+      fs.symlinkSync(path.join(ROOT, name), path.join(deployment.folder, name));
   });
 
   it('migrates in the release phase, serves at PORT and sends mail, and ends without a kill when every process is sent SIGTERM', async () => {
     const { release = assert.fail('no release:'), web = assert.fail('no web:'), ...others } = procfile();
     assert.deepEqual(others, {});
     const port = String(await serverPort());
-    const dyno = { ...around.env, DATABASE_URL: database.url, APP_URL: 'https://shop.herokuapp.com' };
+    const dyno = { ...deployment.env, APP_URL: 'https://shop.herokuapp.com' };
     const env = { ...dyno, PORT: port, DYNO: 'release.1', PATH: process.env.PATH };
-    const { stdout } = await run('/bin/sh', ['-c', release], { cwd: around.folder, env });
+    const { stdout } = await run('/bin/sh', ['-c', release], { cwd: deployment.folder, env });
     assert.match(stdout, /applied migration \d+_create_users/);
 
-    const tree = await around.start({
+    const tree = await deployment.start({
       node: '/bin/sh',
       entry: '-c',
       args: [web],
-      cwd: around.folder,
+      cwd: deployment.folder,
       env: { ...dyno, PORT: port, DYNO: 'web.1', HOST: undefined, LOG_FORMAT: undefined },
     });
     assert.equal(tree.baseUrl, `http://0.0.0.0:${port}`);
@@ -56,7 +51,7 @@ describe('the Procfile', () => {
     const json = { email: 'ada@example.com', name: 'Ada' };
     const answer = await tree.request('POST', '/users', { json, headers: routed });
     assert.equal(answer.status, 201, answer.body);
-    const [welcome] = await around.sink.waitFor(1);
+    const [welcome] = await deployment.sink.waitFor(1);
     assert.deepEqual(welcome?.envelope.to, ['ada@example.com']);
     assert.match(welcome?.text ?? '', /https:\/\/shop\.herokuapp\.com/);
     await tree.waitForLine(

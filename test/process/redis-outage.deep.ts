@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { assertOneMailEach, SignUpStream, signUpMany } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 describe('without Redis', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let tree: Tree;
-  before(async () => {
-    around = await Surroundings.make();
-  });
-  after(() => around.remove());
 
   const ready = () => tree.request('GET', '/ready');
 
@@ -38,51 +34,51 @@ describe('without Redis', () => {
     await stream.stop();
     assert.deepEqual(stream.failures, []);
     await assertReadyAgain();
-    await assertOneMailEach(around);
-    const users = new Set(await around.users());
+    await assertOneMailEach(deployment);
+    const users = new Set(await deployment.users());
     assert.ok(stream.accepted.every((email) => users.has(email)));
   }
 
   it('the tree starts, accepts sign-ups and sends their mails, and is ready once Redis is available', async () => {
-    await around.redis.stop();
-    tree = await around.start();
+    await deployment.redis.stop();
+    tree = await deployment.start();
     await signUpMany(tree, 10);
     await assertOnlyRedisIsMissed();
-    await assertOneMailEach(around);
-    await around.redis.start();
+    await assertOneMailEach(deployment);
+    await deployment.redis.start();
     await assertReadyAgain();
   });
 
   it('for a while, every sign-up is accepted, mails continue, and every one arrives, none twice', async () => {
     await signUpsThrough(async (stream) => {
-      await around.redis.stop();
+      await deployment.redis.stop();
       await stream.more(20);
       await assertOnlyRedisIsMissed();
-      await around.sink.waitFor(around.sink.messages.length + 20);
+      await deployment.sink.waitFor(deployment.sink.messages.length + 20);
       await stream.more(20);
-      await around.redis.start();
+      await deployment.redis.start();
     });
   });
 
   it('and then with an empty one, neither waiting nor running jobs are lost or done twice', async () => {
     await signUpsThrough(async (stream) => {
-      around.sink.hold();
+      deployment.sink.hold();
       await stream.more(20);
-      await until('two mails are in flight', () => around.sink.waiting === 2);
-      await around.redis.kill();
+      await until('two mails are in flight', () => deployment.sink.waiting === 2);
+      await deployment.redis.kill();
       await stream.more(10);
-      await around.redis.restart({ wipe: true });
+      await deployment.redis.restart({ wipe: true });
       await stream.more(10);
-      around.sink.release();
+      deployment.sink.release();
     });
   });
 
   it('while it hangs, sign-ups do not wait for it', async () => {
     await signUpsThrough(async (stream) => {
-      around.redis.pause();
+      deployment.redis.pause();
       await assertOnlyRedisIsMissed();
       await stream.more(20);
-      around.redis.resume();
+      deployment.redis.resume();
     });
   });
 

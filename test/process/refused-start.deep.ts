@@ -6,67 +6,17 @@ import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { catamount } from '../cli/cli-process';
 import { AT_A_START, IN_THE_APP, MIGRATION, SOUND, STARTING } from '../role/mistakes';
+import { appFolder } from '../support/app-folder';
 import { createDatabase } from '../support/postgres';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, type Tree, type TreeOptions } from '../support/tree';
 
-interface Refusal {
-  readonly options: TreeOptions;
-  readonly code: number;
-  readonly says: readonly RegExp[];
-}
-
-const WRONG_ARGUMENTS: Readonly<Record<string, Refusal>> = {
-  'a wrong setting with its value and the allowed ones, and every missing server that production needs': {
-    options: { env: { NODE_ENV: 'production', PORT: 'abc' } },
-    code: 78,
-    says: [
-      /4 settings are wrong/,
-      /PORT +is "abc"; it must be a whole number from 0 to 65535/,
-      /DATABASE_URL +is not set/,
-      /REDIS_URL +is not set/,
-      /SMTP_URL +is not set/,
-      /nothing embedded starts in production/,
-    ],
-  },
-  'an unknown option': {
-    options: { args: ['--frobnicate'] },
-    code: 64,
-    says: [/^start has no option --frobnicate; it has --only, --allow-pending\. See catamount help start\.$/],
-  },
-  'an unknown command': { options: { args: ['deploy'] }, code: 64, says: [/"deploy" is not a command/] },
-  'an unknown role': {
-    options: { args: ['--only', 'mail'] },
-    code: 78,
-    says: [/--only +is "mail"; it must be web or jobs/],
-  },
-  'an option of another command': {
-    options: { args: ['migrate', '--force'] },
-    code: 64,
-    says: [/^migrate has no option --force; it has --only, --allow-pending\. See catamount help migrate\.$/],
-  },
-  'more than one command': {
-    options: { args: ['migrate', 'rollback'] },
-    code: 64,
-    says: [/^Unexpected argument "rollback" for migrate\. See catamount help migrate\.$/],
-  },
-};
-
-const DOOR = path.resolve(__dirname, '../../dist/lib/index.js');
 const SERVER = path.resolve(__dirname, '../../dist/server.js');
 /** The `catamount` command. */
 const COMMAND = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 
 /** Writes an app that imports the build. @returns its folder. */
-function writeApp(changes: Readonly<Record<string, string | null>>): string {
-  const folder = tempFolder('mistaken');
-  for (const [name, text] of Object.entries({ ...SOUND, ...STARTING, ...changes })) {
-    if (text === null) continue;
-    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    fs.writeFileSync(path.join(folder, name), text.replaceAll("'catamount'", JSON.stringify(DOOR)));
-  }
-  return folder;
-}
+const writeApp = (changes: Readonly<Record<string, string | null>>) => appFolder({ ...SOUND, ...STARTING, ...changes });
 
 /** Production settings with servers that do not answer: they are not needed until the app is loaded and checked. */
 const PRODUCTION = {
@@ -94,16 +44,6 @@ describe('a start that fails names', () => {
     assert.deepEqual(tree.leftovers(), []);
     const errors = tree.lines.filter((line) => line.stream === 'stderr').map((line) => line.text);
     return { code, text: errors.join('\n'), tree };
-  }
-
-  for (const [name, { options, code, says }] of Object.entries(WRONG_ARGUMENTS)) {
-    it(name, async () => {
-      const end = await refused(options);
-      for (const pattern of says) assert.match(end.text, pattern);
-      assert.equal(end.code, code);
-      assert.doesNotMatch(end.text, /^ +at /m);
-      assert.equal(fs.existsSync(path.join(end.tree.cwd, '.catamount')), false);
-    });
   }
 
   for (const [name, { files = {}, env = {}, says, code: expected = 78 }] of Object.entries(AT_A_START)) {
@@ -166,7 +106,7 @@ describe('a start that fails names', () => {
     }
   });
 
-  it('the reason once, next to the log, if both go to one file', async () => {
+  it('a port that is taken, once, next to the log, if both go to one file', async () => {
     const holder = net.createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const cwd = tempFolder('one-file');
@@ -179,30 +119,17 @@ describe('a start that fails names', () => {
       const tree = spawn(process.execPath, [SERVER], { cwd, env, stdio: ['ignore', output, output] });
       assert.deepEqual(await once(tree, 'exit'), [69, null]);
       const lines = fs.readFileSync(file, 'utf8').trimEnd().split('\n');
-      const [told, ...others] = lines.filter((line) => !line.startsWith('{'));
-      assert.match(told ?? '', /is taken/);
+      const [told = '', ...others] = lines.filter((line) => !line.startsWith('{'));
+      assert.match(told, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is taken.*PORT`));
       assert.deepEqual(others, []);
       const logged = lines.filter((line) => line !== told).map((line) => String(JSON.parse(line).msg));
       assert.match(logged[0] ?? '', /starts the app/);
+      assert.equal(fs.existsSync(path.join(cwd, '.catamount')), false);
     } finally {
       fs.closeSync(output);
       holder.close();
       await once(holder, 'close');
       removeFolder(cwd);
-    }
-  });
-
-  it('a port that is taken', async () => {
-    const holder = net.createServer().listen(0, '127.0.0.1');
-    await new Promise((resolve) => holder.once('listening', resolve));
-    try {
-      const { port } = holder.address() as AddressInfo;
-      const { code, text, tree } = await refused({ env: { PORT: String(port) } });
-      assert.equal(code, 69);
-      assert.match(text, new RegExp(`port ${port} on 127\\.0\\.0\\.1 is taken.*PORT`));
-      assert.equal(fs.existsSync(path.join(tree.cwd, '.catamount')), false);
-    } finally {
-      await new Promise((resolve) => holder.close(resolve));
     }
   });
 });

@@ -6,17 +6,13 @@ import path from 'node:path';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { assertOneMailEach, signUp } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 describe('the shapes of a tree', () => {
-  let around: Surroundings;
+  const deployment = useDeployment();
   let web: Tree;
   let jobs: Tree;
-  before(async () => {
-    around = await Surroundings.make();
-  });
-  after(() => around.remove());
 
   /** A process gets its title shortly after it starts. */
   const assertConsistsOf = async (tree: Tree, ...wanted: readonly string[]) => {
@@ -32,17 +28,17 @@ describe('the shapes of a tree', () => {
   };
 
   it('--only web: workers and no job processor', async () => {
-    web = await around.start({ args: ['--only', 'web'] });
+    web = await deployment.start({ args: ['--only', 'web'] });
     await assertConsistsOf(web, 'primary', 'web 0', 'web 1');
     assert.equal((await signUp(web)).status, 201);
   });
 
   it('--only jobs: the job processor and no web; it runs what another tree has enqueued', async () => {
-    jobs = around.spawn({ args: ['--only', 'jobs'] });
+    jobs = deployment.spawn({ args: ['--only', 'jobs'] });
     await jobs.waitForLine(/job processor \(pid \d+\) is ready/);
     await assertConsistsOf(jobs, 'jobs', 'primary');
-    await assertOneMailEach(around);
-    assert.equal(around.sink.messages.length, 1);
+    await assertOneMailEach(deployment);
+    assert.equal(deployment.sink.messages.length, 1);
     assert.deepEqual(jobs.linesMatching(/Listening/), []);
   });
 
@@ -54,11 +50,11 @@ describe('the shapes of a tree', () => {
   });
 
   it('WEB_CONCURRENCY=0: the primary serves the web itself', async () => {
-    const tree = await around.start({ env: { WEB_CONCURRENCY: '0' } });
+    const tree = await deployment.start({ env: { WEB_CONCURRENCY: '0' } });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await assertConsistsOf(tree, 'jobs', 'primary');
     assert.equal((await signUp(tree)).status, 201);
-    await assertOneMailEach(around);
+    await assertOneMailEach(deployment);
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
   });
@@ -82,7 +78,7 @@ describe('the shapes of a tree', () => {
     it('listens on the socket, replaces the file of a killed tree, and refuses to start beside a running one', async () => {
       const file = path.join(folder, 'web.sock');
       const options = { args: ['--only', 'web'], env: { HOST: `unix:${file}` } };
-      const first = around.spawn(options);
+      const first = deployment.spawn(options);
       await first.waitForLine(/Listening on unix:/);
       assert.equal(await statusOf(file), 200);
       await until('its stores answer', async () => (await statusOf(file, '/ready')) === 200);
@@ -91,10 +87,10 @@ describe('the shapes of a tree', () => {
       // A worker that outlives its primary may have removed the file, so leave one as a power cut would.
       if (!fs.existsSync(file)) await leaveStaleSocket(file);
 
-      const second = around.spawn(options);
+      const second = deployment.spawn(options);
       await second.waitForLine(/Listening on unix:/);
       assert.equal(await statusOf(file), 200);
-      const rival = around.spawn(options);
+      const rival = deployment.spawn(options);
       assert.equal((await rival.exited).code, 69);
       assert.match(rival.lines.map((line) => line.text).join('\n'), /web\.sock is taken/);
       assert.equal(await statusOf(file), 200);

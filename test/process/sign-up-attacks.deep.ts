@@ -7,7 +7,7 @@ import { createDatabase } from '../support/postgres';
 import { removeFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import { Surroundings } from './surroundings';
+import { useDeployment } from './deployment';
 
 const ROOT = path.resolve(__dirname, '../..');
 /** The limits that an app has without any setting. One worker is hit by every attack. */
@@ -25,11 +25,10 @@ describe('under attack,', () => {
     for (const esm of [true, false])
       describe(`an app written by catamount new in ${typescript ? 'TypeScript' : 'JavaScript'}, as ${esm ? 'ES modules' : 'CommonJS'}:`, () => {
         let app: string;
-        let around: Surroundings;
+        const deployment = useDeployment({ database: createDatabase });
         let tree: Tree;
         before(async () => {
           app = writeNewApp({ typescript, esm });
-          around = await Surroundings.make(await createDatabase());
           fs.mkdirSync(path.join(app, 'node_modules'));
           fs.symlinkSync(ROOT, path.join(app, 'node_modules/catamount'));
           for (const name of ['typescript', 'knex', '@types'])
@@ -40,13 +39,10 @@ describe('under attack,', () => {
               fs.cpSync(path.join(app, folder), path.join(app, 'dist', folder), { recursive: true });
           }
           const entry = path.join(app, typescript ? 'dist/server.js' : 'server.js');
-          execFileSync(process.execPath, [entry, 'migrate'], { cwd: app, env: { ...process.env, ...around.env } });
-          tree = await around.start({ cwd: app, entry, env: ENV });
+          execFileSync(process.execPath, [entry, 'migrate'], { cwd: app, env: { ...process.env, ...deployment.env } });
+          tree = await deployment.start({ cwd: app, entry, env: ENV });
         });
-        after(async () => {
-          await around?.remove();
-          removeFolder(app);
-        });
+        after(() => removeFolder(app));
 
         resistsAttacks(() => ({
           signUp: async (json, ip) => {
@@ -58,9 +54,9 @@ describe('under attack,', () => {
           },
           visit: async () => (await tree.request('GET', '/')).status,
           mails: async () => {
-            const waiting = () => around.database.query('select 1 from job_queue');
+            const waiting = () => deployment.database.query('select 1 from job_queue');
             await until('every job has ended', async () => (await waiting()).length === 0);
-            return around.sink.messages.length;
+            return deployment.sink.messages.length;
           },
         }));
       });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { isDeepStrictEqual } from 'node:util';
 import type { Answer } from '../support/http';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import type { Surroundings } from './surroundings';
+import type { Deployment } from './deployment';
 
 let count = 0;
 
@@ -113,7 +112,7 @@ export function openSignUp(tree: Tree): Promise<OpenSignUp> {
 
 /** People sign up before, during and after what happens; each is answered 201 and gets one mail, and the tree exits with 0. */
 export async function signUpsThrough(
-  around: Surroundings,
+  deployment: Deployment,
   tree: Tree,
   happens: (stream: SignUpStream) => Promise<void>,
 ): Promise<void> {
@@ -123,30 +122,16 @@ export async function signUpsThrough(
   await stream.more(10);
   await stream.stop();
   assert.deepEqual(stream.failures, []);
-  await assertOneMailEach(around);
+  await assertOneMailEach(deployment);
   assert.equal((await tree.stop()).code, 0);
 }
 
 /** Waits until every job has ended, then asserts that each user in the database got exactly one mail. */
-export async function assertOneMailEach(around: Surroundings): Promise<void> {
-  const { database, sink } = around;
+export async function assertOneMailEach(deployment: Deployment): Promise<void> {
+  const { database, sink } = deployment;
   const left = async () => (await database.query('select id, state, class from job_queue')).length;
   await until('every job has ended', async () => (await left()) === 0);
   const receivers = sink.messages.flatMap((mail) => mail.envelope.to).sort();
-  const users = await around.users();
-  const duplicates = isDeepStrictEqual(receivers, users) ? [] : await historyOfDuplicates(around);
-  assert.deepEqual({ receivers, duplicates }, { receivers: users, duplicates: [] });
-}
-
-/** The delivery records and log lines of each mail that arrived more than once with the same Message-ID. */
-async function historyOfDuplicates({ database, sink, started }: Surroundings): Promise<readonly string[]> {
-  const ids = sink.messages.map((mail) => mail.messageId ?? 'no Message-ID');
-  const duplicates = [...new Set(ids.filter((id, n) => ids.indexOf(id) !== n))];
-  const told = duplicates.map(async (id) => {
-    const records = await database.query('select * from mail_deliveries where message_id = $1', [id]);
-    const job = /^<([^.]+)\./.exec(id)?.[1] ?? id;
-    const lines = started.flatMap((tree) => tree.lines.filter(({ text }) => text.includes(job)));
-    return [id, JSON.stringify(records), ...lines.map(({ text }) => text)];
-  });
-  return (await Promise.all(told)).flat();
+  const users = await deployment.users();
+  assert.deepEqual(receivers, users);
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { startLoad } from '../support/load';
 import type { Tree, TreeOptions } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { assertOneMailEach, openSignUp, SignUpStream } from './sign-ups';
-import { Surroundings } from './surroundings';
 
 const STOPPING = /got SIG\w+: stopping/;
 /** A client that connects when nothing listens any more is refused before it has sent a request. */
@@ -39,26 +39,22 @@ const WAYS: Readonly<Record<string, Way>> = {
 };
 
 describe('a stop under load', () => {
-  let around: Surroundings;
-  before(async () => {
-    around = await Surroundings.make();
-  });
+  const deployment = useDeployment();
   // A failed test must not affect the others.
-  afterEach(() => around.sink.release());
-  after(() => around.remove());
+  afterEach(() => deployment.sink.release());
 
   for (const [name, { options, signal, again = () => undefined }] of Object.entries(WAYS)) {
     it(`by ${name} answers every request, kills nothing, leaves no process behind and loses no job`, async () => {
-      const tree = await around.start({ ...options, env: { SHUTDOWN_TIMEOUT: '5m' } });
+      const tree = await deployment.start({ ...options, env: { SHUTDOWN_TIMEOUT: '5m' } });
       // By now the mails that the previous stop left have been sent.
-      await assertOneMailEach(around);
-      const before = (await around.users()).length;
-      around.sink.hold();
+      await assertOneMailEach(deployment);
+      const before = (await deployment.users()).length;
+      deployment.sink.hold();
       const load = startLoad(tree.baseUrl, 6, (n) => (n % 2 === 0 ? '/' : '/users/me'));
       const stream = new SignUpStream(tree, 2);
       const open = await Promise.all([openSignUp(tree), openSignUp(tree), openSignUp(tree)]);
       await Promise.all([stream.more(20), load.answered(50)]);
-      await until('two mails are in flight', () => around.sink.waiting === 2);
+      await until('two mails are in flight', () => deployment.sink.waiting === 2);
 
       signal(tree);
       await tree.waitForLine(STOPPING);
@@ -67,7 +63,7 @@ describe('a stop under load', () => {
       again(tree);
       const statuses = await Promise.all(open.map((request) => request.finish()));
       again(tree);
-      around.sink.release();
+      deployment.sink.release();
 
       assert.equal((await tree.end()).code, 0);
       await tree.allGone();
@@ -79,13 +75,13 @@ describe('a stop under load', () => {
       );
       await tree.waitForLine(/stopped in [\d.]+ m?s, 0 killed/);
       // Users whose sign-up was not answered are not in the database either.
-      assert.equal((await around.users()).length, before + stream.accepted.length + open.length);
+      assert.equal((await deployment.users()).length, before + stream.accepted.length + open.length);
     });
   }
 
   it('leaves the remaining jobs to the next start', async () => {
-    const tree = await around.start();
-    await assertOneMailEach(around);
+    const tree = await deployment.start();
+    await assertOneMailEach(deployment);
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
   });

@@ -1,58 +1,51 @@
 import assert from 'node:assert/strict';
+import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import { Chores } from './chores';
+import { useJobsApp } from './jobs-app';
 
 describe('an uncaught error of a job', () => {
-  let chores: Chores;
-  beforeEach(async () => {
-    chores = await Chores.make();
+  const app = useJobsApp();
+  let tree: Tree;
+  before(async () => {
+    tree = await app.start({ JOB_CONCURRENCY: '5' });
   });
-  afterEach(() => chores.remove());
+
+  const runsOf = (kind: string) =>
+    app
+      .entries()
+      .filter(({ stray }) => stray === kind)
+      .map(({ attempt, deliveries }) => [attempt, deliveries]);
+  const processors = () => new Set(app.entries().map(({ pid }) => pid)).size;
 
   it('fails that job, which is retried; the processor and its other jobs continue', async () => {
-    const tree = await chores.start({ JOB_CONCURRENCY: '5' });
-    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=rejection,timer&neighbour=1');
-    await until('the neighbour has ended', () => chores.entries().some(({ neighbour }) => neighbour === 'ends'));
-    const entries = chores.entries();
-    assert.equal(new Set(entries.map(({ pid }) => pid)).size, 1, 'one processor ran them all');
+    await until('the neighbour has ended', () => app.entries().some(({ neighbour }) => neighbour === 'ends'));
+    assert.equal(processors(), 1, 'one processor ran them all');
     for (const kind of ['rejection', 'timer']) {
-      const runs = entries.filter(({ stray }) => stray === kind);
-      assert.deepEqual(
-        runs.map(({ attempt, deliveries }) => [attempt, deliveries]),
-        [
-          [1, 1],
-          [2, 1],
-        ],
-      );
+      assert.deepEqual(runsOf(kind), [
+        [1, 1],
+        [2, 1],
+      ]);
       assert.equal(tree.linesMatching(new RegExp(`StrayJob failed.*stray: ${kind}`)).length, 1);
     }
-    assert.equal(entries.filter(({ neighbour }) => neighbour === 'begins').length, 1);
+    assert.equal(app.entries().filter(({ neighbour }) => neighbour === 'begins').length, 1);
   });
 
   it('after its end is logged and ends nothing', async () => {
-    const tree = await chores.start({ JOB_CONCURRENCY: '5' });
-    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=late');
     await tree.waitForLine(/stray: late/);
-    await tree.request('POST', '/chores?from=1&count=1');
-    await until('another job has run', () => chores.entries().some(({ chore }) => chore === 1));
-    assert.equal(new Set(chores.entries().map(({ pid }) => pid)).size, 1);
+    await tree.request('POST', '/numbered?from=1&count=1');
+    await until('another job has run', () => app.entries().some(({ number }) => number === 1));
+    assert.equal(processors(), 1);
   });
 
   it('that cannot be attributed to a job ends the process, and the job is dead after three deliveries', async () => {
-    const tree = await chores.start({ JOB_CONCURRENCY: '5' });
-    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=untold');
     await tree.waitForLine(/StrayJob is dead/);
-    const runs = chores.entries().filter(({ stray }) => stray === 'untold');
-    assert.deepEqual(
-      runs.map(({ attempt, deliveries }) => [attempt, deliveries]),
-      [
-        [1, 1],
-        [1, 2],
-        [1, 3],
-      ],
-    );
+    assert.deepEqual(runsOf('untold'), [
+      [1, 1],
+      [1, 2],
+      [1, 3],
+    ]);
   });
 });

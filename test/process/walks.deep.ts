@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Stage } from '../cluster/primary/stage';
+import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { SIGNED } from '../ops/ops-web';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
@@ -11,26 +11,24 @@ const MAX_FILES = 16;
 
 describe('the walk of a job', () => {
   const folder = tempFolder('walks');
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   let walks: WalkRecorder;
   before(async () => {
-    stage = await Stage.make();
     walks = new WalkRecorder(folder);
-    tree = await stage.start({ ...walks.env, ...SIGNED });
+    tree = await app.start({ ...walks.env, ...SIGNED });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await until('all have their titles', () => tree.processes().jobs && tree.processes().web.get(0));
   });
   after(async () => {
-    await stage.remove();
     removeFolder(folder);
   });
 
   it('is short', async () => {
     const run = async (name: string) => {
       const from = tree.lines.length;
-      assert.equal((await tree.request('POST', `/patient-job?name=${name}&flag=none`)).status, 202);
-      await tree.waitForLine(/PatientJob done/, { from });
+      assert.equal((await tree.request('POST', `/waiting-job?name=${name}&flag=none`)).status, 202);
+      await tree.waitForLine(/WaitingJob done/, { from });
     };
     await run('first');
     const files = await walks.walk(tree, 'jobs', (n) => run(`job-${n}`));

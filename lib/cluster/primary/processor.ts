@@ -3,7 +3,7 @@ import type { Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
-import type { FromProcessor, ProcessorCommand } from '../messages';
+import type { FromProcessor } from '../messages';
 import type { ProcessorStats, Tree, Work } from '../status';
 import type { RelayBroadcast } from './child-handle';
 import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
@@ -29,7 +29,6 @@ export interface ProcessorOptions {
   readonly bootTimeoutMs: number;
   /** Time for a replaced processor to finish its jobs, ms. */
   readonly drainTimeoutMs: number;
-  /** Limit of its heap, MB; null for Node's default. */
   readonly heapMb: number | null;
   readonly restarts?: RestartOptions;
   /**
@@ -59,7 +58,7 @@ export class ProcessorSupervisor {
   /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
   private other: ProcessorHandle | undefined;
   /** The state reported while there is no `current`. */
-  private absence: 'disabled' | 'stopped' | 'backing_off' | 'crash_loop' = 'disabled';
+  private absence: 'disabled' | 'backing_off' | 'crash_loop' = 'disabled';
   private everReady = false;
   private restarts = 0;
   /** CPU time of processors that are gone, s. */
@@ -69,7 +68,7 @@ export class ProcessorSupervisor {
   /** True until the start is permitted: nothing is fetched before that, whatever is commanded. */
   private held = false;
   /** Set by the last command; it holds for every successor. */
-  private desiredState: 'open' | 'quiet' | 'stopped' = 'open';
+  private desiredState: 'open' | 'quiet' = 'open';
   /** True during a replacement whose successor will fetch when it is ready; a command that comes first clears it. */
   private opensSuccessor = false;
   /** Processors that ended without returning their jobs: the next one rescues these. */
@@ -123,38 +122,21 @@ export class ProcessorSupervisor {
 
   /** Stops fetching, also in successors, until it is resumed or restarted. */
   quiet(): void {
-    if (this.desiredState === 'stopped') return;
     this.desiredState = 'quiet';
     this.opensSuccessor = false;
     this.current?.quiet();
   }
 
-  /** Undoes `quiet` and `suspend`. */
+  /** Undoes `quiet`. */
   resume(): void {
     if (this.stopping) return;
     this.desiredState = 'open';
     if (!this.held) this.current?.resume();
-    if (!this.current && this.absence === 'stopped') this.fork();
-  }
-
-  /** Drains it; no processor is started until `resume` or `restart`. */
-  async suspend(): Promise<void> {
-    if (this.stopping || this.desiredState === 'stopped') return;
-    this.desiredState = 'stopped';
-    this.opensSuccessor = false;
-    this.policy.cancel();
-    if (!this.current) this.markSuspended();
-    const deadline = Deadline.after(this.options.drainTimeoutMs);
-    await Promise.all(this.handles.map((handle) => handle.stop(deadline)));
   }
 
   /** From now on the processor may ask this. */
   allow(tree: Tree): void {
     this.tree = tree;
-  }
-
-  reopenLog(): void {
-    for (const handle of this.handles) handle.send({ catamount: 'reopen-log' });
   }
 
   /** CPU time of all processors, including those that are gone, s. */
@@ -205,7 +187,7 @@ export class ProcessorSupervisor {
   private async successorBoots(): Promise<void> {
     const successor = this.current;
     await Promise.race([successor?.ready.promise, successor?.exited.promise]);
-    if (successor === undefined || successor.wasReady || this.stopping || this.desiredState === 'stopped') return;
+    if (successor === undefined || successor.wasReady || this.stopping) return;
     throw new UserError(
       `the job processor cannot boot: ${successor.exitMessage}. None is left: no job runs until one boots`,
     );
@@ -218,7 +200,7 @@ export class ProcessorSupervisor {
       this.other = successor;
       await Promise.race([successor.ready.promise, successor.exited.promise]);
       if (successor.wasReady) break;
-      if (this.stopping || this.desiredState === 'stopped') return;
+      if (this.stopping) return;
       const reason = successor.exitMessage;
       const permanent = successor.isPermanentFailure;
       // If the old one has died meanwhile, a restart is already scheduled.
@@ -262,10 +244,6 @@ export class ProcessorSupervisor {
       case 'request':
         void answerRequest(this.tree, message).then((answer) => handle.send(answer));
         break;
-      case 'command':
-        // A processor that finishes its jobs is already leaving.
-        if (handle === this.current) this.execute(message.command);
-        break;
       case 'boot-failed':
         if (!this.everReady && handle.refusal) this.options.onRefused?.(handle.refusal);
         break;
@@ -294,24 +272,10 @@ export class ProcessorSupervisor {
     void old?.stop(Deadline.after(this.options.drainTimeoutMs));
   }
 
-  private execute(command: ProcessorCommand): void {
-    if (command === 'quiet') this.quiet();
-    else if (command === 'resume') this.resume();
-    else void this.suspend();
-  }
-
-  /** Reports that it has ended and is not restarted. */
-  private markSuspended(): void {
-    this.absence = 'stopped';
-    this.followsAtOnce = false;
-    this.events.emit('processor.stopped', {});
-    this.options.onRunning?.(false);
-  }
-
   private onExit(handle: ProcessorHandle, { code, signal }: ChildExit): void {
     const asked = handle.wasDraining && handle.killed;
     // A processor that was signalled alone has drained and exited with 0: a successor still follows.
-    const expected = this.stopping || asked || this.desiredState === 'stopped' || code === 0;
+    const expected = this.stopping || asked || code === 0;
     this.events.emit('processor.exited', { pid: handle.pid, code, signal, expected });
     this.cpuOfGone += handle.status?.cpuSeconds ?? 0;
     const wasAtWork = handle === this.current;
@@ -321,10 +285,6 @@ export class ProcessorSupervisor {
     // Killed at the deadline or crashed, it has not returned all its jobs.
     if (code !== 0) this.haveJobsRescued(handle);
     if (!wasAtWork) return;
-    if (this.desiredState === 'stopped') {
-      this.markSuspended();
-      return;
-    }
     if (code !== 0 && !asked) this.policy.last = handle.termination;
     this.restarts++;
     if (this.followsAtOnce) this.fork();

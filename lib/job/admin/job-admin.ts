@@ -1,7 +1,7 @@
 import { UserError } from '../../core/errors';
 import { CronTable } from '../cron/cron-table';
-import { type BusyJob, type ListedProcess, ProcessList } from '../processes/process-list';
-import { readRunning } from '../processes/running-jobs';
+import { type ListedProcess, listProcesses } from '../processes/process-list';
+import { type RunningJob, readRunning } from '../processes/running-jobs';
 import type { SetName } from '../sets/entry';
 import { type FoundPlace, findJob } from '../sets/find-job';
 import { JobSet } from '../sets/job-set';
@@ -60,26 +60,24 @@ export class JobAdmin {
   }
 
   /** @throws UserError when there is no Redis, which has the list. */
-  get processes(): ProcessList {
+  async processes(): Promise<readonly ListedProcess[]> {
     const { redis } = this.sources;
     if (!redis) throw new UserError('without Redis there is no list of job processors: set REDIS_URL');
-    return new ProcessList(redis, this.sources);
+    return listProcesses(redis);
   }
 
   /** @returns undefined while Redis, which has the list, does not answer, or if there is none. */
-  async listProcesses(): Promise<readonly ListedProcess[] | undefined> {
-    return this.sources.redis?.isReady ? this.processes.list().catch(() => undefined) : undefined;
+  async knownProcesses(): Promise<readonly ListedProcess[] | undefined> {
+    return this.sources.redis?.isReady ? this.processes().catch(() => undefined) : undefined;
   }
 
-  /** The running jobs of all processors, wherever they run. */
-  running(): Promise<readonly BusyJob[]> {
-    return readRunning(this.sources.knex);
+  /** The running jobs of all processors, the longest running first. @param id only the job with this id. */
+  running(id?: string): Promise<readonly RunningJob[]> {
+    return readRunning(this.sources.knex, id);
   }
 
   get history(): History {
-    const { redis } = this.sources;
-    if (!redis) throw new UserError('without Redis there is no history of jobs: set REDIS_URL');
-    return new History(redis);
+    return new History(this.sources.knex);
   }
 
   /** @returns the queues of the sources, and all others that exist. */

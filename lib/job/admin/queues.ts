@@ -1,7 +1,7 @@
 import { TABLES } from '../../core/config';
 import { toError } from '../../support/async';
 import { notify } from '../hint/notifier';
-import { ProcessList } from '../processes/process-list';
+import { listProcesses } from '../processes/process-list';
 import { deadByQueue } from '../row/dead';
 import { pauseQueue, resumeQueue } from '../row/pauses';
 import { knownQueues, type QueueStatus, readQueues } from '../row/queue-status';
@@ -23,7 +23,7 @@ export class Queues {
   async names(): Promise<string[]> {
     const { knex, redis, queues } = this.sources;
     const known = await knownQueues(knex, queues);
-    const processes = redis?.isReady ? await new ProcessList(redis).list({ watch: false }).catch(() => []) : [];
+    const processes = redis?.isReady ? await listProcesses(redis, { watch: false }).catch(() => []) : [];
     const served = processes.flatMap((process) => process.queues).filter((name) => !queues.includes(name));
     const others = [...known.slice(queues.length), ...served].sort();
     return [...new Set([...queues, ...others])];

@@ -1,3 +1,4 @@
+import type { parseArgs } from 'node:util';
 import { EXIT, UserError } from '../../core/errors';
 import { Redactor } from '../../core/redact';
 import { type Duration, parseDuration } from '../../support/duration';
@@ -104,23 +105,7 @@ export const OPTIONS = {
 export type OptionName = keyof typeof OPTIONS;
 
 /** The options that were given. */
-export interface Options {
-  readonly queue?: readonly string[] | undefined;
-  readonly class?: string | undefined;
-  readonly tag?: readonly string[] | undefined;
-  readonly error?: string | undefined;
-  readonly text?: string | undefined;
-  readonly limit?: string | undefined;
-  readonly page?: string | undefined;
-  readonly after?: string | undefined;
-  readonly all?: boolean | undefined;
-  readonly set?: string | undefined;
-  readonly yes?: boolean | undefined;
-  readonly wait?: string | undefined;
-  readonly at?: string | undefined;
-  readonly json?: boolean | undefined;
-  readonly help?: boolean | undefined;
-}
+export type Options = ReturnType<typeof parseArgs<{ readonly options: typeof OPTIONS }>>['values'];
 
 export const FILTERS = ['queue', 'class', 'tag', 'error', 'text'] as const satisfies readonly OptionName[];
 

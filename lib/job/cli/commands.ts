@@ -26,7 +26,7 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   ...MOVES,
   ENQUEUE,
   ...CRON,
-  ...PROCESSES,
+  PROCESSES,
   PAUSE,
   RESUME,
   CLEAR,

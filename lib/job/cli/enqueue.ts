@@ -4,7 +4,7 @@ import { toError } from '../../support/async';
 import { escapeControls } from '../../support/text';
 import { table } from '../../support/text-table';
 import { cronJson } from '../admin/job-json';
-import type { CronListing } from '../cron/cron-table';
+import type { CronAction, CronListing } from '../cron/cron-table';
 import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';
 import { enqueueJobs } from '../enqueue/enqueue';
 import { deserializeArguments } from '../record/argument-decoder';
@@ -16,7 +16,6 @@ import {
   jobClassOf,
   onlyOne,
   timeOf,
-  unknownName,
   wrongUsage,
 } from './command';
 import { fullMoment, shortMoment } from './list';
@@ -57,7 +56,7 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
   await checkQueues(context, [queue]);
   const job = await attempt(context, jobClass, args, options);
   const runAt = job.enqueued ? runAtOf(options) : null;
-  const processes = await context.admin.listProcesses();
+  const processes = await context.admin.knownProcesses();
   // Without Redis it is not known.
   const served = processes?.some((process) => process.queues.includes(queue)) ?? true;
   return {
@@ -115,7 +114,7 @@ interface Change {
   readonly done: string;
 }
 
-const CHANGES: Readonly<Record<'trigger' | 'pause' | 'resume' | 'forget', Change>> = {
+const CHANGES: Readonly<Record<CronAction, Change>> = {
   trigger: {
     help: 'enqueue a recurring job now, in addition to its times',
     done: 'will be enqueued by a job processor that has its class',
@@ -130,7 +129,7 @@ const CHANGES: Readonly<Record<'trigger' | 'pause' | 'resume' | 'forget', Change
 
 export const CRON: readonly JobCommand[] = [
   CRON_LIST,
-  ...(Object.keys(CHANGES) as (keyof typeof CHANGES)[]).map(
+  ...(Object.keys(CHANGES) as CronAction[]).map(
     (action): JobCommand => ({
       name: `cron ${action}`,
       operands: NAME,
@@ -139,9 +138,7 @@ export const CRON: readonly JobCommand[] = [
       prepare:
         ({ operands: [name = ''] }) =>
         async ({ admin: { cron } }) => {
-          const names = (await cron.list()).map((one) => one.name);
-          if (!names.includes(name)) throw unknownName('recurring job', name, names);
-          await cron[action](name);
+          await cron.act(action, name);
           return { json: { name, action }, text: `${name} ${CHANGES[action].done}.\n` };
         },
     }),

@@ -1,5 +1,5 @@
 import { fromNow } from '../../support/duration';
-import { compareText, countText, escapeControls, pluralize } from '../../support/text';
+import { countText, escapeControls, pluralize } from '../../support/text';
 import { table, truncate } from '../../support/text-table';
 import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
 import type { JobFilter, PageRequest } from '../sets/query';
@@ -102,13 +102,10 @@ async function listBusy(context: CommandContext, request: ListRequest): Promise<
   await checkQueues(context, queuesOf(request));
   const { offset, limit, class: name } = request;
   const queues = queuesOf(request);
-  const processes = await context.admin.listProcesses();
-  const busy = processes
-    ? processes.flatMap((process) => process.busy.map((job) => busyJobJson(job, process)))
-    : (await context.admin.running()).map((job) => busyJobJson(job, undefined));
-  const all = busy
+  const processes = await context.admin.knownProcesses();
+  const all = (await context.admin.running())
     .filter((job) => (queues?.includes(job.queue) ?? true) && (name === undefined || job.class === name))
-    .sort((a, b) => compareText(a.started_at, b.started_at));
+    .map((job) => busyJobJson(job, processes));
   if (all.length === 0) checkClass(context, name);
   const jobs = all.slice(offset, offset + limit);
   const rows = jobs.map((job) => [

@@ -131,7 +131,7 @@ async function moveOne(
   const { admin } = context;
   try {
     const { place, entry } = await admin.find(ref);
-    if (place === 'gone' || !entry) return await unknownJob(context, ref.id);
+    if (place === 'gone' || !entry) return unknownJob(ref.id);
     const { id, queue } = entry;
     if (!SETS_BY_ACTION[action].includes(place)) return `Job ${id} ${STATE[place]}: ${instead(action, place)}.`;
     const { moved } = await admin.act(action, place, { id, queue }, { at });

@@ -85,24 +85,21 @@ export const STATS: JobCommand = {
   prepare: () => stats,
 };
 
-interface Totals {
-  readonly total: ClassSummary;
-  readonly today: ClassSummary | undefined;
-}
+const DAY_MS = 86_400_000;
 
 async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
-  const [sizes, queues, processes, stats] = await Promise.all([
+  const [sizes, queues, processes, { all: total }, { all: today }] = await Promise.all([
     admin.sizes(),
     admin.queues.list(await admin.queueNames()),
-    admin.listProcesses(),
-    totalsOf(admin).catch(() => undefined),
+    admin.knownProcesses(),
+    admin.history.totals(),
+    admin.history.last(Date.now() % DAY_MS),
   ]);
-  const busy = (processes ?? []).reduce((sum, one) => sum + one.busyCount, 0);
-  const running = queues.reduce((sum, { active }) => sum + active, 0);
+  const busy = queues.reduce((sum, { active }) => sum + active, 0);
   const lines = [
-    `Done       ${stats ? both(stats, 'processed') : NEEDS_REDIS}`,
-    `Failed     ${stats ? both(stats, 'failed') : NEEDS_REDIS}`,
-    `Busy       ${processes ? busyText(processes, busy) : countText(running)}`,
+    `Done       ${withToday(total.processed, today.processed)}`,
+    `Failed     ${withToday(total.failed, today.failed)}`,
+    `Busy       ${processes ? busyText(processes, busy) : countText(busy)}`,
     `Retry      ${countText(sizes.retry)}`,
     `Scheduled  ${countText(sizes.scheduled)}`,
     `Dead       ${countText(sizes.dead)}`,
@@ -112,22 +109,14 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
   return {
     json: {
       ...sizes,
-      busy: processes ? busy : running,
+      busy,
       processes: processes?.length ?? null,
-      total: stats ? counts(stats.total) : null,
-      today: stats?.today ? counts(stats.today) : null,
+      total: counts(total),
+      today: counts(today),
       queues: queues.map(queueJson),
     },
     text: `${lines.join('\n')}\n`,
   };
-}
-
-const NEEDS_REDIS = 'not known without Redis';
-
-/** @throws when Redis does not answer, or if there is none. */
-async function totalsOf({ history }: CommandContext['admin']): Promise<Totals> {
-  const [totals, [today]] = await Promise.all([history.totals(), history.days(1)]);
-  return { total: totals.all, today: today?.all };
 }
 
 function busyText(processes: readonly ListedProcess[], busy: number): string {
@@ -150,10 +139,8 @@ function queueRow(queue: ListedQueue): string[] {
   ];
 }
 
-/** The count of runs in total, and today. */
-function both({ total, today }: Totals, what: 'processed' | 'failed'): string {
-  const sinceMidnight = today && total[what] > 0 ? `, ${countText(today[what])} of them today (UTC)` : '';
-  return `${countText(total[what])}${sinceMidnight}`;
+function withToday(total: number, today: number): string {
+  return total === 0 ? '0' : `${countText(total)}, ${countText(today)} of them today (UTC)`;
 }
 
 function counts({ processed, failed, retried, dead, discarded }: ClassSummary): object {

@@ -5,15 +5,7 @@ import { countText, escapeControls, printableLines } from '../../support/text';
 import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
 import type { SetName } from '../sets/entry';
 import { checkRef } from '../sets/query';
-import {
-  type Answer,
-  type CommandContext,
-  checkQueues,
-  type JobCommand,
-  onlyOne,
-  rulesOf,
-  suggestion,
-} from './command';
+import { type Answer, type CommandContext, checkQueues, type JobCommand, onlyOne, rulesOf } from './command';
 import { argumentsText, fullMoment } from './list';
 
 const STATE: Readonly<Record<SetName, string>> = {
@@ -50,7 +42,7 @@ async function show(
 ): Promise<Answer> {
   await checkQueues(context, ref.queue === undefined ? [] : [ref.queue]);
   const { entry, ahead } = await context.admin.find(ref);
-  if (!entry) throw new UserError(await unknownJob(context, ref.id));
+  if (!entry) throw new UserError(unknownJob(ref.id));
   const job = jobJson(entry, rulesOf(context), WHOLE);
   return { json: { ...job, ahead: ahead ?? null }, text: jobText(job, ahead) };
 }
@@ -94,14 +86,7 @@ function runText({ run }: JobErrorJson): string {
   return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${escapeControls(run.process)}`;
 }
 
-/** Jobs of each set that a mistyped id is compared with. */
-const COMPARED = 500;
-
-/** The message for an id that is found nowhere, with a suggestion. */
-export async function unknownJob({ admin }: CommandContext, id: string): Promise<string> {
-  const request = { limit: COMPARED, count: false };
-  const pages = await Promise.all((['retry', 'dead', 'scheduled'] as const).map((set) => admin.set(set).page(request)));
-  const busy = (await admin.listProcesses())?.flatMap((process) => process.busy) ?? [];
-  const known = [...pages.flatMap((page) => page.entries), ...busy].map((job) => job.id);
-  return `There is no job ${id}: it has succeeded, was discarded or deleted, or never existed.${suggestion(id, known)}`;
+/** The message for an id that is found nowhere. */
+export function unknownJob(id: string): string {
+  return `There is no job ${id}: it has succeeded, was discarded or deleted, or never existed.`;
 }

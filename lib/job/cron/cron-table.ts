@@ -109,12 +109,6 @@ export async function countCrons(knex: Knex): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-/** @returns false when there is no such row. */
-export async function remove(knex: Knex, name: string): Promise<boolean> {
-  const { rowCount } = await knex.raw<{ rowCount: number }>(`delete from ${TABLES.cron} where name = ?`, [name]);
-  return rowCount > 0;
-}
-
 /** Locks the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */
 export async function lockRow(trx: Knex.Transaction, name: string): Promise<CronRow | undefined> {
   const { rows } = await trx.raw<{ rows: CronRow[] }>(
@@ -141,21 +135,19 @@ export async function settle(
   );
 }
 
-/** Changes one row and notifies the processors. @returns false when there is no such row. */
-export async function change(knex: Knex, name: string, assignment: 'pause' | 'resume' | 'trigger'): Promise<boolean> {
-  const { rows } = await knex.raw<{ rows: unknown[] }>(
-    `with changed as (update ${TABLES.cron} set ${CHANGES[assignment]} where name = ? returning name)
-     select pg_notify(?, ?) from changed`,
-    [name, TABLES.channel, 'cron' satisfies Notice],
-  );
-  return rows.length > 0;
-}
+/** What operators do with a recurring job. */
+export type CronAction = keyof typeof CHANGES;
 
 const CHANGES = {
-  pause: 'paused = true',
-  // The ticks of a pause are skipped; resuming an entry that is not paused must skip none.
-  resume: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
-  trigger: 'run_requested_at = clock_timestamp()',
+  /** Enqueues the job now, besides its schedule, even while it is paused; two calls before a processor reacts enqueue one job. */
+  trigger: () => `update ${TABLES.cron} set run_requested_at = clock_timestamp()`,
+  /** Skips its ticks from now on. */
+  pause: () => `update ${TABLES.cron} set paused = true`,
+  /** Ends a pause, whose ticks are not caught up; resuming an entry that is not paused must skip none. */
+  resume: () =>
+    `update ${TABLES.cron} set settled_until = case when paused then clock_timestamp() else settled_until end, paused = false`,
+  /** Deletes it. A processor that still declares it adds it again within a minute, as new. */
+  forget: () => `delete from ${TABLES.cron}`,
 };
 
 /** A recurring job as operators see it. */
@@ -181,7 +173,7 @@ export interface CronListing {
   readonly caughtUp: number;
 }
 
-/** Lists and controls recurring jobs from any process. It needs only Postgres; the processors follow at once. */
+/** Lists and controls recurring jobs from any process. */
 export class CronTable {
   /** @param audit receives the changes as events. Default: none. */
   constructor(
@@ -194,48 +186,22 @@ export class CronTable {
     return (await readStates(this.knex)).map(listing);
   }
 
-  /**
-   * Enqueues the job now, besides its schedule, even while it is paused. A processor that has its class must be alive;
-   * two calls before it reacts enqueue one job.
-   * @throws UserError for an unknown name.
-   */
-  async trigger(name: string): Promise<void> {
-    await this.change(name, 'trigger');
-  }
-
-  /** Skips its ticks from now on. @throws UserError for an unknown name. */
-  async pause(name: string): Promise<void> {
-    await this.change(name, 'pause');
-  }
-
-  /** Ends a pause; the skipped ticks are not caught up. @throws UserError for an unknown name. */
-  async resume(name: string): Promise<void> {
-    await this.change(name, 'resume');
-  }
-
-  /**
-   * Deletes it. A processor that still declares it adds it again within a minute, as new.
-   * @throws UserError for an unknown name.
-   */
-  async forget(name: string): Promise<void> {
-    if (!(await remove(this.knex, name))) throw await this.unknown(name);
-    this.report('forget', name);
-  }
-
-  private async change(name: string, what: 'pause' | 'resume' | 'trigger'): Promise<void> {
-    if (!(await change(this.knex, name, what))) throw await this.unknown(name);
-    this.report(what, name);
-  }
-
-  private report(action: 'pause' | 'resume' | 'trigger' | 'forget', name: string): void {
+  /** The processors follow at once. @throws UserError for an unknown name. */
+  async act(action: CronAction, name: string): Promise<void> {
+    const { rows } = await this.knex.raw<{ rows: unknown[] }>(
+      `with changed as (${CHANGES[action]()} where name = ? returning name) select pg_notify(?, ?) from changed`,
+      [name, TABLES.channel, 'cron' satisfies Notice],
+    );
+    if (rows.length === 0) throw await this.unknown(name);
     this.audit?.events.emit('operator.cron', { action, name, via: this.audit.via });
   }
 
   private async unknown(name: string): Promise<UserError> {
     const names = (await readStates(this.knex)).map((state) => state.name);
     const near = didYouMean(name, names);
-    const meant = near === undefined ? '' : `, did you mean ${near}?`;
-    return new UserError(`no recurring job is named '${name}'${meant}; there are: ${names.join(', ') || 'none'}`);
+    const meant = near === undefined ? '' : ` Did you mean ${near}?`;
+    const all = names.length === 0 ? 'There is none yet.' : `There are: ${names.join(', ')}.`;
+    return new UserError(`There is no recurring job ${JSON.stringify(name)}.${meant} ${all}`);
   }
 }
 

@@ -235,7 +235,8 @@ export class Fetcher {
   /** Jobs to claim now: for free slots, and those that are about to start. */
   private get wanted(): number {
     const { free } = this;
-    if (!this.isOpen || this.isolationDue !== undefined) return free;
+    // By weights an order is drawn for each claim, which should be for few jobs.
+    if (!this.isOpen || this.isolationDue !== undefined || this.options.weighted) return free;
     // A slot whose run has turned out to be long does not count.
     const since = performance.now() - MAX_AHEAD_MS;
     const lively = [...this.running.values()].filter(({ begunAt }) => begunAt > since).length + free;
@@ -326,11 +327,8 @@ export class Fetcher {
   /** @returns true when there may be more. */
   private async fillByScan(claimant: Claimant, wanted: number): Promise<boolean> {
     const { queues, hints } = this.options;
-    const [order = []] = this.order(this.openQueues, 1);
-    const names = order.map((number) => queues[number]?.name ?? '');
-    // One order for all: by weights it is drawn again for the jobs that are claimed ahead.
-    const limit = this.options.weighted ? Math.min(wanted, Math.max(1, this.free)) : wanted;
-    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit }, limit)).size > 0;
+    const names = this.order(this.openQueues).map((number) => queues[number]?.name ?? '');
+    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted)).size > 0;
     if (isFound || !hints?.ready) return isFound;
     // What comes from now on is hinted at.
     const wasScanDue = this.isScanDue;
@@ -350,7 +348,7 @@ export class Fetcher {
     const missing = wanted - popped.length;
     try {
       if (!isSoleHint && missing > 0 && open.length > 0)
-        popped.push(...((await hints?.pop(this.order(open, missing), missing)) ?? []));
+        popped.push(...((await hints?.pop(this.order(open), missing)) ?? []));
     } catch {
       // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
       this.isScanDue = true;

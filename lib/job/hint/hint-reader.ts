@@ -26,35 +26,17 @@ export interface Hint {
 }
 
 // KEYS  `waiting`, `jobs`, `active` of each queue
-// ARGV  1 how many ids are wanted, then the numbers of the queues in their order; more than one order: one for each id, parted by 0
+// ARGV  1 how many ids are wanted, then the numbers of the queues in their order
 // reply for each: number of its queue, id, record or ''
 const POP = new RedisScript(`
-local call, out, a = redis.call, {}, 2
-local single = true
-for n = 2, #ARGV do if ARGV[n] == '0' then single = false end end
-local function take(q, most)
-  local base = (q - 1) * 3
-  for _, id in ipairs(call('rpop', KEYS[base + 1], most) or {}) do
+local call, out = redis.call, {}
+for n = 2, #ARGV do
+  local q = tonumber(ARGV[n])
+  local base, left = (q - 1) * 3, ARGV[1] - #out / 3
+  for _, id in ipairs(left > 0 and call('rpop', KEYS[base + 1], left) or {}) do
     local record = #id ~= 36 and call('hget', KEYS[base + 2], id) or ''
     if record ~= '' then call('rpush', KEYS[base + 3], id) end
     for _, value in ipairs({ q, id, record }) do out[#out + 1] = value end
-  end
-end
-local wanted = tonumber(ARGV[1])
-if single then
-  for n = 2, #ARGV do
-    local left = wanted - #out / 3
-    if left > 0 then take(tonumber(ARGV[n]), left) end
-  end
-else
-  local found = false
-  for n = 2, #ARGV do
-    if ARGV[n] == '0' then found = false
-    elseif not found then
-      local before = #out
-      take(tonumber(ARGV[n]), 1)
-      found = #out > before
-    end
   end
 end
 return out`);
@@ -101,15 +83,12 @@ export class HintReader {
 
   /**
    * Takes hints from the queues.
-   * @param orders numbers of queues, in their order: one order for all hints, or one for each.
+   * @param order numbers of queues.
    * @throws when Redis does not answer: hints may be lost then, which the dispatcher makes up for.
    */
-  async pop(orders: readonly (readonly number[])[], wanted: number): Promise<Hint[]> {
-    const order = orders
-      .map((numbers) => numbers.map((queue) => queue + 1).join(' '))
-      .join(' 0 ')
-      .split(' ');
-    const reply = (await POP.run(this.redis, [...this.keys], [String(wanted), ...order], ANSWER_MS).catch(
+  async pop(order: readonly number[], wanted: number): Promise<Hint[]> {
+    const numbers = order.map((queue) => String(queue + 1));
+    const reply = (await POP.run(this.redis, [...this.keys], [String(wanted), ...numbers], ANSWER_MS).catch(
       (error: unknown) => {
         this.avoidUntil = performance.now() + AVOID_MS;
         throw error;

@@ -15,7 +15,8 @@ import { ORIGIN_SQL } from '../row/installation';
  *
  * `job_cron` has a row for each recurring job: ticks up to `settled_until` were enqueued or given up in the same transaction
  * that moved it. `job_processes` has the processors that run something long; `job_pauses` the queues that operators have
- * paused. `job_installation` says whose database this is, so that a copy does not run the original's jobs.
+ * paused. `job_stats` counts what became of jobs and mails, by minute, by hour and in total; all processes add to the same few
+ * rows. `job_installation` says whose database this is, so that a copy does not run the original's jobs.
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`
@@ -116,6 +117,16 @@ export async function up(knex: Knex): Promise<void> {
       paused_by text not null
     )`);
   await knex.raw(`
+    create table job_stats (
+      span text collate "C" not null check (span in ('minute', 'hour', 'total')),
+      at timestamptz not null,
+      kind text collate "C" not null check (kind in ('job', 'mail', 'batch')),
+      name text collate "C" not null,
+      counts float8[] not null default '{}',
+      maxima float8[] not null default '{}',
+      primary key (span, at, kind, name)
+    ) with (fillfactor = 50)`);
+  await knex.raw(`
     create table job_installation (
       singleton boolean primary key default true check (singleton),
       origin text not null
@@ -124,6 +135,6 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  for (const table of ['installation', 'pauses', 'processes', 'cron', 'dead', 'queue'])
+  for (const table of ['installation', 'stats', 'pauses', 'processes', 'cron', 'dead', 'queue'])
     await knex.raw(`drop table job_${table}`);
 }

@@ -26,7 +26,8 @@ export class JobTakenError extends Error {
 export interface CheckpointOptions {
   readonly run: Run;
   readonly owner: CheckpointOwner;
-  readonly store: CheckpointStore;
+  /** undefined: a job without a row, whose values are kept here. */
+  readonly store: CheckpointStore | undefined;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -71,7 +72,7 @@ export class Checkpoint {
 
   async cursorText(): Promise<string | undefined> {
     const { store, owner } = this.options;
-    return this.latest ?? (await store.readCursor(owner));
+    return this.latest ?? (await store?.readCursor(owner));
   }
 
   /** Stores the pending values. Never rejects. */
@@ -112,7 +113,7 @@ export class Checkpoint {
     this.pending = {};
     this.wroteAt = performance.now();
     try {
-      const kept = await store.write(owner, notes);
+      const kept = await store?.write(owner, notes);
       this.failing = false;
       if (kept === 'taken') run.abort(new JobTakenError(`${run.class} was given to another process meanwhile`));
     } catch (thrown) {
@@ -177,19 +178,5 @@ export class PostgresCheckpointStore implements CheckpointStore {
       [id],
     );
     return rows[0]?.cursor ?? undefined;
-  }
-}
-
-/** For jobs without a row. */
-export class MemoryCheckpointStore implements CheckpointStore {
-  private readonly cursors = new Map<string, string>();
-
-  async write({ id }: CheckpointOwner, { cursor }: CheckpointData): Promise<Kept> {
-    if (cursor !== undefined) this.cursors.set(id, cursor);
-    return 'kept';
-  }
-
-  async readCursor({ id }: Pick<CheckpointOwner, 'id'>): Promise<string | undefined> {
-    return this.cursors.get(id);
   }
 }

@@ -253,9 +253,9 @@ export class Executor {
   }
 
   private checkpointOf(job: JobExecution, run: Run): Checkpoint {
-    const { Checkpoint, MemoryCheckpointStore } = checkpointModule();
+    const { Checkpoint } = checkpointModule();
     const { events, checkpoints } = this.options;
-    const store = checkpoints?.() ?? new MemoryCheckpointStore();
+    const store = checkpoints?.();
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
     return new Checkpoint({ run, owner: job.delivery, store, onError });
   }

@@ -332,8 +332,8 @@ export async function performNow(
   const plan = compileOptions(jobClass);
   const owner = { id, claimedAt: '' };
   const makeCheckpoint = (): Checkpoint => {
-    const { Checkpoint, MemoryCheckpointStore } = checkpointModule();
-    return new Checkpoint({ run, owner, store: new MemoryCheckpointStore(), onError: () => undefined });
+    const { Checkpoint } = checkpointModule();
+    return new Checkpoint({ run, owner, store: undefined, onError: () => undefined });
   };
   const enqueuedAtMs = Date.now();
   const run: Run = new Run({

@@ -3,10 +3,10 @@ import { HeartbeatRegistry } from '../../core/heartbeat-registry';
 import type { Redis } from '../../core/redis';
 import type { Deadline } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
-import { isProcessorCommand, PROCESS_KEYS, type ProcessInfo, type ProcessorCommand } from './process-info';
+import { PROCESS_KEYS, type ProcessInfo } from './process-info';
 
 const HEARTBEAT_MS = 1000;
-/** Default interval at which a processor reports its status, ms. */
+/** Default interval at which a processor checks its queues and writes its statistics, ms. */
 export const HEARTBEAT_INFO_MS = 5000;
 /** TTL of a processor's status after its last heartbeat, s. */
 const TTL_S = 30;
@@ -15,11 +15,11 @@ const IDLE_EVERY = 15;
 const IDLE_AFTER_MS = 60_000;
 
 export interface HeartbeatTuning {
-  /** Interval of heartbeats, which also fetch commands, ms. Default 1000; 15 times as long while it is idle. */
+  /** Interval of heartbeats, each with the status, ms. Default 1000; 15 times as long while it is idle. */
   readonly heartbeatMs?: number | undefined;
   /** It is idle when it has run no job for this long and nobody watches it, ms. Default 60,000. */
   readonly idleAfterMs?: number | undefined;
-  /** Interval at which it reports its status, checks its queues and flushes its statistics, ms. Default 5000. */
+  /** Interval at which it checks its queues and writes its statistics, ms. Default 5000. */
   readonly infoMs?: number | undefined;
 }
 
@@ -29,37 +29,29 @@ interface HeartbeatOptions extends HeartbeatTuning {
   readonly identity: string;
   /** @returns the time at which it last had a job, ms on the monotonic clock. */
   readonly activeAt: () => number;
-  readonly onCommand: (command: ProcessorCommand) => void;
-  /** The first heartbeat waits for this. */
-  readonly mayShow: () => Promise<unknown>;
   /** @param redisMs duration of the last round trip, ms; null before the first. */
   readonly describe: (redisMs: number | null) => ProcessInfo;
 }
 
 /**
- * Keeps a processor on the list of processes. Each second it sends a heartbeat and receives commands, every few seconds
- * it also reports its status. Whose jobs are rescued is decided in Postgres (`row/rescue`).
+ * Keeps a processor on the list of processes. Each second it sends a heartbeat with its status. Whose jobs are rescued is
+ * decided in Postgres (`row/rescue`).
  *
- * While it is idle it sends fewer. A command or a watcher brings the next one at once.
+ * While it is idle it sends fewer. A watcher brings the next one at once.
  */
 export class Heartbeat {
   private readonly task: PeriodicTask;
-  private readonly infoEvery: number;
-  private heartbeats = 0;
   private isWatched = false;
   private redisMs: number | null = null;
-  /** Executed commands that Redis has not acknowledged yet. */
-  private executed: readonly string[] = [];
   private unsubscribe: (() => void) | undefined;
   private canBeWoken: () => boolean = () => false;
   private readonly everyMs: number;
   private readonly registry: HeartbeatRegistry;
 
   constructor(private readonly options: HeartbeatOptions) {
-    const { events, redis, heartbeatMs = HEARTBEAT_MS, infoMs = HEARTBEAT_INFO_MS } = options;
+    const { events, redis, heartbeatMs = HEARTBEAT_MS } = options;
     this.registry = new HeartbeatRegistry(redis.client, PROCESS_KEYS);
     this.everyMs = heartbeatMs;
-    this.infoEvery = Math.max(1, Math.round(infoMs / heartbeatMs));
     this.task = new PeriodicTask({
       everyMs: IDLE_EVERY * heartbeatMs,
       work: () => this.pass(),
@@ -83,14 +75,12 @@ export class Heartbeat {
 
   /** Reports the status at once, since it has changed. */
   trigger(): void {
-    this.heartbeats = 0;
     this.task.trigger();
   }
 
   private isIdle(): boolean {
     const { activeAt, idleAfterMs = IDLE_AFTER_MS } = this.options;
-    const isCalled = this.isWatched || this.executed.length > 0;
-    return performance.now() - activeAt() > idleAfterMs && !isCalled && this.canBeWoken();
+    return performance.now() - activeAt() > idleAfterMs && !this.isWatched && this.canBeWoken();
   }
 
   /** Removes a processor from the list. @returns false when somebody else has removed it before. */
@@ -109,36 +99,18 @@ export class Heartbeat {
   /** @returns ms until the next heartbeat. */
   private async pass(): Promise<number | undefined> {
     const { redis, identity, describe } = this.options;
-    await this.options.mayShow();
     if (!redis.client.isReady) return undefined;
     const isIdle = this.isIdle();
-    const report = isIdle || this.heartbeats % this.infoEvery === 0;
     const begun = performance.now();
     const reply = await this.registry.heartbeat(identity, {
-      info: report ? JSON.stringify(describe(this.redisMs)) : undefined,
+      info: JSON.stringify(describe(this.redisMs)),
       ttlS: TTL_S,
-      executed: this.executed,
       aheadMs: isIdle ? (IDLE_EVERY - 1) * this.everyMs : 0,
     });
     const tookMs = performance.now() - begun;
     this.redisMs = Math.round(tookMs * 10) / 10;
-    this.heartbeats++;
     this.isWatched = reply.watched;
-    this.execute(reply.commands);
     // The round trip's time is subtracted, since jobs that block the event loop may leave it only moments in between.
     return Math.max(0, (isIdle ? IDLE_EVERY : 1) * this.everyMs - tookMs);
-  }
-
-  /** Executes new commands. A command stays in its list, and comes again, until Redis knows that it was executed. */
-  private execute(commands: readonly string[]): void {
-    const { events, onCommand } = this.options;
-    const fresh = commands.filter((text) => !this.executed.includes(text));
-    this.executed = commands;
-    for (const text of fresh) {
-      const [command = ''] = text.split(' ');
-      if (!isProcessorCommand(command)) continue;
-      events.emit('operator.command', { command: `jobs ${command}`, via: 'redis' });
-      onCommand(command);
-    }
   }
 }

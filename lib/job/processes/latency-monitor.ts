@@ -1,8 +1,7 @@
 import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
-import type { RedisClient } from '../../core/redis';
 import { PeriodicTask } from '../../support/periodic-task';
-import { knownQueues, type QueueStatus, readQueues } from '../row/queue-status';
+import { type QueueStatus, readQueues } from '../row/queue-status';
 
 /** A queue with jobs that are due. */
 export interface DueQueue {
@@ -15,7 +14,6 @@ export interface DueQueue {
 }
 
 export interface LatencyMonitorOptions {
-  readonly redis: RedisClient | undefined;
   readonly knex: Knex;
   readonly events: Events;
   /** The queues that this processor serves. */
@@ -29,8 +27,8 @@ export interface LatencyMonitorOptions {
 }
 
 /**
- * Reports when jobs wait for too long on a queue that is served here or nowhere: once when the latency exceeds the limit, and once
- * when it is back to half of it.
+ * Reports when jobs wait for too long on a queue that is served here: once when the latency exceeds the limit, and once when it
+ * is back to half of it. `health/judge` finds queues that nobody serves.
  */
 export class LatencyMonitor {
   private readonly behind = new Set<string>();
@@ -53,31 +51,15 @@ export class LatencyMonitor {
     const { knex, queues, isIdle } = this.options;
     const isCalm = this.behind.size === 0 && this.due.length === 0;
     if (isCalm && isIdle?.()) return;
-    const known = await readQueues(knex, await knownQueues(knex, queues));
-    const unserved = await this.unservedQueues(known);
-    const statuses = known.filter(({ name }) => queues.includes(name) || unserved.has(name));
+    const statuses = await readQueues(knex, queues);
     this.readAt = performance.now();
     this.due = statuses.flatMap(({ name, latencyMs, paused }) =>
-      latencyMs > 0 && queues.includes(name)
-        ? [{ queue: name, ms: latencyMs, readMs: latencyMs, paused: paused !== undefined }]
-        : [],
+      latencyMs > 0 ? [{ queue: name, ms: latencyMs, readMs: latencyMs, paused: paused !== undefined }] : [],
     );
-    for (const status of statuses) this.judgeQueue(status, queues.includes(status.name));
+    for (const status of statuses) this.judgeQueue(status);
   }
 
-  private async unservedQueues(known: readonly QueueStatus[]): Promise<ReadonlySet<string>> {
-    const { redis, queues } = this.options;
-    const others = known.map(({ name }) => name).filter((name) => !queues.includes(name));
-    // Without Redis it is not known what others serve.
-    if (others.length === 0 || !redis?.isReady) return new Set();
-    // Loaded on demand: in most apps every queue is served by every processor.
-    const { ProcessList } = await import('./process-list');
-    const processes = await new ProcessList(redis).list({ watch: false });
-    const served = new Set(processes.flatMap((process) => process.queues));
-    return new Set(others.filter((name) => !served.has(name)));
-  }
-
-  private judgeQueue({ name, waiting, paused, latencyMs }: QueueStatus, served: boolean): void {
+  private judgeQueue({ name, waiting, paused, latencyMs }: QueueStatus): void {
     const before = this.behind.has(name);
     // The latency of a paused queue is intended.
     const behind = !paused && this.isBehind(latencyMs, before);
@@ -85,7 +67,7 @@ export class LatencyMonitor {
     const state = { queue: name, latencyMs, size: waiting };
     if (behind) {
       this.behind.add(name);
-      this.options.events.emit('queue.latency-high', { ...state, served });
+      this.options.events.emit('queue.latency-high', state);
     } else {
       this.behind.delete(name);
       this.options.events.emit('queue.latency-normal', state);

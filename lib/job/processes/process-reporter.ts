@@ -4,19 +4,17 @@ import type { Events } from '../../core/events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
-import { Deadline, deferred, toError } from '../../support/async';
+import type { Deadline } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type RescuedJob, rescue, showLife } from '../row/rescue';
-import { MailTally } from '../stats/class-stats';
-import { JobStats, StatsFlusher } from '../stats/collector';
+import { OutcomeCounter } from '../stats/collector';
+import { StatsWriter } from '../stats/stats-table';
 import { HEARTBEAT_INFO_MS, Heartbeat, type HeartbeatTuning } from './heartbeat';
 import { type DueQueue, LatencyMonitor } from './latency-monitor';
-import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessorCommand, treeIdOf } from './process-info';
+import { type ProcessInfo, treeId } from './process-info';
 
 /** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
 const ORPHANS_MS = 10_000;
-/** The first heartbeat waits for the first try for at most this long, ms. */
-const FIRST_RESCUE_MS = 2000;
 /** A job that runs at two of these looks makes its processor show itself, ms; silence is noticed after 25 s. */
 const LIFE_MS = 5000;
 
@@ -35,8 +33,7 @@ export interface ProcessReporterOptions {
   readonly history: boolean;
   /** @returns true while no job is enqueued or run anywhere. */
   readonly isIdle: () => boolean;
-  readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
-  readonly onCommand: (command: ProcessorCommand) => void;
+  readonly snapshot: () => { readonly running: readonly { readonly id: string }[]; readonly quiet: boolean };
   /** @returns the time at which it last had a job, ms on the monotonic clock. */
   readonly activeAt: () => number;
   /** Called with jobs that were returned to their queues, since their processor has died. */
@@ -51,15 +48,11 @@ export class ProcessReporter {
   private readonly orphans: PeriodicTask;
   private readonly life: PeriodicTask;
   private readonly latency: LatencyMonitor;
-  private readonly stats: JobStats;
-  private readonly mails = new MailTally();
-  private readonly flusher: StatsFlusher;
-  private readonly accounts: PeriodicTask;
-  private endTally: (() => void) | undefined;
+  private readonly outcomes: OutcomeCounter;
+  private readonly stats: PeriodicTask;
+  private endCounting: (() => void) | undefined;
   private processMetrics: ProcessMetricsSampler | undefined;
   private stopping = false;
-  private readonly rescuedOnce = deferred();
-  private mayShow: Promise<unknown> = this.rescuedOnce.promise;
   private readonly startedAt = Date.now();
   /** Ids of the jobs that were running at the last look for long ones. */
   private runningBefore: ReadonlySet<string> = new Set();
@@ -68,7 +61,7 @@ export class ProcessReporter {
   private readonly version = version();
 
   constructor(private readonly options: ProcessReporterOptions) {
-    const { config, database, redis, events, identity, tuning, onCommand } = options;
+    const { config, database, redis, events, identity, tuning } = options;
     const everyMs = tuning.infoMs ?? HEARTBEAT_INFO_MS;
     this.dead = [...options.dead];
     this.heartbeat =
@@ -80,12 +73,10 @@ export class ProcessReporter {
         identity,
         describe: (redisMs) => this.describe(redisMs),
         activeAt: options.activeAt,
-        mayShow: () => this.mayShow,
-        onCommand,
       });
     this.orphans = new PeriodicTask({
       everyMs: ORPHANS_MS,
-      work: () => this.rescueFromDead().finally(this.rescuedOnce.resolve),
+      work: () => this.rescueFromDead(),
       onError: (error) =>
         events.emit('queue.error', { error, during: 'returning the jobs of a processor that has died' }),
     });
@@ -95,7 +86,6 @@ export class ProcessReporter {
       onError: (error) => events.emit('queue.error', { error, during: 'showing that the job processor lives' }),
     });
     this.latency = new LatencyMonitor({
-      redis: redis?.client,
       knex: database.knex,
       events,
       queues: this.queues,
@@ -103,27 +93,25 @@ export class ProcessReporter {
       everyMs,
       isIdle: options.isIdle,
     });
-    this.stats = new JobStats(Date.now, options.knowsClass);
-    this.flusher = new StatsFlusher(this.stats, identity, this.mails);
-    this.accounts = new PeriodicTask({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
+    this.outcomes = new OutcomeCounter(options.knowsClass);
+    const writer = new StatsWriter(database.knex, this.outcomes, identity);
+    this.stats = new PeriodicTask({
+      everyMs,
+      work: () => writer.write().then(() => undefined),
+      onError: (error) => events.emit('queue.error', { error, during: 'counting what became of jobs' }),
+    });
   }
 
   start(): void {
     this.processMetrics = new ProcessMetricsSampler();
-    // If it takes no longer than 2 s, before the first heartbeat, so that nobody sees both processes.
     this.orphans.start();
-    this.mayShow = Deadline.after(FIRST_RESCUE_MS).wait(this.rescuedOnce.promise);
     this.heartbeat?.start();
     this.life.start();
     this.latency.task.start();
-    this.accounts.start();
-    const { events, history, redis } = this.options;
-    // Without Redis nobody would ever take the counts.
-    if (this.endTally || !history || !redis) return;
-    const ends = [this.stats.listen(events), this.mails.listen(events)];
-    this.endTally = () => {
-      for (const end of ends) end();
-    };
+    const { events, history } = this.options;
+    if (!history) return;
+    this.endCounting ??= this.outcomes.listen(events);
+    this.stats.start();
   }
 
   /** Call when the status has changed; it is reported at once. */
@@ -163,28 +151,17 @@ export class ProcessReporter {
 
   /** Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
-    this.endTally?.();
+    this.endCounting?.();
+    this.stats.trigger();
     await deadline.wait(
-      Promise.all([this.latency.task, this.accounts, this.orphans, this.life].map((task) => task.stop())),
+      Promise.all([this.stats.finish(), ...[this.latency.task, this.orphans, this.life].map((task) => task.stop())]),
     );
-    await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
     await this.heartbeat?.stop(deadline);
   }
 
   /** Queues with jobs that are due, as last read. */
   get waiting(): readonly DueQueue[] {
     return this.latency.waiting;
-  }
-
-  /** Flushes the statistics; while Redis is unavailable they are kept in memory. */
-  private async account(): Promise<undefined> {
-    const { redis } = this.options;
-    if (redis?.client.isReady) await this.flusher.send(redis.client);
-  }
-
-  private report(error: Error): void {
-    const { redis, events } = this.options;
-    if (redis?.client.isReady) events.emit('queue.error', { error, during: 'sending the history of jobs to Redis' });
   }
 
   private get queues(): string[] {
@@ -197,7 +174,7 @@ export class ProcessReporter {
     const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.processMetrics?.read() ?? {};
     return {
       identity,
-      tree: treeIdOf(identity),
+      tree: treeId(identity),
       app,
       version: this.version,
       host: os.hostname(),
@@ -208,7 +185,6 @@ export class ProcessReporter {
       quiet,
       stopping: this.stopping,
       busyCount: running.length,
-      busy: running.slice(0, BUSY_SHOWN),
       rssMb,
       lagP99Ms,
       utilization,

@@ -1,5 +1,6 @@
 import { busyJobJson, processJson } from '../../job/admin/job-json';
-import { BUSY_SHOWN, type BusyJob, type ListedProcess } from '../../job/processes/process-list';
+import type { ListedProcess } from '../../job/processes/process-list';
+import type { RunningJob } from '../../job/processes/running-jobs';
 import type { OpsContext } from '../ui/context';
 import { Formatter, jobPath } from '../ui/format';
 import { type JobView, pageJson, showJob, showValues } from './job-view';
@@ -7,15 +8,15 @@ import { type Patch, watch } from './list';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
 
 const PATH = '/ops/jobs/busy';
-/** Maximum number of jobs whose records are read. The others are shown from their process's heartbeat alone. */
-const MAX_LOOKED_UP = 50;
+/** Maximum number of jobs that are shown, the longest running. */
+const MAX_SHOWN = 50;
 /** Age of the last heartbeat, ms, from which a job processor counts as unresponsive. One is sent every 1 to 2 s. */
 const UNRESPONSIVE_MS = 5000;
 
-interface BusyRow extends BusyJob {
+interface BusyRow extends RunningJob {
   readonly href: string;
-  /** undefined: not known without Redis. */
-  readonly process: Pick<ListedProcess, 'host' | 'pid'> | undefined;
+  /** undefined: it is not listed, or there is no Redis. */
+  readonly process: ListedProcess | undefined;
   /** undefined when the job has since ended. */
   readonly job: JobView | undefined;
   /** The last progress that the job reported, as text, and as a share when it is a number from 0 to 1. */
@@ -28,16 +29,19 @@ export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, async (ctx) => {
-    const processes = await listProcesses(site, ctx);
-    const rows = await busyRows(site, ctx, processes);
+    const admin = site.admin(ctx);
+    const [known, running] = await Promise.all([admin.knownProcesses(), admin.running()]);
+    const processes = known ?? [];
+    const rows = await busyRows(site, ctx, running, processes);
     const locals = {
       title: ctx.state.t('jobs.busy.title'),
       processes,
-      isKnown: !site.redis.isOff,
+      isKnown: known !== undefined,
+      isOff: site.redis.isOff,
       UNRESPONSIVE_MS,
       rows,
       places: processes.reduce((sum, process) => sum + process.concurrency, 0),
-      taken: site.redis.isOff ? rows.length : processes.reduce((sum, process) => sum + process.busyCount, 0),
+      taken: running.length,
       live: `${PATH}/events?seen=${encodeURIComponent(rows.map(({ id }) => id).join())}`,
     };
     await showPage(site, ctx, 'busy', locals, { processes: processes.map(processJson), jobs: rows.map(busyRowJson) });
@@ -47,7 +51,7 @@ export const busyRoutes: RouteModule = (site) => {
     const { t } = ctx.state;
     const seen = new Set(String(ctx.query.seen ?? '').split(','));
     watch(site, ctx, async (stream) => {
-      const rows = await busyRows(site, ctx, await listProcesses(site, ctx));
+      const rows = await busyRows(site, ctx, await site.admin(ctx).running());
       const { span } = Formatter.of(ctx);
       const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
         const texts = { progress: progress ?? '–', for: span(Date.now() - startedAt) };
@@ -63,33 +67,25 @@ export const busyRoutes: RouteModule = (site) => {
   });
 };
 
-/** The job processors; none without Redis, which has their list. */
-async function listProcesses(site: JobPageContext, ctx: OpsContext): Promise<readonly ListedProcess[]> {
-  return site.redis.isOff ? [] : site.admin(ctx).processes.list();
-}
-
 /** The running jobs, the longest running first. */
 async function busyRows(
   site: JobPageContext,
   ctx: OpsContext,
-  processes: readonly ListedProcess[],
+  running: readonly RunningJob[],
+  processes: readonly ListedProcess[] = [],
 ): Promise<BusyRow[]> {
   const rules = site.classes.rulesFor(ctx);
   const admin = site.admin(ctx);
-  const jobs: { readonly process?: ListedProcess; readonly job: BusyJob }[] = site.redis.isOff
-    ? (await admin.running()).slice(0, BUSY_SHOWN).map((job) => ({ job }))
-    : processes.flatMap((process) => process.busy.map((job) => ({ process, job })));
-  jobs.sort((a, b) => a.job.startedAt - b.job.startedAt);
   return Promise.all(
-    jobs.map(async ({ process, job }, index) => {
-      const found = index < MAX_LOOKED_UP ? await admin.find(job).catch(() => undefined) : undefined;
+    running.slice(0, MAX_SHOWN).map(async (job) => {
+      const found = await admin.find(job).catch(() => undefined);
       const entry = found?.place === 'active' ? found.entry : undefined;
       const value = entry?.progress;
       const share = typeof value === 'number' && value >= 0 && value <= 1 ? value : null;
       return {
         ...job,
         href: jobPath(job),
-        process: process && { host: process.host, pid: process.pid },
+        process: processes.find(({ identity }) => identity === job.identity),
         job: entry && showJob(entry, rules),
         progress: value === undefined ? null : progressText(value, share, rules),
         share,
@@ -100,7 +96,7 @@ async function busyRows(
 
 /** JSON of a row: data of the process and of the job's record. */
 function busyRowJson({ job, progress, share, href, process, ...row }: BusyRow): object {
-  return { ...busyJobJson(row, process), href, progress, share, job: job ? pageJson(job) : null };
+  return { ...busyJobJson(row, process && [process]), href, progress, share, job: job ? pageJson(job) : null };
 }
 
 function progressText(value: unknown, share: number | null, rules: Parameters<typeof showValues>[1]): string | null {

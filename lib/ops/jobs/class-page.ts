@@ -17,15 +17,13 @@ export const classRoutes: RouteModule = (site) => {
     const { period: asked = 'hour' } = ctx.query;
     const period = PERIODS.find((each) => each === asked);
     if (!period) throw badQuery('period', String(asked));
-    const { isOff } = site.redis;
-    if (isOff && ctx.state.json) throw localizedProblem(404, 'redisOff');
-    const history = isOff ? { classes: [] } : await readHistory(site.admin(ctx), period);
+    const history = await readHistory(site.admin(ctx), period);
     const title = ctx.state.t('jobs.classes.title');
     await showPage(
       site,
       ctx,
       'classes',
-      { title, period, periods: PERIODS, isOff, ...history },
+      { title, period, periods: PERIODS, ...history },
       { period, ...(snakeCase(history) as object) },
     );
   });
@@ -38,11 +36,10 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
-  const { isOff } = site.redis;
   const [places, busy, ...histories] = await Promise.all([
     findPlaces(admin, { class: name }, query),
-    isOff ? admin.running() : admin.processes.list().then((processes) => processes.flatMap((one) => one.busy)),
-    ...PERIODS.map((period) => (isOff ? undefined : readHistory(admin, period))),
+    admin.running(),
+    ...PERIODS.map((period) => readHistory(admin, period)),
   ]);
   const running = busy.filter((job) => job.class === name).length;
   const history = PERIODS.map((period, index) => {
@@ -50,14 +47,12 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   });
   const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
   if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
-  const locals = { title: name, places, running, history, isKnown: !isOff, current: 'classes' };
+  const locals = { title: name, places, running, history, current: 'classes' };
   await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
 }
 
 function readHistory({ history }: JobAdmin, period: Period): Promise<HistorySum> {
   if (period === 'all') return history.totals();
-  const now = Date.now();
-  // The sum includes both its first and its last minute.
-  const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
-  return history.sum(new Date(now - minutes * 60_000), new Date(now));
+  // The sum includes both its first and its last minute, or hour.
+  return history.last(period === 'hour' ? 59 * 60_000 : 23 * 3_600_000);
 }

@@ -32,13 +32,13 @@ export const cronRoutes: RouteModule = (site) => {
       const work = async () => {
         await site
           .admin(ctx)
-          .cron[what](name)
+          .cron.act(what, name)
           .catch((error: unknown) => {
             throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
           });
         return { what: `cron.${what}`, name };
       };
-      await actOnce(site, ctx, readBack(ctx, LIST), work, what !== 'trigger');
+      await actOnce(site, ctx, readBack(ctx, LIST), work);
     });
   }
 };

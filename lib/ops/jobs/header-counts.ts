@@ -1,5 +1,4 @@
 import { countCrons } from '../../job/cron/cron-table';
-import { ProcessList } from '../../job/processes/process-list';
 import { knownQueues, readQueues } from '../../job/row/queue-status';
 import { countSet } from '../../job/sets/set-reader';
 import { valueWithin } from '../../support/async';
@@ -15,7 +14,7 @@ const PATIENCE_MS = 1000;
 export class JobCounts {
   private latest: { readonly counts: Promise<Counts>; readonly at: number } | undefined;
 
-  constructor(private readonly options: Pick<OpsOptions, 'config' | 'knex' | 'redis'>) {}
+  constructor(private readonly options: Pick<OpsOptions, 'config' | 'knex'>) {}
 
   read(now = Date.now()): Promise<Counts> {
     if (!this.latest || now - this.latest.at > FRESH_MS) this.latest = { counts: this.count(), at: now };
@@ -23,17 +22,13 @@ export class JobCounts {
   }
 
   private async count(): Promise<Counts> {
-    const { config, knex, redis } = this.options;
-    const { client } = redis;
+    const { config, knex } = this.options;
     const configured = config.jobs.queues.map((queue) => queue.name);
     const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => countSet(knex, set);
     const statuses = knownQueues(knex, configured).then((all) => readQueues(knex, all));
-    const running = redis.isOff
-      ? statuses.then((all) => sum(all.map((one) => one.active)))
-      : new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)));
     const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
       orNull(statuses.then((all) => sum(all.map((one) => one.waiting + one.blocked)))),
-      orNull(running),
+      orNull(statuses.then((all) => sum(all.map((one) => one.active)))),
       orNull(sizeOf('scheduled')),
       orNull(sizeOf('retry')),
       orNull(sizeOf('dead')),

@@ -52,7 +52,7 @@ export const jobPageRoutes: RouteModule = (site) => {
     const ref = readRef(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
     const work = async () => ({ what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) });
-    await actOnce(site, ctx, back, work, true);
+    await actOnce(site, ctx, back, work);
   });
 };
 
@@ -100,7 +100,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
   await showPage(site, ctx, 'job', locals, {
     ...pageJson(job),
     ahead: shown.ahead,
-    running: running ? busyJobJson(running.job, running.process) : null,
+    running: running ? busyJobJson(running.job, [running.process]) : null,
     raw: shown.raw,
     mails: snakeCase(shown.mails ?? null),
   });
@@ -121,13 +121,11 @@ function find(site: JobPageContext, ctx: OpsContext): Promise<FoundPlace> {
   return site.admin(ctx).find(readRef(ctx));
 }
 
-/** undefined also while Redis, which has what processors report, does not answer. */
-async function whereItRuns({ processes }: JobAdmin, { id, queue }: JobView): Promise<RunningAt | undefined> {
-  for (const process of await processes.list().catch(() => [])) {
-    const job = process.busy.find((one) => one.id === id && one.queue === queue);
-    if (job) return { process, job };
-  }
-  return undefined;
+/** undefined also while Redis, which has the list of processors, does not answer. */
+async function whereItRuns(admin: JobAdmin, { id }: JobView): Promise<RunningAt | undefined> {
+  const [job] = await admin.running(id);
+  const process = (await admin.knownProcesses())?.find(({ identity }) => identity === job?.identity);
+  return job && process && { process, job };
 }
 
 /** True when the job died because of its latest error, not because its attempts were used up. */

@@ -1,9 +1,9 @@
 import type { OperatorAction } from '../../core/events';
 import { slotHolders } from '../../health/probes';
-import type { JobAdmin } from '../../job/admin/job-admin';
 import { queueJson } from '../../job/admin/job-json';
 import type { ListedQueue } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
+import type { RunningJob } from '../../job/processes/running-jobs';
 import { InvalidRequestError } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
@@ -45,7 +45,7 @@ export const queueRoutes: RouteModule = (site) => {
         await site.admin(ctx).queues[what](name);
         return { what, name };
       };
-      await actOnce(site, ctx, readBack(ctx, LIST), work, true);
+      await actOnce(site, ctx, readBack(ctx, LIST), work);
     });
   }
 
@@ -70,7 +70,12 @@ export const queueRoutes: RouteModule = (site) => {
 async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { config } = site;
   const admin = site.admin(ctx);
-  const [queues, processes, cron] = await Promise.all([admin.queues.list(), listProcesses(admin), cronRows(site, ctx)]);
+  const [queues, processes, running, cron] = await Promise.all([
+    admin.queues.list(),
+    admin.knownProcesses(),
+    admin.running(),
+    cronRows(site, ctx),
+  ]);
   const { latencyWarningMs, weighted } = config.jobs;
   const locals = {
     title: ctx.state.t('jobs.queues.title'),
@@ -82,7 +87,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     late: queues.filter((queue) => isLate(queue, latencyWarningMs)),
     limitMs: latencyWarningMs,
     isServed: (name: string) => isServed(processes, name),
-    holders: (name: string) => formatHolders(ctx, processes, name),
+    holders: (name: string) => formatHolders(ctx, { processes, running }, name),
     cron,
     everything: ctx.state.visitor.role === 'operator',
     live: `${EVENTS}?seen=${encodeURIComponent(queuesFingerprint(queues))}`,
@@ -129,7 +134,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
-  const processes = await listProcesses(admin);
+  const [processes, running] = await Promise.all([admin.knownProcesses(), admin.running()]);
   const locals = {
     title: queue.name,
     queue,
@@ -142,7 +147,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
     late: isLate(queue, site.config.jobs.latencyWarningMs),
     limitMs: site.config.jobs.latencyWarningMs,
     served: isServed(processes, queue.name),
-    holders: formatHolders(ctx, processes, queue.name),
+    holders: formatHolders(ctx, { processes, running }, queue.name),
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
@@ -180,22 +185,24 @@ function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
   return limitMs > 0 && latencyMs > limitMs;
 }
 
-/** The job processors; null while Redis, which lists them, does not answer. */
-function listProcesses(admin: JobAdmin): Promise<readonly ListedProcess[] | null> {
-  return admin.processes.list().catch(() => null);
+interface Work {
+  /** undefined while Redis, which lists them, does not answer. */
+  readonly processes: readonly ListedProcess[] | undefined;
+  readonly running: readonly RunningJob[];
 }
 
 /** The jobs that hold the slots the queue waits for, formatted; '' when its jobs only arrive faster than they run. */
-function formatHolders(ctx: OpsContext, processes: readonly ListedProcess[] | null, name: string): string {
+function formatHolders(ctx: OpsContext, { processes = [], running }: Work, name: string): string {
   const now = Date.now();
-  const serving = (processes ?? []).filter((process) => !process.stopping && process.queues.includes(name));
-  const slots = serving.map(({ concurrency, busy }) => {
-    return { concurrency, running: busy.map((job) => ({ class: job.class, ageMs: now - job.startedAt })) };
+  const serving = processes.filter((process) => !process.stopping && process.queues.includes(name));
+  const slots = serving.map(({ identity, concurrency }) => {
+    const jobs = running.filter((job) => job.identity === identity);
+    return { concurrency, running: jobs.map((job) => ({ class: job.class, ageMs: now - job.startedAt })) };
   });
   return Formatter.of(ctx).holders(slotHolders(slots));
 }
 
 /** False only for a queue that no processor is known to serve. */
-function isServed(processes: readonly ListedProcess[] | null, name: string): boolean {
-  return processes === null || processes.some((process) => !process.stopping && process.queues.includes(name));
+function isServed(processes: Work['processes'], name: string): boolean {
+  return processes === undefined || processes.some((process) => !process.stopping && process.queues.includes(name));
 }

@@ -1,4 +1,5 @@
-import type { BusyJob, ProcessInfo } from '../../job/processes/process-list';
+import type { ListedProcess } from '../../job/processes/process-list';
+import type { RunningJob } from '../../job/processes/running-jobs';
 import type { FoundPlace } from '../../job/sets/find-job';
 import type { IconName } from '../ui/layout';
 import type { JobView, ShownFailure } from './job-view';
@@ -16,8 +17,8 @@ export interface JobEvent {
 }
 
 export interface RunningAt {
-  readonly process: Pick<ProcessInfo, 'host' | 'pid'>;
-  readonly job: BusyJob;
+  readonly process: ListedProcess;
+  readonly job: RunningJob;
 }
 
 export interface TimelineParts {

@@ -2,10 +2,11 @@ import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';
-import { ProcessList } from '../../job/processes/process-list';
+import { listProcesses } from '../../job/processes/process-list';
 import type { QueueStatus } from '../../job/row/queue-status';
 import { countSet } from '../../job/sets/set-reader';
-import { History, type HistoryCounters } from '../../job/stats/history';
+import type { Outcomes } from '../../job/stats/class-stats';
+import { History } from '../../job/stats/history';
 import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';
 import { expose, type Family } from './exposition';
@@ -46,7 +47,7 @@ export interface Scrape {
   /** The queues of all trees on this Postgres. */
   readonly queues: readonly QueueStatus[] | undefined;
   readonly sets: Readonly<Record<'retry' | 'scheduled' | 'dead', number | undefined>>;
-  readonly history: HistoryCounters | undefined;
+  readonly history: Outcomes | undefined;
   /** Number of job processors of all trees on this Redis. */
   readonly processors: number | undefined;
   /** The issues that the overview shows. */
@@ -71,17 +72,17 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   const redisAnswers = status.redis.ok && status.redis.value === null ? undefined : status.redis.ok;
   const fromRedis = async <T>(reading: () => Promise<T>) => (redisAnswers ? orUndefined(reading()) : undefined);
   const fromPostgres = async () => {
-    if (!status.postgres.ok) return { retry: undefined, scheduled: undefined, dead: undefined };
+    if (!status.postgres.ok) return { sets: { retry: undefined, scheduled: undefined, dead: undefined } };
     const retry = await orUndefined(countSet(knex, 'retry'));
     const scheduled = await orUndefined(countSet(knex, 'scheduled'));
-    return { retry, scheduled, dead: await orUndefined(countSet(knex, 'dead')) };
+    const dead = await orUndefined(countSet(knex, 'dead'));
+    return { sets: { retry, scheduled, dead }, history: await orUndefined(new History(knex).counters()) };
   };
-  const [sets, history, processors] = await Promise.all([
+  const [{ sets, history }, processors] = await Promise.all([
     fromPostgres(),
-    fromRedis(() => new History(client).counters()),
-    fromRedis(() => new ProcessList(client).list({ watch: false })),
+    fromRedis(() => listProcesses(client, { watch: false })),
   ]);
-  const ofRedis = redisAnswers === undefined ? [] : [history, processors];
+  const ofRedis = redisAnswers === undefined ? [] : [processors];
   const { issues } = judge(status, null, config.jobs.latencyWarningMs);
   return {
     tree,
@@ -91,7 +92,7 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
     history,
     processors: processors?.length,
     issues,
-    missing: [tree, queues, ...Object.values(sets), ...ofRedis].filter((one) => one === undefined).length,
+    missing: [tree, queues, ...Object.values(sets), history, ...ofRedis].filter((one) => one === undefined).length,
     redisAnswers,
     postgresAnswers: status.postgres.ok,
   };

@@ -75,7 +75,6 @@ const HREFS: Readonly<
   unresponsive: ofWorker,
   crashLoop: `${PROCESSES}#jobs`,
   jobsRestart: `${PROCESSES}#jobs`,
-  jobsStopped: `${PROCESSES}#jobs`,
   jobsQuiet: `${PROCESSES}#jobs`,
   jobsUnresponsive: `${PROCESSES}#jobs`,
   listenDeaf: '#postgres',

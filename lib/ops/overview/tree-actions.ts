@@ -23,7 +23,7 @@ export interface TreeAction {
 
 const hasWorkers = ({ stats }: TreeStatus) => stats.workers > 0;
 const runsJobs = ({ limits }: TreeStatus) => limits.jobConcurrency > 0;
-const isOpen = ({ stats }: TreeStatus) => !['quiet', 'stopped', 'stopping'].includes(stats.jobProcessor.state);
+const isOpen = ({ stats }: TreeStatus) => !['quiet', 'stopping'].includes(stats.jobProcessor.state);
 
 export const TREE_ACTIONS: readonly TreeAction[] = [
   {

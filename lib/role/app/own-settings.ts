@@ -5,7 +5,7 @@ import { readSettings } from '../../core/settings';
 
 /** What is different without Redis, as the end of a sentence. */
 export const WITHOUT_REDIS =
-  'each process counts rate limits for itself, broadcasts stay in their tree, and /ops has no history and knows no other tree.';
+  'each process counts rate limits for itself, broadcasts stay in their tree, and /ops has no charts and knows no other tree.';
 
 /** The settings of a process that no primary has started. @throws UserError that names each wrong one. */
 export function ownSettings(only?: string): Config {

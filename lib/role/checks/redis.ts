@@ -47,7 +47,7 @@ export async function cluster({ name, info }: RedisContext): Promise<Finding[]> 
 export async function eviction({ name, info }: RedisContext): Promise<Finding[]> {
   const policy = (await info()).get('maxmemory_policy');
   if (policy === undefined || policy === 'noeviction') return [];
-  const what = 'deletes counts of rate limits and the history when it is full';
+  const what = 'deletes counts of rate limits and the charts when it is full';
   return [doubt(`${name} ${what} (maxmemory-policy ${policy})`, 'set it to noeviction.')];
 }
 

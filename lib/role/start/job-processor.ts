@@ -5,7 +5,6 @@ import {
   HEARTBEAT_INTERVAL_MS,
   type Incoming,
   ignoreOperatorSignals,
-  type ProcessorCommand,
   type ToProcessor,
 } from '../../cluster/messages';
 import type { PartProgress, ProcessorStatus, Tree, Work } from '../../cluster/status';
@@ -52,14 +51,13 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
-  const onCommand = (command: ProcessorCommand) => tellPrimary({ catamount: 'command', command });
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
   // Only the tree's reporter sends requests to the primary, and it may be another process.
   const tree = lazy(async () => {
     const { PrimaryClient } = await import('../../cluster/primary-client');
     return new PrimaryClient(tellPrimary);
   });
-  const jobs = new JobProcessorRole(app, config, events, lineage, tree, new TreeCarrier(events), onCommand);
+  const jobs = new JobProcessorRole(app, config, events, lineage, tree, new TreeCarrier(events));
   const report = () => {
     const [status, work] = [jobs.status(), jobs.work()];
     tellPrimary({ catamount: 'heartbeat', status, work });
@@ -150,7 +148,6 @@ export class JobProcessorRole {
     private readonly tree: () => Promise<Tree>,
     /** The way of broadcasts to the tree's other processes. */
     private readonly siblings: Carrier,
-    private readonly onCommand: (command: ProcessorCommand) => void,
   ) {
     this.standstills = new StandstillReporter(events);
     this.isQuiet = lineage.quiet ?? false;
@@ -209,7 +206,6 @@ export class JobProcessorRole {
       models,
       lineage: { ...this.lineage, quiet: this.isQuiet },
       app: app.name,
-      onCommand: this.onCommand,
     });
     this.jobs = jobs;
     if (this.isQuiet) jobs.quiet();

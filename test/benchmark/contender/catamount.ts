@@ -6,7 +6,7 @@ import { JobEnqueuer } from '../../../lib/job/enqueue/enqueuer';
 import { Hints } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
-import { JobProcessor, type JobProcessorOptions } from '../../../lib/job/processor';
+import { JobProcessor } from '../../../lib/job/processor';
 import { Database } from '../../../lib/model/database';
 import { connectTransactions } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/async';
@@ -42,11 +42,9 @@ interface ContenderOptions {
   readonly hints?: boolean;
   /** Makes each job fail and die. Default: false. */
   readonly die?: boolean;
-  /** Counts the outcomes of jobs in the history. Default: true. */
-  readonly history?: boolean;
 }
 
-/** The whole job layer, connected as in the job processor's role. */
+/** The whole job layer, connected as in the job processor's role, with the default queues in strict order. */
 export class CatamountContender implements Contender {
   private readonly events = new Events();
   private readonly job: typeof NoopJob | typeof DyingJob;
@@ -66,9 +64,16 @@ export class CatamountContender implements Contender {
   async work(concurrency: number, run: (value: number) => void): Promise<Stop> {
     const { events, stores } = this;
     const { database, redis, end } = await this.connect(Math.max(3, concurrency + 1));
-    const { history = true } = this.options;
-    const redisUrl = redis && stores.redisUrl;
-    const processor = createProcessor({ database, redis, redisUrl, events }, concurrency, run, history);
+    perform = run;
+    const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
+    const processor = new JobProcessor({
+      ...{ database, redis, redisUrl: redis && stores.redisUrl, events, setup },
+      config: {
+        jobs: { enabled: true, concurrency, queues, weighted: false, latencyWarningMs: 60_000 },
+        environment: 'production',
+      },
+      registry: new JobRegistry([NoopJob, DyingJob]),
+    });
     await processor.start();
     return async () => {
       await processor.stop(Deadline.after(5000));
@@ -98,27 +103,6 @@ export class CatamountContender implements Contender {
     Job.connect(new JobEnqueuer(knex, redis && new Hints(redis.client), events), { setup });
     return connections;
   }
-}
-
-/** A job processor as in its role, with the default queues in strict order. @param run is called by all of this process. */
-export function createProcessor(
-  connections: Pick<JobProcessorOptions, 'database' | 'redis' | 'redisUrl' | 'events'>,
-  concurrency: number,
-  run: (value: number) => void,
-  history = true,
-): JobProcessor {
-  perform = run;
-  const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
-  return new JobProcessor({
-    ...connections,
-    config: {
-      jobs: { enabled: true, concurrency, queues, weighted: false, latencyWarningMs: 60_000 },
-      environment: 'production',
-    },
-    registry: new JobRegistry([NoopJob, DyingJob]),
-    setup,
-    tuning: { history },
-  });
 }
 
 interface OwnStores {

@@ -2,8 +2,6 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { runTask } from '../harness/task-process';
 import { CONTENDERS, type Contender, type ContenderName, type Producer, type StoreUrls } from './contenders';
 
-// `npm run bench -- --against` also starts this file of another checkout: keep its path and `Assignment` compatible.
-
 const BATCH = 1000;
 /** Calls in flight at once in the mode `concurrent`. */
 const AT_ONCE = 50;

@@ -1,9 +1,7 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import type { ContenderName } from '../contender/contenders';
 import type { Assignment, Task } from '../contender/process';
-import { Child, type ChildOptions } from './processes';
-import { RESULTS, ROOT } from './product';
+import { Child } from './processes';
 import { Stores } from './stores';
 
 const CONTENDER = path.join(__dirname, '../contender/process.js');
@@ -23,10 +21,6 @@ export interface BenchOptions {
   readonly rounds: number | undefined;
   /** Duration of the load, minutes, for benchmarks that load for a time; undefined for the benchmark's own. */
   readonly minutes: number | undefined;
-  /** Makes each measured process of the product write a CPU profile. */
-  readonly profile: boolean;
-  /** Path of another checkout with built benchmarks, whose job layer takes part, so that a change can be measured. */
-  readonly against: string | undefined;
   /** The contenders to measure; undefined for the benchmark's own. */
   readonly contenders: readonly ContenderName[] | undefined;
   /** Limits the run to rows whose name begins or ends with this. */
@@ -65,17 +59,15 @@ export class Bench {
     return only === undefined || row.startsWith(only) || row.endsWith(only);
   }
 
-  /** Filters the contenders by the options and adds `other` for `--against`. The first is compared with the others. */
+  /** Filters the contenders by the options. The first is compared with the others. */
   choose(own: readonly ContenderName[]): readonly ContenderName[] {
-    const { contenders, against } = this.options;
-    const chosen = contenders ? own.filter((name) => contenders.includes(name)) : own;
-    return against !== undefined && chosen.includes('catamount') ? [...chosen, 'other'] : chosen;
+    const { contenders } = this.options;
+    return contenders ? own.filter((name) => contenders.includes(name)) : own;
   }
 
   /** Performs one task of a contender in a process of its own. @param rttMs round trip time to the stores, ms. */
   async run<T>(contender: ContenderName, rttMs: number, task: Task): Promise<T> {
-    const measured = contender.startsWith('catamount') && ['drain', 'enqueue'].includes(task.kind);
-    const child = await this.fork(contender, rttMs, task, measured ? this.profiling() : {});
+    const child = await this.fork(contender, rttMs, task);
     try {
       return await child.next<T>();
     } finally {
@@ -84,19 +76,9 @@ export class Bench {
   }
 
   /** Starts the process of a task that sends more than its result; `run` is for all others. */
-  async fork(contender: ContenderName, rttMs: number, task: Task, options: ChildOptions = {}): Promise<Child> {
-    const { against = '' } = this.options;
-    const file = contender === 'other' ? CONTENDER.replace(ROOT, path.resolve(against)) : CONTENDER;
+  async fork(contender: ContenderName, rttMs: number, task: Task): Promise<Child> {
     const assignment: Assignment = { contender, stores: await (await this.stores()).urls(rttMs), task };
-    return new Child(file, assignment, options);
-  }
-
-  /** Node options for a measured process of the product. Profiles are written below RESULTS. */
-  profiling(): ChildOptions {
-    if (!this.options.profile) return {};
-    const folder = path.join(RESULTS, 'profiles');
-    fs.mkdirSync(folder, { recursive: true });
-    return { execArgv: ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'] };
+    return new Child(CONTENDER, assignment);
   }
 
   say(line: string): void {

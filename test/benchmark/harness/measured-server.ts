@@ -99,14 +99,12 @@ export class MeasuredServer {
   }
 }
 
-/** Starts the tree of `npm start` and waits for its `/ready`. @param checkout a built checkout; default: this one. */
-export function startTree(env: Env, checkout = ROOT): Promise<MeasuredServer> {
-  return MeasuredServer.start({ args: [entryOf(checkout)], env, readyPath: '/ready' });
-}
+/** The entry of the sample app. */
+export const ENTRY = path.join(ROOT, 'dist/server.js');
 
-/** The entry of a built checkout. */
-export function entryOf(checkout: string): string {
-  return path.join(checkout, 'dist/server.js');
+/** Starts the tree of `npm start` and waits for its `/ready`. */
+export function startTree(env: Env): Promise<MeasuredServer> {
+  return MeasuredServer.start({ args: [ENTRY], env, readyPath: '/ready' });
 }
 
 /** Starts servers one after the other, so that none slows down another's start, and stops them after `work`. */

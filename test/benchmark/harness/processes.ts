@@ -12,14 +12,10 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Time that all killed processes may take to be gone, ms, as the kernel may still have to write for them. */
 const GONE_MS = 10_000;
 
-export interface ChildOptions {
-  readonly execArgv?: readonly string[];
-  /** The process is killed after this time, ms. Default: 600,000. */
-  readonly limitMs?: number;
-}
-
+/** A process is killed after this time, ms. */
+const LIMIT_MS = 600_000;
 /** The longest timer, for a process that serves the whole run. */
-export const NO_LIMIT: ChildOptions = { limitMs: 2 ** 31 - 1 };
+export const NO_LIMIT = 2 ** 31 - 1;
 
 /** A forked process that gets a task and sends messages about it. */
 export class Child {
@@ -32,19 +28,15 @@ export class Child {
   constructor(
     private readonly file: string,
     task: object = {},
-    { execArgv = [], limitMs = 600_000 }: ChildOptions = {},
+    limitMs = LIMIT_MS,
   ) {
-    this.process = fork(file, [JSON.stringify(task)], { execArgv: ['--require', TASK_PROCESS, ...execArgv] });
+    this.process = fork(file, [JSON.stringify(task)], { execArgv: ['--require', TASK_PROCESS] });
     this.process.on('message', (message) => {
       this.inbox.push(message);
       this.wake();
     });
     this.process.once('exit', () => this.wake());
     this.timer = setTimeout(() => this.process.kill('SIGKILL'), limitMs);
-  }
-
-  get pid(): number | undefined {
-    return this.process.pid;
   }
 
   send(message: string | object): void {
@@ -81,8 +73,8 @@ export class Child {
 }
 
 /** Runs a task in a process of its own to its end. @returns its result. */
-export async function runChild<T>(file: string, task: object, options?: ChildOptions): Promise<T> {
-  const child = new Child(file, task, options);
+export async function runChild<T>(file: string, task: object): Promise<T> {
+  const child = new Child(file, task);
   try {
     return await child.next<T>();
   } finally {

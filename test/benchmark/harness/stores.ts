@@ -49,7 +49,7 @@ export class Stores {
   /** Removes all data of earlier measurements. */
   async clear(): Promise<void> {
     await this.client.flushAll();
-    await this.database.query('truncate job_queue, job_dead, job_processes, mail_deliveries, users');
+    await this.database.query('truncate job_queue, job_dead, job_processes, job_stats, mail_deliveries, users');
     await this.database.query('drop schema if exists graphile_worker, pgboss cascade');
   }
 

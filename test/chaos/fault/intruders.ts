@@ -150,7 +150,7 @@ const AT_THE_STORES: Fault = {
   about:
     'other users of a developer’s machine try to enter the embedded Postgres and Redis with no password or a wrong one',
   async inject({ ledger, platform }, roll) {
-    const tree = await startTree({ entry: platform.entry, env: { MAIL_DELIVERY: 'log', CHAOS_BOOK: '/dev/null' } });
+    const tree = await startTree({ entry: platform.entry, env: { MAIL_DELIVERY: 'log', CHAOS_RECORD: '/dev/null' } });
     try {
       const { databaseUrl = '', redisUrl = '' } = await findRunningServers(path.join(tree.cwd, '.catamount'));
       const [postgres, redis] = [Number(new URL(databaseUrl).port), Number(new URL(redisUrl).port)];

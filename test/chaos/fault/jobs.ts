@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { queueKey } from '../../../lib/job/hint/keys';
 import { until } from '../../support/until';
-import type { ChoreKind } from '../ledger';
+import type { TaskKind } from '../ledger';
 import { asOperator, type Environment, QUEUES } from '../scene/environment';
 import type { Fault } from './faults';
 
@@ -25,14 +25,14 @@ async function countDead(environment: Environment, name: string): Promise<number
   return asOperator(environment, async ({ admin }) => (await admin.set('dead')).count({ class: name }));
 }
 
-/** Enqueues chores. @returns the ids of those that were accepted. */
-async function enqueue({ traffic }: Environment, kind: ChoreKind, many: number): Promise<number[]> {
-  const ids = await Promise.all(Array.from({ length: many }, () => traffic.chores.enqueue(kind)));
+/** Enqueues tasks. @returns the ids of those that were accepted. */
+async function enqueue({ traffic }: Environment, kind: TaskKind, many: number): Promise<number[]> {
+  const ids = await Promise.all(Array.from({ length: many }, () => traffic.tasks.enqueue(kind)));
   return ids.filter((id) => id !== undefined);
 }
 
 function haveRun({ jobLedger }: Environment, what: string, ids: readonly number[]): Promise<unknown> {
-  const left = () => ids.filter((id) => !jobLedger.chores().has(id));
+  const left = () => ids.filter((id) => !jobLedger.tasks().has(id));
   return until(`${what} have run`, () => left().length === 0 || Promise.reject(new Error(`not yet: ${left()}`)), LIMIT);
 }
 
@@ -45,7 +45,7 @@ const POISON: Fault = {
     const { id, neighbours } = await asOperator(environment, async ({ admin: { queues } }) => {
       await queues.pause('default');
       const longs = await enqueue(environment, 'long', 3);
-      const poison = await traffic.chores.order('poison');
+      const poison = await traffic.tasks.order('poison');
       await queues.resume('default');
       return { id: poison.id, neighbours: longs };
     });
@@ -83,12 +83,12 @@ const HALF_A_YEAR: Fault = {
   about: 'the clock of the tree is 185 days ahead for a while: dead jobs, which are kept for 180, stay',
   async inject(environment) {
     const { clock, ledger, traffic } = environment;
-    await traffic.chores.order('doomed');
-    const dead = () => countDead(environment, 'DoomedJob');
+    await traffic.tasks.order('dying');
+    const dead = () => countDead(environment, 'DyingJob');
     await until('a job is dead', async () => (await dead()) === 1, LIMIT);
     try {
       clock.set(HALF_A_YEAR_MS);
-      await traffic.chores.order('doomed');
+      await traffic.tasks.order('dying');
       await until('another one is dead', async () => (await dead()) === 2, LIMIT).catch(async () => {
         ledger.broken.push(`the dead set has ${await dead()} of 2 jobs while the clock is half a year ahead`);
       });
@@ -96,18 +96,18 @@ const HALF_A_YEAR: Fault = {
     } finally {
       clock.set(0);
     }
-    const taken = await takeDead(environment, 'DoomedJob');
+    const taken = await takeDead(environment, 'DyingJob');
     if (taken !== 2) ledger.broken.push(`the dead set had ${taken} of 2 jobs after the clock was half a year ahead`);
   },
 };
 
-const SOLE: Fault = {
+const UNIQUE: Fault = {
   name: 'unique-in-a-backlog',
   about: 'a unique job waits in a paused queue, and two hours pass: it stays the only one',
   async inject(environment) {
     const { clock, ledger, traffic, jobLedger } = environment;
     const isTaken = async (id: number) => {
-      const { body } = await traffic.chores.order('sole', id);
+      const { body } = await traffic.tasks.order('unique', id);
       return (JSON.parse(body) as { readonly enqueued: boolean }).enqueued;
     };
     const refuse = async (id: number, when: string) => {
@@ -116,16 +116,16 @@ const SOLE: Fault = {
     };
     await asOperator(environment, async ({ admin: { queues }, knex }) => {
       await queues.pause('default');
-      const { id, body } = await traffic.chores.order('sole');
+      const { id, body } = await traffic.tasks.order('unique');
       if (!body.includes('"enqueued":true')) ledger.broken.push(`unique job ${id} was refused: ${body}`);
-      ledger.chores.push({ id, kind: 'sole', at: performance.now() });
+      ledger.tasks.push({ id, kind: 'unique', at: performance.now() });
       try {
         await refuse(id, 'while it waited');
         clock.set(TWO_HOURS_MS);
         // Claims expire by the clock of Postgres, which cannot be set, so the row is made two hours older instead.
         await knex.raw(`update job_queue set run_at = run_at - interval '2 hours',
           created_at = created_at - interval '2 hours', unique_until = unique_until - interval '2 hours'
-          where class = 'SoleJob'`);
+          where class = 'UniqueJob'`);
         await wait(PILING_UP_MS);
         await refuse(id, 'two hours later');
       } finally {
@@ -133,9 +133,9 @@ const SOLE: Fault = {
       }
       await queues.resume('default');
       await haveRun(environment, 'unique jobs', [id]);
-      const ended = async () => (await knex('job_queue').where('class', 'SoleJob')).length === 0;
+      const ended = async () => (await knex('job_queue').where('class', 'UniqueJob')).length === 0;
       await until('no unique job is left', ended, LIMIT);
-      const runs = () => jobLedger.chores().get(id);
+      const runs = () => jobLedger.tasks().get(id);
       if (runs() !== 1) ledger.broken.push(`unique job ${id} ran ${runs()} times`);
       if (!(await isTaken(id))) ledger.broken.push(`unique job ${id} was refused after it had ended`);
       await until('the unique job runs once more', () => runs() === 2, LIMIT);
@@ -144,4 +144,4 @@ const SOLE: Fault = {
 };
 
 /** Every accepted job must run, and no other job may be blamed for a crash. */
-export const JOB_FAULTS: readonly Fault[] = [POISON, HINTS, HALF_A_YEAR, SOLE];
+export const JOB_FAULTS: readonly Fault[] = [POISON, HINTS, HALF_A_YEAR, UNIQUE];

@@ -72,7 +72,7 @@ export class Environment {
       WORKER_TIMEOUT: '10s',
       ...OPERATOR,
       LOG_LEVEL: 'warn',
-      CHAOS_BOOK: jobLedger.file,
+      CHAOS_RECORD: jobLedger.file,
       ...UNLIMITED,
       ...clock.env,
     };

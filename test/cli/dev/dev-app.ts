@@ -1,20 +1,17 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { appFolder, writeFiles } from '../../support/app-folder';
+import { removeFolder } from '../../support/temp-folder';
 import { spawnTree, type Tree, type TreeOptions } from '../../support/tree';
-
-const ROOT = path.resolve(__dirname, '../../..');
-export const CLI = path.join(ROOT, 'dist/lib/cli/main.js');
+import { CLI } from '../cli-process';
 
 /** A JavaScript app under `catamount dev`, whose files a test can change. */
 export class DevApp {
-  readonly folder = tempFolder('dev-app');
+  readonly folder: string;
   private tree: Tree | undefined;
 
   constructor(files: Readonly<Record<string, string>>) {
-    fs.mkdirSync(path.join(this.folder, 'node_modules'));
-    fs.symlinkSync(ROOT, path.join(this.folder, 'node_modules/catamount'));
-    for (const [file, text] of Object.entries(files)) this.write(file, text);
+    this.folder = appFolder(files);
   }
 
   /** Starts it, and does not wait until it serves. */
@@ -24,9 +21,7 @@ export class DevApp {
   }
 
   write(file: string, text: string): void {
-    const whole = path.join(this.folder, file);
-    fs.mkdirSync(path.dirname(whole), { recursive: true });
-    fs.writeFileSync(whole, text);
+    writeFiles(this.folder, { [file]: text });
   }
 
   read(file: string): string {

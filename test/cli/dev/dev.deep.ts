@@ -7,7 +7,8 @@ import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { CLI, DevApp } from './dev-app';
+import { CLI } from '../cli-process';
+import { DevApp } from './dev-app';
 
 const routes = (word: string, head = '') => `${head}module.exports = (router) => {
   router.get('/word', (ctx) => { ctx.body = { word: ${JSON.stringify(word)}, pid: process.pid }; });

@@ -1,23 +1,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { tempFolder } from '../../support/temp-folder';
+import { appFolder } from '../../support/app-folder';
 import { catamount } from '../cli-process';
-import { ROOT } from './app-folder';
 
-/** Writes an app with these files, which resolves this checkout as `catamount`, and further packages of it. */
-function appOf(files: Readonly<Record<string, string>>, packages: readonly string[] = []): string {
-  const folder = tempFolder('asked');
-  const modules = path.join(folder, 'node_modules');
-  fs.mkdirSync(modules);
-  fs.symlinkSync(ROOT, path.join(modules, 'catamount'));
-  for (const name of packages) fs.symlinkSync(path.join(ROOT, 'node_modules', name), path.join(modules, name));
-  for (const [file, text] of Object.entries({ 'package.json': '{}', ...files })) {
-    fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
-    fs.writeFileSync(path.join(folder, file), text);
-  }
-  return folder;
-}
+const appOf = (files: Readonly<Record<string, string>>, packages: readonly string[] = []) =>
+  appFolder({ 'package.json': '{}', ...files }, packages);
 
 const server = (manifest: string) => `require('catamount').boot(require('${manifest}'));`;
 const manifest = (options: string) =>

@@ -5,17 +5,15 @@ import { serverPort } from '../../support/server-port';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('a worker in an endless loop', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   before(async () => {
-    stage = await Stage.make();
     const PORT = String(await serverPort());
-    tree = await stage.start({ PORT, WORKER_TIMEOUT: '10s', SHUTDOWN_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
+    tree = await app.start({ PORT, WORKER_TIMEOUT: '10s', SHUTDOWN_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
   });
-  after(() => stage.remove());
 
   const cutOff = (target: string) => tree.request('GET', target).catch((error: NodeJS.ErrnoException) => error.code);
 

@@ -3,7 +3,7 @@ import http from 'node:http';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { catamount, order, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 import { underLoad } from './under-load';
 
 const CONNECTIONS = 6;
@@ -11,16 +11,14 @@ const CONNECTIONS = 6;
 const pidsOf = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
 
 describe('a deploy', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   before(async () => {
-    stage = await Stage.make();
-    tree = await stage.start();
+    tree = await app.start();
   });
   after(async () => {
     agent.destroy();
-    await stage.remove();
   });
 
   const ask = () =>
@@ -35,7 +33,7 @@ describe('a deploy', () => {
 
   it('that cannot boot loses no request under load: the old phase keeps serving, and stats give the reason', async () => {
     const old = await pidsOf(tree);
-    const mend = stage.spoil('broken');
+    const mend = app.switchOn('broken');
     const { failures } = await underLoad(
       tree,
       10,
@@ -71,7 +69,7 @@ describe('a deploy', () => {
 
   it('has booted once before the first worker stops, and then stops each worker before its successor starts where memory has no room for both', async () => {
     // Far less than the tree uses: once recycling has not helped, the tree is left alone for a minute.
-    tree = await stage.start({ MEMORY_LIMIT_MB: '128', LOG_LEVEL: 'debug' });
+    tree = await app.start({ MEMORY_LIMIT_MB: '128', LOG_LEVEL: 'debug' });
     await tree.waitForLine(/is recycled/);
     const recycled = async () => (await statsOf(tree)).worker_status.some(({ restarts }) => restarts.memory === 1);
     await until('its successor serves', recycled);

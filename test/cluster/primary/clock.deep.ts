@@ -5,20 +5,16 @@ import { Clock } from '../../chaos/scene/clock';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 import { order, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 const HOUR_MS = 3_600_000;
 
 describe('a clock that is set back by an hour', () => {
-  let stage: Stage;
-  before(async () => {
-    stage = await Stage.make();
-  });
-  after(() => stage.remove());
+  const app = useSupervisorApp();
 
   it('neither ends the tree nor adds workers during a phased restart', async () => {
     const clock = new Clock(path.join(tempFolder('clock'), 'clock'));
-    const tree = await stage.start({ WEB_CONCURRENCY: '2', ...clock.env });
+    const tree = await app.start({ WEB_CONCURRENCY: '2', ...clock.env });
     clock.set(-HOUR_MS);
     await until('the primary has seen it', async () =>
       (await statsOf(tree)).worker_status.every(

@@ -4,7 +4,7 @@ import { request } from '../../support/http';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 const CROWD = 1000;
 const WORKERS = 2;
@@ -13,15 +13,11 @@ const THREADS = 5;
 const BACKLOG = 30;
 
 describe('a worker whose threads are all busy', () => {
-  let stage: Stage;
-  before(async () => {
-    stage = await Stage.make();
-  });
-  after(() => stage.remove());
+  const app = useSupervisorApp();
 
   it('gets no new connection while another worker has threads to spare', async () => {
-    const tree = await stage.start({ WEB_CONCURRENCY: '2', MAX_THREADS: '1' });
-    const release = stage.spoil('hold');
+    const tree = await app.start({ WEB_CONCURRENCY: '2', MAX_THREADS: '1' });
+    const release = app.switchOn('hold');
     const held = request(`${tree.baseUrl}/held`);
     await until('one worker is busy', async () => {
       const { worker_status } = await statsOf(tree);
@@ -41,20 +37,18 @@ describe('a worker whose threads are all busy', () => {
 });
 
 describe('more requests than threads', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   before(async () => {
-    stage = await Stage.make();
-    tree = await stage.start({
+    tree = await app.start({
       WEB_CONCURRENCY: String(WORKERS),
       MAX_THREADS: String(THREADS),
       WEB_BACKLOG: String(BACKLOG),
     });
   });
-  after(() => stage.remove());
 
   it(`${CROWD} at once: MAX_THREADS run in a worker, WEB_BACKLOG wait, the others get 503, and /health keeps answering`, async () => {
-    const release = stage.spoil('hold');
+    const release = app.switchOn('hold');
     const statuses: number[] = [];
     const refused = () => statuses.filter((status) => status === 503).length;
     const crowd = Array.from({ length: CROWD }, async () => {

@@ -5,23 +5,21 @@ import path from 'node:path';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 /** Just enough for a tree to start. */
 const LIMIT = 100;
 
 describe('a tree that runs out of file descriptors', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   const folder = tempFolder('node');
   const node = path.join(folder, 'node');
   const sockets: net.Socket[] = [];
   before(async () => {
     fs.writeFileSync(node, `#!/bin/sh\nulimit -n ${LIMIT}\nexec ${process.execPath} "$@"\n`, { mode: 0o755 });
-    stage = await Stage.make();
   });
   after(async () => {
     for (const socket of sockets) socket.destroy();
-    await stage.remove();
     removeFolder(folder);
   });
 
@@ -40,7 +38,7 @@ describe('a tree that runs out of file descriptors', () => {
 
   for (const count of [1, 2]) {
     it(`logs it with the remedy, and serves again as soon as some are free (${count} workers)`, async () => {
-      const tree = await stage.start({ WEB_CONCURRENCY: String(count) }, { node, args: ['--only', 'web'] });
+      const tree = await app.start({ WEB_CONCURRENCY: String(count) }, { node, args: ['--only', 'web'] });
       for (let n = 0; n < 3 * LIMIT; n++) connect(tree);
       await tree.waitForLine(/has no file descriptor left.*ulimit -n/);
       for (const socket of sockets.splice(0)) socket.destroy();

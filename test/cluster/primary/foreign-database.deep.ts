@@ -2,18 +2,16 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { until } from '../../support/until';
 import { catamount, catamountWith } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('a tree on a database that is a copy of another one', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   before(async () => {
-    stage = await Stage.make();
-    await stage.database.query(`update job_installation set origin = 'elsewhere/1'`);
+    await app.database.query(`update job_installation set origin = 'elsewhere/1'`);
   });
-  after(() => stage.remove());
 
   it('serves, and /ready and status name the remedy until the database is adopted', async () => {
-    const tree = await stage.start({ WEB_CONCURRENCY: '1' });
+    const tree = await app.start({ WEB_CONCURRENCY: '1' });
     await tree.waitForLine(/is a copy of another one.*jobs adopt/);
     const ready = async () => JSON.parse((await tree.request('GET', '/ready')).body) as Record<string, unknown>;
     const told = await until('/ready reports it', async () => {
@@ -22,9 +20,9 @@ describe('a tree on a database that is a copy of another one', () => {
     });
     assert.equal(told.status, 'degraded');
     assert.match(String(told.advice), /catamount jobs adopt/);
-    const status = await catamountWith(stage.env, tree.cwd, 'status');
+    const status = await catamountWith(app.env, tree.cwd, 'status');
     assert.match(`${status.stdout}${status.stderr}`, /copied from another installation.*catamount jobs adopt/);
-    const adopted = await catamountWith(stage.env, path.dirname(stage.entryFile), 'jobs', 'adopt', '--yes');
+    const adopted = await catamountWith(app.env, path.dirname(app.entryFile), 'jobs', 'adopt', '--yes');
     assert.equal(adopted.code, 0, adopted.stderr);
     await until('all is well', async () => (await ready()).status === 'ok');
     assert.doesNotMatch((await catamount(tree.cwd, 'status')).stdout, /copied/);

@@ -2,34 +2,29 @@ import assert from 'node:assert/strict';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { catamount, order, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
-interface Note {
-  readonly patient: string;
+interface Note extends Readonly<Record<string, unknown>> {
+  readonly job: string;
   readonly does: 'begins' | 'ends';
   readonly pid: number;
 }
 
 describe('a phased restart while a long job runs', () => {
-  let stage: Stage;
-  beforeEach(async () => {
-    stage = await Stage.make();
-  });
-  afterEach(() => stage.remove());
+  const app = useSupervisorApp({ each: true });
 
-  const notes = () => stage.jobNotes().filter((note): note is Note => 'patient' in note);
-  const said = (name: string, does: Note['does']) =>
-    notes().filter((note) => note.patient === name && note.does === does);
+  const notes = () => app.notes('jobs').filter((note): note is Note => 'job' in note);
+  const said = (name: string, does: Note['does']) => notes().filter((note) => note.job === name && note.does === does);
   const post = async (tree: Tree, name: string, flag = 'none') =>
-    assert.equal((await tree.request('POST', `/patient-job?name=${name}&flag=${flag}`)).status, 202);
+    assert.equal((await tree.request('POST', `/waiting-job?name=${name}&flag=${flag}`)).status, 202);
   const begins = async (name: string, times = 1) => {
     await until(`${name} begins`, () => said(name, 'begins').length >= times);
     return said(name, 'begins')[times - 1]?.pid ?? 0;
   };
   /** Starts a tree with a job that runs until the test calls `mend`. */
   const withLongJob = async (env: Readonly<Record<string, string>> = {}) => {
-    const mend = stage.spoil('hold');
-    const tree = await stage.start({ WEB_CONCURRENCY: '1', ...env });
+    const mend = app.switchOn('hold');
+    const tree = await app.start({ WEB_CONCURRENCY: '1', ...env });
     await post(tree, 'long', 'hold');
     return { tree, mend, old: await begins('long') };
   };
@@ -55,10 +50,10 @@ describe('a phased restart while a long job runs', () => {
     const { job_processor: processor, other_job_processor: other } = await statsOf(tree);
     assert.deepEqual([processor.pid, processor.restarts, other], [pid, 1, undefined]);
     assert.deepEqual(
-      notes().filter(({ patient }) => patient === 'long'),
+      notes().filter(({ job }) => job === 'long'),
       [
-        { patient: 'long', does: 'begins', pid: old },
-        { patient: 'long', does: 'ends', pid: old },
+        { job: 'long', does: 'begins', pid: old },
+        { job: 'long', does: 'ends', pid: old },
       ],
     );
     assert.equal((await tree.stop()).code, 0);
@@ -82,7 +77,7 @@ describe('a phased restart while a long job runs', () => {
 
   it('keeps the old processor when its successor cannot boot, and the log, the command and stats say so', async () => {
     const { tree, mend, old } = await withLongJob();
-    const repair = stage.spoil('jobs-crash');
+    const repair = app.switchOn('jobs-crash');
     const typed = await catamount(tree.cwd, 'phased-restart');
     assert.equal(typed.code, 1);
     assert.match(typed.stderr, /the job processor cannot boot: it exited with code 7/);
@@ -107,7 +102,7 @@ describe('a phased restart while a long job runs', () => {
 
   it('that is followed by a stop ends both processors, and a successor that was quieted while it booted stays quiet', async () => {
     const { tree, mend, old } = await withLongJob();
-    const free = stage.spoil('slow-jobs');
+    const free = app.switchOn('slow-jobs');
     const restarted = order(tree, 'phased-restart').catch(() => undefined);
     await until('its successor boots', async () => (await statsOf(tree)).other_job_processor?.state === 'booting');
     await order(tree, 'jobs quiet');
@@ -147,7 +142,7 @@ describe('a phased restart while a long job runs', () => {
     });
     assert.deepEqual(changes, ['stopped', 'forked']);
     assert.notEqual((await statsOf(tree)).job_processor.pid, old);
-    const repair = stage.spoil('jobs-crash');
+    const repair = app.switchOn('jobs-crash');
     const typed = await catamount(tree.cwd, 'phased-restart');
     assert.equal(typed.code, 1);
     assert.match(

@@ -5,29 +5,40 @@ import { allQueries, parseQuery, unknownTo } from '../../ops/metrics/queries';
 import { ScrapedText } from '../../ops/metrics/scrape';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { order, statsOf } from './operator';
-import { Stage } from './stage';
+import { catamount, order, statsOf } from './operator';
+import { useSupervisorApp } from './supervisor-app';
 
-const TOKEN = 'sesame-opens-0123456789';
+const METRICS_TOKEN = 'sesame-opens-0123456789';
+
+async function scrape(tree: Tree): Promise<ScrapedText> {
+  const headers = { Authorization: `Bearer ${METRICS_TOKEN}` };
+  return ScrapedText.of(await tree.request('GET', '/ops/metrics', { headers }));
+}
+
+/** Scrapes until the condition holds. A scrape that lacks a busy store does not count. @returns that scrape. */
+function scraped(what: string, one: () => Promise<ScrapedText>, test: (scrape: ScrapedText) => boolean) {
+  const told = async () => {
+    const now = await one();
+    return now.sum('catamount_scrape_errors') === 0 && test(now) && now;
+  };
+  return until(what, told, { everyMs: 50 });
+}
 
 describe('the metrics of a whole tree', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   let last: ScrapedText;
   /** Requests to the app that were answered. */
   let answered = 0;
 
   before(async () => {
-    stage = await Stage.make();
-    tree = await stage.start({ METRICS_TOKEN: TOKEN, MEMORY_LIMIT_MB: '2048', MAX_THREADS: '2', WEB_BACKLOG: '1' });
-    last = await scrape();
+    tree = await app.start({ METRICS_TOKEN, MEMORY_LIMIT_MB: '2048', MAX_THREADS: '2', WEB_BACKLOG: '1' });
+    last = await next();
   });
-  after(() => stage.remove());
 
   /** Scrapes whichever worker answers, and asserts that no counter has decreased since the last scrape. */
-  async function scrape(): Promise<ScrapedText> {
-    const answer = await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } });
-    const now = ScrapedText.of(answer);
+  async function next(): Promise<ScrapedText> {
+    const now = await scrape(tree);
     if (last) now.assertNothingWentBack(last);
     last = now;
     return now;
@@ -40,16 +51,7 @@ describe('the metrics of a whole tree', () => {
     }
   }
 
-  /** Scrapes until the condition holds. A scrape that lacks a busy store does not count. */
-  const told = (what: string, test: (scrape: ScrapedText) => boolean) =>
-    until(
-      what,
-      async () => {
-        const scraped = await scrape();
-        return scraped.sum('catamount_scrape_errors') === 0 && test(scraped);
-      },
-      { everyMs: 50 },
-    );
+  const told = (what: string, test: (scrape: ScrapedText) => boolean) => scraped(what, next, test);
 
   const requests = (scraped: ScrapedText) => scraped.sum('catamount_http_requests_total');
   const allAreTold = () => told(`all ${answered} requests are counted`, (scraped) => requests(scraped) === answered);
@@ -88,7 +90,7 @@ describe('the metrics of a whole tree', () => {
     });
     while (!over) {
       await get('/slow?ms=1', 5);
-      await scrape();
+      await next();
     }
     await restarted;
     await allAreTold();
@@ -106,7 +108,7 @@ describe('the metrics of a whole tree', () => {
   });
 
   it('show requests in flight, waiting and shed', async () => {
-    const release = stage.spoil('hold');
+    const release = app.switchOn('hold');
     // Two at a time: single requests, with a scrape in between, would all go to the same worker.
     const many: Promise<number>[] = [];
     let shed = 0;
@@ -135,21 +137,21 @@ describe('the metrics of a whole tree', () => {
   });
 
   it('count the outcomes of jobs and mails, and keep the counts when the processor dies', async () => {
-    await tree.request('POST', '/gloomy-job');
+    await tree.request('POST', '/dying-job');
     await tree.request('POST', '/notices?to=ann@example.com');
     answered += 2;
     const jobs = (scraped: ScrapedText, name: string, outcome: string) =>
       scraped.sum('catamount_jobs_total', { class: name, outcome });
-    await told('the dead job is counted', (scraped) => jobs(scraped, 'GloomyJob', 'dead') === 1);
+    await told('the dead job is counted', (scraped) => jobs(scraped, 'DyingJob', 'dead') === 1);
     await told('the mail is counted', (scraped) => jobs(scraped, 'catamount.deliver-mail', 'succeeded') === 1);
     assert.equal(last.sum('catamount_mails_total', { mailer: 'NoticeMailer', outcome: 'sent' }), 1);
     assert.equal(last.sum('catamount_job_set_jobs', { set: 'dead' }), 1);
     assert.equal(last.sum('catamount_job_duration_seconds_count', { class: 'catamount.deliver-mail' }), 1);
-    assert.equal(last.sum('catamount_job_queue_latency_seconds_count', { class: 'GloomyJob' }), 1);
+    assert.equal(last.sum('catamount_job_queue_latency_seconds_count', { class: 'DyingJob' }), 1);
     process.kill((await statsOf(tree)).job_processor.pid ?? 0, 'SIGKILL');
     await told('the processor was restarted', (scraped) => scraped.sum('catamount_job_processor_restarts_total') === 2);
     await told('the processor is up', (scraped) => scraped.sum('catamount_job_processor_up') === 1);
-    assert.equal(jobs(last, 'GloomyJob', 'dead'), 1);
+    assert.equal(jobs(last, 'DyingJob', 'dead'), 1);
     await allAreTold();
   });
 
@@ -190,5 +192,47 @@ describe('the metrics of a whole tree', () => {
     assert.equal(scraped.sum('catamount_postgres_pool_limit'), 7);
     assert.equal(scraped.sum('catamount_job_processors'), 1);
     assert.equal(scraped.sum('catamount_queue_paused', { queue: 'default' }), 0);
+  });
+});
+
+describe('the metrics of trees without workers or without a job processor', () => {
+  const app = useSupervisorApp();
+  const told = (tree: Tree, what: string, test: (scrape: ScrapedText) => boolean) =>
+    scraped(what, () => scrape(tree), test);
+
+  it('come from the primary if it serves the web itself', async () => {
+    const tree = await app.start({ METRICS_TOKEN, WEB_CONCURRENCY: '0' });
+    await tree.request('GET', '/slow?ms=5');
+    const scraped = await told(tree, 'the request is counted', (now) => now.sum('catamount_http_requests_total') === 1);
+    assert.deepEqual(
+      ['catamount_workers', 'catamount_workers_ready'].map((name) => scraped.sum(name)),
+      [0, 0],
+    );
+    for (const name of [
+      'catamount_http_concurrency_limit',
+      'catamount_postgres_pool_limit',
+      'catamount_process_cpu_seconds_total',
+    ]) {
+      assert.ok(scraped.sum(name, { process: 'primary' }) > 0, name);
+    }
+    const { stdout } = await catamount(tree.cwd, 'stats');
+    assert.match(stdout, /^Web: {5}in the primary, 0\/5 busy, 0 waiting, 1 requests, lag p99 \d+ ms$/m);
+    await tree.request('POST', '/dying-job');
+    await told(tree, 'the job is counted', (now) => now.sum('catamount_jobs_total', { outcome: 'dead' }) === 1);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
+  it('include the jobs of other trees if the tree runs none', async () => {
+    const web = await app.start({ METRICS_TOKEN, WEB_CONCURRENCY: '1' }, { args: ['--only', 'web'] });
+    const scraped = await told(web, 'a scrape includes all stores', () => true);
+    assert.equal(scraped.sum('catamount_jobs_total', { class: 'DyingJob', outcome: 'dead' }), 1);
+    assert.equal(scraped.sum('catamount_job_concurrency_limit'), 0);
+    assert.equal(scraped.sum('catamount_job_processors'), 0);
+    assert.ok(!scraped.metrics.has('catamount_job_processor_up'));
+    const jobs = app.spawn({}, { args: ['--only', 'jobs'] });
+    await told(web, 'the other tree is counted', (now) => now.sum('catamount_job_processors') === 1);
+    await web.request('POST', '/dying-job');
+    await told(web, 'its job is counted', (now) => now.sum('catamount_jobs_total', { outcome: 'dead' }) === 2);
+    assert.equal((await jobs.stop()).code, 0);
   });
 });

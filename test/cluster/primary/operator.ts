@@ -1,37 +1,19 @@
-import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { ask } from '../../../lib/cluster/control/client';
 import { COMMANDS, type StatsJson } from '../../../lib/cluster/control/commands';
 import { readState, type TreeState } from '../../../lib/cluster/control/state-file';
+import { type CliEnd, catamount as run } from '../../cli/cli-process';
 import type { Tree } from '../../support/tree';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 
-const CLI = path.resolve(__dirname, '../../../dist/lib/cli/main.js');
-
-export interface Printed {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs a command in the tree's folder. */
-export function catamount(cwd: string, ...words: string[]): Promise<Printed> {
+export function catamount(cwd: string, ...words: string[]): Promise<CliEnd> {
   return catamountWith({}, cwd, ...words);
 }
 
 /** The same with these environment variables. */
-export function catamountWith(
-  env: Readonly<Record<string, string>>,
-  cwd: string,
-  ...words: string[]
-): Promise<Printed> {
-  const options = { cwd, timeout: WAIT_LIMIT_MS, env: { ...process.env, ...env } };
-  return new Promise((resolve) => {
-    execFile(process.execPath, [CLI, ...words], options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : Number(error.code ?? Number.NaN);
-      resolve({ code, stdout, stderr });
-    });
-  });
+export function catamountWith(env: Readonly<Record<string, string>>, cwd: string, ...words: string[]): Promise<CliEnd> {
+  return run(cwd, words, env);
 }
 
 export function stateOf(tree: Tree): TreeState {

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('a tree that serves the web in its primary', () => {
-  let stage: Stage;
-  before(async () => {
-    stage = await Stage.make();
-  });
-  after(() => stage.remove());
+  const app = useSupervisorApp();
 
   it('survives an unhandled rejection in a route, and logs it with the request id', async () => {
-    const tree = await stage.start({ WEB_CONCURRENCY: '0' });
+    const tree = await app.start({ WEB_CONCURRENCY: '0' });
     const { status } = await tree.request('GET', '/stray', { headers: { 'x-request-id': 'stray-1' } });
     assert.equal(status, 200);
     const { text } = await tree.waitForLine(/uncaught: a stray rejection/);
@@ -20,13 +16,13 @@ describe('a tree that serves the web in its primary', () => {
   });
 
   it("logs the error of the app's workerBoot, as workers and the job processor do", async () => {
-    const mend = stage.spoil('own-boot');
+    const mend = app.switchOn('own-boot');
     for (const [WEB_CONCURRENCY, only] of [
       ['0', 'web'],
       ['1', 'web'],
       ['0', 'jobs'],
     ] as const) {
-      const tree = stage.spawn({ WEB_CONCURRENCY }, { args: ['--only', only] });
+      const tree = app.spawn({ WEB_CONCURRENCY }, { args: ['--only', only] });
       await tree.waitForLine(new RegExp(`the pool of ${only} is broken`));
       await tree.stop();
     }
@@ -34,21 +30,21 @@ describe('a tree that serves the web in its primary', () => {
   });
 
   it("lets the app's workerStop enqueue a job, as workers and the job processor do", async () => {
-    const mend = stage.spoil('last-job');
+    const mend = app.switchOn('last-job');
     for (const WEB_CONCURRENCY of ['0', '1']) {
-      const tree = await stage.start({ WEB_CONCURRENCY });
+      const tree = await app.start({ WEB_CONCURRENCY });
       await tree.waitForLine(/job processor \(pid \d+\) is ready/);
       assert.equal((await tree.stop()).code, 0);
-      const jobs = await stage.database.query(`delete from job_queue returning payload #>> '{args,0}' as role`);
+      const jobs = await app.database.query(`delete from job_queue returning payload #>> '{args,0}' as role`);
       assert.deepEqual(jobs.map(({ role }) => role).sort(), ['jobs', 'web']);
     }
     mend();
   });
 
   it("stops although the app's workerStop hangs, and names it in the log", async () => {
-    const mend = stage.spoil('own-stop');
+    const mend = app.switchOn('own-stop');
     for (const WEB_CONCURRENCY of ['0', '1']) {
-      const tree = await stage.start({ WEB_CONCURRENCY, SHUTDOWN_TIMEOUT: '3s' });
+      const tree = await app.start({ WEB_CONCURRENCY, SHUTDOWN_TIMEOUT: '3s' });
       await tree.waitForLine(/job processor \(pid \d+\) is ready/);
       await tree.stop();
       await tree.waitForLine(/stopped in/);

@@ -2,21 +2,17 @@ import assert from 'node:assert/strict';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { order, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('the start of a tree', () => {
-  let stage: Stage;
-  before(async () => {
-    stage = await Stage.make();
-  });
-  after(() => stage.remove());
+  const app = useSupervisorApp();
 
   const processorIs = (tree: Tree, state: string) =>
     until(`the processor is ${state}`, async () => (await statsOf(tree)).job_processor.state === state);
 
   it('whose web is slow to boot obeys commands for its jobs meanwhile, and the pretty log prefixes printed lines', async () => {
-    const mend = stage.spoil('slow-boot');
-    const tree = stage.spawn({ LOG_FORMAT: 'pretty', WEB_CONCURRENCY: '1' });
+    const mend = app.switchOn('slow-boot');
+    const tree = app.spawn({ LOG_FORMAT: 'pretty', WEB_CONCURRENCY: '1' });
     await until('the control socket answers', () => statsOf(tree).catch(() => undefined));
     await order(tree, 'jobs quiet');
     await processorIs(tree, 'quiet');
@@ -32,8 +28,8 @@ describe('the start of a tree', () => {
   });
 
   it('boots the job processor while the app is checked, and lets it fetch jobs only after the check has passed', async () => {
-    const pass = stage.spoil('slow-check');
-    const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
+    const pass = app.switchOn('slow-check');
+    const tree = app.spawn({ WEB_CONCURRENCY: '1' });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await processorIs(tree, 'quiet');
     await order(tree, 'jobs quiet');
@@ -43,15 +39,15 @@ describe('the start of a tree', () => {
     pass();
     await tree.ready();
     await processorIs(tree, 'ready');
-    assert.equal((await tree.request('POST', '/patient-job?name=fetched&flag=none')).status, 202);
-    await tree.waitForLine(/PatientJob done/);
+    assert.equal((await tree.request('POST', '/waiting-job?name=fetched&flag=none')).status, 202);
+    await tree.waitForLine(/WaitingJob done/);
     assert.equal((await tree.stop()).code, 0);
   });
 
   it('gives the job processor WORKER_BOOT_TIMEOUT to boot before it is killed', async () => {
-    const mend = stage.spoil('slow-jobs');
+    const mend = app.switchOn('slow-jobs');
     const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
-    const tree = stage.spawn(env, { args: ['--only', 'jobs'] });
+    const tree = app.spawn(env, { args: ['--only', 'jobs'] });
     const { text } = await tree.waitForLine(/killed job processor.*not ready after/);
     // The processor boots while the app is checked, so either may end first.
     await tree.waitForLine(/The app was not checked: it had not loaded after 4 s/);
@@ -61,26 +57,17 @@ describe('the start of a tree', () => {
   });
 
   it('ignores messages that the app sends while it is checked, and does not wait for a process that the app started', async () => {
-    const mend = stage.spoil('helper');
-    const tree = stage.spawn({ WORKER_BOOT_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
+    const mend = app.switchOn('helper');
+    const tree = app.spawn({ WORKER_BOOT_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
     await tree.ready();
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     assert.equal((await tree.stop()).code, 0);
     mend();
   });
 
-  it('fails with exit code 78 when the job setup does not load, and names it', async () => {
-    const mend = stage.spoil('broken-setup');
-    const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
-    assert.equal((await tree.exited).code, 78);
-    assert.ok(tree.linesMatching(/jobSetup \(\.\/job-setup\) cannot be loaded: a broken job setup/).length > 0);
-    await tree.allGone();
-    mend();
-  });
-
   it('right after the stop of its predecessor has begun waits for its end, and says so', async () => {
-    const mend = stage.spoil('hold');
-    const first = await stage.start({ WEB_CONCURRENCY: '1' });
+    const mend = app.switchOn('hold');
+    const first = await app.start({ WEB_CONCURRENCY: '1' });
     const { port } = new URL(first.baseUrl);
     const held = first.request('GET', '/held');
     await until('the request is held', async () => {
@@ -89,7 +76,7 @@ describe('the start of a tree', () => {
     });
     const stopped = first.stop();
     await first.waitForLine(/stopping within/);
-    const next = stage.spawn({ WEB_CONCURRENCY: '1', PORT: port }, { cwd: first.cwd });
+    const next = app.spawn({ WEB_CONCURRENCY: '1', PORT: port }, { cwd: first.cwd });
     const { text } = await next.waitForLine(/is stopping: waiting for its end/);
     assert.match(text, new RegExp(`the tree that ran here, pid ${first.pid}, is stopping`));
     assert.equal(first.hasExited, false);

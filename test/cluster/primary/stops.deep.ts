@@ -1,5 +1,115 @@
-import { stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from './stops';
+import assert from 'node:assert/strict';
+import { FreshCallers } from '../../support/fresh-callers';
+import { sized } from '../../support/long-form';
+import { serverPort } from '../../support/server-port';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { Gateway } from './gateway';
+import { useSupervisorApp } from './supervisor-app';
 
-stopsAndStarts(1);
-stopsInARow(3);
-stopsUnderFreshCallers(4);
+/** Time that a stop may take in addition to its work in flight, s; measured by `npm run chaos -- long`. */
+const LONGEST_S = sized(Number.POSITIVE_INFINITY, 2);
+const TIMES = sized(
+  { behindRouter: 1, inARow: 3, freshClients: 4 },
+  { behindRouter: 20, inARow: 100, freshClients: 20 },
+);
+const WORK_MS = 300;
+
+/** @returns how long the stop took, s, according to the tree's own last log line. */
+async function stopAndTime(tree: Tree): Promise<number> {
+  assert.deepEqual({ ...(await tree.stop()), durationMs: 0 }, { code: 0, signal: null, durationMs: 0 });
+  await tree.allGone();
+  const { text } = await tree.waitForLine(/stopped in/);
+  const [, took = '', unit] = /stopped in ([\d.]+) (m?s), 0 killed/.exec(text) ?? assert.fail(text);
+  return unit === 's' ? Number(took) : Number(took) / 1000;
+}
+
+function assertPrompt(seconds: readonly number[]): void {
+  const late = seconds.filter((one) => one > LONGEST_S + WORK_MS / 1000);
+  assert.deepEqual(late, [], `stops took ${seconds.join(', ')} s`);
+}
+
+/** The figures, for the title. */
+function figures(seconds: readonly number[]): string {
+  const sorted = seconds.toSorted((a, b) => a - b);
+  return `: half took ${sorted[Math.floor(sorted.length / 2)]} s at most, the slowest ${sorted.at(-1)} s`;
+}
+
+describe(`${TIMES.behindRouter} stops and starts behind a router that tries again`, () => {
+  const app = useSupervisorApp();
+
+  it('lose no request in flight, and none is slow', async function () {
+    const PORT = String(await serverPort());
+    const took: number[] = [];
+    let tree = await app.start({ PORT });
+    const gateway = new Gateway(tree.baseUrl, 12, '/slow?ms=20');
+    try {
+      for (let n = 0; n < TIMES.behindRouter; n++) {
+        await gateway.more(50);
+        took.push(await stopAndTime(tree));
+        tree = await app.start({ PORT });
+      }
+      await gateway.more(50);
+    } finally {
+      await gateway.close();
+    }
+    assert.deepEqual(gateway.result.lost, {});
+    assertPrompt(took);
+    await stopAndTime(tree);
+    this.runnable().title += `${figures(took)}; ${gateway.result.answered} requests`;
+  });
+});
+
+describe(`${TIMES.inARow} stops in a row`, () => {
+  const app = useSupervisorApp();
+
+  it('take little longer than their work in flight, whether the tree is idle, busy or under constant load', async function () {
+    const took: number[] = [];
+    for (let n = 0; n < TIMES.inARow; n++) {
+      const tree = await app.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2' });
+      const work = [];
+      if (n % 3 === 1) work.push(tree.request('GET', `/slow?ms=${WORK_MS}`));
+      const gateway = n % 3 === 2 ? new Gateway(tree.baseUrl, 8, `/slow?ms=${WORK_MS}`) : undefined;
+      try {
+        await gateway?.more(8);
+        took.push(await stopAndTime(tree));
+      } finally {
+        await gateway?.close();
+      }
+      assert.deepEqual(
+        (await Promise.all(work)).map(({ status }) => status),
+        work.map(() => 200),
+      );
+      assert.deepEqual(gateway?.result.lost ?? {}, {});
+    }
+    assertPrompt(took);
+    this.runnable().title += figures(took);
+  });
+});
+
+/** Two workers serve 10 of them at once (MAX_THREADS), and the others wait. */
+const CALLERS = 16;
+
+describe(`${TIMES.freshClients} stops under ${CALLERS} clients that open a new connection for each request`, () => {
+  const app = useSupervisorApp();
+
+  it('reset none of them', async function () {
+    const lost: Record<string, number>[] = [];
+    const took: number[] = [];
+    let answered = 0;
+    for (let n = 0; n < TIMES.freshClients; n++) {
+      const tree = await app.start();
+      const callers = new FreshCallers(tree.baseUrl, CALLERS, (sent) => `/slow?ms=${40 + (sent % 30)}`);
+      await until('all are served', () => callers.answered >= 4 * CALLERS);
+      took.push(await stopAndTime(tree));
+      await callers.end();
+      lost.push(callers.lost);
+      answered += callers.answered;
+    }
+    assert.deepEqual(
+      lost,
+      lost.map(() => ({})),
+    );
+    this.runnable().title += `${figures(took)}; ${answered} requests`;
+  });
+});

@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 describe('a tree whose standard output is not read', () => {
-  let stage: Stage;
-  before(async () => {
-    stage = await Stage.make();
-  });
-  after(() => stage.remove());
+  const app = useSupervisorApp();
 
   for (const concurrency of ['0', '1']) {
     it(`keeps serving, logs how many lines it had to drop, and stops, with WEB_CONCURRENCY=${concurrency}`, async () => {
-      const tree = await stage.start({ WEB_CONCURRENCY: concurrency });
+      const tree = await app.start({ WEB_CONCURRENCY: concurrency });
       const goOn = tree.stopReading();
       // A line has some 300 bytes, so these are more than the pipe and the log's buffer hold.
       for (let n = 0; n < 60; n++) {

@@ -5,7 +5,7 @@ import { tempFolder } from '../../support/temp-folder';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { order, statsOf } from './operator';
-import { Stage } from './stage';
+import { useSupervisorApp } from './supervisor-app';
 
 /** Prints a line for each collection that the product requests. Node itself shows that only up to version 20. */
 const OBSERVER = `
@@ -22,17 +22,15 @@ vm.runInNewContext = (code, ...rest) => {
 `;
 
 describe('a whole tree', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   before(async () => {
-    stage = await Stage.make();
     const observer = path.join(tempFolder('observer'), 'observer.js');
     fs.writeFileSync(observer, OBSERVER);
-    tree = await stage.start({ LOG_LEVEL: 'debug', NODE_OPTIONS: `--require ${observer}` });
+    tree = await app.start({ LOG_LEVEL: 'debug', NODE_OPTIONS: `--require ${observer}` });
   });
-  after(() => stage.remove());
 
-  const heard = (hook: string) => stage.hooks().filter((event) => event.hook === hook);
+  const heard = (hook: string) => app.notes('hooks').filter((event) => event.hook === hook);
 
   it('listens before its job processor is ready', async () => {
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
@@ -41,17 +39,17 @@ describe('a whole tree', () => {
   });
 
   it('applies the app’s job setup in its web workers and in its job processor', async () => {
-    assert.equal((await tree.request('POST', '/gloomy-job')).status, 202);
-    await until('the failure is reported', () => stage.jobNotes().length === 3);
+    assert.equal((await tree.request('POST', '/dying-job')).status, 202);
+    await until('the failure is reported', () => app.notes('jobs').length === 3);
     const args = [{ iban: 'DE02 1203', name: 'Ann' }];
     const shown = [{ iban: '[FILTERED]', name: 'Ann' }];
-    assert.deepEqual(stage.jobNotes(), [
-      { enqueues: 'GloomyJob', title: 'catamount: web' },
-      { performs: 'GloomyJob', args, title: 'catamount: jobs' },
-      { reports: 'dead', job: 'GloomyJob', attempt: 1, args: shown, message: 'there is no hope', requested: true },
+    assert.deepEqual(app.notes('jobs'), [
+      { enqueues: 'DyingJob', title: 'catamount: web' },
+      { performs: 'DyingJob', args, title: 'catamount: jobs' },
+      { reports: 'dead', job: 'DyingJob', attempt: 1, args: shown, message: 'there is no hope', requested: true },
     ]);
     await tree.waitForLine(/the app's reportError: the tracker is down/);
-    for (const text of [/GloomyJob started, attempt 1/, /GloomyJob is dead: there is no hope/]) {
+    for (const text of [/DyingJob started, attempt 1/, /DyingJob is dead: there is no hope/]) {
       const line = await tree.waitForLine(text);
       assert.match(line.text, /"args":\[\{"iban":"\[FILTERED\]","name":"Ann"\}\]/);
     }
@@ -61,12 +59,12 @@ describe('a whole tree', () => {
     const headers = { 'Accept-Language': 'ko' };
     const answer = await tree.request('POST', '/notices?to=ada@example.com', { headers });
     assert.deepEqual(answer.json(), { enqueued: true, loaded: [] });
-    await until('the mail is sent', () => stage.mailNotes().length > 0);
-    assert.deepEqual(stage.mailNotes(), [
+    await until('the mail is sent', () => app.notes('mails').length > 0);
+    assert.deepEqual(app.notes('mails'), [
       {
         mailer: 'NoticeMailer',
         action: 'notice',
-        to: 'staging@patience.example',
+        to: 'staging@supervised.example',
         subject: 'acme at 1970-01-01T00:00:00.000Z',
         text: 'notice_mailer/notice in ko\n',
         title: 'catamount: jobs',
@@ -74,8 +72,8 @@ describe('a whole tree', () => {
     ]);
     const done = await tree.waitForLine(/mail NoticeMailer#notice sent by log/);
     assert.equal(done.json.jobClass, 'catamount.deliver-mail');
-    const records = await stage.database.query('select state, recipients from mail_deliveries');
-    assert.deepEqual(records, [{ state: 'sent', recipients: ['staging@patience.example'] }]);
+    const records = await app.database.query('select state, recipients from mail_deliveries');
+    assert.deepEqual(records, [{ state: 'sent', recipients: ['staging@supervised.example'] }]);
   });
 
   it('calls the hooks of its start; one that throws or rejects is logged and does no harm', async () => {
@@ -95,14 +93,6 @@ describe('a whole tree', () => {
     assert.deepEqual(exits, Array(2).fill({ code: 0, expected: true }));
     await until('the processor has been replaced', () => heard('processorExit').length === 1);
     assert.equal((await tree.request('GET', '/slow')).status, 200);
-  });
-
-  it('logs a line that a worker prints in one piece, with the name of the worker', async () => {
-    const text = `stray ${'x'.repeat(5000)} line`;
-    const { pid } = (await tree.request('GET', `/print?text=${encodeURIComponent(text)}`)).json();
-    const { json } = await tree.waitForLine(/stray x+ line/);
-    const slot = [...tree.processes().web].find(([, worker]) => worker === pid)?.[0];
-    assert.deepEqual([json.msg, json.child], [text, `web.${slot}`]);
   });
 
   it('does not lose the last lines of a worker that crashes', async () => {

@@ -149,7 +149,7 @@ describe('jobs list and jobs show', () => {
   it('lists running jobs', async () => {
     await system.processor(CLASSES, { tuning: { infoMs: 20, heartbeatMs: 20 } });
     const { id } = await HeldJob.performLater(7);
-    await until('the job is listed as running', async () => (await list('busy')).total === 1);
+    await until('the job is listed as running', async () => /:\d+\n/.test((await typist.type('list busy')).text));
     const { text, json } = await typist.type('list busy');
     assert.match(
       text,
@@ -175,17 +175,14 @@ describe('jobs list and jobs show', () => {
     assert.equal((await typist.type('list dead --class ImportJob')).text, 'No dead job matches.\n');
   });
 
-  it('suggests a similar class, queue or id for an unknown one', async () => {
-    const id = await storeDead(system.database.knex, { class: 'OldJob' });
-    const wrong = `${id.slice(0, -1)}${id.endsWith('0') ? '1' : '0'}`;
+  it('suggests a similar class or queue for an unknown one', async () => {
+    await storeDead(system.database.knex, { class: 'OldJob' });
     for (const [words, message] of [
       [
         'list dead --class ImprotJob',
         /^There is no job class "ImprotJob"\. Did you mean ImportJob\? There are: DyingJob, HeldJob,/,
       ],
       ['list dead --queue malier', /^There is no queue "malier"\. Did you mean mailer\? There are: default, mailer\.$/],
-      [`show ${wrong}`, new RegExp(`^There is no job ${wrong}: it has succeeded, .* Did you mean ${id}\\?$`)],
-      [`show ${id.slice(0, 8)}`, new RegExp(`Did you mean ${id}\\?$`)],
       [
         'show nothing-like-it',
         /^There is no job nothing-like-it: it has succeeded, was discarded or deleted, or never existed\.$/,

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
-import type { ProcessorCommand } from '../../../lib/cluster/messages';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -41,13 +40,11 @@ describe('jobs processes and jobs stats', () => {
   });
   afterEach(() => gate.open());
 
-  const commands: ProcessorCommand[] = [];
   const start = (identity: string) =>
     system.processor(CLASSES, {
       tuning: FAST,
       lineage: { identity, dead: [] },
       jobs: { concurrency: 3 },
-      onCommand: (command) => commands.push(command),
     });
   const name = `${os.hostname()}:${process.pid}`;
 
@@ -59,46 +56,12 @@ describe('jobs processes and jobs stats', () => {
     await until('the processor is listed with a running job', async () =>
       / 1\/3 /.test((await typist.type('processes')).text),
     );
-    const { text, json } = await typist.type('processes list');
+    const { text, json } = await typist.type('processes');
     const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
     assert.deepEqual(heading, ['process', 'app', 'busy', 'rss', 'lag p99', 'up', 'state', 'queues']);
     assert.deepEqual([row?.[0], row?.at(-2), row?.at(-1)], [name, 'ready', 'default, mailer']);
     const [listed] = json.processes as readonly Record<string, unknown>[];
     assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);
-  });
-
-  it('tell a processor to be quiet, to resume or to stop, and log that', async () => {
-    commands.length = 0;
-    await start('tree-0');
-    const state = async () => (await typist.type('processes')).text.split('\n')[1]?.split(/ {2,}/).at(-2);
-    await until('the processor is listed', state);
-    assert.equal((await typist.type(`processes quiet ${name}`)).text, `${name} was told to fetch no more jobs.\n`);
-    await until('the processor has been told to be quiet', () => commands.includes('quiet'));
-    await typist.type('processes resume tree-0');
-    await until('the processor has been told to resume', () => commands.includes('resume'));
-    await typist.type(`processes stop ${process.pid}`);
-    await until('the processor has been told to stop', () => commands.includes('stop'));
-    assert.deepEqual(
-      system.eventsNamed('operator.processor'),
-      (['quiet', 'resume', 'stop'] as const).map((command) => ({ command, processor: 'tree-0', via: 'cli:ada' })),
-    );
-  });
-
-  it('reject the name of no processor, or of more than one', async () => {
-    await assert.rejects(typist.type('processes quiet nobody:7'), {
-      exitCode: 1,
-      message: 'There is no job processor "nobody:7". There is none yet.',
-    });
-    await Promise.all([start('tree-0'), start('other-0')]);
-    await until('both processors are listed', async () => (await typist.type('stats')).json.processes === 2);
-    await assert.rejects(typist.type(`processes quiet ${process.pid}`), {
-      exitCode: 1,
-      message: /say which one is meant/,
-    });
-    await assert.rejects(typist.type('processes quiet tree-1'), {
-      exitCode: 1,
-      message: /^There is no job processor "tree-1"/,
-    });
   });
 
   it('sum up the jobs that are done, failed, running and due', async () => {

@@ -68,8 +68,8 @@ describe('jobs pause, resume and clear', () => {
     const enqueued = await typist.type('enqueue CountJob [7]');
     assert.deepEqual([enqueued.ok, enqueued.notes], [true, []]);
     const { text, json } = await typist.type('stats');
-    assert.match(text, /^Done {7}not known without Redis\nFailed {5}not known without Redis\nBusy {7}0\n/);
-    assert.deepEqual([json.busy, json.processes, json.total, json.today], [0, null, null, null]);
+    assert.match(text, /^Done {7}\d.*\nFailed {5}0\nBusy {7}0\n/);
+    assert.deepEqual([json.busy, json.processes], [0, null]);
     assert.equal((await typist.type('list busy')).json.total, 0);
     await typist.type('resume default');
     await until('the job has run', () => ran.includes(7));

@@ -62,7 +62,7 @@ describe('recurring jobs', () => {
     await sleptSince2023(system, jobClass);
     await Promise.all(Array.from({ length: 4 }, () => processor(jobClass)));
     await until('all jobs have run', () => ran.length >= NEW_YEARS.length);
-    await board.trigger('TickJob');
+    await board.act('trigger', 'TickJob');
     await until('the triggered job has run, too', () => ran.length > NEW_YEARS.length);
     assert.deepEqual(ticksOf('TickJob').slice(0, -1), NEW_YEARS);
   });
@@ -108,15 +108,15 @@ describe('recurring jobs', () => {
     const jobClass = recurring({ at: '@yearly', catchUp: 'all' });
     const other = recurring('@yearly', 'OtherJob');
     await sleptSince2023(system, jobClass, other);
-    await board.pause('TickJob');
+    await board.act('pause', 'TickJob');
     await system.processor([jobClass, other], { tuning: { cron: { pollMs: HOUR } } });
     await hasRun('OtherJob');
     const { paused, nextTick } = await listed('TickJob');
     assert.deepEqual([paused, nextTick], [true, null]);
-    await board.trigger('TickJob');
+    await board.act('trigger', 'TickJob');
     await hasRun('TickJob');
-    await board.resume('TickJob');
-    await board.trigger('TickJob');
+    await board.act('resume', 'TickJob');
+    await board.act('trigger', 'TickJob');
     await until('the second triggered job has run', () => ticksOf('TickJob').length > 1);
     assert.equal(ticksOf('TickJob').length, 2);
     const { lastTick, nextTick: next } = await listed('TickJob');
@@ -125,14 +125,14 @@ describe('recurring jobs', () => {
   });
 
   it('are named in the error for an unknown one', async () => {
-    const message = "no recurring job is named 'nightly'; there are: none";
-    await assert.rejects(board.trigger('nightly'), { name: 'UserError', message });
+    const message = 'There is no recurring job "nightly". There is none yet.';
+    await assert.rejects(board.act('trigger', 'nightly'), { name: 'UserError', message });
     await processor(recurring('@yearly', 'AJob'), recurring('@yearly', 'BJob'));
     await isListed('BJob');
-    const named = { name: 'UserError', message: "no recurring job is named 'nightly'; there are: AJob, BJob" };
+    const named = { name: 'UserError', message: 'There is no recurring job "nightly". There are: AJob, BJob.' };
     for (const act of ['trigger', 'pause', 'resume', 'forget'] as const)
-      await assert.rejects(board[act]('nightly'), named);
-    await board.forget('AJob');
+      await assert.rejects(board.act(act, 'nightly'), named);
+    await board.act('forget', 'AJob');
     assert.deepEqual(
       (await board.list()).map((listing) => listing.name),
       ['BJob'],

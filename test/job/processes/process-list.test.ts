@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
-import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
-import { commandsKey, PROCESSES, processKey } from '../../../lib/job/hint/keys';
+import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { Job } from '../../../lib/job/job';
-import { PROCESS_KEYS, ProcessList } from '../../../lib/job/processes/process-list';
+import { listProcesses, PROCESS_KEYS } from '../../../lib/job/processes/process-list';
+import { readRunning } from '../../../lib/job/processes/running-jobs';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem, useJobSystem } from '../job-system';
@@ -19,10 +19,9 @@ class HeldJob extends Job {
 
 describe('the list of processes', () => {
   let system: JobSystem;
-  let processes: ProcessList;
+  const processes = (options?: { readonly watch: boolean }) => listProcesses(system.redis.client, options);
   before(async () => {
     system = await JobSystem.start();
-    processes = new ProcessList(system.redis.client);
   });
   after(() => system.stop());
   beforeEach(async () => {
@@ -40,13 +39,14 @@ describe('the list of processes', () => {
     await start('tree-a-1');
     const { id } = await HeldJob.performLater();
     await until('the job is running', () => gate.held === 1);
-    const busy = await until('one processor is busy', async () =>
-      (await processes.list()).find((one) => one.busyCount > 0),
+    const busy = await until('one processor is busy', async () => (await processes()).find((one) => one.busyCount > 0));
+    const [{ startedAt, ...job } = assert.fail(), ...more] = await readRunning(system.database.knex);
+    assert.deepEqual(
+      [job, more],
+      [{ id, class: 'HeldJob', queue: 'default', attempt: 1, identity: busy.identity }, []],
     );
-    const { startedAt = 0, ...job } = busy.busy[0] ?? {};
-    assert.deepEqual(job, { id, class: 'HeldJob', queue: 'default', attempt: 1 });
     assert.ok(startedAt >= from && startedAt <= Date.now());
-    const listed = await processes.list();
+    const listed = await processes();
     assert.deepEqual(
       listed.map(({ identity, tree }) => [identity, tree]),
       [
@@ -61,15 +61,15 @@ describe('the list of processes', () => {
       assert.ok(one.rssMb > 10 && one.lagP99Ms >= 0 && one.heartbeatAgeMs >= 0 && one.startedAt >= from);
     }
     await until('round trips to Redis are timed', async () =>
-      (await processes.list()).every(({ redisMs }) => redisMs !== null),
+      (await processes()).every(({ redisMs }) => redisMs !== null),
     );
   });
 
   it('shows at once that a processor is quiet or stopping, and not one that has stopped', async () => {
     const processor = await start('tree-0');
     const other = await start('other-0');
-    const shown = async (identity: string) => (await processes.list()).find((one) => one.identity === identity);
-    await until('both processors are listed', async () => (await processes.list()).length === 2);
+    const shown = async (identity: string) => (await processes()).find((one) => one.identity === identity);
+    await until('both processors are listed', async () => (await processes()).length === 2);
     processor.quiet();
     await until('the processor is quiet', async () => (await shown('tree-0'))?.quiet);
     processor.resume();
@@ -81,17 +81,17 @@ describe('the list of processes', () => {
     await until('the processor is stopping', async () => (await shown('tree-0'))?.stopping);
     gate.open();
     await stopped;
-    assert.deepEqual(await processes.list(), []);
+    assert.deepEqual(await processes(), []);
     assert.deepEqual(await system.redis.client.keys('catamount:process*'), []);
   });
 
   it('forgets a process that was silent for half a minute', async () => {
     const { client } = system.redis;
-    const text = JSON.stringify({ identity: 'gone', queues: [] });
+    const text = JSON.stringify({ identity: 'gone', host: 'far', queues: [] });
     const silentFor = async (ms: number) => {
       await client.zAdd(PROCESSES, { value: 'gone', score: Date.now() - ms });
       await client.set(processKey('gone'), text);
-      return (await processes.list()).map(({ identity }) => identity);
+      return (await processes()).map(({ identity }) => identity);
     };
     assert.deepEqual(await silentFor(15_000), ['gone']);
     assert.deepEqual(await silentFor(31_000), []);
@@ -100,13 +100,13 @@ describe('the list of processes', () => {
 
   it('is complete again after one heartbeat when Redis was emptied or restarted', async () => {
     await start('tree-0');
-    await until('the processor is listed', async () => (await processes.list()).length === 1);
+    await until('the processor is listed', async () => (await processes()).length === 1);
     await system.redis.client.flushAll();
-    await until('the processor is listed again', async () => (await processes.list()).length === 1);
+    await until('the processor is listed again', async () => (await processes()).length === 1);
     await system.redisServer.kill();
-    await assert.rejects(processes.list());
+    await assert.rejects(processes());
     await system.redisServer.restart({ wipe: true });
-    await until('the processor is listed again', async () => (await processes.list()).length === 1);
+    await until('the processor is listed again', async () => (await processes()).length === 1);
     assert.deepEqual(
       system.eventsNamed('queue.error').filter(({ during }) => /heartbeat/.test(during)),
       [],
@@ -128,21 +128,15 @@ describe('the list of processes', () => {
       return processor;
     };
 
-    it('delivers a command at once', async () => {
-      const processor = await startIdle();
-      assert.equal(await processes.send('idle-0', 'quiet'), true);
-      await until('the processor is quiet', () => processor.snapshot().quiet);
-    });
-
     it('gets the current state as soon as somebody reads it, which ends all heartbeats that last for hours', async () => {
       const processor = await startIdle();
       await system.redis.client.zAdd(PROCESSES, { value: 'dead-0', score: Date.now() + 3_600_000 });
-      await processes.list({ watch: false });
+      await processes({ watch: false });
       assert.ok((await score()) > Date.now() + 3_600_000, 'a scrape of metrics does not count as reading');
       await system.redis.client.set(processKey('idle-0'), 'outdated');
-      await processes.list();
+      await processes();
       assert.ok(Number(await system.redis.client.zScore(PROCESSES, 'dead-0')) <= Date.now());
-      await until('its current state is listed', async () => (await processes.list()).length === 1);
+      await until('its current state is listed', async () => (await processes()).length === 1);
       assert.equal(processor.snapshot().quiet, false);
     });
   });
@@ -156,84 +150,17 @@ class NamedJob extends Job<[name: string]> {
   }
 }
 
-describe('commands through Redis', () => {
-  let processes: ProcessList;
+describe('a processor that starts quiet', () => {
   const system = useJobSystem(() => {
     ran.length = 0;
   });
-  before(() => {
-    processes = new ProcessList(system.redis.client);
-  });
 
-  const start = async (options: Parameters<JobSystem['processor']>[1] = {}) => {
-    const lineage = { identity: 'tree-0', dead: [] };
-    const processor = await system.processor([NamedJob], { tuning: FAST, lineage, ...options });
-    await until('the processor is listed', async () => (await processes.list()).length === 1);
-    return processor;
-  };
-  const commands = () => system.eventsNamed('operator.command');
-
-  it('quiet and resume a processor, each once', async () => {
-    const processor = await start();
-    assert.equal(await processes.send('tree-0', 'quiet'), true);
-    await until('the processor is quiet', () => processor.snapshot().quiet);
-    await NamedJob.performLater('while quiet');
-    await until('the list shows it', async () => (await processes.list())[0]?.quiet);
-    assert.equal(await processes.send('tree-0', 'resume'), true);
-    await until('the job ran', () => ran.length === 1);
-    assert.deepEqual(commands(), [
-      { command: 'jobs quiet', via: 'redis' },
-      { command: 'jobs resume', via: 'redis' },
-    ]);
-    await until('no command is left', async () => (await system.redis.client.exists(commandsKey('tree-0'))) === 0);
-  });
-
-  it('are passed to onCommand once each, in order', async () => {
-    const commands: string[] = [];
-    await start({ onCommand: (command) => commands.push(command) });
-    for (const command of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.send('tree-0', command);
-    await until('all commands have come', () => commands.length === 4);
-    assert.deepEqual(commands, ['quiet', 'resume', 'quiet', 'stop']);
-    await until('no command is left', async () => (await system.redis.client.exists(commandsKey('tree-0'))) === 0);
-    assert.equal(commands.length, 4);
-  });
-
-  it('come with every heartbeat until one says that they were executed, since a reply may be lost', async () => {
-    await start();
-    const { client } = system.redis;
-    const registry = new HeartbeatRegistry(client, PROCESS_KEYS);
-    const heartbeat = async (...executed: string[]) =>
-      (await registry.heartbeat('by-hand', { ttlS: 30, executed })).commands;
-    assert.deepEqual(await heartbeat(), []);
-    await processes.send('by-hand', 'quiet');
-    const [command = assert.fail()] = await heartbeat();
-    assert.match(command, /^quiet \w+$/);
-    assert.deepEqual(await heartbeat(), [command]);
-    assert.deepEqual(await heartbeat(command), []);
-  });
-
-  it('are refused for an unknown process, and if they are unknown', async () => {
-    await start();
-    assert.equal(await processes.send('tree-9', 'quiet'), false);
-    await assert.rejects(processes.send('tree-0', 'halt' as 'stop'), {
-      name: 'UserError',
-      message: '"halt" is not a command for a job processor; use quiet, resume, stop.',
-    });
-    assert.deepEqual(await system.redis.client.keys('*:commands'), []);
-  });
-
-  it('expire after a minute', async () => {
-    await start();
-    await processes.send('tree-0', 'quiet');
-    const ttl = await system.redis.client.ttl(commandsKey('tree-0'));
-    assert.ok(ttl <= 60, `${ttl} s`);
-  });
-
-  it('need not be repeated to a successor that starts quiet', async () => {
-    const processor = await start({ lineage: { identity: 'tree-1', dead: ['tree-0'], quiet: true } });
+  it('as its predecessor was, stays so until it is resumed', async () => {
+    const lineage = { identity: 'tree-1', dead: ['tree-0'], quiet: true };
+    const processor = await system.processor([NamedJob], { tuning: FAST, lineage });
     assert.ok(processor.snapshot().quiet);
     await NamedJob.performLater('while quiet');
-    await until('two heartbeats have passed', async () => (await processes.list())[0]?.quiet);
+    await until('two heartbeats have passed', async () => (await listProcesses(system.redis.client))[0]?.quiet);
     assert.equal(await system.jobCount(), 1);
     processor.resume();
     await until('the job ran', () => ran.length === 1);

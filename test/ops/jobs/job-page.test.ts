@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import fs from 'node:fs';
-import path from 'node:path';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { logLines } from '../../../lib/ops/jobs/log-lines';
 import { until } from '../../support/until';
 import { viewOf } from '../page-view';
 import type { Visitor } from '../visitor';
@@ -167,25 +164,11 @@ describe("a job's page", () => {
 
   it('is found by the id of its request or its own', async () => {
     const id = await shop.storeDead({ requestId: 'req-42' });
-    const { rows, text } = await operator.view('/ops/jobs/find?q=req-42');
+    const { rows } = await operator.view('/ops/jobs/find?q=req-42');
     assert.deepEqual(rows, [['Dead jobs', '1 job']]);
-    assert.match(text, /grep -F 'req-42' your\.log$/);
     const straight = await operator.get(`/ops/jobs/find?q=${id}`);
     assert.deepEqual([straight.status, straight.headers.location], [302, page(id)]);
     assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job contains it\./);
     assert.match(await operator.read('/ops/jobs/find', 400), /cannot be searched for/);
-  });
-
-  it('is found along with the latest matching lines of a log file', async () => {
-    const file = path.join(shop.ops.folder, 'web.log');
-    const line = (n: number, requestId: string) => `${JSON.stringify({ n, requestId, msg: '한글 <b>' })}\n`;
-    const noise = Array.from({ length: 20_000 }, (_, n) => line(n, `other-${n}`)).join('');
-    fs.writeFileSync(file, line(1, 'req-42') + noise + line(2, 'req-42') + line(3, 'req-7') + line(4, 'req-42'));
-    const found = (await logLines(file, 'req-42', 50)).map((text) => (JSON.parse(text) as { n: number }).n);
-    assert.deepEqual(found, [1, 2, 4]);
-    assert.equal((await logLines(file, 'req-42', 2)).length, 2);
-    assert.equal((await logLines(file, 'other-', 50)).length, 50);
-    fs.writeFileSync(file, '');
-    assert.deepEqual(await logLines(file, 'x', 50), []);
   });
 });

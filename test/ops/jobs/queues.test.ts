@@ -32,7 +32,10 @@ describe('pages of queues, running jobs and recurring jobs', () => {
   /** Registers a job processor of another tree. */
   const register = async (identity: string, info: object, ageMs = 0) => {
     const { client } = shop.redis;
-    await client.set(`${PROCESS_PREFIX}${identity}`, JSON.stringify({ identity, queues: ['default'], ...info }));
+    await client.set(
+      `${PROCESS_PREFIX}${identity}`,
+      JSON.stringify({ identity, tree: identity, queues: ['default'], startedAt: 1, ...info }),
+    );
     await client.zAdd(PROCESSES, { value: identity, score: Date.now() - ageMs });
   };
 
@@ -86,10 +89,14 @@ describe('pages of queues, running jobs and recurring jobs', () => {
 
   it('name the jobs that occupy the slots a late queue waits for', async () => {
     await shop.store('ready', { class: 'ImportRowsJob' });
-    const busy = ['a', 'b'].map((id) => {
-      return { id, class: 'ImportRowsJob', queue: 'default', attempt: 1, startedAt: Date.now() - 90_000 };
-    });
-    await register('far', { concurrency: 2, busyCount: 2, busy });
+    for (let n = 0; n < 2; n++) {
+      const id = await shop.store('ready', { class: 'ImportRowsJob' });
+      await shop.database.knex.raw(
+        `update job_queue set state = 'running', claimed_by = 'far', claimed_at = now() - interval '90 seconds' where id = ?`,
+        [id],
+      );
+    }
+    await register('far', { host: 'far', concurrency: 2, busyCount: 2 });
     for (const path of [QUEUES, `${QUEUES}/default`]) {
       const { notes } = await operator.view(path);
       assert.match(

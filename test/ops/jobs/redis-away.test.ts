@@ -17,28 +17,19 @@ describe('pages of jobs while Redis is away', () => {
   });
   after(() => pages?.stop());
 
-  it('work, but for what processors report: that names Redis, shows the request id, and recovers', async () => {
+  it('work, but for what processors report: that names Redis, and recovers', async () => {
     const { operator } = pages;
     const waiting = await pages.store('ready');
     const retry = await pages.store('scheduled', { errors: ['no'] });
     const token = await operator.token();
     await pages.ops.redis.kill();
-    await until('the pages notice', async () => {
-      const { body, status } = await operator.get('/ops/jobs/busy');
-      return status === 503 && body.includes('data-count="busy">–<');
-    });
-    for (const path of ['busy', 'classes']) {
-      const { body, status, headers } = await operator.get(`/ops/jobs/${path}`);
-      assert.equal(status, 503, path);
-      assert.deepEqual(viewOf(body).headings, ['This page could not be loaded']);
-      assert.match(viewOf(body).text, /Redis does not answer\. Nothing was changed\./);
-      assert.ok(body.includes(headers['x-request-id'] as string));
-      assert.match(body, /data-count="retry">1</);
-    }
-    const json = await operator.get('/ops/jobs/busy.json');
-    assert.deepEqual([json.status, json.json().reason], [503, 'away']);
+    for (const path of ['busy', 'queues'])
+      await until(`${path} says so`, async () =>
+        (await operator.view(`/ops/jobs/${path}`)).text.includes(
+          'Redis does not answer, so the job processors are unknown here',
+        ),
+      );
     const queues = await operator.view('/ops/jobs/queues');
-    assert.match(queues.text, /Redis does not answer, so the job processors are unknown here/);
     assert.deepEqual(queues.rows[0]?.slice(0, 2), ['1. default', '1']);
     for (const [path, heading] of [
       ['queues/default', 'default'],
@@ -47,6 +38,7 @@ describe('pages of jobs while Redis is away', () => {
       ['scheduled', 'Scheduled jobs'],
       ['dead', 'Dead jobs'],
       ['cron', 'Cron'],
+      ['classes', 'Job classes'],
     ] as const)
       assert.equal((await operator.view(`/ops/jobs/${path}`)).headings[0], heading);
     const act = async (path: string, fields: Readonly<Record<string, string>> = {}) =>
@@ -55,11 +47,13 @@ describe('pages of jobs while Redis is away', () => {
     assert.equal(await pages.waiting(), 2);
     assert.equal(await act('queues/default/pause'), 303);
     assert.match((await operator.view('/ops/jobs/queues/default')).notes.join(), /No job of this queue starts\./);
-    // Twice would be once too often, and Redis remembers the first click.
-    assert.equal(await act('queues/default/clear', { expected: '2' }), 503);
-    assert.equal(await pages.waiting(), 2);
+    assert.equal(await act('queues/default/clear', { expected: '2' }), 303);
+    assert.equal(await pages.waiting(), 0);
     await pages.ops.redis.start();
-    await until('the pages have Redis again', async () => (await operator.get('/ops/jobs/busy')).status === 200);
+    await until(
+      'the pages have Redis again',
+      async () => !(await operator.view('/ops/jobs/busy')).text.includes('Redis does not answer'),
+    );
   });
 });
 
@@ -121,19 +115,17 @@ describe('pages of a tree with REDIS=off', () => {
       '/ops/jobs/busy',
     );
     assert.deepEqual([jobs.map((job) => [job.id, job.process]), processes], [[[id, null]], []]);
-    assert.match(await operator.read('/ops/jobs/classes/SyncInvoiceJob'), /Running now 1 job/);
+    assert.match(await operator.read('/ops/jobs/classes/SyncInvoiceJob'), /Running now 1 job .* Last hour 0 0 0 0/);
   });
 
   it('say in a sentence what is not there', async () => {
-    for (const path of ['/ops', '/ops/jobs/queues', '/ops/jobs/classes']) {
+    for (const path of ['/ops', '/ops/jobs/queues']) {
       const text = await operator.read(path);
       assert.match(text, /This tree runs without Redis/, path);
       assert.doesNotMatch(text, /does not answer|unknown without Redis/, path);
     }
-    for (const path of ['/ops/jobs/classes.json', '/ops/charts.json']) {
-      const answer = await operator.get(path);
-      assert.deepEqual([answer.status, answer.json().reason], [404, 'redisOff'], path);
-    }
+    const charts = await operator.get('/ops/charts.json');
+    assert.deepEqual([charts.status, charts.json().reason], [404, 'redisOff']);
     assert.equal((await operator.get('/ops?tree=other')).status, 404);
     assert.deepEqual(
       ops.errors.filter(({ error }) => /redis/i.test(error.message)),

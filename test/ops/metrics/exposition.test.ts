@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ProcessorStatus } from '../../../lib/cluster/tree-status';
-import { ClassStats } from '../../../lib/job/stats/class-stats';
+import { ClassStats, Outcomes } from '../../../lib/job/stats/class-stats';
 import { expose } from '../../../lib/ops/metrics/exposition';
 import { FAMILIES, type Scrape } from '../../../lib/ops/metrics/scrape';
 import { NOW, processorOf, treeStatusOf } from '../overview/tree-statuses';
@@ -33,10 +33,11 @@ describe('the text of metrics', () => {
     const tally = new ClassStats();
     tally.processed = 1;
     const mails = { sent: 1, failed: 0, skipped: 0 };
-    const history = {
-      classes: new Map(HOSTILE.map((name) => [name, tally])),
-      mailers: new Map(HOSTILE.map((name) => [name, mails])),
-    };
+    const history = new Outcomes();
+    for (const name of HOSTILE) {
+      history.classes.set(name, tally);
+      history.mailers.set(name, mails);
+    }
     const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, history }));
     for (const name of HOSTILE) {
       assert.equal(scrape.sum('catamount_jobs_total', { class: name, outcome: 'succeeded' }), 1, name);
@@ -49,7 +50,8 @@ describe('the text of metrics', () => {
     const tally = new ClassStats();
     const times = [0, 0.4, 1, 3, 3.4, 40, 999, 60_000, 3_600_000, 1e12];
     for (const ms of times) tally.duration.observe(ms);
-    const history = { classes: new Map([['AJob', tally]]), mailers: new Map() };
+    const history = new Outcomes();
+    history.classes.set('AJob', tally);
     const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, history }));
     const below = (le: string) => scrape.sum('catamount_job_duration_seconds_bucket', { class: 'AJob', le });
     const bounds = (scrape.metrics.get('catamount_job_duration_seconds')?.lines ?? []).flatMap(({ labels }) =>

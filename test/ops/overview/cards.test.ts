@@ -226,7 +226,7 @@ describe('cards and events on the overview:', () => {
 
     it('shows every state', () => {
       const processor = { lastTermination: BLOCKED, nextRestart: { ...IN_2_S, attempt: 6 } };
-      const seen = (['quiet', 'stopped', 'stopping', 'booting', 'backing_off', 'crash_loop'] as const).map((state) => {
+      const seen = (['quiet', 'stopping', 'booting', 'backing_off', 'crash_loop'] as const).map((state) => {
         const trouble = state === 'backing_off' || state === 'crash_loop';
         const { tone, line, phase } = jobs(
           state,
@@ -236,7 +236,6 @@ describe('cards and events on the overview:', () => {
       });
       assert.deepEqual(seen, [
         ['quiet', 'warn', 'dashed', 'quiet'],
-        ['stopped', 'warn', 'cut', 'stopped'],
         ['stopping', 'warn', 'dashed', 'draining'],
         ['booting', 'busy', 'dashed', 'starting'],
         ['backing_off', 'bad', 'cut', 'restarting'],

@@ -1,23 +1,31 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import { deferred } from '../../../lib/support/async';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Deadline } from '../../../lib/support/async';
+import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { BEARER, OpsWeb } from '../ops-web';
-import { PublishedTrees } from './published-trees';
 import { treeStatusOf, workerOf } from './tree-statuses';
 
 const PAGE = '/ops?tree=far';
 
 describe('a live page', () => {
   let ops: OpsWeb;
+  let redis: Redis;
   let browser: Browser;
   before(async () => {
     [ops, browser] = await Promise.all([OpsWeb.start(), launchBrowser()]);
+    redis = new Redis(ops.redis.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
   });
   after(async () => {
     await browser?.close();
+    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
     await ops?.stop();
   });
 
@@ -25,56 +33,28 @@ describe('a live page', () => {
   const tell = async (...pids: number[]) => {
     const workers = pids.map((pid, index) => workerOf(index, { pid, lastCheckin: new Date().toISOString() }));
     const treeStatus = treeStatusOf({ id: 'far', at: new Date().toISOString(), workers });
-    await new PublishedTrees(ops.redis).publish(treeStatus, -3_600_000);
+    await redis.client.set(treeStatusKey('far'), JSON.stringify(treeStatus));
+    // A heartbeat far in the future, so that the tree does not become unresponsive during the test.
+    await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
   };
 
-  it('shows no old value when a part that is fetched again arrives after newer events', async () => {
+  it('shows workers that come, change and go, and keeps the focus', async () => {
     await tell(111);
     const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
     await until('the tree is known', async () => (await page.goto(PAGE))?.status() === 200);
     const pid = (slot: number, of: number) =>
       page.locator(`#p-worker-${slot} > .node .say`, { hasText: `pid ${of}` }).waitFor();
     await pid(0, 111);
-    // The page fetched for the new part was rendered before the next event, but arrives after it.
-    const held = deferred();
-    const asked = deferred();
-    await page.route('**/ops?tree=far', async (route) => {
-      const answer = await route.fetch();
-      asked.resolve();
-      await held.promise;
-      await route.fulfill({ response: answer });
-    });
     await tell(111, 222);
-    await asked.promise;
+    await pid(1, 222);
+    const link = page.locator('#p-worker-0 > .node a');
+    await link.focus();
     await tell(333, 222);
     await pid(0, 333);
-    held.resolve();
-    await pid(1, 222);
-    assert.match((await page.locator('#p-worker-0 > .node .say').textContent()) ?? '', /pid 333/);
-    await page.context().close();
-  });
-
-  it('shows that the connection is lost, then that the state is unknown', async () => {
-    await tell(111);
-    const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
-    await page.clock.install();
-    await until('the tree is known', async () => (await page.goto(PAGE))?.status() === 200);
-    await page.locator('#live[data-state="ok"]').waitFor();
-    // Only a stream that has sent something can be missed.
-    await page.evaluate(
-      "new Promise((heard) => document.addEventListener('live:overview', () => heard(true), { once: true }))",
-    );
-    const card = (state: string) => page.locator(`#p-worker-0[data-state="${state}"] > .node`);
-    await page.route('**/ops/events?tree=far', (route) => route.abort());
-    // No stream can be opened: first the page says that it is not live, then what it shows becomes unknown.
-    await page.clock.fastForward(5000);
-    await page.locator('#live[data-state="unknown"]').waitFor();
-    await card('ok').waitFor();
-    await page.clock.fastForward(11_000);
-    assert.equal(await card('unknown').locator('.now').textContent(), '–');
-    await page.unroute('**/ops/events?tree=far');
-    await page.clock.fastForward(11_000);
-    await card('ok').waitFor();
+    assert.equal(await link.evaluate((element) => element === element.ownerDocument.activeElement), true);
+    await link.blur();
+    await tell(333);
+    await page.locator('#p-worker-1').waitFor({ state: 'detached' });
     await page.context().close();
   });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Stage } from '../../cluster/primary/stage';
+import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, wordsOf } from '../../support/browser';
 import { request } from '../../support/http';
 import type { Tree } from '../../support/tree';
@@ -8,21 +8,19 @@ import { SIGNED } from '../ops-web';
 import { OperatorWindow } from './operator-window';
 
 describe('the overview of a real tree, in a browser', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let tree: Tree;
   let browser: Browser;
   let operator: OperatorWindow;
   before(async () => {
     const start = async () => {
-      stage = await Stage.make();
-      tree = await stage.start({ ...SIGNED, WEB_CONCURRENCY: '2', MEMORY_LIMIT_MB: '1024' });
+      tree = await app.start({ ...SIGNED, WEB_CONCURRENCY: '2', MEMORY_LIMIT_MB: '1024' });
     };
     [browser] = await Promise.all([launchBrowser(), start()]);
     operator = await OperatorWindow.open(browser, tree);
   });
   after(async () => {
     await browser?.close();
-    await stage?.remove();
   });
 
   const verdict = () => wordsOf(operator.page.getByRole('heading', { level: 1 }));
@@ -48,7 +46,7 @@ describe('the overview of a real tree, in a browser', () => {
   });
 
   it('shows that a worker was killed, why it cannot restart, and that it is back', async () => {
-    const mend = stage.spoil('broken');
+    const mend = app.switchOn('broken');
     const pid = await operator.pidOf('worker-1');
     process.kill(pid, 'SIGKILL');
     await operator.waitForCard('worker-1', {

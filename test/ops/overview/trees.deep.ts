@@ -3,7 +3,7 @@ import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Deadline } from '../../../lib/support/async';
 import { TREES } from '../../../lib/tree/tree-commands';
-import { Stage } from '../../cluster/primary/stage';
+import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
 import { type Browser, launchBrowser, wordsOf } from '../../support/browser';
 import type { Tree } from '../../support/tree';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
@@ -11,26 +11,24 @@ import { SIGNED } from '../ops-web';
 import { OperatorWindow } from './operator-window';
 
 describe('several trees on one Redis, in a browser', () => {
-  let stage: Stage;
+  const app = useSupervisorApp();
   let redis: Redis;
   let browser: Browser;
   let first: Tree;
   let second: Tree;
   let operator: OperatorWindow;
   const start = (env: Readonly<Record<string, string>>) =>
-    stage.start({ ...SIGNED, WEB_CONCURRENCY: '1', MEMORY_LIMIT_MB: '1024', ...env });
+    app.start({ ...SIGNED, WEB_CONCURRENCY: '1', MEMORY_LIMIT_MB: '1024', ...env });
 
   before(async () => {
-    stage = await Stage.make();
     [browser, first, second] = await Promise.all([launchBrowser(), start({ DYNO: 'web.1' }), start({ DYNO: 'web.2' })]);
     operator = await OperatorWindow.open(browser, first);
-    redis = new Redis(stage.redis.url, new Events());
+    redis = new Redis(app.redis.url, new Events());
     await redis.start();
   });
   after(async () => {
     await browser?.close();
     await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
-    await stage?.remove();
   });
 
   beforeEach(() => operator.goto('/ops'));
@@ -66,7 +64,7 @@ describe('several trees on one Redis, in a browser', () => {
   });
 
   it('may be of other kinds: jobs only, or a primary that serves the web itself', async () => {
-    const jobs = stage.spawn({ ...SIGNED, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
+    const jobs = app.spawn({ ...SIGNED, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
     const single = await start({ DYNO: 'web.7', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' });
     await tab('worker.1').getByText('jobs only').waitFor();
     await look('worker.1');

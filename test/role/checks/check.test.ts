@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
 import path from 'node:path';
 import { defineApp } from '../../../lib/role/app/app-definition';
 import { loadRoutes } from '../../../lib/role/app/load-setup';
 import { AppParts } from '../../../lib/role/checks/app-parts';
 import { findings } from '../../../lib/role/checks/list';
 import { refuseMistakes } from '../../../lib/role/start/app-check';
+import { writeFiles } from '../../support/app-folder';
 import { LANE_FOLDER, removeFolder, tempFolder } from '../../support/temp-folder';
 import { IN_THE_APP, type Mistake, SOUND } from '../mistakes';
 
@@ -21,11 +21,8 @@ describe('the check of an app', () => {
   async function check({ files = {}, options = {} }: Pick<Mistake, 'files' | 'options'>) {
     const root = tempFolder('check');
     folders.push(root);
-    for (const [name, text] of Object.entries({ ...SOUND, ...files })) {
-      if (text === null) continue;
-      fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
-      fs.writeFileSync(path.join(root, name), text.replaceAll("'catamount'", DOOR));
-    }
+    for (const [name, text] of Object.entries({ ...SOUND, ...files }))
+      writeFiles(root, { [name]: text?.replaceAll("'catamount'", DOOR) ?? null });
     const app = defineApp({ name: 'shop', root, ...options });
     const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
     const parts = new AppParts(app, {

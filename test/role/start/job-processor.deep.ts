@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { FromProcessor, ToProcessor } from '../../../lib/cluster/messages';
 import { PROCESSOR_ROLE } from '../../../lib/cluster/messages';
 import { readSettings } from '../../../lib/core/settings';
-import { Stage } from '../../cluster/primary/stage';
+import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
@@ -13,14 +13,10 @@ import { until } from '../../support/until';
 describe('a job processor', () => {
   const cwd = tempFolder('processor');
   const heard: FromProcessor[] = [];
-  let stage: Stage;
+  const app = useSupervisorApp();
   let child: ChildProcess;
-  before(async () => {
-    stage = await Stage.make();
-  });
   after(async () => {
     child?.kill('SIGKILL');
-    await stage?.remove();
     removeFolder(cwd);
   });
 
@@ -29,9 +25,9 @@ describe('a job processor', () => {
   /** Starts a processor that fetches from the start, or is quiet. */
   const begin = (how: 'open' | 'quiet') => {
     heard.length = 0;
-    child = fork(stage.entryFile, [PROCESSOR_ROLE, 'tested-0', how], {
+    child = fork(app.entryFile, [PROCESSOR_ROLE, 'tested-0', how], {
       cwd,
-      env: { ...process.env, ...stage.env, CATAMOUNT_CONFIG: JSON.stringify(readSettings({ env: stage.env, cwd })) },
+      env: { ...process.env, ...app.env, CATAMOUNT_CONFIG: JSON.stringify(readSettings({ env: app.env, cwd })) },
       execArgv: [],
       // It writes its log to the fifth descriptor.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', 'ignore'],
@@ -42,8 +38,8 @@ describe('a job processor', () => {
   const tell = (message: ToProcessor) => child.send(message);
   const stop = () => tell({ catamount: 'stop', remainingMs: 600_000, handOff: false });
   const enqueue = async (name: string, flag: string) => {
-    const typed = [stage.entryFile, 'jobs', 'enqueue', 'PatientJob', JSON.stringify([name, flag])];
-    await promisify(execFile)(process.execPath, typed, { cwd, env: { ...process.env, ...stage.env } });
+    const typed = [app.entryFile, 'jobs', 'enqueue', 'WaitingJob', JSON.stringify([name, flag])];
+    await promisify(execFile)(process.execPath, typed, { cwd, env: { ...process.env, ...app.env } });
   };
   const processed = () => reports().reduce((sum, { work }) => sum + work.processed, 0);
 
@@ -58,7 +54,7 @@ describe('a job processor', () => {
   });
 
   it('reports the jobs that end while it stops, before it exits', async () => {
-    const release = stage.spoil('hold');
+    const release = app.switchOn('hold');
     await enqueue('last', 'hold');
     const exited = begin('open');
     await until('a heartbeat reports the running job', () =>

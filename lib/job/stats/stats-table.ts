@@ -1,0 +1,121 @@
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import { ClassStats, COUNTERS, HISTOGRAMS, MAIL_OUTCOMES, Outcomes } from './class-stats';
+import type { OutcomeCounter } from './collector';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+/** How long the counts of minutes and hours are kept, ms. */
+const KEPT_MS = { minute: 2 * HOUR_MS, hour: 48 * HOUR_MS };
+
+export type Span = keyof typeof KEPT_MS | 'total';
+
+/** What a statement adds to one row of each span: `counts` are summed up, of `maxima` the greatest are kept. */
+interface StatsRow {
+  readonly kind: 'job' | 'mail';
+  readonly name: string;
+  readonly counts: readonly number[];
+  readonly maxima: readonly number[];
+}
+
+interface Batch {
+  readonly number: number;
+  /** ms since 1970. */
+  readonly at: number;
+  readonly rows: readonly StatsRow[];
+}
+
+/**
+ * Adds the counts of this process to those of all. A batch that failed is sent again with its number, by which Postgres
+ * knows one that it has counted already, so that none is counted twice.
+ */
+export class StatsWriter {
+  private batch: Batch | undefined;
+  private count = 0;
+
+  constructor(
+    private readonly knex: Knex,
+    private readonly counter: OutcomeCounter,
+    /** Unique among all processes, past ones included. */
+    private readonly identity: string,
+  ) {}
+
+  /** Makes no statement if there is nothing to count. @throws errors of Postgres; the batch is sent again the next time. */
+  async write(now = Date.now()): Promise<void> {
+    for (this.batch ??= this.next(now); this.batch; this.batch = this.next(now)) await this.send(this.batch);
+  }
+
+  private next(at: number): Batch | undefined {
+    const rows = toRows(this.counter.take());
+    return rows.length === 0 ? undefined : { number: ++this.count, at, rows };
+  }
+
+  /** Rows are locked in one order, and those that others delete or add to are left, so that no two processes wait for each other. */
+  private async send({ number, at, rows }: Batch): Promise<void> {
+    const startOf = (spanMs: number) => new Date(at - (at % spanMs));
+    await this.knex.raw(
+      `with batch as (
+         insert into ${TABLES.stats} (span, at, kind, name) values ('minute', ?, 'batch', ?) on conflict do nothing returning at),
+       expired as (
+         delete from ${TABLES.stats} where ctid = any(array(
+           select ctid from ${TABLES.stats} where span = 'minute' and at < ? or span = 'hour' and at < ?
+           for update skip locked)))
+       insert into ${TABLES.stats} as kept (span, at, kind, name, counts, maxima)
+       select period.span, period.at, added.kind, added.name, added.counts, added.maxima
+       from batch, json_to_recordset(?::json) as added (kind text, name text, counts float8[], maxima float8[]),
+         (values ('minute', ?::timestamptz), ('hour', ?), ('total', 'epoch')) as period (span, at)
+       order by 1, 2, 3, 4
+       on conflict (span, at, kind, name) do update set
+         counts = array(select a + b from unnest(kept.counts, excluded.counts) as pair (a, b)),
+         maxima = array(select greatest(a, b) from unnest(kept.maxima, excluded.maxima) as pair (a, b))`,
+      [
+        ...[new Date(at), `${this.identity} ${number}`],
+        ...[new Date(at - KEPT_MS.minute), new Date(at - KEPT_MS.hour)],
+        ...[JSON.stringify(rows), startOf(MINUTE_MS), startOf(HOUR_MS)],
+      ],
+    );
+  }
+}
+
+/** Sums up the periods that begin at `from` or later. @throws errors of Postgres. */
+export async function readStats(knex: Knex, span: Span, from: Date): Promise<Outcomes> {
+  const { rows } = await knex.raw<{ rows: StatsRow[] }>(
+    `select kind, name, counts, maxima from ${TABLES.stats} where span = ? and at >= ? and kind in ('job', 'mail')`,
+    [span, from],
+  );
+  const outcomes = new Outcomes();
+  for (const row of rows) addRow(outcomes, row);
+  return outcomes;
+}
+
+function toRows({ classes, mailers }: Outcomes): StatsRow[] {
+  const ofClasses = [...classes].map(([name, stats]): StatsRow => {
+    const histograms = HISTOGRAMS.map((each) => stats[each]);
+    const counts = [
+      ...COUNTERS.map((each) => stats[each]),
+      ...histograms.flatMap((histogram) => [histogram.sumMs, ...histogram.counts]),
+    ];
+    return { kind: 'job', name, counts, maxima: histograms.map(({ maxMs }) => maxMs) };
+  });
+  const ofMailers = [...mailers].map(([name, counts]): StatsRow => {
+    return { kind: 'mail', name, counts: MAIL_OUTCOMES.map((outcome) => counts[outcome]), maxima: [] };
+  });
+  return [...ofClasses, ...ofMailers];
+}
+
+function addRow(outcomes: Outcomes, { kind, name, counts, maxima }: StatsRow): void {
+  const values = counts.values();
+  const next = (): number => values.next().value ?? 0;
+  if (kind === 'mail') {
+    const mails = outcomes.mailer(name);
+    for (const outcome of MAIL_OUTCOMES) mails[outcome] += next();
+    return;
+  }
+  const stats = new ClassStats();
+  for (const counter of COUNTERS) stats[counter] = next();
+  for (const [index, histogram] of HISTOGRAMS.entries()) {
+    const { counts: buckets } = stats[histogram];
+    stats[histogram].add({ sumMs: next(), counts: buckets.map(next), maxMs: maxima[index] ?? 0 });
+  }
+  outcomes.class(name).merge(stats);
+}

@@ -1,0 +1,75 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { buildFixtureApp } from '../support/fixture-app';
+import { type SuiteOptions, useInSuite } from '../support/suite';
+import type { Tree } from '../support/tree';
+import { Deployment } from './deployment';
+
+/** A line that a job of `test/fixtures/jobs-app` writes. */
+export interface Entry {
+  /** Pid of the processor that ran the job. */
+  readonly pid: number;
+  readonly number?: number;
+  readonly long?: string;
+  readonly attempt?: number;
+  /** The kind of error that the job leaves uncaught. */
+  readonly stray?: string;
+  readonly neighbour?: 'begins' | 'ends';
+  readonly deliveries?: number;
+  /** The time it was due, as ISO 8601. */
+  readonly tick?: string;
+  /** The id of a tick's job. */
+  readonly job?: string;
+}
+
+/** Trees of one app on one database and one Redis, and the file that all their jobs write to. */
+export class JobsApp {
+  private readonly deployment = new Deployment();
+  private entry = '';
+
+  async open(): Promise<void> {
+    [this.entry] = await Promise.all([buildFixtureApp('jobs-app'), this.deployment.open()]);
+  }
+
+  /** Starts a tree, and waits until it runs jobs. */
+  async start(env: Readonly<Record<string, string>> = {}): Promise<Tree> {
+    const tree = await this.deployment.start({
+      entry: this.entry,
+      env: { WEB_CONCURRENCY: '1', JOBS_RECORD: this.record, ...env },
+    });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    return tree;
+  }
+
+  entries(): Entry[] {
+    if (!fs.existsSync(this.record)) return [];
+    const lines = fs.readFileSync(this.record, 'utf8').split('\n').filter(Boolean);
+    return lines.map((line) => JSON.parse(line) as Entry);
+  }
+
+  /** All runs of long jobs, in order. */
+  longs(): Entry[] {
+    return this.entries().filter((entry) => entry.long !== undefined);
+  }
+
+  /** Classes of the jobs that have no outcome yet, except for ticks. */
+  async unfinished(): Promise<string[]> {
+    const rows = await this.deployment.database.query<{ class: string }>(
+      `select class from job_queue where class <> 'TickJob'`,
+    );
+    return rows.map((row) => row.class);
+  }
+
+  remove(): Promise<void> {
+    return this.deployment.remove();
+  }
+
+  private get record(): string {
+    return path.join(this.deployment.folder, 'record');
+  }
+}
+
+/** That app for the tests of a suite. */
+export function useJobsApp(options: SuiteOptions = {}): JobsApp {
+  return useInSuite(new JobsApp(), options);
+}
