@@ -1,5 +1,5 @@
 import type { JobClass, Performable } from '../job/definition/job-class';
-import { jobNameOf } from '../job/definition/options';
+import { effectiveName } from '../job/definition/options';
 import {
   assertCount,
   check,
@@ -68,7 +68,7 @@ export function assertEnqueued<J extends Performable>(
   const matches = matcher(jobClass, match, mode.dependencies.codec);
   return check<readonly TestJob[]>(mode, during, (since) => {
     const found = mode.jobLog.in(['enqueued'], since).filter(matches);
-    const subject = describeMatch(jobNameOf(jobClass), match);
+    const subject = describeMatch(effectiveName(jobClass), match);
     assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, assertEnqueued);
     return found.map((entry) => toTestJob(entry, mode.dependencies.codec));
   });
@@ -109,7 +109,7 @@ export function assertNoEnqueued<J extends Performable>(
   const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
   return check(mode, during, (since) => {
     const found = mode.jobLog.in(['enqueued'], since).filter(matches);
-    const subject = jobClass ? describeMatch(jobNameOf(jobClass), match) : 'jobs';
+    const subject = jobClass ? describeMatch(effectiveName(jobClass), match) : 'jobs';
     assertCount(mode, { subject, verb: 'enqueued', found, times: 0, since }, assertNoEnqueued);
   });
 }
@@ -194,7 +194,7 @@ export function assertPerformed<J extends Performable>(
   return check<readonly PerformedTestJob[]>(mode, during, (since) => {
     const found = mode.jobLog.in([outcome], since).filter(matches);
     const suffix = outcome === 'succeeded' ? '' : `, ${outcome}`;
-    const subject = `${describeMatch(jobNameOf(jobClass), match)}${suffix}`;
+    const subject = `${describeMatch(effectiveName(jobClass), match)}${suffix}`;
     assertCount(mode, { subject, verb: 'performed', found, times, since }, assertPerformed);
     return found.map((entry) => toPerformedJob(entry, mode.dependencies.codec));
   });
@@ -225,7 +225,7 @@ export function assertNoPerformed<J extends Performable>(
   const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
   return check(mode, during, (since) => {
     const found = mode.jobLog.in(ENDS, since).filter(matches);
-    const subject = jobClass ? describeMatch(jobNameOf(jobClass), match) : 'jobs';
+    const subject = jobClass ? describeMatch(effectiveName(jobClass), match) : 'jobs';
     assertCount(mode, { subject, verb: 'performed', found, times: 0, since }, assertNoPerformed);
   });
 }

@@ -44,7 +44,7 @@ export function defineApp(options: AppOptions): AppDefinition {
     localesDir: folder(options.locales, 'locales'),
     importFile: options.import,
     ...Object.fromEntries(OWN_PARTS.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))),
-    file: callerOf(defineApp),
+    file: callerFile(defineApp),
     given: options,
     hooks: options.hooks ?? {},
   });
@@ -57,7 +57,7 @@ export function notAFunction(option: string, value: unknown): string {
 }
 
 /** @returns the absolute path of the file that called `called`; undefined if the stack does not say. */
-function callerOf(called: typeof defineApp): string | undefined {
+function callerFile(called: typeof defineApp): string | undefined {
   const at: { readonly stack?: string } = {};
   Error.captureStackTrace(at, called);
   const [, file] = /^ +at (?:.*\()?((?:file:\/\/)?\/.+?):\d+:\d+\)?$/m.exec(at.stack ?? '') ?? [];
@@ -98,7 +98,7 @@ export function callHooks(hooks: Hooks, events: Events): void {
 }
 
 /** @returns the folders of migrations: Catamount's and the app's, each a history of its own. */
-export function migrationsOf({ migrationsDir, importFile }: AppDefinition): Migrations {
+export function findMigrations({ migrationsDir, importFile }: AppDefinition): Migrations {
   const ours = ['job', 'mailer', 'ops'].map((part) => path.join(__dirname, '../..', part, 'migrations'));
   return { ours, apps: migrationsDir === false ? null : [migrationsDir], importFile };
 }

@@ -26,11 +26,11 @@ export const runScript: Command = async (app, [file, ...args], readConfig) => {
       EXIT.usage,
     );
   // Before anything is connected: a server that is away says nothing about a file that is not there.
-  const script = builtScript(pathOf(file), process.argv[1] ?? '');
+  const script = builtScript(findScript(file), process.argv[1] ?? '');
   const connection = await AppConnection.open(app, await readConfig(), { as: 'run', doing: `Cannot run ${file}` });
   try {
     process.argv = [process.execPath, script, ...args];
-    await (await mainOf(script, app.importFile))(...args);
+    await (await loadMain(script, app.importFile))(...args);
   } finally {
     await connection.settled();
     await connection.disconnect();
@@ -60,7 +60,7 @@ async function ended(file: string): Promise<void> {
 }
 
 /** @throws UserError when there is no such file, or a folder. */
-function pathOf(file: string): string {
+function findScript(file: string): string {
   const absolute = path.resolve(file);
   if (!fs.existsSync(absolute)) throw new UserError(`There is no file ${absolute}.`, EXIT.usage);
   if (fs.statSync(absolute).isDirectory())
@@ -69,7 +69,7 @@ function pathOf(file: string): string {
 }
 
 /** @param file an absolute path. @throws UserError when Node cannot load it, and when it exports no function. */
-export async function mainOf(file: string, importFile?: ImportFile): Promise<Main> {
+export async function loadMain(file: string, importFile?: ImportFile): Promise<Main> {
   const exported = await importExports(file, importFile).catch(async (thrown: unknown) => {
     throw (await import('../../core/load-fault')).namedFileFault(file, thrown);
   });

@@ -43,7 +43,7 @@ export class FirstReadiness {
   /** The same as a sentence that strangers may read at `/ready`; undefined once one has been. */
   async reason(): Promise<string | undefined> {
     const unready = await this.look();
-    return unready ? textOf(unready) : undefined;
+    return unready ? explain(unready) : undefined;
   }
 
   private async reasonNow(): Promise<Unready | null> {
@@ -61,7 +61,7 @@ export class FirstReadiness {
   }
 }
 
-async function textOf(unready: Unready): Promise<string> {
+async function explain(unready: Unready): Promise<string> {
   const { pendingText, WRITES_REFUSED } = await import('../checks/postgres');
   switch (unready.cause) {
     case 'migrations':
