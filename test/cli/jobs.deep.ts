@@ -92,7 +92,7 @@ describe('catamount jobs on the command line', () => {
     const nowhere = `127.0.0.1:${await serverPort()}`;
     const nobody = tempFolder('nobody');
     const cases: readonly (readonly [string, number, RegExp, Record<string, string>?, string?])[] = [
-      ['enqueue GlomyJob', 1, /^There is no job class "GlomyJob"\. Did you mean DyingJob\?/],
+      ['enqueue DyngJob', 1, /^There is no job class "DyngJob"\. Did you mean DyingJob\?/],
       ['retry --all --set dead', 0, /^$/],
       ['list daed', 64, /^There is no set of jobs "daed"\. Did you mean dead\?/, {}, nobody],
       ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
