@@ -50,7 +50,7 @@ describe('the README, or a guide,', () => {
   };
 
   it('lists exactly the settings that are read', () => {
-    const sources = ['settings.ts', 'settings-reader.ts'].map((name) =>
+    const sources = ['settings.ts', 'redis-settings.ts'].map((name) =>
       fs.readFileSync(path.join(root, 'lib/core', name), 'utf8'),
     );
     const read = new Set(

@@ -46,9 +46,8 @@ const DB = `  migrate   bring the database up to date
 It uses DATABASE_URL, or the embedded database while a tree of this folder runs.`;
 const MIGRATE = 'For the release phase: it needs DATABASE_URL, and may run in several processes at once.';
 const ROLLBACK = 'A batch is everything that one migrate has applied. It needs DATABASE_URL.';
-const GENERATES = 'write a job, mailer, preview, model, migration or route';
-const DESTROYS = 'remove what generate has written';
-const TOP = 'q quits. Without a terminal it prints the tree once.';
+const GENERATES = 'write a job, mailer, model or migration';
+const TOP = 'Ctrl-C quits. Without a terminal it prints the tree once.';
 const HELP = 'Prints the options and exit codes of a command.';
 
 /** The commands, in the order of `catamount help`. */
@@ -83,12 +82,11 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
   },
   { ...app, name: 'migrate', summary: 'bring the database up to date', details: MIGRATE },
   { ...app, name: 'rollback', summary: 'roll back the last batch of migrations', details: ROLLBACK },
-  { ...here, name: 'generate', summary: GENERATES, run: generate('generate') },
-  { ...here, name: 'destroy', summary: DESTROYS, run: generate('destroy') },
+  { ...here, name: 'generate', summary: GENERATES, run: generate },
   {
     ...here,
     name: 'top',
-    summary: 'show the running tree live; h lists the keys',
+    summary: 'show the running tree live',
     details: TOP,
   },
   { ...here, name: 'version', summary: 'print the version', details: 'The version of Catamount, not of the app.' },
@@ -106,13 +104,13 @@ async function dev(args: readonly string[]): Promise<void> {
   await (await import('./dev/command')).runDev(args, findEntry);
 }
 
-function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> {
-  return async (args) => (await import('./generate/command')).runGenerator(verb, args, process.cwd(), print);
+async function generate(args: readonly string[]): Promise<void> {
+  await (await import('./generate/command')).runGenerator(args, process.cwd(), print);
 }
 
 /** Leaves everything to the app, except `make`, which is a generator. */
 async function db(args: readonly string[]): Promise<void> {
   const at = args.findIndex((word) => !word.startsWith('-'));
-  if (args[at] === 'make') return generate('generate')(['migration', ...args.toSpliced(at, 1)]);
+  if (args[at] === 'make') return generate(['migration', ...args.toSpliced(at, 1)]);
   await runApp(['db', ...args]);
 }

@@ -104,7 +104,6 @@ export interface PartProgress {
 /** Jobs of one class that a processor leaves to others: they need what another release has. */
 export interface LeftClass {
   readonly class: string;
-  /** The reason in one sentence. */
   readonly reason: string;
   /** Number of times that one was left since the first was met. */
   readonly times: number;
@@ -196,7 +195,6 @@ export interface Operations extends Tree {
   phasedRestart(): Promise<void>;
   /** Drains everything and starts it again under the same primary. */
   restart(): Promise<void>;
-  /** Stops gracefully. */
   stop(): Promise<void>;
   /** Replaces the worker in that slot by a new one. Rejects with the reason when the new one cannot boot. */
   recycle(slot: number): Promise<void>;
@@ -222,7 +220,6 @@ export interface Termination {
   readonly activity: Activity | null;
 }
 
-/** A scheduled restart. */
 export interface NextRestart {
   readonly at: string;
   /** 1 for the first since the process was last stable. */
@@ -258,7 +255,6 @@ export interface TreeStatus {
   readonly stats: TreeStats;
   readonly slots: readonly SlotStatus[];
   readonly processor: { readonly lastTermination: Termination | null; readonly nextRestart: NextRestart | null };
-  /** Metrics of the primary. */
   readonly processMetrics: ProcessMetrics & { readonly pssMb: number | null };
   readonly limits: {
     readonly maxThreads: number;

@@ -85,7 +85,6 @@ export function serverUrls(config: Config): ServerUrls {
   return { database, databaseDirect: databaseDirectUrl ?? database, redis };
 }
 
-/** The schema of DATABASE_SCHEMA where it is not set. */
 export const DEFAULT_SCHEMA = 'public';
 
 /**

@@ -90,7 +90,6 @@ export interface EventMap {
   'phase.started': { readonly phase: number };
   'phase.completed': PhaseCompletedEvent;
   'phase.aborted': { readonly phase: number; readonly reason: string };
-  /** The calculation for WEB_CONCURRENCY=auto. */
   'workers.auto-sized': { readonly calculation: string };
   /** The division of the memory limit, at the start. */
   'memory.planned': {
@@ -144,7 +143,6 @@ export interface EventMap {
     /** true: that address is locked for a while after too many wrong attempts. */
     readonly locked: boolean;
   };
-  /** An operator performed an action on jobs. */
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: Caller };
   /** A child printed a line outside its log. */
   'child.output': { readonly child: string; readonly line: string };
@@ -291,7 +289,6 @@ export interface EventMap {
   'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
 }
 
-/** A run of a job. */
 interface AboutJob {
   readonly id: string;
   readonly class: string;

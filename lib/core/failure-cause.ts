@@ -41,7 +41,6 @@ const PARTS = {
 export type StalledPart = keyof typeof PARTS;
 export const STALLED_PARTS = Object.keys(PARTS) as readonly StalledPart[];
 
-/** A standstill as it is logged. */
 export interface AboutStandstill {
   readonly part: string;
   readonly cause: string;
@@ -66,56 +65,41 @@ export function aboutProcessor(cause: FailureCause): Omit<AboutStandstill, 'span
   return { part: 'processor', cause, about: '', words: PARTS.processor, reason: CAUSES[cause] };
 }
 
-/** Replies of Redis by their first word. */
-const REDIS: Readonly<Record<string, FailureCause>> = {
-  READONLY: 'redisReadOnly',
-  OOM: 'redisFull',
-  NOAUTH: 'password',
-  WRONGPASS: 'password',
-  NOPERM: 'redisDenied',
-  MISCONF: 'redisDisk',
-  LOADING: 'redisBusy',
-  BUSY: 'redisBusy',
-  MASTERDOWN: 'redisReplicas',
-  NOREPLICAS: 'redisReplicas',
-  CROSSSLOT: 'redisCluster',
-  CLUSTERDOWN: 'redisCluster',
-  MOVED: 'redisCluster',
+/** First words of Redis's error replies, codes of Postgres (SQLSTATE), of Node and of nodemailer. */
+const CODES: Partial<Record<FailureCause, readonly string[]>> = {
+  redisReadOnly: ['READONLY'],
+  redisFull: ['OOM'],
+  redisDenied: ['NOPERM'],
+  redisDisk: ['MISCONF'],
+  redisBusy: ['LOADING', 'BUSY'],
+  redisReplicas: ['MASTERDOWN', 'NOREPLICAS'],
+  redisCluster: ['CROSSSLOT', 'CLUSTERDOWN', 'MOVED'],
+  password: ['NOAUTH', 'WRONGPASS', '28P01', '28000', 'EAUTH'],
+  postgresConnections: ['53300'],
+  postgresDisk: ['53100'],
+  postgresReadOnly: ['25006'],
+  locked: ['55P03', '57014'],
+  diskFull: ['ENOSPC', 'EDQUOT', 'EFBIG'],
+  noAnswer: ['ETIMEDOUT'],
+  unreachable: [
+    ...[
+      'ECONNREFUSED',
+      'ECONNRESET',
+      'ECONNECTION',
+      'ENOTFOUND',
+      'EDNS',
+      'EAI_AGAIN',
+      'EHOSTUNREACH',
+      'ESOCKET',
+      'EPIPE',
+    ],
+    ...['CONNECTION_BROKEN', 'NR_CLOSED', 'UNCERTAIN_STATE'],
+    ...['08001', '08006', '08P01', '57P01', '57P02', '57P03'],
+  ],
 };
-
-/** Codes of Postgres (SQLSTATE), of Node, and of nodemailer. */
-const CODES: Readonly<Record<string, FailureCause>> = {
-  '28P01': 'password',
-  '28000': 'password',
-  EAUTH: 'password',
-  '53300': 'postgresConnections',
-  '53100': 'postgresDisk',
-  '25006': 'postgresReadOnly',
-  '55P03': 'locked',
-  '57014': 'locked',
-  ENOSPC: 'diskFull',
-  EDQUOT: 'diskFull',
-  EFBIG: 'diskFull',
-  ETIMEDOUT: 'noAnswer',
-  ECONNREFUSED: 'unreachable',
-  ECONNRESET: 'unreachable',
-  ECONNECTION: 'unreachable',
-  ENOTFOUND: 'unreachable',
-  EDNS: 'unreachable',
-  EAI_AGAIN: 'unreachable',
-  EHOSTUNREACH: 'unreachable',
-  ESOCKET: 'unreachable',
-  EPIPE: 'unreachable',
-  CONNECTION_BROKEN: 'unreachable',
-  NR_CLOSED: 'unreachable',
-  UNCERTAIN_STATE: 'unreachable',
-  '08001': 'unreachable',
-  '08006': 'unreachable',
-  '08P01': 'unreachable',
-  '57P01': 'unreachable',
-  '57P02': 'unreachable',
-  '57P03': 'unreachable',
-};
+const BY_CODE = new Map(
+  Object.entries(CODES).flatMap(([cause, codes]) => codes.map((code) => [code, cause as FailureCause] as const)),
+);
 
 const NAMES: Readonly<Record<string, FailureCause>> = {
   NoConnectionError: 'unreachable',
@@ -143,7 +127,7 @@ const MESSAGES: readonly (readonly [RegExp, FailureCause])[] = [
 export function causeOf(error: Error): FailureCause {
   for (let one: unknown = error, depth = 0; one instanceof Error && depth < 4; one = one.cause, depth++) {
     const code = 'code' in one ? String(one.code) : '';
-    const byCode = CODES[code] ?? REDIS[code] ?? REDIS[replyCode(one)];
+    const byCode = BY_CODE.get(code) ?? BY_CODE.get(replyCode(one));
     const cause = byCode ?? (code === '' ? byMessage(one.message) : undefined) ?? NAMES[one.name];
     if (cause) return cause;
   }

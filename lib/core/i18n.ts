@@ -12,7 +12,6 @@ export interface I18n {
   in(locale: string): Translate;
   /** @returns true when the key has a text in that locale or in one that it falls back to. */
   has(key: string, locale: string): boolean;
-  /** The locales that have texts. */
   readonly locales: readonly string[];
 }
 
@@ -57,7 +56,7 @@ export async function loadI18n(
   }
   const locales = Object.keys(instance.store.data);
   /** The locales with texts, in the order of lookup; the first `own` of them are the locale's. */
-  const chainOf = (locale: string) => {
+  const lookUpIn = (locale: string) => {
     const parents = withParents(canonicalLocale(locale) ?? '');
     const isKnown = (each: string) => locales.includes(each);
     const chain = [...new Set([...parents, ...withParents(defaultLocale), LAST])].filter(isKnown);
@@ -71,7 +70,7 @@ export async function loadI18n(
 
   /** A locale may lack the plural form of a count; its usual form is better than one of another language. */
   const find = (key: string, locale: string, values: Readonly<Record<string, unknown>>): string => {
-    const { chain, own } = chainOf(locale);
+    const { chain, own } = lookUpIn(locale);
     const forms = typeof values.count === 'number' ? [key, `${key}_other`] : [key];
     for (const [index, lng] of chain.entries()) {
       const options = Object.assign({}, values, { lng, lngs: chain.slice(index) });
@@ -99,7 +98,7 @@ export async function loadI18n(
         return text;
       };
     },
-    has: (key, locale) => chainOf(locale).chain.some((lng) => instance.exists(key, { lng, lngs: [lng] })),
+    has: (key, locale) => lookUpIn(locale).chain.some((lng) => instance.exists(key, { lng, lngs: [lng] })),
     hasOwn: (key, locale) => withParents(locale).some((each) => ownText(key, each)),
     texts: (locale) => instance.getResourceBundle(locale, 'translation'),
     locales,

@@ -36,7 +36,6 @@ export function localesOrShipped(found: readonly string[]): readonly string[] {
   return found.length > 0 ? found : LOCALES;
 }
 
-/** @returns the locales that an app has, by its folder of texts. */
 export function readLocales(folder: string): readonly string[] {
   return localesOrShipped([...textFiles(folder).keys()].filter((locale) => locale !== undefined));
 }

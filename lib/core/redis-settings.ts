@@ -3,7 +3,6 @@ import { kind, oneOf, type SettingsReader, secret } from './settings-reader';
 
 const VARIABLES = ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL'];
 
-/** The URL of Redis, or of sentinels. */
 export const REDIS_URL = secret(
   kind('a redis:// or rediss:// URL, or redis+sentinel://host:26379,host2:26379/name-of-the-master', (text) => {
     // Loaded on demand: few have sentinels.

@@ -107,12 +107,12 @@ export class EmbeddedServers {
  */
 export function findRunningServers(stateDir: string): Promise<EmbeddedUrls> {
   const folder = path.resolve(stateDir);
-  const urlOf = async (server: EmbeddedServer) => {
+  const findUrl = async (server: EmbeddedServer) => {
     const found = await findServer(server);
     return found && server.url(found.port);
   };
   return withAdvice(async () => {
-    const urls = [new PostgresServer(folder), new RedisServer(folder)].map(urlOf);
+    const urls = [new PostgresServer(folder), new RedisServer(folder)].map(findUrl);
     const [databaseUrl, redisUrl] = await Promise.all(urls);
     return { ...(databaseUrl !== undefined && { databaseUrl }), ...(redisUrl !== undefined && { redisUrl }) };
   });

@@ -110,14 +110,14 @@ export async function redisBinary(
 ): Promise<string> {
   const tooOld: string[] = [];
   for (const binary of onPath(searchPath)) {
-    const version = await versionOf(binary);
+    const version = await readVersion(binary);
     if (version !== undefined && isRecent(version)) return binary;
     if (version !== undefined) tooOld.push(`${binary} is version ${version}`);
   }
   const name = `@falkordblite/${platform}`;
   const folder = locate(name);
   const packaged = folder && path.join(folder, 'bin', 'redis-server');
-  if (packaged !== undefined && (await versionOf(packaged)) !== undefined) return packaged;
+  if (packaged !== undefined && (await readVersion(packaged)) !== undefined) return packaged;
   throw new UserError(
     `No redis-server ${MIN_VERSION.join('.')} or newer for ${platform}${tooOld.length > 0 ? ` (${tooOld.join(', ')})` : ''}. ` +
       `Install one (${platform.startsWith('darwin') ? 'brew install redis' : 'apt-get install redis-server, or apk add redis'}), ` +
@@ -139,7 +139,7 @@ function onPath(searchPath: string): string[] {
 }
 
 /** Parses `Redis server v=7.0.15 sha=…` or `Valkey server v=8.0.1 …`. */
-async function versionOf(binary: string): Promise<string | undefined> {
+async function readVersion(binary: string): Promise<string | undefined> {
   const output = await run({ argv: [binary, '--version'] }).catch(() => '');
   return /\bv=(\d+\.\d+[.\d]*)/.exec(output)?.[1];
 }

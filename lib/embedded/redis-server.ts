@@ -22,7 +22,7 @@ export class RedisServer implements EmbeddedServer {
     this.folder = path.join(stateDir, 'redis');
     this.mark = path.join(this.folder, 'data');
     this.recordFile = path.join(this.folder, 'redis.json');
-    this.user = ownerOf(this.mark) ?? actingFor;
+    this.user = findOwner(this.mark) ?? actingFor;
   }
 
   url(port: number): string {
@@ -79,7 +79,7 @@ export class RedisServer implements EmbeddedServer {
 }
 
 /** @returns the owner of existing data if we are root, so that the data remains theirs. */
-function ownerOf(folder: string): User | undefined {
+function findOwner(folder: string): User | undefined {
   if (process.getuid?.() !== 0 || !fs.existsSync(folder)) return undefined;
   const { uid, gid } = fs.statSync(folder);
   return { uid, gid };

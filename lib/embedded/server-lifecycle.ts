@@ -25,7 +25,6 @@ export interface EmbeddedServer {
   url(port: number): string;
   /** The server that runs, or ran last; undefined: there is no record of it. */
   recorded(): Recorded | undefined;
-  /** The port of the last run. */
   lastPort(): number | undefined;
   /** @returns the command for a port. @throws UserError if the server cannot be started. */
   prepare(): Promise<(port: number) => Command>;

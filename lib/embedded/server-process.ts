@@ -15,7 +15,6 @@ export interface Command {
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
-/** A server process that this process has started. */
 export interface ServerProcess {
   readonly pid: number;
   gone(): boolean;

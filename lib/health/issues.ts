@@ -11,7 +11,7 @@ import {
 import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/row/queue-status';
-import { type Holder, type MailFacts, slotHolders } from './probes';
+import { type Holder, type JobFailures, type MailFacts, slotHolders } from './probes';
 import { findStandstills } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';
 
@@ -76,6 +76,16 @@ export interface Issue {
   readonly detail?: string;
 }
 
+type More = Omit<Issue, 'level' | 'code' | 'figures'>;
+
+function bad(code: IssueCode, figures: Issue['figures'] = {}, more: More = {}): Issue {
+  return { level: 'bad', code, figures, ...more };
+}
+
+function warn(code: IssueCode, figures: Issue['figures'] = {}, more: More = {}): Issue {
+  return { level: 'warn', code, figures, ...more };
+}
+
 /** `bad` before `warn`, in the given order within each level. */
 export function bySeverity(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(({ level }) => level === 'bad'), ...issues.filter(({ level }) => level === 'warn')];
@@ -87,7 +97,6 @@ const HOT_MB = 100;
 
 /** The workers of one slot; there are two while one is replaced. */
 interface SlotHolders {
-  /** The worker that stays. */
   readonly current: WorkerStats | undefined;
   /** The worker that keeps serving until its successor is ready. */
   readonly outgoing: WorkerStats | undefined;
@@ -159,22 +168,20 @@ export function isLate(latencyMs: number, warningMs: number): boolean {
 }
 
 function awayIssues({ postgres, redis, redisLost, at }: SystemStatus): Issue[] {
-  const issues: Issue[] = [];
-  const since = (time: Date) => Math.max(1000, at.getTime() - time.getTime());
-  if (!redis.ok) {
-    const figures = { spanMs: since(redis.since), error: redisLost ?? codeOf(redis.error) };
-    issues.push({ level: 'warn', code: 'redisAway', figures });
-  }
-  if (!postgres.ok) {
-    const figures = { spanMs: since(postgres.since), error: codeOf(postgres.error) };
-    issues.push({ level: 'bad', code: 'postgresAway', figures });
-  } else if (postgres.value.refusesWrites) issues.push({ level: 'bad', code: 'postgresReadOnly', figures: {} });
-  return issues;
+  return [
+    redis.ok ? [] : warn('redisAway', { spanMs: since(redis.since, at), error: redisLost ?? codeOf(redis.error) }),
+    postgres.ok ? [] : bad('postgresAway', { spanMs: since(postgres.since, at), error: codeOf(postgres.error) }),
+    postgres.ok && postgres.value.refusesWrites ? bad('postgresReadOnly') : [],
+  ].flat();
+}
+
+function since(time: Date, at: Date): number {
+  return Math.max(1000, at.getTime() - time.getTime());
 }
 
 /** Jobs of a copied database could reach real people: they wait until an operator adopts the database. */
 function foreignIssues({ foreign }: SystemStatus): Issue[] {
-  return foreign.ok && foreign.value ? [{ level: 'bad', code: 'foreign', figures: {} }] : [];
+  return foreign.ok && foreign.value ? [bad('foreign')] : [];
 }
 
 interface Around {
@@ -189,21 +196,18 @@ function queueIssues(
   { name, latencyMs, paused, waiting, blocked }: QueueStatus,
   { warningMs, trees, knowsAll, at }: Around,
 ): Issue[] {
-  const about = { subject: name };
+  const subject = name;
   const count = waiting + blocked;
-  if (paused) {
-    const spanMs = Math.max(1000, at.getTime() - paused.since.getTime());
-    return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count, spanMs }, by: paused.by }];
-  }
+  if (paused)
+    return [warn('paused', { queue: name, count, spanMs: since(paused.since, at) }, { subject, by: paused.by })];
   if (!isLate(latencyMs, warningMs)) return [];
   const figures = { queue: name, count, spanMs: latencyMs, limitMs: warningMs };
   const serving = trees.filter(({ heartbeatAgeMs, treeStatus: { limits } }) => {
     return heartbeatAgeMs === null && limits.jobConcurrency > 0 && limits.queues.includes(name);
   });
-  if (serving.length === 0 && knowsAll) return [{ ...about, level: 'bad', code: 'unserved', figures }];
+  if (serving.length === 0 && knowsAll) return [bad('unserved', figures, { subject })];
   const holders = holdersIn(serving);
-  if (holders.length > 0) return [{ ...about, level: 'warn', code: 'slotsHeld', figures, holders }];
-  return [{ ...about, level: 'warn', code: 'late', figures }];
+  return [holders.length > 0 ? warn('slotsHeld', figures, { subject, holders }) : warn('late', figures, { subject })];
 }
 
 function holdersIn(trees: readonly KnownTree[]): Holder[] {
@@ -218,19 +222,18 @@ function holdersIn(trees: readonly KnownTree[]): Holder[] {
 }
 
 function failureIssues({ failures, cron }: SystemStatus): Issue[] {
-  const issues: Issue[] = [];
-  if (failures.ok) {
-    const { classes, dead, spanMs, deadSpanMs } = failures.value;
-    for (const { class: name, failed, runs } of classes) {
-      const figures = { class: name, count: failed, runs, percent: Math.round((100 * failed) / runs), spanMs };
-      issues.push({ level: 'warn', code: 'failing', subject: name, figures });
-    }
-    if (dead > 0) issues.push({ level: 'warn', code: 'deaths', figures: { count: dead, spanMs: deadSpanMs } });
-  }
-  for (const { name, place } of cron.ok ? cron.value : [])
-    issues.push({ level: 'warn', code: 'cronFails', subject: name, figures: { name, place } });
-  return issues;
+  const { classes, dead, spanMs, deadSpanMs } = failures.ok ? failures.value : NO_FAILURES;
+  return [
+    ...classes.map(({ class: name, failed, runs }) => {
+      const percent = Math.round((100 * failed) / runs);
+      return warn('failing', { class: name, count: failed, runs, percent, spanMs }, { subject: name });
+    }),
+    ...(dead > 0 ? [warn('deaths', { count: dead, spanMs: deadSpanMs })] : []),
+    ...(cron.ok ? cron.value : []).map(({ name, place }) => warn('cronFails', { name, place }, { subject: name })),
+  ];
 }
+
+const NO_FAILURES: JobFailures = { classes: [], dead: 0, spanMs: 0, deadSpanMs: 0 };
 
 /** Maximum number of connections to Postgres that all trees may have open during a deploy. */
 export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
@@ -239,21 +242,18 @@ export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>
 
 function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTree[]): Issue[] {
   const issues: Issue[] = [];
-  const planned = plannedConnections(trees);
-  if (postgres.ok && planned > postgres.value.allowed) {
-    const figures = { planned, allowed: postgres.value.allowed };
-    issues.push({ level: 'warn', code: 'connectionsPlanned', figures });
-  }
-  if (postgres.ok && postgres.value.used / postgres.value.allowed > FULL_SHARE) {
+  if (postgres.ok) {
     const { used, allowed } = postgres.value;
-    issues.push({ level: 'warn', code: 'connections', figures: { used, allowed } });
+    const planned = plannedConnections(trees);
+    if (planned > allowed) issues.push(warn('connectionsPlanned', { planned, allowed }));
+    if (used / allowed > FULL_SHARE) issues.push(warn('connections', { used, allowed }));
   }
   if (redis.ok && redis.value && redis.value.maxBytes > 0) {
     const { usedBytes, maxBytes, policy } = redis.value;
     const share = usedBytes / maxBytes;
-    const figures = { percent: Math.round(100 * share) };
-    if (share > FULL_SHARE) issues.push({ level: share < 1 ? 'warn' : 'bad', code: 'redisFull', figures });
-    if (policy !== 'noeviction') issues.push({ level: 'warn', code: 'eviction', figures: { policy } });
+    const percent = Math.round(100 * share);
+    if (share > FULL_SHARE) issues.push(share < 1 ? warn('redisFull', { percent }) : bad('redisFull', { percent }));
+    if (policy !== 'noeviction') issues.push(warn('eviction', { policy }));
   }
   return issues;
 }
@@ -264,13 +264,10 @@ export function isFailing({ failure, failedSince }: MailFacts): boolean {
 }
 
 function mailIssues({ mail, at }: SystemStatus): Issue[] {
-  if (!mail.ok || !isFailing(mail.value)) return [];
-  const { failure, failedSince, lastSent } = mail.value;
-  if (!failure) return [];
-  const spanMs = Math.max(1000, at.getTime() - failure.at.getTime());
-  const unsent = lastSent !== null && { unsentMs: Math.max(1000, at.getTime() - lastSent.getTime()) };
-  const figures = { count: failedSince, spanMs, ...unsent };
-  return [{ level: 'warn', code: 'mailFails', figures, detail: failure.error }];
+  if (!mail.ok || !isFailing(mail.value) || !mail.value.failure) return [];
+  const { failure, failedSince: count, lastSent } = mail.value;
+  const unsent = lastSent !== null && { unsentMs: since(lastSent, at) };
+  return [warn('mailFails', { count, spanMs: since(failure.at, at), ...unsent }, { detail: failure.error })];
 }
 
 /** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
@@ -304,79 +301,65 @@ function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[]
   if (pending?.cause === 'migrations') {
     const { names } = pending;
     const listed = names.slice(0, MAX_LISTED).join(', ') + (names.length > MAX_LISTED ? ', …' : '');
-    return [{ level: 'bad', code: 'migrationsPending', figures: { count: names.length, names: listed } }];
+    return [bad('migrationsPending', { count: names.length, names: listed })];
   }
   const unread = unready.find(({ cause }) => cause === 'unread');
-  return unread?.cause === 'unread'
-    ? [{ level: 'bad', code: 'migrationsUnread', figures: { error: unread.error } }]
-    : [];
+  return unread?.cause === 'unread' ? [bad('migrationsUnread', { error: unread.error })] : [];
 }
 
 function workerIssues(treeStatus: TreeStatus, now: Date): Issue[] {
   const { slots, stats, stopping } = treeStatus;
   const nobody = stats.workers > 0 && readyWorkers(treeStatus) === 0 && !stopping;
-  return [
-    ...(nobody ? [{ level: 'bad', code: 'nobodyServes', figures: { count: stats.workers } } as const] : []),
-    ...slots.flatMap((slot) => slotIssue(treeStatus, slot, now)),
-  ];
+  const ofSlots = slots.flatMap((slot) => slotIssue(treeStatus, slot, now));
+  return nobody ? [bad('nobodyServes', { count: stats.workers }), ...ofSlots] : ofSlots;
 }
 
 function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
   const here = inSlot(treeStatus, slot);
   const { current, outgoing } = here;
-  const about = { subject: String(slot.index) };
+  const [index, subject] = [slot.index, String(slot.index)];
   if (isRestarting(slot, here)) {
-    const figures = { slot: slot.index, attempt: slot.nextRestart?.attempt ?? 1 };
-    return [{ ...about, level: 'bad', code: 'restarts', figures, termination: slot.lastTermination }];
+    const attempt = slot.nextRestart?.attempt ?? 1;
+    return [bad('restarts', { slot: index, attempt }, { subject, termination: slot.lastTermination })];
   }
   if (current?.state !== 'ready') return [];
   const status = reported(current.lastStatus);
-  const heartbeatAgeMs = unresponsiveMs(current, now);
-  if (heartbeatAgeMs !== null) {
-    const figures = { slot: slot.index, spanMs: heartbeatAgeMs };
-    return [{ ...about, level: 'warn', code: 'unresponsive', figures, detail: status?.inFlight[0]?.what ?? '' }];
-  }
+  const spanMs = unresponsiveMs(current, now);
+  if (spanMs !== null)
+    return [warn('unresponsive', { slot: index, spanMs }, { subject, detail: status?.inFlight[0]?.what ?? '' })];
   const mb = current.pssMb ?? status?.rssMb;
-  const factor = hotFactor(treeStatus, slot.index, mb);
-  if (factor === null || outgoing) return [];
-  return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
-}
-
-function listeningIssues({ listening }: ProcessorStatus): Issue[] {
-  return listening === false ? [{ level: 'warn', code: 'listenDeaf', figures: {} }] : [];
+  if (hotFactor(treeStatus, index, mb) === null || outgoing) return [];
+  return [warn('hot', { slot: index, mb: Math.round(mb ?? 0) }, { subject })];
 }
 
 /** Expected while a release is being deployed; otherwise no processor has the code that these jobs need. */
 function leftIssues({ left = [] }: ProcessorStatus): Issue[] {
-  return left.map(({ class: name, reason, times, spanMs }) => {
-    return { level: 'warn', code: 'left', subject: name, figures: { class: name, reason, times, spanMs } };
-  });
+  return left.map(({ class: name, reason, times, spanMs }) =>
+    warn('left', { class: name, reason, times, spanMs }, { subject: name }),
+  );
 }
 
 /** Paused queues and a quiet processor have issues of their own. */
 function stalledIssues(status: ProcessorStatus): Issue[] {
   return findStandstills(status)
     .filter(({ part }) => part !== 'queue')
-    .map(({ part, cause, spanMs, about }) => {
-      return { level: 'bad', code: 'stalled', subject: part, figures: { part, cause, spanMs }, detail: about };
-    });
+    .map(({ part, cause, spanMs, about }) => bad('stalled', { part, cause, spanMs }, { subject: part, detail: about }));
 }
 
 /** Before its first heartbeat there is nothing else that it could tell. */
 function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats, { bootTimeoutMs }: TreeStatus['limits']): Issue[] {
   if (typeof spanMs !== 'number' || bootTimeoutMs === undefined || spanMs <= bootTimeoutMs) return [];
-  const figures = { part: 'processor', cause: 'boots', spanMs };
-  return [{ level: 'bad', code: 'stalled', subject: 'processor', figures, detail: '' }];
+  return [bad('stalled', { part: 'processor', cause: 'boots', spanMs }, { subject: 'processor', detail: '' })];
 }
 
 function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus, now: Date): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { jobProcessor: processor } = stats;
   const attempt = nextRestart?.attempt ?? 0;
-  const restarting: Issue = { level: 'bad', code: 'jobsRestart', figures: { attempt }, termination: lastTermination };
+  const restarting = bad('jobsRestart', { attempt }, { termination: lastTermination });
   switch (processor.state) {
     case 'crash_loop':
-      return [{ level: 'bad', code: 'crashLoop', figures: { count: attempt }, termination: lastTermination }];
+      return [bad('crashLoop', { count: attempt }, { termination: lastTermination })];
     case 'backing_off':
       return [restarting];
     case 'disabled':
@@ -384,14 +367,18 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'booting':
       return [...(nextRestart ? [restarting] : []), ...slowBoot(processor, limits)];
     case 'quiet':
-      return [{ level: 'warn', code: 'jobsQuiet', figures: {} }];
+      return [warn('jobsQuiet')];
     case 'ready': {
-      const heartbeatAgeMs = unresponsiveMs(processor, now);
+      const spanMs = unresponsiveMs(processor, now);
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
-      if (heartbeatAgeMs === null)
-        return status ? [...stalledIssues(status), ...listeningIssues(status), ...leftIssues(status)] : [];
-      return [{ level: 'bad', code: 'jobsUnresponsive', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
+      if (spanMs !== null) return [bad('jobsUnresponsive', { spanMs }, { detail: running ?? '' })];
+      if (!status) return [];
+      return [
+        ...stalledIssues(status),
+        ...(status.listening === false ? [warn('listenDeaf')] : []),
+        ...leftIssues(status),
+      ];
     }
     default:
       return [];
@@ -400,20 +387,16 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
 
 function trafficIssues({ rates: { shed, serverErrors } }: TreeStatus): Issue[] {
   const own = serverErrors - shed;
-  return [
-    ...(shed > 0 ? [{ level: 'bad', code: 'shed', figures: { count: shed } } as const] : []),
-    ...(own > 0 ? [{ level: 'warn', code: 'serverErrors', figures: { count: own } } as const] : []),
-  ];
+  return [shed > 0 ? bad('shed', { count: shed }) : [], own > 0 ? warn('serverErrors', { count: own }) : []].flat();
 }
 
 function memoryIssues({ stats, limits }: TreeStatus): Issue[] {
   const { pssMb: used, limitMb: limit } = stats.memory;
   if (used === null || limit === null || limits.recycleAboveMb === null || used <= limits.recycleAboveMb) return [];
   const figures = { percent: Math.round((100 * used) / limit), used: Math.round(used), limit };
-  return [{ level: used > limit ? 'bad' : 'warn', code: 'memory', figures }];
+  return [used > limit ? bad('memory', figures) : warn('memory', figures)];
 }
 
 function phaseIssues({ stats: { lastPhase: last } }: TreeStatus): Issue[] {
-  if (!last || last.completed) return [];
-  return [{ level: 'warn', code: 'phase', figures: { phase: last.phase }, detail: last.reason ?? '' }];
+  return !last || last.completed ? [] : [warn('phase', { phase: last.phase }, { detail: last.reason ?? '' })];
 }

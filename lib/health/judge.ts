@@ -3,7 +3,6 @@ import { type SnakeCased, snakeCase } from '../support/snake-case';
 import { bySeverity, type Issue, type Level, readyWorkers, serviceIssues, treeIssues } from './issues';
 import { type KnownTree, knownTrees, type SystemStatus } from './status-collector';
 
-/** A tree with its issues. */
 export interface JudgedTree extends KnownTree {
   readonly issues: readonly Issue[];
 }

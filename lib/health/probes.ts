@@ -108,7 +108,6 @@ export interface MailFacts {
   readonly failedToday: number;
   /** Failed mails that their jobs will send again. */
   readonly retryingToday: number;
-  /** null: no sent mail is on record. */
   readonly lastSent: Date | null;
   /** Mails of the last day that failed after the last one that was sent. */
   readonly failedSince: number;

@@ -27,25 +27,31 @@ export function valueIn<T>(reading: ProbeResult<T>): T | undefined {
   return reading.ok ? reading.value : undefined;
 }
 
-/** Everything known at one moment about this tree and the services that it depends on. */
-export interface SystemStatus {
-  readonly at: Date;
-  readonly own: ProbeResult<TreeStatus>;
+/** What is read of this tree and the services that it depends on. */
+interface Readings {
+  readonly own: TreeStatus;
   /** Every tree on this Redis, including this one. */
-  readonly trees: ProbeResult<readonly ListedTree[]>;
-  readonly queues: ProbeResult<readonly QueueStatus[]>;
+  readonly trees: readonly ListedTree[];
+  readonly queues: readonly QueueStatus[];
   /** True while the database is a copy of another one, whose jobs have not been adopted. */
-  readonly foreign: ProbeResult<boolean>;
+  readonly foreign: boolean;
   /** Failing classes and recent deaths of jobs. */
-  readonly failures: ProbeResult<JobFailures>;
-  readonly cron: ProbeResult<readonly FailingCron[]>;
-  readonly postgres: ProbeResult<PostgresFacts>;
-  /** The value is null if there is no Redis. */
-  readonly redis: ProbeResult<RedisFacts | null>;
-  readonly mail: ProbeResult<MailFacts>;
+  readonly failures: JobFailures;
+  readonly cron: readonly FailingCron[];
+  readonly postgres: PostgresFacts;
+  /** null if there is no Redis. */
+  readonly redis: RedisFacts | null;
+  readonly mail: MailFacts;
+}
+
+/** Everything known at one moment. */
+export type SystemStatus = { readonly [K in keyof Readings]: ProbeResult<Readings[K]> } & {
+  readonly at: Date;
   /** Code or message of the error that broke the connection to Redis; null while it holds. */
   readonly redisLost: string | null;
-}
+};
+
+type Probes = { readonly [K in keyof Readings]: CachedProbe<Readings[K]> };
 
 export interface StatusCollectorOptions {
   readonly tree: Pick<Tree, 'status'>;
@@ -62,15 +68,7 @@ export interface StatusCollectorOptions {
  * their number.
  */
 export class StatusCollector {
-  private readonly own: CachedProbe<TreeStatus>;
-  private readonly trees: CachedProbe<readonly ListedTree[]>;
-  private readonly queues: CachedProbe<readonly QueueStatus[]>;
-  private readonly foreign: CachedProbe<boolean>;
-  private readonly failures: CachedProbe<JobFailures>;
-  private readonly cron: CachedProbe<readonly FailingCron[]>;
-  private readonly postgres: CachedProbe<PostgresFacts>;
-  private readonly redis: CachedProbe<RedisFacts | null>;
-  private readonly mail: CachedProbe<MailFacts>;
+  private readonly probes: Probes;
   private redisLost: string | null = null;
 
   constructor({ tree, redis, knex, events, config, probes }: StatusCollectorOptions) {
@@ -78,19 +76,21 @@ export class StatusCollector {
     const { client, isOff } = redis;
     const configured = config.jobs.queues.map((queue) => queue.name);
     const list = new TreeDirectory(client);
-    this.own = probe(900, () => tree.status());
-    this.trees = probe(900, async () => (isOff ? [] : list.list()));
-    this.queues = probe(1900, async () => {
-      const queues = await readQueues(knex, await knownQueues(knex, configured));
-      if (queues.some(({ latencyMs }) => latencyMs > 0)) await lookForOverdue(knex);
-      return queues;
-    });
-    this.foreign = probe(4900, () => isCopy(knex));
-    this.failures = probe(4900, () => readFailures(knex));
-    this.cron = probe(9000, () => readFailingCron(knex));
-    this.postgres = probe(4900, () => readPostgres(knex));
-    this.redis = probe(1900, async () => (isOff ? null : readRedis(redis)));
-    this.mail = probe(9000, () => readMail(knex));
+    this.probes = {
+      own: probe(900, () => tree.status()),
+      trees: probe(900, async () => (isOff ? [] : list.list())),
+      queues: probe(1900, async () => {
+        const queues = await readQueues(knex, await knownQueues(knex, configured));
+        if (queues.some(({ latencyMs }) => latencyMs > 0)) await lookForOverdue(knex);
+        return queues;
+      }),
+      foreign: probe(4900, () => isCopy(knex)),
+      failures: probe(4900, () => readFailures(knex)),
+      cron: probe(9000, () => readFailingCron(knex)),
+      postgres: probe(4900, () => readPostgres(knex)),
+      redis: probe(1900, async () => (isOff ? null : readRedis(redis))),
+      mail: probe(9000, () => readMail(knex)),
+    };
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });
@@ -104,38 +104,19 @@ export class StatusCollector {
    *   an operator may have seen a change on a page that another worker served a moment ago. Default: recent values suffice.
    */
   async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
-    const readTrees = <T>(probe: CachedProbe<T>) => (age === 'now' ? probe.refresh() : probe.get());
-    const [own, trees, queues, foreign, failures, cron, postgres, redis, mail] = await Promise.all([
-      readTrees(this.own),
-      readTrees(this.trees),
-      this.queues.get(),
-      this.foreign.get(),
-      this.failures.get(),
-      this.cron.get(),
-      this.postgres.get(),
-      this.redis.get(),
-      this.mail.get(),
-    ]);
-    return {
-      at: new Date(),
-      own,
-      trees,
-      queues,
-      foreign,
-      failures,
-      cron,
-      postgres,
-      redis,
-      mail,
-      redisLost: this.redisLost,
-    };
+    const { own, trees, ...others } = this.probes;
+    const ofTrees = Object.entries({ own, trees }).map(async ([name, probe]) => {
+      return [name, await (age === 'now' ? probe.refresh() : probe.get())];
+    });
+    const rest = Object.entries(others).map(async ([name, probe]) => [name, await probe.get()]);
+    const read = Object.fromEntries(await Promise.all([...ofTrees, ...rest])) as SystemStatus;
+    return { ...read, at: new Date(), redisLost: this.redisLost };
   }
 }
 
 /** Trees send a heartbeat every second: one without any for this long, ms, is unreachable or dead. */
 const UNRESPONSIVE_MS = 5000;
 
-/** A tree whose status is known. */
 export interface KnownTree {
   readonly treeStatus: TreeStatus;
   /** True for the tree of this process. */

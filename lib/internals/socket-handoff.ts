@@ -15,7 +15,6 @@ interface Inside {
 }
 
 interface Writes {
-  /** Bytes written to the handle. */
   readonly bytesWritten: number;
   /** Bytes of these that the system has not accepted yet. */
   readonly writeQueueSize: number;

@@ -155,7 +155,6 @@ export class Backoff {
     return this.step;
   }
 
-  /** The next wait in ms. */
   next(): number {
     const { base, max, factor = 2 } = this.options;
     return Math.min(max, base * factor ** this.step++);

@@ -2,7 +2,8 @@ import type { JobClass, Performable } from '../job/definition/job-class';
 import { effectiveName } from '../job/definition/options';
 import {
   assertCount,
-  check,
+  type Caller,
+  type Counted,
   type During,
   describeMatch,
   type EnqueuedMatch,
@@ -13,12 +14,61 @@ import {
   toPerformedJob,
   toTestJob,
 } from './assertions';
-import { describeFilter, type JobEnd, matchesFilter } from './job-log';
+import { describeFilter, type JobEnd, type LoggedJob, matchesFilter } from './job-log';
 import { connectedMode, type JobFilter } from './use-jobs';
 import { requireCount, requireDuring, requireFilter, requireJobClass, requireMatch } from './wrong-arguments';
 
-const ENQUEUED_PARTS = ['args', 'queue', 'at', 'wait', 'times', 'where'];
-const PERFORMED_PARTS = ['args', 'queue', 'outcome', 'times', 'where'];
+const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed'];
+
+/** What assertions about enqueued and about performed jobs count, and the properties of a match that they compare. */
+interface Kind extends Pick<Counted<unknown>, 'verb' | 'states'> {
+  readonly parts: readonly string[];
+}
+
+const ENQUEUED: Kind = {
+  verb: 'enqueued',
+  states: ['enqueued'],
+  parts: ['args', 'queue', 'at', 'wait', 'times', 'where'],
+};
+const PERFORMED: Kind = { verb: 'performed', states: ENDS, parts: ['args', 'queue', 'outcome', 'times', 'where'] };
+
+const nothing = (): void => undefined;
+
+/** @param jobClass undefined: of any class. */
+function assertMatching<J extends Performable, T>(
+  caller: Caller,
+  { verb, states, parts }: Kind,
+  jobClass: JobClass<J> | undefined,
+  match: EnqueuedMatch<J> & PerformedMatch<J>,
+  during: During | undefined,
+  present: Counted<T>['present'],
+): T | Promise<T> {
+  const mode = connectedMode(caller.name);
+  if (jobClass !== undefined) requireJobClass(caller.name, jobClass);
+  requireMatch(caller.name, match, parts);
+  requireDuring(caller.name, during);
+  const { outcome, times } = match;
+  const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
+  const what = jobClass ? describeMatch(effectiveName(jobClass), match) : 'jobs';
+  const subject = outcome === undefined || outcome === 'succeeded' ? what : `${what}, ${outcome}`;
+  const counted = { verb, states: outcome ? [outcome] : states, subject, matches, times, present };
+  return assertCount(mode, counted, during, caller);
+}
+
+function assertNumber(
+  caller: Caller,
+  { verb, states }: Kind,
+  count: number,
+  during: During | undefined,
+  filter: JobFilter,
+): void | Promise<void> {
+  const mode = connectedMode(caller.name);
+  requireCount(caller.name, count);
+  requireDuring(caller.name, during);
+  requireFilter(caller.name, filter);
+  const [subject, matches] = [describeFilter(filter), matchesFilter(filter)];
+  return assertCount(mode, { verb, states, subject, matches, times: count, present: nothing }, during, caller);
+}
 
 /**
  * @returns the jobs that are enqueued and not yet performed, oldest first, except those of uncommitted transactions.
@@ -45,12 +95,7 @@ export function assertEnqueued<J extends Performable>(
   jobClass: JobClass<J>,
   match?: EnqueuedMatch<J>,
 ): readonly TestJob[];
-/**
- * Checks the same for the effects of one piece of code.
- * @param during only jobs that it enqueues count.
- * @returns the matching jobs, oldest first.
- * @throws AssertionError that lists what is enqueued instead.
- */
+/** @param during only jobs that it enqueues count. */
 export function assertEnqueued<J extends Performable>(
   jobClass: JobClass<J>,
   match: EnqueuedMatch<J>,
@@ -61,17 +106,10 @@ export function assertEnqueued<J extends Performable>(
   match: EnqueuedMatch<J> = {},
   during?: During,
 ) {
-  const mode = connectedMode('assertEnqueued');
   requireJobClass('assertEnqueued', jobClass);
-  requireMatch('assertEnqueued', match, ENQUEUED_PARTS);
-  requireDuring('assertEnqueued', during);
-  const matches = matcher(jobClass, match, mode.dependencies.codec);
-  return check<readonly TestJob[]>(mode, during, (since) => {
-    const found = mode.jobLog.in(['enqueued'], since).filter(matches);
-    const subject = describeMatch(effectiveName(jobClass), match);
-    assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, assertEnqueued);
-    return found.map((entry) => toTestJob(entry, mode.dependencies.codec));
-  });
+  const { codec } = connectedMode('assertEnqueued').dependencies;
+  const present = (found: readonly LoggedJob[]) => found.map((entry) => toTestJob(entry, codec));
+  return assertMatching<J, readonly TestJob[]>(assertEnqueued, ENQUEUED, jobClass, match, during, present);
 }
 
 /**
@@ -87,11 +125,7 @@ export function assertNoEnqueued<J extends Performable>(
   jobClass?: JobClass<J>,
   match?: Omit<EnqueuedMatch<J>, 'times'>,
 ): void;
-/**
- * Checks the same for the effects of one piece of code.
- * @param during only jobs that it enqueues count.
- * @throws AssertionError that lists what is enqueued.
- */
+/** @param during only jobs that it enqueues count. */
 export function assertNoEnqueued<J extends Performable>(
   jobClass: JobClass<J> | undefined,
   match: Omit<EnqueuedMatch<J>, 'times'>,
@@ -102,16 +136,7 @@ export function assertNoEnqueued<J extends Performable>(
   match: EnqueuedMatch<J> = {},
   during?: During,
 ) {
-  const mode = connectedMode('assertNoEnqueued');
-  if (jobClass !== undefined) requireJobClass('assertNoEnqueued', jobClass);
-  requireMatch('assertNoEnqueued', match, ENQUEUED_PARTS);
-  requireDuring('assertNoEnqueued', during);
-  const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
-  return check(mode, during, (since) => {
-    const found = mode.jobLog.in(['enqueued'], since).filter(matches);
-    const subject = jobClass ? describeMatch(effectiveName(jobClass), match) : 'jobs';
-    assertCount(mode, { subject, verb: 'enqueued', found, times: 0, since }, assertNoEnqueued);
-  });
+  return assertMatching(assertNoEnqueued, ENQUEUED, jobClass, { ...match, times: 0 }, during, nothing);
 }
 
 /**
@@ -126,19 +151,8 @@ export function assertNoEnqueued<J extends Performable>(
 export function assertEnqueuedJobs(count: number, during?: undefined, filter?: JobFilter): void;
 export function assertEnqueuedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;
 export function assertEnqueuedJobs(count: number, during?: During, filter: JobFilter = {}) {
-  const mode = connectedMode('assertEnqueuedJobs');
-  requireCount('assertEnqueuedJobs', count);
-  requireDuring('assertEnqueuedJobs', during);
-  requireFilter('assertEnqueuedJobs', filter);
-  const matches = matchesFilter(filter);
-  return check(mode, during, (since) => {
-    const found = mode.jobLog.in(['enqueued'], since).filter(matches);
-    const subject = describeFilter(filter);
-    assertCount(mode, { subject, verb: 'enqueued', found, times: count, since }, assertEnqueuedJobs);
-  });
+  return assertNumber(assertEnqueuedJobs, ENQUEUED, count, during, filter);
 }
-
-const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed'];
 
 /** Narrows an assertion about performed jobs. An omitted property matches anything. */
 export interface PerformedMatch<J extends Performable = Performable> extends JobMatch<J> {
@@ -169,12 +183,7 @@ export function assertPerformed<J extends Performable>(
   jobClass: JobClass<J>,
   match?: PerformedMatch<J>,
 ): readonly PerformedTestJob[];
-/**
- * Checks the same for the effects of one piece of code.
- * @param during only jobs that it enqueues count.
- * @returns the matching jobs, in the order in which they were enqueued.
- * @throws AssertionError that lists what was performed instead, and how it ended.
- */
+/** @param during only jobs that it enqueues count. */
 export function assertPerformed<J extends Performable>(
   jobClass: JobClass<J>,
   match: PerformedMatch<J>,
@@ -185,19 +194,11 @@ export function assertPerformed<J extends Performable>(
   match: PerformedMatch<J> = {},
   during?: During,
 ) {
-  const mode = connectedMode('assertPerformed');
   requireJobClass('assertPerformed', jobClass);
-  requireMatch('assertPerformed', match, PERFORMED_PARTS);
-  requireDuring('assertPerformed', during);
-  const { outcome = 'succeeded', times } = match;
-  const matches = matcher(jobClass, match, mode.dependencies.codec);
-  return check<readonly PerformedTestJob[]>(mode, during, (since) => {
-    const found = mode.jobLog.in([outcome], since).filter(matches);
-    const suffix = outcome === 'succeeded' ? '' : `, ${outcome}`;
-    const subject = `${describeMatch(effectiveName(jobClass), match)}${suffix}`;
-    assertCount(mode, { subject, verb: 'performed', found, times, since }, assertPerformed);
-    return found.map((entry) => toPerformedJob(entry, mode.dependencies.codec));
-  });
+  const { codec } = connectedMode('assertPerformed').dependencies;
+  const present = (found: readonly LoggedJob[]) => found.map((entry) => toPerformedJob(entry, codec));
+  const wanted = { outcome: 'succeeded', ...match } as const;
+  return assertMatching<J, readonly PerformedTestJob[]>(assertPerformed, PERFORMED, jobClass, wanted, during, present);
 }
 
 /**
@@ -218,16 +219,7 @@ export function assertNoPerformed<J extends Performable>(
   match: JobMatch<J> = {},
   during?: During,
 ) {
-  const mode = connectedMode('assertNoPerformed');
-  if (jobClass !== undefined) requireJobClass('assertNoPerformed', jobClass);
-  requireMatch('assertNoPerformed', match, PERFORMED_PARTS);
-  requireDuring('assertNoPerformed', during);
-  const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
-  return check(mode, during, (since) => {
-    const found = mode.jobLog.in(ENDS, since).filter(matches);
-    const subject = jobClass ? describeMatch(effectiveName(jobClass), match) : 'jobs';
-    assertCount(mode, { subject, verb: 'performed', found, times: 0, since }, assertNoPerformed);
-  });
+  return assertMatching(assertNoPerformed, PERFORMED, jobClass, { ...match, times: 0 }, during, nothing);
 }
 
 /**
@@ -237,14 +229,5 @@ export function assertNoPerformed<J extends Performable>(
 export function assertPerformedJobs(count: number, during?: undefined, filter?: JobFilter): void;
 export function assertPerformedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;
 export function assertPerformedJobs(count: number, during?: During, filter: JobFilter = {}) {
-  const mode = connectedMode('assertPerformedJobs');
-  requireCount('assertPerformedJobs', count);
-  requireDuring('assertPerformedJobs', during);
-  requireFilter('assertPerformedJobs', filter);
-  const matches = matchesFilter(filter);
-  return check(mode, during, (since) => {
-    const found = mode.jobLog.in(ENDS, since).filter(matches);
-    const subject = describeFilter(filter);
-    assertCount(mode, { subject, verb: 'performed', found, times: count, since }, assertPerformedJobs);
-  });
+  return assertNumber(assertPerformedJobs, PERFORMED, count, during, filter);
 }

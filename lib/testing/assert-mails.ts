@@ -7,10 +7,18 @@ import type { OutgoingMessage } from '../mailer/definition/mail-types';
 import type { AnyMailer, MailerClass } from '../mailer/definition/mailer-class';
 import type { ActionArguments, ActionName } from '../mailer/mailer';
 import { DeliverMailJob, type MailMessage } from '../mailer/message';
-import { assertCount, check, type During, describeMatch, type EnqueuedMatch, matcher, paramsText } from './assertions';
+import {
+  assertCount,
+  type Caller,
+  type During,
+  describeMatch,
+  type EnqueuedMatch,
+  matcher,
+  paramsText,
+} from './assertions';
 import type { LoggedJob } from './job-log';
 import { performEnqueuedJobs } from './perform-jobs';
-import type { TestMail, TestMailOptions } from './test-mail';
+import type { TestMailOptions, TestMails } from './test-mail';
 import { connectedMode } from './use-jobs';
 import { requireAction, requireApp, requireCount, requireDuring, requireMail, requireMatch } from './wrong-arguments';
 
@@ -39,11 +47,7 @@ export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>
  * @throws AssertionError that lists what is enqueued instead.
  */
 export function assertEnqueuedEmail(message: MessageToMatch, match?: EnqueuedEmailMatch): void;
-/**
- * Checks the same for the effects of one piece of code.
- * @param during only mails that it enqueues count.
- * @throws AssertionError that lists what is enqueued instead.
- */
+/** @param during only mails that it enqueues count. */
 export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch, during: During): Promise<void>;
 export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch = {}, during?: During) {
   requireMail('assertEnqueuedEmail', message);
@@ -64,11 +68,7 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
   action: A,
   match?: EnqueuedEmailWith<M, A>,
 ): void;
-/**
- * Checks the same for the effects of one piece of code.
- * @param during only mails that it enqueues count.
- * @throws AssertionError that lists what is enqueued instead.
- */
+/** @param during only mails that it enqueues count. */
 export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
   mailer: MailerClass<M>,
   action: A,
@@ -94,30 +94,19 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
  * @throws AssertionError that lists what is enqueued.
  */
 export function assertEnqueuedEmails(count: number): void;
-/**
- * Checks the same for the effects of one piece of code.
- * @param during only mails that it enqueues count.
- * @throws AssertionError that lists what is enqueued.
- */
+/** @param during only mails that it enqueues count. */
 export function assertEnqueuedEmails(count: number, during: During): Promise<void>;
 export function assertEnqueuedEmails(count: number, during?: During) {
   const mode = connectedMode('assertEnqueuedEmails');
   requireCount('assertEnqueuedEmails', count);
   requireDuring('assertEnqueuedEmails', during);
-  return check(mode, during, (since) => {
-    const found = mode.jobLog.in(['enqueued'], since).filter(({ request }) => isMail(request));
-    assertCount(mode, { subject: 'mails', verb: 'enqueued', found, times: count, since }, assertEnqueuedEmails);
-  });
+  const matches = ({ request }: LoggedJob) => (request.jobClass as unknown) === DeliverMailJob;
+  return assertCount(mode, { ...ENQUEUED, subject: 'mails', matches, times: count }, during, assertEnqueuedEmails);
 }
 
-function isMail({ jobClass }: LoggedJob['request']): boolean {
-  return (jobClass as unknown) === DeliverMailJob;
-}
+const ENQUEUED = { verb: 'enqueued', states: ['enqueued'], present: (): void => undefined } as const;
 
 const MATCHED = ['queue', 'at', 'wait', 'times'];
-
-/** The assertion at which the stack of an AssertionError starts. */
-type Caller = Parameters<typeof assertCount>[2];
 
 /** The mail that an assertion looks for; undefined args or params match any. */
 type Wanted = Pick<MessageToMatch, 'mailer' | 'action'> & {
@@ -134,15 +123,10 @@ function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | 
   const subject = `${describeMatch(`the mail ${wanted.mailer.name}.${wanted.action}`, compared)}${paramsText(params)}`;
   const parts = Object.entries(serialized(wanted, (name, values) => serializeArguments(name, values, codec)));
   const matchesJob = matcher(DeliverMailJob, match, codec);
-  return check(mode, during, (since) => {
-    const found = mode.jobLog.in(['enqueued'], since).filter((entry) => {
-      const [mail] = entry.args;
-      return (
-        matchesJob(entry) && parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(mail), part), value))
-      );
-    });
-    assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, caller);
-  });
+  const matches = (entry: LoggedJob) =>
+    matchesJob(entry) &&
+    parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(entry.args[0]), part), value));
+  return assertCount(mode, { ...ENQUEUED, subject, matches, times: match.times }, during, caller);
 }
 
 /** Serializes the parts of a mail that are compared. The locale is not, since it comes from the enqueuing code. */
@@ -160,17 +144,7 @@ function serialized(
   return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...parts })) as object;
 }
 
-/** The handle that `useTestMail` returns. */
-export interface TestMails {
-  /** Forgets all mails. */
-  clear(): void;
-  /** Disconnects the mailers. Idempotent. */
-  restore(): Promise<void>;
-  /** Calls `restore`, at the end of a scope with `await using`. */
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-let connected: TestMail | undefined;
+let connected: TestMails | undefined;
 
 /**
  * Connects the mailers. Mails are built, checked and rendered as in production, and collected for `deliveries()`. As in
@@ -189,15 +163,10 @@ let connected: TestMail | undefined;
 export async function useTestMail(options: TestMailOptions): Promise<TestMails> {
   requireApp('useTestMail', options);
   // The template engine is loaded only by tests that use it.
-  const { TestMail } = await import('./test-mail');
+  const { TestMails } = await import('./test-mail');
   await connected?.restore();
-  const mail = await TestMail.open(options);
-  connected = mail;
-  return {
-    clear: () => mail.clear(),
-    restore: () => restore(mail),
-    [Symbol.asyncDispose]: () => restore(mail),
-  };
+  connected = await TestMails.open(options);
+  return connected;
 }
 
 /** @returns all mails since `useTestMail()` or the last `clear()`, oldest first. */
@@ -222,11 +191,7 @@ export async function captureEmails(during: () => unknown): Promise<readonly Out
  * @throws AssertionError that lists the mails.
  */
 export function assertEmails(count: number): void;
-/**
- * Checks the same for the effects of one piece of code.
- * @param during only mails that it sends count.
- * @throws AssertionError that lists the mails.
- */
+/** @param during only mails that it sends count. */
 export function assertEmails(count: number, during: () => unknown): Promise<void>;
 export function assertEmails(count: number, during?: () => unknown): void | Promise<void> {
   requireCount('assertEmails', count);
@@ -250,14 +215,8 @@ function checkCount(count: number, mails: readonly OutgoingMessage[]): void {
   });
 }
 
-async function restore(mail: TestMail): Promise<void> {
-  if (connected !== mail) return;
-  connected = undefined;
-  await mail.restore();
-}
-
-function current(caller: string): TestMail {
-  if (connected) return connected;
+function current(caller: string): TestMails {
+  if (connected?.isConnected) return connected;
   throw new NotConnectedError(`${caller} needs test mail: call useTestMail() first`);
 }
 

@@ -14,21 +14,52 @@ import type { JobMode, TestDependencies } from './use-jobs';
 /** Code in a test whose effects an assertion checks. */
 export type During = () => unknown;
 
-interface Count {
-  /** Description of the counted jobs, such as `WelcomeEmailJob('7') on mailer`. */
-  readonly subject: string;
+/** The assertion that a message names, and at which the stack of its error starts. */
+export type Caller = (...args: never[]) => unknown;
+
+/** The jobs that an assertion counts. */
+export interface Counted<T> {
   readonly verb: 'enqueued' | 'performed';
-  readonly found: readonly LoggedJob[];
+  readonly states: readonly JobState[];
+  /** Description of these jobs, such as `WelcomeEmailJob('7') on mailer`. */
+  readonly subject: string;
+  readonly matches: (entry: LoggedJob) => boolean;
   /** undefined: at least one. */
   readonly times: number | undefined;
-  /** A mark of the log; jobs added before it do not count. */
-  readonly since: number;
+  /** The result of the assertion. */
+  readonly present: (found: readonly LoggedJob[]) => T;
 }
 
-/** @throws AssertionError that lists the actual jobs. Its stack starts at `caller`. */
-export function assertCount(mode: JobMode, count: Count, caller: (...args: never[]) => unknown): void {
-  const { subject, verb, found, times, since } = count;
-  const actual = found.length;
+/**
+ * Counts jobs at once, or, if `during` is given, those that it has enqueued when it ends.
+ * @throws AssertionError that lists the actual jobs.
+ */
+export function assertCount<T>(
+  mode: JobMode,
+  counted: Counted<T>,
+  during: During | undefined,
+  caller: Caller,
+): T | Promise<T> {
+  const count = (since: number) => {
+    const found = mode.jobLog.in(counted.states, since).filter(counted.matches);
+    checkCount(mode, counted, found.length, since, caller);
+    return counted.present(found);
+  };
+  if (!during) return count(0);
+  const since = mode.jobLog.mark;
+  return (async () => {
+    await during();
+    return count(since);
+  })();
+}
+
+function checkCount(
+  mode: JobMode,
+  { subject, verb, times }: Pick<Counted<unknown>, 'subject' | 'verb' | 'times'>,
+  actual: number,
+  since: number,
+  caller: Caller,
+): void {
   if (times === undefined ? actual > 0 : actual === times) return;
   const wanted = times === undefined ? 'one or more' : times === 0 ? 'none' : String(times);
   const message = [`${subject}: ${wanted} should be ${verb}, found ${actual || 'none'}`, ...surroundings(mode, since)];
@@ -39,16 +70,6 @@ export function assertCount(mode: JobMode, count: Count, caller: (...args: never
     operator: caller.name,
     stackStartFn: caller,
   });
-}
-
-/** Checks at once, or, if `during` is given, after it has run, and returns a promise. */
-export function check<T>(mode: JobMode, during: During | undefined, verify: (since: number) => T): T | Promise<T> {
-  if (!during) return verify(0);
-  const since = mode.jobLog.mark;
-  return (async () => {
-    await during();
-    return verify(since);
-  })();
 }
 
 function surroundings({ name, jobLog, dependencies }: JobMode, since: number): string[] {

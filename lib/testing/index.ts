@@ -21,7 +21,6 @@ export {
   type EnqueuedEmailWith,
   type MessageToMatch,
   performEnqueuedEmails,
-  type TestMails,
   useTestMail,
 } from './assert-mails';
 export type { During, EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from './assertions';
@@ -36,7 +35,7 @@ export {
   type TestRequestsOptions,
 } from './request';
 export type { TestDatabase, TestDatabaseOptions } from './test-database';
-export type { TestMailOptions } from './test-mail';
+export type { TestMailOptions, TestMails } from './test-mail';
 export { travel, travelBack, travelTo } from './travel';
 export type { JobFilter, PerformOptions, TestJobs } from './use-jobs';
 export {

@@ -26,14 +26,21 @@ export interface TestMailOptions {
   readonly defaultLocale?: Locale;
 }
 
-/** Collects mails, which are built, checked and rendered as in production. */
-export class TestMail {
+/** The handle that `useTestMail` returns. It collects mails, which are built, checked and rendered as in production. */
+export class TestMails {
+  /**
+   * false once it is restored.
+   * @internal
+   */
+  isConnected = true;
+
   private constructor(
     private readonly transport: TestTransport,
     private readonly delivery: MailDelivery,
   ) {}
 
-  static async open(options: TestMailOptions): Promise<TestMail> {
+  /** @internal */
+  static async open(options: TestMailOptions): Promise<TestMails> {
     const { app, from = 'Test <test@example.com>', appUrl = 'http://localhost:3000', defaultLocale = 'en' } = options;
     const transport = new TestTransport();
     const delivery = new MailDelivery({
@@ -46,10 +53,13 @@ export class TestMail {
       transport,
     });
     Mailer.connect(delivery, await loadMailers(app.mailersDir, app));
-    return new TestMail(transport, delivery);
+    return new TestMails(transport, delivery);
   }
 
-  /** Oldest first. */
+  /**
+   * Oldest first.
+   * @internal
+   */
   get messages(): readonly OutgoingMessage[] {
     return this.transport.messages;
   }
@@ -61,6 +71,8 @@ export class TestMail {
 
   /** Disconnects the mailers. Idempotent. */
   async restore(): Promise<void> {
+    if (!this.isConnected) return;
+    this.isConnected = false;
     Mailer.connect(undefined);
     await this.delivery.stop(Deadline.after(CLOSE_MS));
   }

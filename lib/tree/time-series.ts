@@ -90,7 +90,6 @@ export const FIGURE_RANGES = [
 
 export type FigureRange = (typeof FIGURE_RANGES)[number]['name'];
 
-/** Steps that are shown. */
 const STEPS = 60;
 /** Steps in a ring: more than are shown, so that a write never overwrites one of these. */
 const RING = 64;
@@ -105,7 +104,6 @@ export function isFigureRange(text: unknown): text is FigureRange {
 
 const ANSWER_MS = 2000;
 
-/** One step of a time series. */
 export interface FigureStep {
   readonly at: Date;
   /** undefined if nothing was written in this step, which is not the same as zeros. */

@@ -11,7 +11,6 @@ export const WATCHED = 'catamount:trees:watched';
 /** Channel of the ids of trees that should send a heartbeat at once; an empty message means all trees. */
 const TREES_WAKE = 'catamount:trees:wake';
 
-/** Prefix of every key of one tree. */
 export const TREE_PREFIX = 'catamount:tree:';
 
 /** Redis string: the tree's last status, as JSON. */
@@ -24,7 +23,6 @@ export function treeCommandsKey(id: string): string {
   return `${TREE_PREFIX}${id}:commands`;
 }
 
-/** Keys of the registry of trees. */
 export const TREE_KEYS: RegistryKeys = {
   members: TREES,
   infoPrefix: TREE_PREFIX,

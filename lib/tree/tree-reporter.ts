@@ -27,7 +27,6 @@ const IDLE_ROLLUPS = 6;
 
 export interface TreeReporterOptions {
   readonly redis: Redis;
-  /** The tree to report on. */
   readonly tree: Tree;
   readonly events: Events;
   /** Postgres, which has the latencies of the queues. */

@@ -7,7 +7,6 @@ import type { Events } from '../core/events';
 import { missingTextWords, textFiles, withParents } from '../core/locales';
 import type { ProblemError } from './context';
 
-/** The sources of the page's texts. */
 export interface PageTexts {
   readonly defaultLocale: Locale;
   readonly events: Events;

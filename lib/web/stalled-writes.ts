@@ -5,7 +5,6 @@ import type { Duplex } from 'node:stream';
 import { bytesTaken } from '../internals/socket-handoff';
 import { answersNow } from './request-end';
 
-/** Maximum interval between checks for stalled writes, ms. */
 const STALL_CHECK_MS = 1000;
 
 interface Progress {

@@ -8,9 +8,9 @@ import { JobRegistry } from '../../lib/job/job-registry';
 import { ErrorReporter } from '../../lib/job/perform/error-reporter';
 import { Executor } from '../../lib/job/perform/executor';
 import { deserializeArguments } from '../../lib/job/record/argument-decoder';
-import type { Delivery } from '../../lib/job/row/job-row';
 import { describeRow } from '../../lib/job/sets/entry';
 import { OutcomeCounter } from '../../lib/job/stats/collector';
+import { deliveryOf } from '../job/sets/stored-job';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { HISTORY_SEEDS, JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
 import { Mutator } from './mutator';
@@ -57,11 +57,7 @@ describe('payloads and histories of jobs', () => {
   before(() => new ErrorReporter(events, () => undefined).start());
 
   async function check(payload: string, deliveries: number, history: string | null = null): Promise<void> {
-    const delivery: Delivery = {
-      ...{ id: 'id-1', queue: 'default', payload, history, attempts: 0, deliveries },
-      ...{ claimedAt: '', limitKey: null, readyAt: 0 },
-    };
-    const { outcome, recorded } = await executor.perform(delivery);
+    const { outcome, recorded } = await executor.perform(deliveryOf(payload, { history, deliveries }));
     assert.ok(['delete', 'retry', 'dead', 'leave', 'return'].includes(outcome.op));
     recorded(true);
     recorded(false);

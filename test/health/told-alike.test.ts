@@ -341,8 +341,7 @@ describe('the state of everything', () => {
   const inTop = (systemStatus: SystemStatus) => {
     const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
     const stores = { ...NO_STORES, systemStatus };
-    const shown = { treeStatus, stores, rates: NO_RATES, silence: undefined, selected: 0 };
-    const lines = summary({ ...shown, message: undefined, question: undefined, help: false }, Date.parse(NOW), 99);
+    const lines = summary({ treeStatus, stores, rates: NO_RATES, silence: undefined }, Date.parse(NOW), 99);
     return lines.slice(1, -2).map(({ text }) => text);
   };
   const inMetrics = (systemStatus: SystemStatus) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 
 const ran: string[] = [];
 /** The dispatcher's statement that makes due jobs ready. */
@@ -15,11 +15,7 @@ class LaterJob extends Job<[name: string]> {
 }
 
 describe('a clock that jumps forward', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
+  const system = useJobSystem();
 
   it('makes the dispatcher look for jobs that are now due, which no timer would do', async () => {
     let offsetMs = 0;

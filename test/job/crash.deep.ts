@@ -6,8 +6,9 @@ import { Job } from '../../lib/job/job';
 import { listProcesses } from '../../lib/job/processes/process-list';
 import { rescue } from '../../lib/job/row/rescue';
 import { until } from '../support/until';
-import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
-import { JobSystem } from './job-system';
+import { BriefJob, LongJob, PoisonJob } from './child-jobs';
+import { killChild, startChildProcessor } from './child-processor';
+import { useJobSystem } from './job-system';
 import { setSources, setsOf } from './sets/set-sources';
 
 /** A run of five to ten seconds makes its process show itself, each five: so long may it be silent. */
@@ -25,43 +26,29 @@ class RescuedJob extends Job<[name: string]> {
 
 /** Real processes, which are killed. processes/rescue.test.ts shows what else becomes of the jobs of a dead process. */
 describe('a job processor that is killed', () => {
-  let system: JobSystem;
   const children: ChildProcess[] = [];
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
   afterEach(() => {
     for (const child of children.splice(0)) child.kill('SIGKILL');
   });
 
   /** @returns the process, and the messages of its jobs so far. */
-  const startDoomed = (identity: string, concurrency = 2) => {
-    const urls = { database: system.postgres.url, redis: system.redisServer.url };
-    const child = startDoomedProcessor(urls, identity, TUNING, concurrency);
+  const start = (identity: string, concurrency = 2) => {
+    const child = startChildProcessor(system.urls, { lineage: { identity, dead: [] }, tuning: TUNING, concurrency });
     children.push(child);
     const held: string[] = [];
     child.on('message', (name: string) => held.push(name));
     return { child, held };
   };
-  const kill = async (child: ChildProcess) => {
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exited;
-  };
 
   it('while Redis is down loses none of its jobs, and a live one keeps its own', async () => {
-    const [living, dying] = [startDoomed('living'), startDoomed('dying')];
+    const [living, dying] = [start('living'), start('dying')];
     await until('both children are listed', async () => (await system.redis.client.zCard(PROCESSES)) === 2);
     for (const name of ['a', 'b', 'c', 'd']) await LongJob.performLater(name);
     await until('both children run two jobs', () => living.held.length === 2 && dying.held.length === 2);
     await system.processor([RescuedJob], { tuning: TUNING });
     await system.redisServer.kill();
-    await kill(dying.child);
+    await killChild(dying.child);
     const from = performance.now();
     await until('the outage is longer than a process may be silent', () => performance.now() - from > 1.2 * SILENT_MS);
     await system.redisServer.start();
@@ -86,7 +73,7 @@ describe('a job processor that is killed', () => {
     const line = async (which: string): Promise<void> => {
       for (let dead = false; !dead; ) {
         const identity = `${which} ${++generation}`;
-        const { child, held } = startDoomed(identity, 50);
+        const { child, held } = start(identity, 50);
         said.push(held);
         const exited = once(child, 'exit');
         const died = exited.then(() => true);
@@ -109,7 +96,7 @@ describe('a job processor that is killed', () => {
   it('three times by one job lets that job die, and runs its neighbours', async () => {
     await PoisonJob.performLater();
     for (const identity of ['first', 'second', 'third']) {
-      await once(startDoomed(identity).child, 'exit');
+      await once(start(identity).child, 'exit');
       // As its successor would do at once.
       await rescue(system.database.knex, { identity });
     }

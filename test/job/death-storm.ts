@@ -19,7 +19,8 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
-import { HopelessJob, startDyingProcessor } from './dying-processor';
+import { DyingJob } from './child-jobs';
+import { startChildProcessor } from './child-processor';
 
 export interface DeathStormOptions {
   /** How many jobs die in one round. */
@@ -95,7 +96,10 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
 
     function begin(): void {
       const lineage = { identity: `dying-${generation}`, dead: generation > 0 ? [`dying-${generation - 1}`] : [] };
-      child = startDyingProcessor({ database: postgres.url, redis: redisServer.url, lineage });
+      child = startChildProcessor(
+        { database: postgres.url, redis: redisServer.url },
+        { lineage, concurrency: 8, tuning: { dispatch: { lookMs: 100, upkeepMs: 1000 } } },
+      );
       generation++;
     }
 
@@ -156,7 +160,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
       let deaths = 0;
       do {
         const numbers = Array.from({ length: jobs }, (_, n) => [n] as [number]);
-        const enqueued = await HopelessJob.performAllLater(numbers);
+        const enqueued = await DyingJob.performAllLater(numbers);
         // A killed Postgres of this kind forgets the commits of the last moments.
         await query('checkpoint');
         await die(

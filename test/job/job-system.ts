@@ -13,6 +13,7 @@ import { Deadline } from '../../lib/support/async';
 import { createDatabase, type DatabaseOptions, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
+import type { Gate } from './gate';
 
 export type JobsConfig = Config['jobs'];
 
@@ -27,6 +28,11 @@ export const TWO_QUEUES: JobsConfig = {
   latencyWarningMs: 60_000,
 };
 
+export interface SystemOptions extends DatabaseOptions {
+  readonly poolMax?: number;
+  readonly redisPrefix?: string | null;
+}
+
 /** Postgres, Redis and the connections of one process to both, wired as a role wires them, with processors on demand. */
 export class JobSystem {
   readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
@@ -39,23 +45,16 @@ export class JobSystem {
     readonly database: Database,
     readonly redis: Redis,
     readonly events: Events,
-    private readonly equipment: JobDependencies,
+    private readonly dependencies: JobDependencies,
     private readonly disconnect: () => void,
   ) {
     events.onAny((name, payload) => this.heard.push({ name, payload }));
   }
 
-  /** @param equipment what the app has for its jobs. */
+  /** @param dependencies what the app has for its jobs. */
   static async start(
-    equipment: JobDependencies = {},
-    {
-      migrated = ['lib/job/migrations'],
-      poolMax = 6,
-      redisPrefix = null,
-    }: DatabaseOptions & {
-      readonly poolMax?: number;
-      readonly redisPrefix?: string | null;
-    } = {},
+    dependencies: JobDependencies = {},
+    { migrated = ['lib/job/migrations'], poolMax = 6, redisPrefix = null }: SystemOptions = {},
   ): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated });
     // A killed Redis must keep what it has acknowledged. With `everysec` it may lose that when the disk is busy.
@@ -71,13 +70,18 @@ export class JobSystem {
       database,
       redis,
       events,
-      equipment,
-      connectJobs({ database, redis, events, ...equipment, queues: TWO_QUEUES.queues }),
+      dependencies,
+      connectJobs({ database, redis, events, ...dependencies, queues: TWO_QUEUES.queues }),
     );
     connectTransactions(database.knex);
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
     return system;
+  }
+
+  /** Of both stores, for other processes. */
+  get urls() {
+    return { database: this.postgres.url, redis: this.redisServer.url };
   }
 
   /** Starts a processor that has these classes. */
@@ -104,8 +108,8 @@ export class JobSystem {
       events,
       registry: new JobRegistry(classes),
       lineage: options.lineage,
-      ...(this.equipment.setup && { setup: this.equipment.setup }),
-      ...(this.equipment.models && { models: this.equipment.models }),
+      ...(this.dependencies.setup && { setup: this.dependencies.setup }),
+      ...(this.dependencies.models && { models: this.dependencies.models }),
       ...(options.tuning && { tuning: options.tuning }),
     });
     this.processors.push(processor);
@@ -151,7 +155,7 @@ export class JobSystem {
     await this.redisServer.start();
     await until('Redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_stats');
+    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_cron, job_stats');
     await this.postgres.query('drop function if exists skip_wait cascade');
     this.heard.length = 0;
   }
@@ -171,19 +175,31 @@ export class JobSystem {
   }
 }
 
-/**
- * The system of a suite: started before its first test, reset before each, and stopped after the last.
- * @param reset restores what else the suite needs before each test.
- */
-export function useJobSystem(reset: () => void | Promise<void> = () => undefined): JobSystem {
+export interface SuiteOptions extends SystemOptions {
+  /** Closed before each test, and opened after the last, so that no job outlives it. */
+  readonly gate?: Gate;
+  readonly dependencies?: JobDependencies;
+  /** Emptied before each test. */
+  readonly empty?: readonly unknown[][];
+  /** Restores what else the suite needs before each test. */
+  readonly reset?: () => void | Promise<void>;
+}
+
+/** The system of a suite: started before its first test, reset before each, and stopped after the last. */
+export function useJobSystem({ gate, dependencies, empty = [], reset, ...options }: SuiteOptions = {}): JobSystem {
   const system = Object.create(JobSystem.prototype) as JobSystem;
   before(async () => {
-    Object.assign(system, await JobSystem.start());
+    Object.assign(system, await JobSystem.start(dependencies, options));
   });
-  after(() => system.stop());
+  after(async () => {
+    gate?.open();
+    await system.stop();
+  });
   beforeEach(async () => {
+    gate?.close();
     await system.reset();
-    await reset();
+    for (const list of empty) list.length = 0;
+    await reset?.();
   });
   return system;
 }

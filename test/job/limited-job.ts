@@ -1,11 +1,18 @@
 import type { Knex } from 'knex';
 import { Job } from '../../lib/job/job';
 
+let connection: Knex | undefined;
+let processName = '';
+
+/** Jobs of this process record what they do with this connection, by this name. */
+export function connect(knex: Knex, identity: string): void {
+  connection = knex;
+  processName = identity;
+}
+
 /** A job with a limit of two. It records its begin and end in Postgres, in one order for all processes. */
 export class LimitedJob extends Job<[n: number]> {
   static override concurrency = 2;
-  static knex: Knex | undefined;
-  static processName = '';
 
   async perform(n: number): Promise<void> {
     await note('begin', n);
@@ -29,8 +36,7 @@ export async function noteDeath(knex: Knex, process: string): Promise<void> {
 }
 
 async function note(what: string, n: number): Promise<void> {
-  const { knex, processName } = LimitedJob;
-  await knex?.raw('insert into timeline (process, what, n) values (?, ?, ?)', [processName, what, n]);
+  await connection?.raw('insert into timeline (process, what, n) values (?, ?, ?)', [processName, what, n]);
 }
 
 export interface Moment {

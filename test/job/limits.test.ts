@@ -3,7 +3,7 @@ import { Job } from '../../lib/job/job';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
 import { Gate } from './gate';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 import { setSources, setsOf } from './sets/set-sources';
 
 const gate = new Gate();
@@ -38,18 +38,11 @@ class QuickJob extends Job<[name: string]> {
 }
 
 describe('classes with a limit', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-    ran.length = most = 0;
+  const system = useJobSystem({
+    gate,
+    reset: () => {
+      ran.length = most = 0;
+    },
   });
 
   const held = async () => {

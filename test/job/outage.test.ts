@@ -6,7 +6,7 @@ import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
 import { Gate } from './gate';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 
 const gate = new Gate();
 const ran: number[] = [];
@@ -31,19 +31,7 @@ const upTo = (count: number) => [...Array(count).keys()];
 const sorted = () => [...ran].sort((a, b) => a - b);
 
 describe('jobs during outages', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-    ran.length = 0;
-  });
+  const system = useJobSystem({ gate, empty: [ran] });
 
   const allSettled = () => until('no row is left', async () => (await system.jobCount()) === 0);
 
@@ -171,12 +159,12 @@ describe('jobs during outages', () => {
   });
 
   it('run when Redis is back after it was lost at any moment of a processor start', async () => {
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 4; round++) {
       await system.reset();
       await system.processor(CLASSES);
       const from = performance.now();
       // Some of the processor's first commands are on their way.
-      while (performance.now() - from < round * 0.4) await new Promise(setImmediate);
+      while (performance.now() - from < round * 0.8) await new Promise(setImmediate);
       await system.redisServer.kill();
       await system.redisServer.start();
       await CountJob.performLater(round);

@@ -20,9 +20,7 @@ const HOUR = 3_600_000;
 const NO_LOOK = { dispatch: { lookMs: HOUR, overdueMs: HOUR } };
 
 describe('an idle processor', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
 
   const connections = async () =>
     (await system.redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n').length;

@@ -3,7 +3,7 @@ import { Job } from '../../lib/job/job';
 import { listProcesses } from '../../lib/job/processes/process-list';
 import { tell } from '../support/replicated-redis';
 import { until } from '../support/until';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 
 const ran: string[] = [];
 
@@ -18,11 +18,7 @@ class PrefixedJob extends Job {
 const QUEUES = Array.from({ length: 6 }, (_, n) => ({ name: `queue-${n}`, weight: 1 }));
 
 describe('an app with a Redis prefix', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start({}, { redisPrefix: 'shop' });
-  });
-  after(() => system.stop());
+  const system = useJobSystem({ redisPrefix: 'shop' });
 
   it('has all its keys and channels under it, in one slot, and runs jobs like any other', async () => {
     await system.processor([PrefixedJob], { jobs: { queues: QUEUES }, tuning: { dispatch: { lookMs: 3_600_000 } } });

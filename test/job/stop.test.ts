@@ -5,7 +5,7 @@ import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
 import { Gate } from './gate';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 
 const gate = new Gate();
 const ran: string[] = [];
@@ -38,19 +38,7 @@ const IN_TIME = 30_000;
 const CLASSES = [DeafJob, HeedingJob, TidyJob];
 
 describe('a job processor that stops', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-    ran.length = 0;
-  });
+  const system = useJobSystem({ gate, empty: [ran] });
 
   const lengths = async () => {
     const [row] = await system.postgres.query<{ waiting: number; active: number; delayed: number }>(

@@ -51,13 +51,6 @@ const mutations: readonly Mutation[] = [
     killedBy: [SERVER, 'test/fuzz/control-socket.test.ts'],
   },
   {
-    promise: 'a second tree does not take the socket of a running one',
-    file: 'lib/cluster/control/state-file.ts',
-    find: 'if (await isListening(file)) throw takenError(file);',
-    replace: "if ((await isListening(file)) && file === '') throw takenError(file);",
-    killedBy: [LIFETIME],
-  },
-  {
     promise: 'one tree at a time removes leftovers, and never the new socket of another',
     file: 'lib/cluster/control/state-file.ts',
     find: 'while (!takeLock(lock)) await wait(LOCK_POLL_MS);',

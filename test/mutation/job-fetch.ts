@@ -55,20 +55,6 @@ const mutations: readonly Mutation[] = [
     killedBy: DISPATCHER_TEST,
   },
   {
-    promise: 'a processor whose Redis is lost finds jobs by scans',
-    file: FETCHER,
-    find: 'this.isScanDue || !this.options.hints?.ready',
-    replace: 'this.isScanDue',
-    killedBy: FETCHER_TEST,
-  },
-  {
-    promise: 'a job that was hinted at while Redis was lost is found by a last scan',
-    file: FETCHER,
-    find: '    const wasScanDue = this.isScanDue;\n    this.isScanDue = false;\n    return wasScanDue;',
-    replace: '    this.isScanDue = false;\n    return false;',
-    killedBy: FETCHER_TEST,
-  },
-  {
     promise: 'whatever stands in a list of Redis harms no claim',
     file: FETCHER,
     find: 'record === undefined && isUuid(id) ? [id] : []',
@@ -164,7 +150,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/dispatch/dispatcher.ts',
     find: 'const isJudge = now - (this.connectedSince ?? now) >= silentMs;',
     replace: 'const isJudge = true;',
-    killedBy: ['test/job/dispatch/dispatcher.test.ts'],
+    killedBy: ['test/job/dispatch/living-processes.test.ts'],
   },
   {
     promise: 'jobs of a process that falls silent are rescued soon, also by a dispatcher that has nothing else to do',

@@ -86,12 +86,5 @@ const mutations: readonly Mutation[] = [
     replace: ' and created_at <> ?::timestamptz\n',
     killedBy: ['test/job/admin/queues.test.ts'],
   },
-  {
-    promise: 'a cursor that could not be stored replaces none that is newer',
-    file: 'lib/job/perform/checkpoint.ts',
-    find: 'this.pending = { ...notes, ...this.pending };',
-    replace: 'this.pending = { ...this.pending, ...notes };',
-    killedBy: ['test/job/perform/checkpoint.test.ts'],
-  },
 ];
 export default mutations;

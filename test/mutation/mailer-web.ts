@@ -7,13 +7,6 @@ const SIGN_UP_LIMITS = ['test/app/sign-up-limits.test.ts'];
 /** Mutations of mails, of the handling of requests, and of the test helpers. */
 const mutations: readonly Mutation[] = [
   {
-    promise: 'a text that a locale lacks is reported once',
-    file: 'lib/core/i18n.ts',
-    find: 'if (told.has(once)) return;',
-    replace: '',
-    killedBy: ['test/core/i18n.test.ts'],
-  },
-  {
     promise: 'what catamount new writes limits sign-ups by mailbox, as the sample does',
     file: 'lib/cli/generate/templates/new/users.ejs',
     find: '    const seconds = await limits.take(ctx.ip, email);',

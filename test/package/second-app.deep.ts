@@ -220,14 +220,4 @@ describe('another app that uses the package', () => {
       await database.drop();
     }
   });
-
-  it('prints the version', async () => {
-    const { version } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
-    tree = spawnTree(npx({}, 'version'));
-    assert.equal((await tree.end()).code, 0);
-    assert.deepEqual(
-      tree.lines.map((line) => line.text),
-      [version],
-    );
-  });
 });

@@ -12,8 +12,8 @@ import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { CONNECTIONS_TO_REDIS, useDeployment } from './deployment';
 
-/** Duration of the watch over the idle tree. */
-const MINUTES = sized(0.5, 10);
+/** Duration of the watch over the idle tree: whole minutes, as it has tasks once a minute. */
+const MINUTES = sized(1, 10);
 /** Commands that an idle tree may send per heartbeat: with four heartbeats a minute these are 30 a minute. */
 const COMMANDS_A_HEARTBEAT = 7.5;
 const HEARTBEATS = MINUTES * 4;

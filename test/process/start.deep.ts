@@ -8,21 +8,22 @@ import { until } from '../support/until';
 
 /** Nothing is set, so everything is embedded. */
 const env = { HOST: undefined, LOG_FORMAT: 'pretty', NODE_ENV: undefined };
-
-interface Created {
-  readonly id: string;
-  readonly accessToken: string;
-}
+const USER = { email: 'new.user@example.com', name: 'New User' };
+const TITLES = ['catamount: jobs', 'catamount: primary', 'catamount: web 0', 'catamount: web 1'];
 
 describe('a first start with no settings', () => {
   let tree: Tree;
-  let created: Created;
+  let again: Tree | undefined;
+  let created: { readonly id: string; readonly accessToken: string };
   before(async () => {
     tree = await startTree({ env });
   });
-  after(() => tree.cleanup());
+  after(async () => {
+    await again?.cleanup();
+    await tree.cleanup();
+  });
 
-  it('prints what it starts, then where it listens', () => {
+  it('prints what it starts, then where it listens, and runs a primary, two workers, a processor and two servers', async () => {
     const text = tree.lines.map((line) => line.text).join('\n');
     for (const pattern of [
       /^Catamount \d+\.\d+\.\d+ starts the app \w+: cluster mode, development$/m,
@@ -32,78 +33,56 @@ describe('a first start with no settings', () => {
       /Mail: .*\.catamount\/mails/,
       /Data: .*Postgres embedded, Redis embedded/,
       /Listening on http:\/\/127\.0\.0\.1:\d+/,
-    ]) {
+    ])
       assert.match(text, pattern);
-    }
     assert.ok(text.indexOf('Catamount') < text.indexOf('Listening'));
-  });
-
-  it('runs one primary, two web workers, one job processor and two servers', async () => {
-    const titles = () => {
-      const { all } = tree.processes();
-      return all.flatMap(({ command }) => /^catamount: \w+( \d+)?(?=$| )/.exec(command)?.[0] ?? []).sort();
-    };
-    const expected = ['catamount: jobs', 'catamount: primary', 'catamount: web 0', 'catamount: web 1'];
+    const titles = () =>
+      tree
+        .processes()
+        .all.flatMap(({ command }) => /^catamount: \w+( \d+)?(?=$| )/.exec(command)?.[0] ?? [])
+        .sort();
     // A child that has just been forked has its parent's title until it runs its own program.
     await until(
       'each process has its title',
-      () => isDeepStrictEqual(titles(), expected) || assert.fail(titles().join()),
+      () => isDeepStrictEqual(titles(), TITLES) || assert.fail(titles().join()),
     );
     const { postgres, redis, primary } = tree.processes();
     assert.ok(postgres && redis);
     assert.equal(primary, tree.pid);
   });
 
-  it('answers a sign-up with 201 and the token', async () => {
-    const json = { email: 'new.user@example.com', name: 'New User' };
-    const answer = await tree.request('POST', '/users', { json });
-    assert.equal(answer.status, 201);
-    assert.equal(answer.headers.location, '/users/me');
-    created = answer.json<Created & Record<string, unknown>>();
-    assert.deepEqual(created, { ...json, locale: 'en', id: created.id, accessToken: created.accessToken });
+  it('answers sign-ups with 201 and the token, and writes each welcome to a file, in the language of the user', async () => {
+    const answer = await tree.request('POST', '/users', { json: USER });
+    assert.deepEqual([answer.status, answer.headers.location], [201, '/users/me']);
+    created = answer.json<typeof created & Record<string, unknown>>();
+    assert.deepEqual(created, { ...USER, locale: 'en', id: created.id, accessToken: created.accessToken });
     assert.match(created.accessToken, new RegExp(`^${created.id}:[\\w-]{43}$`));
-  });
-
-  it('writes the welcome mail to a file, in the language of the user', async () => {
     const json = { email: 'gildong@example.com', name: '홍길동', locale: 'ko' };
     assert.equal((await tree.request('POST', '/users', { json })).status, 201);
     const mails = await mailsIn(tree, 2);
-
-    const english = mails.get('new.user@example.com');
-    assert.equal(english?.subject, 'Welcome to Catamount');
-    assert.match(english?.text ?? '', /Your account is ready/);
-    assert.match(String(english?.html), /<html[^>]* lang="en"/);
-
-    const korean = mails.get('gildong@example.com');
-    assert.equal(korean?.subject, 'Catamount에 오신 것을 환영합니다');
-    assert.match(korean?.text ?? '', /계정이 준비되었습니다/);
-    assert.match(String(korean?.html), /<html[^>]* lang="ko"/);
+    for (const [to, subject, text, locale] of [
+      [USER.email, 'Welcome to Catamount', /Your account is ready/, 'en'],
+      [json.email, 'Catamount에 오신 것을 환영합니다', /계정이 준비되었습니다/, 'ko'],
+    ] as const) {
+      const mail = mails.get(to);
+      assert.equal(mail?.subject, subject);
+      assert.match(mail?.text ?? '', text);
+      assert.match(String(mail?.html), new RegExp(`<html[^>]* lang="${locale}"`));
+    }
   });
 
-  describe('stopped by Ctrl-C and started again', () => {
-    let again: Tree;
-    before(async () => {
-      assert.equal((await tree.stop('SIGINT')).code, 0);
-      await tree.allGone();
-      again = await startTree({ env, cwd: tree.cwd });
-    });
-    after(() => again?.cleanup());
-
-    it('still knows the user', async () => {
-      const headers = { authorization: `Bearer ${created.accessToken}` };
-      const me = await again.request('GET', '/users/me', { headers });
-      assert.equal(me.status, 200);
-      assert.deepEqual(me.json(), { id: created.id, email: 'new.user@example.com', name: 'New User', locale: 'en' });
-    });
-
-    it('sends no mail a second time', async () => {
-      const json = { email: 'third@example.com' };
-      assert.equal((await again.request('POST', '/users', { json })).status, 201);
-      assert.equal((await mailsIn(again, 3)).size, 3);
-      assert.equal((await again.stop('SIGINT')).code, 0);
-      await again.allGone();
-      assert.equal(mailFiles(again).length, 3);
-    });
+  it('stopped by Ctrl-C and started again knows the user, and sends no mail a second time', async () => {
+    assert.equal((await tree.stop('SIGINT')).code, 0);
+    await tree.allGone();
+    again = await startTree({ env, cwd: tree.cwd });
+    const headers = { authorization: `Bearer ${created.accessToken}` };
+    const me = await again.request('GET', '/users/me', { headers });
+    assert.deepEqual(me.json(), { id: created.id, ...USER, locale: 'en' });
+    assert.equal((await again.request('POST', '/users', { json: { email: 'third@example.com' } })).status, 201);
+    await mailsIn(again, 3);
+    assert.equal((await again.stop('SIGINT')).code, 0);
+    await again.allGone();
+    assert.equal(mailFiles(again).length, 3);
   });
 });
 

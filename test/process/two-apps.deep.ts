@@ -3,13 +3,12 @@ import pg from 'pg';
 import { createClient } from 'redis';
 import { TABLES, useSchema } from '../../lib/core/config';
 import { BEARER, OPS_TOKEN } from '../ops/ops-web';
-import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
-import { UNLIMITED } from '../support/sign-up-limits';
+import { createDatabase } from '../support/postgres';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { TransactionPooler } from '../support/transaction-pooler';
-import { spawnTree, startTree, type Tree } from '../support/tree';
+import type { Tree } from '../support/tree';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 
 const OURS = Object.values(TABLES).filter((name) => /^(job|mail|ops)_(?!.*(echo|leader)$)/.test(name ?? ''));
 
@@ -22,46 +21,36 @@ interface App {
 }
 
 describe('two apps on one Postgres and one Redis', () => {
-  let database: TestDatabase;
-  let redis: TestRedis;
+  const deployment = useDeployment({ database: createDatabase });
   let pooler: TransactionPooler;
   let shop: App;
   let forum: App;
   before(async () => {
-    [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
-    pooler = await TransactionPooler.open(database.url);
-    const ownTables = new URL(database.url);
+    const { url } = deployment.database;
+    pooler = await TransactionPooler.open(url);
+    const ownTables = new URL(url);
     ownTables.searchParams.set('options', '-c search_path=shop');
     [shop, forum] = await Promise.all([
       start('shop', { DATABASE_URL: ownTables.href }),
-      start('forum', { DATABASE_URL: pooler.url, DATABASE_DIRECT_URL: database.url }),
+      start('forum', { DATABASE_URL: pooler.url, DATABASE_DIRECT_URL: url }),
     ]);
   });
   after(async () => {
-    for (const app of [shop, forum]) {
-      await app?.tree.cleanup();
-      await app?.sink.stop();
-    }
+    await Promise.all([shop, forum].map((app) => app?.sink.stop()));
     await pooler.close();
-    await redis.remove();
-    await database.drop();
   });
 
   /** Both apps start and migrate at the same time. */
   async function start(name: string, database: Readonly<Record<string, string>>): Promise<App> {
     const sink = await startSmtpSink();
-    const env = {
-      ...database,
-      REDIS_URL: redis.url,
-      REDIS_PREFIX: name,
-      DATABASE_SCHEMA: name,
-      SMTP_URL: sink.url,
+    const own = {
+      NODE_ENV: 'development',
       APP_URL: `https://${name}.example`,
+      SMTP_URL: sink.url,
       WEB_CONCURRENCY: '1',
-      OPS_TOKEN,
-      ...UNLIMITED,
     };
-    return { name, sink, env, tree: await startTree({ env }) };
+    const env = { ...own, ...database, REDIS_PREFIX: name, DATABASE_SCHEMA: name, OPS_TOKEN };
+    return { name, sink, env, tree: await deployment.start({ env }) };
   }
 
   const signUp = async ({ tree }: App, name: string) => {
@@ -70,7 +59,10 @@ describe('two apps on one Postgres and one Redis', () => {
   };
   const tablesIn = async (schema: string) =>
     (
-      await database.query<{ name: string }>('select tablename as name from pg_tables where schemaname = $1', [schema])
+      await deployment.database.query<{ name: string }>(
+        'select tablename as name from pg_tables where schemaname = $1',
+        [schema],
+      )
     ).map(({ name }) => name);
   const page = async ({ tree }: App, target: string) => {
     const answer = await tree.request('GET', target, { headers: { ...BEARER, Accept: 'text/html' } });
@@ -90,7 +82,7 @@ describe('two apps on one Postgres and one Redis', () => {
 
   it('jobs, mails and notifications of one never reach the other', async () => {
     const heard: string[] = [];
-    const listener = new pg.Client(database.url);
+    const listener = new pg.Client(deployment.database.url);
     await listener.connect();
     try {
       listener.on('notification', ({ channel }) => heard.push(channel));
@@ -117,7 +109,7 @@ describe('two apps on one Postgres and one Redis', () => {
         await until('its notification has arrived', () => heard.includes(channels.get(name) ?? ''));
       assert.ok(!heard.includes('job_queue'));
       for (const { name } of [shop, forum]) {
-        const rows = await database.query<{ count: number }>(
+        const rows = await deployment.database.query<{ count: number }>(
           `select count(*)::int as count from ${name}.mail_deliveries`,
         );
         assert.deepEqual(rows, [{ count: 10 }]);
@@ -134,7 +126,7 @@ describe('two apps on one Postgres and one Redis', () => {
     ]);
     assert.ok(ofShop.includes('shopper9@example.com') && !ofShop.includes('writer'), 'the shop shows its mails');
     assert.ok(ofForum.includes('writer9@example.com') && !ofForum.includes('shopper'), 'the forum shows its mails');
-    const client = createClient({ url: redis.url });
+    const client = createClient({ url: deployment.redis.url });
     await client.connect();
     try {
       const keys = await client.keys('*');
@@ -151,9 +143,8 @@ describe('two apps on one Postgres and one Redis', () => {
 
   it('one rolls back all its migrations, and the other keeps serving', async () => {
     assert.equal((await forum.tree.stop()).code, 0);
-    const back = spawnTree({ args: ['rollback'], env: forum.env });
+    const back = deployment.spawn({ args: ['rollback'], env: forum.env });
     assert.equal((await back.exited).code, 0, back.lines.map(({ text }) => text).join('\n'));
-    await back.cleanup();
     assert.deepEqual(
       (await tablesIn('forum')).filter((name) => OURS.some((ours) => ours === name)),
       [],

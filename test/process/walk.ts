@@ -15,8 +15,8 @@ interface Report {
 export type Calls = ReadonlyMap<Role, Readonly<Record<string, number>>>;
 
 /** Number of repetitions. A function is part of the walk if it runs in ON_THE_WAY more of them than of the rests. */
-const REPETITIONS = 20;
-const ON_THE_WAY = 15;
+const REPETITIONS = 12;
+const ON_THE_WAY = 9;
 
 /**
  * Not counted: the code behind every log line, code that is not part of what the product does (the app, helpers that only
@@ -47,7 +47,7 @@ export class WalkRecorder {
   }
 
   /**
-   * @returns the files that `once` enters. It is run twenty times, each time followed by a rest of the same length. A function
+   * @returns the files that `once` enters. It is run several times, each time followed by a rest of the same length. A function
    * is part of the walk if it runs in most of the repetitions and not in the rests. The number of calls within one of them
    * does not matter, since there are loops, and a heartbeat may fall into it.
    */

@@ -27,7 +27,7 @@ export const homeRoutes: Routes = (router) => {
     // The page shows commands to paste, so these contain the origin from which the page was requested.
     ctx.set({ 'Cache-Control': 'no-cache', Vary: 'Host, Accept-Language' });
     const { texts, page: translated } = pages[userLocale(ctx.locale)];
-    answer(ctx, 'html', filled(translated, { origin: originOf(ctx), ...linksFor(ctx, texts) }));
+    answer(ctx, 'html', filled(translated, { origin: readOrigin(ctx), ...linksFor(ctx, texts) }));
   });
   router.get('/home.css', (ctx) => {
     ctx.set('Cache-Control', YEAR);
@@ -72,7 +72,7 @@ function answer(ctx: RouterContext, type: string, text: string): void {
 }
 
 /** The client controls the Host header, so anything but a host name is kept out of the page. */
-function originOf(ctx: RouterContext): string {
+function readOrigin(ctx: RouterContext): string {
   return /^[\w.-]+(:\d+)?$|^\[[\da-fA-F:]+\](:\d+)?$/.test(ctx.host)
     ? `${ctx.protocol}://${ctx.host}`
     : 'http://localhost:3000';

@@ -12,13 +12,9 @@ export interface AppLayout extends Asked {
   readonly esm: boolean;
   /** The extension that imports are written with; empty for CommonJS. */
   readonly extension: '' | '.js' | '.ts';
-  readonly runner: TestRunner;
   /** The file that calls `defineApp`, without its extension. */
   readonly manifest: string;
-  readonly tests: string;
 }
-
-export type TestRunner = 'node' | 'vitest' | 'jest' | 'mocha';
 
 /**
  * Reads the app's layout from package.json and tsconfig.json, and asks the app itself where its folders are.
@@ -29,25 +25,19 @@ export async function readLayout(folder: string, ask: (folder: string) => Promis
   const answers = await ask(folder);
   const typescript = /\.[cm]?ts$/.test(answers.manifest);
   const esm = packageJson.type === 'module';
-  const manifest = answers.manifest.replace(EXTENSION, '');
   return {
     ...answers,
     folder,
     typescript,
     esm,
     extension: importExtension(folder, typescript, esm),
-    runner: findRunner(packageJson.scripts?.test ?? ''),
-    manifest,
-    routes: findRoutes(folder, manifest, answers.routes),
-    tests: 'test',
+    manifest: answers.manifest.replace(/\.[cm]?[jt]s$/, ''),
   };
 }
 
-const EXTENSION = /\.[cm]?[jt]s$/;
-
 interface PackageJson {
   readonly type?: string;
-  readonly scripts?: { readonly test?: string; readonly build?: string };
+  readonly scripts?: { readonly build?: string };
 }
 
 /** @throws UserError if there is no valid package.json in the folder. */
@@ -65,15 +55,6 @@ export function readPackage(folder: string): PackageJson {
   }
 }
 
-/** The folder of the module that the manifest's `routes`, whose source this is, imports. */
-function findRoutes(folder: string, manifest: string, source: string): string {
-  const imported = /\b(?:import|require)\(\s*(['"`])([^'"`]+)\1/.exec(source)?.[2] ?? './routes';
-  const target = path.posix.join(path.posix.dirname(manifest), imported).replace(EXTENSION, '');
-  if (path.posix.basename(target) === 'index') return path.posix.dirname(target);
-  const isFolder = fs.existsSync(path.join(folder, target)) && fs.statSync(path.join(folder, target)).isDirectory();
-  return isFolder || path.posix.basename(target) === 'routes' ? target : path.posix.dirname(target);
-}
-
 function importExtension(folder: string, typescript: boolean, esm: boolean): AppLayout['extension'] {
   if (!typescript) return esm ? '.js' : '';
   const file = path.join(folder, 'tsconfig.json');
@@ -81,8 +62,4 @@ function importExtension(folder: string, typescript: boolean, esm: boolean): App
   // Node or a bundler runs the sources directly.
   if (/"(?:allowImportingTsExtensions|rewriteRelativeImportExtensions)":\s*true/.test(tsconfig)) return '.ts';
   return esm ? '.js' : '';
-}
-
-function findRunner(script: string): TestRunner {
-  return (['vitest', 'jest', 'mocha'] as const).find((name) => new RegExp(`\\b${name}\\b`).test(script)) ?? 'node';
 }

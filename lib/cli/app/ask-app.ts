@@ -18,8 +18,6 @@ export interface Asked {
   readonly mailers: string;
   readonly previews: string;
   readonly templates: string;
-  /** The source of the manifest's `routes`. */
-  readonly routes: string;
 }
 
 const EXTENSIONS = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
@@ -71,7 +69,6 @@ function inSources(folders: AppFolders, folder: string, source = ''): Asked {
     mailers: relative(folders.mailersDir),
     previews: relative(folders.previewsDir),
     templates: relative(folders.templatesDir),
-    routes: folders.routes,
   };
 }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { ask } from '../../cluster/control/client';
-import { COMMANDS } from '../../cluster/control/commands';
+import { findCommand } from '../../cluster/control/commands';
 import { RunningTree } from '../../cluster/control/running-tree';
 import { environment } from '../../core/config';
 import { deferred, toError } from '../../support/async';
@@ -197,11 +197,9 @@ export class DevServer {
   }
 
   private async ask(name: string): Promise<Record<string, unknown>> {
-    const command = COMMANDS.find((one) => one.name === name);
-    if (!command) throw new Error(`there is no command ${name}`);
     const [, half] = /^--only[= ](web|jobs)$/.exec(this.options.args.join(' ')) ?? [];
     const state = half && environment().STATE_FILE === undefined ? `.catamount/state-${half}.json` : undefined;
-    return ask(RunningTree.find({ state }).address, command);
+    return ask(RunningTree.find({ state }).address, findCommand(name));
   }
 
   private leave(signal: NodeJS.Signals | undefined): void {

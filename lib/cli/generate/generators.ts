@@ -15,7 +15,7 @@ export interface GeneratedFile {
   /** The path, relative to the app's folder. The name of a migration contains its time. */
   readonly file: string;
   readonly content: string;
-  /** The name without its time, by which `destroy` finds a migration. */
+  /** The name of a migration without its time. */
   readonly untimed?: string;
 }
 
@@ -55,9 +55,6 @@ const CALLBACKS: readonly string[] = [
   'afterDeliver',
 ] satisfies (keyof Mailer)[];
 
-/** Paths that the tree answers before the app's routes are asked. */
-const OUR_PATHS = ['health', 'ops', 'ready'];
-
 const join = path.posix.join;
 
 export const GENERATORS: readonly Generator[] = [
@@ -76,13 +73,6 @@ export const GENERATORS: readonly Generator[] = [
     plan: planMailer,
   },
   {
-    name: 'preview',
-    usage: 'preview MAILER [ACTION…]',
-    help: 'previews of an existing mailer: of all its actions, or of these',
-    example: 'preview UserMailer welcome',
-    plan: planPreview,
-  },
-  {
     name: 'model',
     usage: 'model NAME [FIELD[:TYPE][?]…]',
     help: 'a model, its migration, and its test; ? allows null. Types: text (the default), integer, bigint, decimal, boolean, timestamp, uuid, json',
@@ -95,13 +85,6 @@ export const GENERATORS: readonly Generator[] = [
     help: 'a migration; create_posts and add_slug_to_posts are written out if fields are given',
     example: 'migration add_slug_to_posts slug?',
     plan: planMigration,
-  },
-  {
-    name: 'route',
-    usage: 'route NAME',
-    help: "a file of routes, to be called from the app's own",
-    example: 'route posts',
-    plan: planRoute,
   },
 ];
 
@@ -158,22 +141,6 @@ function planMailer(request: Request, layout: AppLayout): Plan {
   };
 }
 
-function planPreview({ name, rest }: Request, layout: AppLayout): Plan {
-  const { kebab, pascal } = parseName('preview', name, 'UserMailer welcome', 'Mailer');
-  const file = join(layout.mailers, `${kebab}-mailer`);
-  const mailerFile = path.join(layout.folder, extended(layout, file));
-  if (!fs.existsSync(mailerFile)) {
-    throw new UserError(
-      `There is no ${extended(layout, file)} to preview. Create it: catamount generate mailer ${pascal}Mailer welcome`,
-    );
-  }
-  const declared = [...fs.readFileSync(mailerFile, 'utf8').matchAll(/\.action\(\s*(['"`])(\w+)\1/g)];
-  const actions = parseActions(rest.length > 0 ? rest : declared.map(([, , action = '']) => action));
-  if (actions.length === 0) throw new UserError(`${extended(layout, file)} has no action. Name those to preview.`);
-  const values = { mailer: `${pascal}Mailer`, actions, file };
-  return { files: [source(layout, 'preview', join(layout.previews, `${kebab}-mailer-preview`), values)] };
-}
-
 function planModel({ name, rest, now }: Request, layout: AppLayout): Plan {
   const { kebab, snake, pascal } = parseName('model', name, 'Post title:text');
   requireFree('model', USED_BY_MODELS.includes(pascal), `There already is a class ${pascal}`);
@@ -214,21 +181,6 @@ function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
   return { files: [migration(layout, layout.migrations, snake, fields, now)], remark: howToRun(layout) };
 }
 
-function planRoute({ name, rest }: Request, layout: AppLayout): Plan {
-  const { kebab, camel } = parseName('route', name, 'posts');
-  requireFree('route', OUR_PATHS.includes(kebab), `/${kebab} is answered by Catamount itself`);
-  noMore('route', rest);
-  const routes = `${camel}Routes`;
-  const file = source(layout, 'route', join(layout.routes, kebab), { routes, path: kebab });
-  return { files: [file], remark: `Call it from the app's routes: ${routes}(router, environment)` };
-}
-
-function noMore(what: string, [surplus]: readonly string[]): void {
-  if (surplus !== undefined) {
-    throw new UserError(`Unexpected argument ${JSON.stringify(surplus)}: a ${what} takes only a name.`, EXIT.usage);
-  }
-}
-
 function parseActions(words: readonly string[]): Name[] {
   const actions = words.map((action) => parseName('action', action, 'welcome'));
   const names = actions.map(({ camel }) => camel);
@@ -254,7 +206,7 @@ function source(layout: AppLayout, template: string, file: string, values: objec
 }
 
 function test(layout: AppLayout, template: string, folder: string, name: string, values: object): GeneratedFile {
-  return source(layout, template, join(layout.tests, folder, `${name}.test`), values);
+  return source(layout, template, join('test', folder, `${name}.test`), values);
 }
 
 interface Change {

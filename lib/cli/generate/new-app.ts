@@ -38,7 +38,6 @@ export function newApp({ name, folder, typescript, esm, manager, now }: NewApp):
     typescript,
     esm,
     extension: esm ? '.js' : '',
-    runner: 'node',
     manifest: 'lib/app',
     jobs: 'jobs',
     models: 'lib/models',
@@ -46,8 +45,6 @@ export function newApp({ name, folder, typescript, esm, manager, now }: NewApp):
     mailers: 'lib/mailers',
     previews: 'lib/mailers/previews',
     templates: 'lib/mailers/templates',
-    routes: 'lib/routes',
-    tests: 'test',
   };
   const title = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
   const values = { name, title, ts: typescript, dirname: esm ? 'import.meta.dirname' : '__dirname' };

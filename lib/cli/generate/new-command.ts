@@ -3,7 +3,7 @@ import path from 'node:path';
 import { readArguments, surplusWord } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
 import { installPackages, packageManager } from '../app/child-process';
-import { report } from './command';
+import { listing } from './command';
 import { writeFiles } from './files';
 import { checkAppName, newApp } from './new-app';
 
@@ -39,14 +39,9 @@ export async function runNew(args: readonly string[], cwd: string, print: (text:
   const manager = packageManager();
   const files = newApp({ name, folder, typescript, esm: values.esm === true, manager, now: new Date() });
   const dryRun = values['dry-run'] === true;
-  const steps = writeFiles(folder, files, dryRun);
-  print(
-    report(
-      steps.map(([step, file]) => [step, path.join(name, file)]),
-      undefined,
-      dryRun,
-    ),
-  );
+  if (!dryRun) writeFiles(folder, files);
+  const names = files.map(({ file }) => path.join(name, file));
+  print(listing(names, dryRun));
   if (dryRun) return;
   const installs = values['skip-install'] !== true;
   if (installs) await installPackages(manager, folder);

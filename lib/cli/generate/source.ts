@@ -5,13 +5,12 @@ import type { AppLayout } from '../app/app-layout';
 
 const TEMPLATES = path.join(__dirname, 'templates');
 
-/** Helpers of the templates for code that differs by language, module system and test runner. */
+/** Helpers of the templates for code that differs by language and module system. */
 export interface SourceHelpers {
   readonly ts: boolean;
   readonly esm: boolean;
   /** true for CommonJS in JavaScript, the only kind of source without `import` and `export`. */
   readonly cjs: boolean;
-  readonly runner: AppLayout['runner'];
   /** Adds an import of names: `use('Job', 'catamount')`. Types, such as `type Routes`, are left out in JavaScript. */
   use(names: string, from: string): '';
   /** Adds an import of types, in TypeScript only. */
@@ -24,10 +23,6 @@ export interface SourceHelpers {
   useDefault(name: string, file: string): '';
   /** Adds a default import of a package. */
   usePackage(name: string, from: string): '';
-  /** Adds the imports of a test: `describe`, `it` and these hooks. */
-  useRunner(...hooks: readonly TestHook[]): '';
-  /** The runner's name of a hook: Vitest and Jest say beforeAll. */
-  hook(name: TestHook): string;
   readonly exportClass: string;
   readonly exportDefault: string;
   /** The end of an exported class. */
@@ -35,8 +30,6 @@ export interface SourceHelpers {
   /** @returns the text and a space in TypeScript, else ''. */
   only(text: string): string;
 }
-
-export type TestHook = 'after' | 'afterEach' | 'before' | 'beforeEach';
 
 /**
  * Renders a template as a file of the app: its imports first, in the order that linters expect, then its code.
@@ -49,27 +42,17 @@ export function renderSource(template: string, file: string, layout: AppLayout, 
     if (line !== '') imports.set(from, line);
     return '';
   };
-  const { typescript: ts, runner } = layout;
+  const { typescript: ts } = layout;
   const helpers: SourceHelpers = {
     ts,
     esm: layout.esm,
     cjs: module.isCommonJs,
-    runner,
     use: (names, from) => add(from, module.named(names, from)),
     useType: (names, from) => add(from, ts ? `import type { ${names} } from '${from}';` : ''),
     useClass: (name, target) => add(module.specifier(target), module.class(name, target)),
     useNames: (names, target) => add(module.specifier(target), module.named(names, module.specifier(target))),
     useDefault: (name, target) => add(module.specifier(target), module.default(name, module.specifier(target))),
     usePackage: (name, from) => add(from, module.default(name, from)),
-    useRunner: (...hooks) => {
-      if (runner !== 'node' && runner !== 'vitest') return '';
-      const names = [...hooks.map((name) => hookName(runner, name)), 'describe', 'it'].join(', ');
-      return add(
-        runner === 'node' ? 'node:test' : 'vitest',
-        module.named(names, runner === 'node' ? 'node:test' : runner),
-      );
-    },
-    hook: (name) => hookName(runner, name),
     exportClass: module.isCommonJs ? 'module.exports = class' : 'export class',
     exportDefault: module.isCommonJs ? 'module.exports = class' : 'export default class',
     end: module.isCommonJs ? '};' : '}',
@@ -86,10 +69,6 @@ export function renderText(template: string, values: object): string {
   // The delimiter differs from that of mail templates, which are written into the app unrendered.
   const text = ejs.render(fs.readFileSync(file, 'utf8'), values, { escape: String, delimiter: '?', filename: file });
   return `${text.trim()}\n`;
-}
-
-function hookName(runner: AppLayout['runner'], name: TestHook): string {
-  return (runner === 'vitest' || runner === 'jest') && !name.endsWith('Each') ? `${name}All` : name;
 }
 
 function rank(from: string): number {

@@ -1,3 +1,4 @@
+import type { Knex } from 'knex';
 import type { TreeStatus } from '../../cluster/status';
 import { environment } from '../../core/config';
 import { Events } from '../../core/events';
@@ -5,9 +6,9 @@ import { Redis } from '../../core/redis';
 import { readSettings } from '../../core/settings';
 import { bySeverity, treeIssues } from '../../health/issues';
 import { findTransit, type Judgement, judge } from '../../health/judge';
-import { StatusCollector, type SystemStatus } from '../../health/status-collector';
-import { JobAdmin } from '../../job/admin/job-admin';
-import type { ListedQueue } from '../../job/admin/queues';
+import { StatusCollector, type SystemStatus, valueIn } from '../../health/status-collector';
+import type { QueueStatus } from '../../job/row/queue-status';
+import { countSet } from '../../job/sets/set-reader';
 import { Database } from '../../model/database';
 import { issueLine, judgementTitle } from '../../ops/overview/issue-lines';
 import { progressText } from '../../ops/overview/processor-card';
@@ -19,7 +20,7 @@ import { type Line, line } from './view';
 
 /** What has been read from Redis and Postgres. Values that could not be read are undefined. */
 export interface Stores {
-  readonly queues: readonly ListedQueue[] | undefined;
+  readonly queues: readonly QueueStatus[] | undefined;
   readonly retry: number | undefined;
   readonly scheduled: number | undefined;
   readonly dead: number | undefined;
@@ -47,8 +48,8 @@ const READY_MS = 3000;
 interface Connections {
   readonly redis: Redis;
   readonly database: Database;
-  readonly queues: readonly string[];
-  readonly events: Events;
+  /** With a time limit. */
+  readonly knex: Knex;
   readonly statusCollector: StatusCollector;
 }
 
@@ -94,39 +95,23 @@ async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<
   await redis.start();
   // If this is not long enough, the client keeps trying by itself.
   if (!redis.isOff) await Deadline.after(READY_MS).wait(ready);
-  const statusCollector = new StatusCollector({
-    tree: { status },
+  const knex = database.withTimeout(STATEMENT_TIMEOUT_MS);
+  return {
     redis,
-    knex: database.withTimeout(STATEMENT_TIMEOUT_MS),
-    events,
-    config,
-  });
-  return { redis, database, events, statusCollector, queues: config.jobs.queues.map((queue) => queue.name) };
+    database,
+    knex,
+    statusCollector: new StatusCollector({ tree: { status }, redis, knex, events, config }),
+  };
 }
 
-async function readAll({
-  redis: { client, isOff },
-  database: { knex },
-  events,
-  queues,
-  statusCollector,
-}: Connections): Promise<Stores> {
+async function readAll({ knex, statusCollector }: Connections): Promise<Stores> {
   const systemStatus = await statusCollector.collect();
-  if (!isOff && !client.isReady) return { ...NO_STORES, systemStatus, trouble: 'Redis does not answer' };
-  const admin = new JobAdmin({ redis: client, knex, events, queues, via: 'top' });
-  const unknown = () => undefined;
-  const [listed, retry, scheduled, dead] = await Promise.all([
-    admin.queues.list().catch(unknown),
-    ...(['retry', 'scheduled', 'dead'] as const).map((name) => admin.size(name).catch(unknown)),
-  ]);
-  return {
-    queues: listed,
-    retry,
-    scheduled,
-    dead,
-    systemStatus,
-    trouble: listed ? undefined : 'Postgres does not answer',
-  };
+  const queues = valueIn(systemStatus.queues);
+  if (!queues) return { ...NO_STORES, systemStatus, trouble: 'Postgres does not answer' };
+  const [retry, scheduled, dead] = await Promise.all(
+    (['retry', 'scheduled', 'dead'] as const).map((set) => countSet(knex, set).catch(() => undefined)),
+  );
+  return { queues, retry, scheduled, dead, systemStatus, trouble: undefined };
 }
 
 const texts = pageTexts(TEXTS).in('en');

@@ -1,148 +1,131 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { TreeFlags } from '../../cluster/control/running-tree';
+import { ask } from '../../cluster/control/client';
+import { findCommand, readTree } from '../../cluster/control/commands';
+import { RunningTree, type TreeFlags } from '../../cluster/control/running-tree';
 import { environment } from '../../core/config';
 import type { Environment } from '../../core/settings-reader';
-import { frame, snapshot } from './frame';
-import { type Input, Keyboard, type Output, Screen, stylerFor } from './screen';
-import { Session } from './session';
+import { Deadline, toError } from '../../support/async';
+import { frame } from './frame';
+import { RateMeter } from './rates';
+import { NO_STORES, StoreReader } from './stores';
+import type { Line, Tone, View } from './view';
 
-const PACE: Pace = { treeMs: 1000, answerMs: 3000, storesMs: 2000, secondReadingMs: 1200 };
-/** How long the system may take to suspend this process after Ctrl-Z, ms. */
-const STOPPED_MS = 100;
-/** Width of the lines if the output is not a terminal, columns. */
-const DEFAULT_WIDTH = 160;
+/** Time between two frames, ms. Rates need two readings, so it is also the pause before the only frame in a pipe. */
+const PACE_MS = 1000;
+/** Timeout of a status request to the tree, ms. */
+const ANSWER_MS = 3000;
+/** How long a frame waits for Redis and Postgres, ms: the live one shows the tree even while they do not answer. */
+const STORES_MS = { live: 500, piped: 10_000 };
+/** Size of a frame if the output is not a terminal. */
+const IN_A_PIPE = { columns: 160, rows: 200 };
 
-/** Intervals and timeouts, ms. */
-export interface Pace {
-  readonly treeMs: number;
-  /** Timeout of a status request to the tree. */
-  readonly answerMs: number;
-  /** Interval at which queues and job sets are read. */
-  readonly storesMs: number;
-  /** Without a terminal: delay before the second status request, since rates need two. */
-  readonly secondReadingMs: number;
+/** A terminal, a pipe or a file. */
+export interface Output extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
 }
 
-/** The input and output of `top`, and the environment of the shell. */
+/** Where `top` writes to, and the environment of the shell. */
 export interface Stage {
-  readonly input: Input;
   readonly output: Output;
   readonly env: Environment;
-  readonly pace?: Pace;
+  readonly paceMs?: number;
 }
 
 /**
- * Shows the tree live until q is pressed. Without a terminal, prints it once. @throws UserError if no tree answers.
+ * Shows the tree live, until a signal such as that of Ctrl-C ends the process, or the terminal is closed. It takes
+ * nothing from the terminal that would have to be given back. Into a pipe it prints one frame.
+ * @throws UserError if no tree answers.
  */
 export async function top(
   flags: TreeFlags,
-  stage: Stage = { input: process.stdin, output: process.stdout, env: environment() },
+  { output, env, paceMs = PACE_MS }: Stage = { output: process.stdout, env: environment() },
 ): Promise<void> {
-  const { input, output, env } = stage;
-  const live = input.isTTY === true && output.isTTY === true && env.TERM !== 'dumb';
-  await (live ? showLive(flags, stage) : showOnce(flags, stage));
-}
-
-async function showOnce(flags: TreeFlags, { output, pace = PACE }: Stage): Promise<void> {
+  const closed = new AbortController();
   // The reader of a pipe may close it early: catamount top | head
-  output.on('error', () => undefined);
-  const session = new Session(flags, pace.answerMs, () => undefined);
-  await session.lookAtTree();
-  await Promise.all([session.lookAtStores(), wait(pace.secondReadingMs).then(() => session.lookAtTree())]);
-  const text = snapshot(session.view(), output.isTTY ? (output.columns ?? DEFAULT_WIDTH) : DEFAULT_WIDTH)
-    .map((line) => line.text)
-    .join('\n');
-  await new Promise<void>((resolve) => output.write(`${text}\n`, () => resolve()));
-  await session.stop();
+  output.on('error', () => closed.abort());
+  output.on('close', () => closed.abort());
+  const isLive = output.isTTY === true && env.TERM !== 'dumb';
+  const readings = await watchTree(flags);
+  while (isLive && !closed.signal.aborted) {
+    const view = await readings.next(STORES_MS.live);
+    const { columns = 80, rows = 24 } = output;
+    output.write(redraw(frame(view, { columns, rows: rows - 1 }), !env.NO_COLOR));
+    await wait(paceMs, undefined, { signal: closed.signal }).catch(() => undefined);
+  }
+  if (!isLive) {
+    await Promise.all([readings.next(STORES_MS.piped), wait(paceMs)]);
+    const lines = frame(await readings.next(STORES_MS.piped), IN_A_PIPE).map(({ text }) => `${text}\n`);
+    await new Promise<void>((resolve) => output.write(lines.join(''), () => resolve()));
+  }
+  await readings.stop();
 }
 
-async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: Stage): Promise<void> {
-  const screen = new Screen(output, stylerFor(!env.NO_COLOR));
-  const draw = () => screen.draw(frame(session.view(), screen.size));
-  const session = new Session(flags, pace.answerMs, draw);
-  // The first request precedes the switch to the alternate screen, so that an error is printed as by any other command.
-  await session.lookAtTree();
-  const ended = new AbortController();
-  const keyboard = new Keyboard(input, (key) => {
-    if (key === 'ctrl-z') pause();
-    else if (!session.press(key)) ended.abort();
-  });
-  const begin = () => {
-    screen.enter();
-    keyboard.open();
-    draw();
+interface Readings {
+  /** Reads the tree, and Redis and Postgres, which may be shown as they were at the last reading. */
+  next(storesMs: number): Promise<View>;
+  stop(): Promise<void>;
+}
+
+/** @throws UserError, exit code 69, if no tree answers now. */
+async function watchTree(flags: TreeFlags): Promise<Readings> {
+  let tree = RunningTree.find(flags);
+  const askTree = async () => {
+    try {
+      return readTree(await ask(tree.address, findCommand('status'), 0, ANSWER_MS));
+    } catch (thrown) {
+      throw tree.explain(thrown);
+    }
   };
-  const giveBack = () => {
-    keyboard.close();
-    screen.leave();
+  let treeStatus = await askTree();
+  const meter = new RateMeter();
+  const reader = new StoreReader(tree.cwd, async () => treeStatus);
+  let stores = NO_STORES;
+  let reading: Promise<void> | undefined;
+  const readStores = async () => {
+    stores = await reader.read();
+    reading = undefined;
   };
-  /**
-   * Suspends this process like any program on Ctrl-Z, until `fg`. Without a shell that could continue it (docker exec)
-   * the system does not suspend it, so it continues by itself after STOPPED_MS.
-   */
-  const pause = () => {
-    giveBack();
-    const goOn = () => {
-      clearTimeout(timer);
-      process.off('SIGCONT', goOn);
-      if (!ended.signal.aborted) begin();
-    };
-    process.on('SIGCONT', goOn);
-    const timer = setTimeout(goOn, STOPPED_MS);
-    process.kill(process.pid, 'SIGTSTP');
+  let rates = meter.add(treeStatus);
+  const next = async (storesMs: number) => {
+    let silence: string | undefined;
+    try {
+      treeStatus = await askTree();
+      rates = meter.add(treeStatus);
+    } catch (thrown) {
+      silence = toError(thrown).message;
+      tree = findAgain(flags) ?? tree;
+    }
+    reading ??= readStores();
+    await Deadline.after(storesMs).wait(reading);
+    return { treeStatus, rates, stores, silence };
   };
-  const resize = () => {
-    screen.forget();
-    draw();
-  };
-  const forgetSignals = onDeath(giveBack);
-  output.on('resize', resize);
-  output.on('error', () => ended.abort());
-  begin();
+  return { next, stop: () => reader.stop() };
+}
+
+/** Reads the state file again, since a restarted tree has a new token. @returns undefined while no tree runs. */
+function findAgain(flags: TreeFlags): RunningTree | undefined {
   try {
-    await Promise.all([
-      every(pace.treeMs, ended.signal, () => session.lookAtTree()),
-      every(pace.storesMs, ended.signal, () => session.lookAtStores()),
-    ]);
-  } finally {
-    output.off('resize', resize);
-    forgetSignals();
-    giveBack();
-    await session.stop();
+    return RunningTree.find(flags);
+  } catch {
+    return undefined;
   }
 }
 
-/**
- * Repeats `work` with a pause of `ms` after each run. Resolves as soon as `over` is aborted, even while `work` runs.
- */
-function every(ms: number, over: AbortSignal, work: () => Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    over.addEventListener('abort', () => resolve(), { once: true });
-    const run = async () => {
-      while (!over.aborted) {
-        await work();
-        await wait(ms, undefined, { signal: over }).catch(() => undefined);
-      }
-    };
-    run().catch(reject);
-  });
-}
+const COLOURED: Readonly<Record<Tone, string>> = {
+  plain: '',
+  strong: '\x1b[1m',
+  faint: '\x1b[2m',
+  warn: '\x1b[33m',
+  bad: '\x1b[1;31m',
+};
+/** Bold is no colour, so NO_COLOR allows it. */
+const UNCOLOURED: typeof COLOURED = { ...COLOURED, faint: '', warn: '', bad: '\x1b[1m' };
 
-/**
- * Restores the terminal before the process ends in any way other than SIGKILL. @returns a function that removes the
- * handlers.
- */
-function onDeath(giveBack: () => void): () => void {
-  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
-  const die = (signal: NodeJS.Signals) => {
-    giveBack();
-    for (const each of signals) process.off(each, die);
-    process.kill(process.pid, signal);
-  };
-  for (const each of signals) process.on(each, die);
-  process.on('exit', giveBack);
-  return () => {
-    for (const each of signals) process.off(each, die);
-    process.off('exit', giveBack);
-  };
+/** Writes over the frame before, from the upper left corner, and clears what is left of it. */
+export function redraw(lines: readonly Line[], isColoured: boolean): string {
+  const codes = isColoured ? COLOURED : UNCOLOURED;
+  const styled = lines.map(({ text, tone }) => (codes[tone] === '' ? text : `${codes[tone]}${text}\x1b[0m`));
+  return `\x1b[H${styled.map((text) => `${text}\x1b[K\n`).join('')}\x1b[J`;
 }

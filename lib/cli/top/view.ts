@@ -6,7 +6,7 @@ import type { Rates } from './rates';
 import type { Stores } from './stores';
 
 /** The style of a line. A problem is also marked by a word or a sign, since there may be no colours. */
-export type Tone = 'plain' | 'strong' | 'faint' | 'selected' | 'warn' | 'bad';
+export type Tone = 'plain' | 'strong' | 'faint' | 'warn' | 'bad';
 
 export interface Line {
   readonly text: string;
@@ -19,19 +19,11 @@ export function line(text = '', tone: Tone = 'plain'): Line {
 
 /** Everything from which a frame is drawn. */
 export interface View {
-  /** undefined until the tree has answered for the first time. */
-  readonly treeStatus: TreeStatus | undefined;
+  readonly treeStatus: TreeStatus;
   readonly rates: Rates;
   readonly stores: Stores;
   /** Why the tree does not answer; undefined while it answers. */
   readonly silence: string | undefined;
-  /** Index among the workers that can be selected. */
-  readonly selected: number;
-  /** The result of the last command. */
-  readonly message: Line | undefined;
-  /** A question to be answered with y or n. */
-  readonly question: string | undefined;
-  readonly help: boolean;
 }
 
 export interface Size {

@@ -11,7 +11,6 @@ export interface CommandArgument {
 
 /** A command that an operator can send to a running tree. */
 export interface Command {
-  /** The name as it is typed. */
   readonly name: string;
   /** HTTP method on the socket: GET only reads, POST acts. */
   readonly method: 'GET' | 'POST';
@@ -124,6 +123,13 @@ export const COMMANDS: readonly Command[] = [
   },
 ];
 
+/** @throws Error for a name that is not in the table. */
+export function findCommand(name: string): Command {
+  const command = COMMANDS.find((each) => each.name === name);
+  if (!command) throw new Error(`there is no command ${name}`);
+  return command;
+}
+
 /** Maximum length of a wrong argument in a message, characters. */
 const MAX_SHOWN_LENGTH = 100;
 
@@ -189,7 +195,6 @@ function statusJson(tree: TreeStatus): StatusJson {
   };
 }
 
-/** The tree's status in an answer to `status`. */
 export function readTree(answer: Readonly<Record<string, unknown>>): TreeStatus {
   return camelCase(answer.tree) as TreeStatus;
 }

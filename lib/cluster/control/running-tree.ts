@@ -5,7 +5,6 @@ import { SettingsReader } from '../../core/settings-reader';
 import { type ControlAddress, NobodyListensError } from './client';
 import { lookAt, readState, type TreeState } from './state-file';
 
-/** The flags that locate a tree. */
 export interface TreeFlags {
   readonly state?: string | undefined;
   readonly socket?: string | undefined;

@@ -7,7 +7,6 @@ import type { Deadline } from '../../support/async';
 
 /** The data by which a command finds a running tree. Whoever can read it controls the tree. */
 export interface TreeState {
-  /** The primary's pid. */
   readonly pid: number;
   readonly startedAt: string;
   readonly controlSocket: string;

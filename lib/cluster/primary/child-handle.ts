@@ -46,7 +46,6 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   killed = false;
   /** True once it was asked to stop. */
   wasDraining = false;
-  /** Deadline of its drain. */
   drainUntil: Date | undefined;
   lastCheckin: Date | undefined;
   protected lifecycle: 'booting' | 'ready' | 'draining' | 'exited' = 'booting';
@@ -89,7 +88,6 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     return this.child.pid ?? 0;
   }
 
-  /** True if it was ever ready. */
   get wasReady(): boolean {
     return this.readyAt !== undefined;
   }

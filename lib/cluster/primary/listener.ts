@@ -159,9 +159,9 @@ export class Listener {
   }
 
   private longestWithout(takers: readonly Taker[]): Taker | undefined {
-    const turnOf = (taker: Taker) => this.lastTurns.get(taker) ?? 0;
+    const lastTurnBy = (taker: Taker) => this.lastTurns.get(taker) ?? 0;
     let first = takers[0];
-    for (const taker of takers) if (first && turnOf(taker) < turnOf(first)) first = taker;
+    for (const taker of takers) if (first && lastTurnBy(taker) < lastTurnBy(first)) first = taker;
     return first;
   }
 

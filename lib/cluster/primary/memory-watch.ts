@@ -92,12 +92,12 @@ export class MemoryWatch {
     if (limitMb === null || this.recycling || busy() || this.now() < this.notBefore) return;
     const { byPid, totalMb } = this.measure();
     if (totalMb === null || totalMb <= limitMb * RECYCLE_THRESHOLD) return;
-    const sizeOf = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
+    const measuredMb = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
     const steady = this.workers.slots.filter((slot) => slot.handle?.state === 'ready' && !slot.outgoing);
-    const largest = steady.toSorted((a, b) => sizeOf(b) - sizeOf(a))[0];
+    const largest = steady.toSorted((a, b) => measuredMb(b) - measuredMb(a))[0];
     if (!largest) return;
     this.recycling = true;
-    this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: sizeOf(largest) });
+    this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: measuredMb(largest) });
     await this.workers.replace(largest, 'memory', this.orderFor(largest));
     if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
     this.recycling = false;

@@ -29,7 +29,6 @@ export interface ProcessorOptions {
   readonly bootTimeoutMs: number;
   /** Time for a replaced processor to finish its jobs, ms. */
   readonly drainTimeoutMs: number;
-  /** Limit of its heap, MB; null for Node's default. */
   readonly heapMb: number | null;
   readonly restarts?: RestartOptions;
   /**
@@ -138,10 +137,6 @@ export class ProcessorSupervisor {
   /** From now on the processor may ask this. */
   allow(tree: Tree): void {
     this.tree = tree;
-  }
-
-  reopenLog(): void {
-    for (const handle of this.handles) handle.send({ catamount: 'reopen-log' });
   }
 
   /** CPU time of all processors, including those that are gone, s. */

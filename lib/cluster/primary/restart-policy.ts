@@ -20,9 +20,7 @@ export interface RestartOptions {
 
 /** Schedules restarts with exponential backoff, which a child that served for a while resets. */
 export class RestartPolicy {
-  /** The last termination; null if there was none. */
   last: Termination | null = null;
-  /** The scheduled restart; null when none is. */
   next: NextRestart | null = null;
   private readonly backoff: Backoff;
   private readonly stableMs: number;

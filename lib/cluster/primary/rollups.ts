@@ -2,7 +2,6 @@ import { maxSlowest, NONE_SLOW, type RequestCounts, type Slowest, sumTotals } fr
 import { countsSince } from '../../support/histogram';
 import type { Rollup, RollupCounters, Work } from '../status';
 
-/** Length of one rollup, ms. */
 export const ROLLUP_INTERVAL_MS = 10_000;
 /** Maximum number of rollups kept until they are stored in Redis; the oldest ones are merged. */
 const MAX_PARTS = 60;

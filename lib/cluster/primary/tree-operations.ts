@@ -167,8 +167,8 @@ export class TreeOperations implements Operations {
       throw new UserError('there is no log file to reopen: the log goes to standard output, which is not a file');
     }
     this.parts.reopenLog();
-    for (const handle of this.parts.workers.handles) handle.reopenLog();
-    this.parts.processor?.reopenLog();
+    const { workers, processor } = this.parts;
+    for (const handle of [...workers.handles, ...(processor?.handles ?? [])]) handle.send({ catamount: 'reopen-log' });
   }
 }
 

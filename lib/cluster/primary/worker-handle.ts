@@ -6,7 +6,7 @@ import { type Connection, type ConnectionHandle, closeConnection } from '../../i
 import { Deadline, deferred } from '../../support/async';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
-import type { Activity, JobsHealth, WorkerStatus, WorkInFlight } from '../status';
+import type { Activity, WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits, type RelayBroadcast } from './child-handle';
 import type { Taker } from './listener';
 
@@ -24,7 +24,6 @@ export interface PoolCallbacks {
   /** The worker has answered `/ready` with 200 for the first time. */
   treeServed(): void;
   readonly relay: RelayBroadcast;
-  /** Receives the worker's status. */
   reported(status: WorkerStatus): void;
   /** Replaces the worker: it was signalled alone, or had an uncaught error. */
   requestReplacement(handle: WorkerHandle): void;
@@ -108,18 +107,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
 
   setReporter(on: boolean): void {
     this.send({ catamount: 'reporter', on });
-  }
-
-  setJobsHealth(jobs: JobsHealth): void {
-    this.send({ catamount: 'jobs', jobs });
-  }
-
-  tellTreeServed(): void {
-    this.send({ catamount: 'tree-served' });
-  }
-
-  reopenLog(): void {
-    this.send({ catamount: 'reopen-log' });
   }
 
   private checkIn(status: WorkerStatus): void {

@@ -47,7 +47,6 @@ export class WorkerPool implements PoolCallbacks {
   /** The generation of the workers that are forked from now on. */
   phase = 0;
   readonly counters = new LifetimeCounters();
-  /** Called with every status that a worker reports. */
   onStatus: (status: WorkerStatus) => void = () => undefined;
   /** Called with every broadcast of a worker. */
   relay: RelayBroadcast = () => undefined;
@@ -176,7 +175,7 @@ export class WorkerPool implements PoolCallbacks {
   /** Sends the state of jobs to every worker, now and whenever one becomes ready. */
   setJobsHealth(change: Partial<JobsHealth>): void {
     this.jobsHealth = { ...this.jobsHealth, ...change };
-    for (const handle of this.handles) handle.setJobsHealth(this.jobsHealth);
+    for (const handle of this.handles) handle.send({ catamount: 'jobs', jobs: this.jobsHealth });
   }
 
   /** From now on workers may ask this. */
@@ -213,8 +212,8 @@ export class WorkerPool implements PoolCallbacks {
   private onReady(slot: Slot, handle: WorkerHandle): void {
     this.listener.goOn();
     slot.policy.served();
-    handle.setJobsHealth(this.jobsHealth);
-    if (this.served) handle.tellTreeServed();
+    handle.send({ catamount: 'jobs', jobs: this.jobsHealth });
+    if (this.served) handle.send({ catamount: 'tree-served' });
     void slot.outgoing?.stop(this.drainDeadline(), true);
     this.everReady.add(slot);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs: handle.bootMs });
@@ -257,7 +256,7 @@ export class WorkerPool implements PoolCallbacks {
 
   treeServed(): void {
     this.served = true;
-    for (const handle of this.handles) handle.tellTreeServed();
+    for (const handle of this.handles) handle.send({ catamount: 'tree-served' });
   }
 
   reported(status: WorkerStatus): void {

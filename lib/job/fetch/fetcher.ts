@@ -301,7 +301,7 @@ export class Fetcher {
     if (wanted === 0) return;
     const found = await (this.isolationDue !== undefined
       ? this.fillAlone(claimant, this.isolationDue)
-      : this.isScanDue || !this.options.hints?.ready
+      : this.isScanDue
         ? this.fillByScan(claimant, wanted)
         : this.fillByHints(claimant, wanted));
     if (found) this.isLookDue = true;
@@ -329,11 +329,9 @@ export class Fetcher {
     const { queues, hints } = this.options;
     const names = this.order(this.openQueues).map((number) => queues[number]?.name ?? '');
     const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted)).size > 0;
-    if (isFound || !hints?.ready) return isFound;
     // What comes from now on is hinted at.
-    const wasScanDue = this.isScanDue;
-    this.isScanDue = false;
-    return wasScanDue;
+    if (!isFound && hints?.ready) this.isScanDue = false;
+    return isFound;
   }
 
   /** @returns true when there may be more. */

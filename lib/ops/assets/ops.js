@@ -61,10 +61,10 @@
     };
     source.addEventListener('tick', tick);
     // Handled by the overview's own script.
-    source.addEventListener('overview', ({ data }) => {
+    source.addEventListener('parts', ({ data }) => {
       tick();
       heardAt = performance.now();
-      document.dispatchEvent(new CustomEvent('live:overview', { detail: JSON.parse(data) }));
+      document.dispatchEvent(new CustomEvent('live:parts', { detail: JSON.parse(data) }));
     });
     // Numbers change in place; other changes are announced as news.
     source.addEventListener('counts', ({ data }) => {

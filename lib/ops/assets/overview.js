@@ -1,80 +1,52 @@
-// Applies the stream's changes to the overview: texts and attributes in place. A part whose layout has changed is taken
-// from a freshly rendered page, unless the pointer or the focus is on it.
+// Takes over what differs in the page that the stream sends: texts and attributes in place, so that the focus and the
+// pointer stay where they are.
 (() => {
   const CALM = new Set(['issues', 'events']);
   const LOST_MS = 10_000;
-  let targets = new Map();
-  // All values that the stream has sent so far: it sends only those that change.
-  const told = new Map();
-  let renewing = false;
+  // The page as the server has rendered it last.
+  let rendered = [];
   let lost;
 
-  const add = (key, target) => targets.set(key, [...(targets.get(key) ?? []), target]);
-  const find = () => {
-    targets = new Map();
-    for (const element of document.querySelectorAll('[data-t]')) add(element.dataset.t, { element });
-    for (const element of document.querySelectorAll('[data-on]')) add(element.dataset.on, { element, pips: true });
-    for (const element of document.querySelectorAll('[data-a]')) {
-      for (const pair of element.dataset.a.split(';')) {
-        const colon = pair.indexOf(':');
-        add(pair.slice(colon + 1), { element, name: pair.slice(0, colon) });
-      }
-    }
+  // What elements it consists of, whatever their texts and attributes.
+  const shape = (node) => `${node.nodeName}${node.id ?? ''}(${[...node.childNodes].map(shape).join()})`;
+
+  // A list never changes under the pointer, nor the elements of a part with the focus.
+  const isInUse = (part, fresh) =>
+    (CALM.has(part.dataset.part) && (part.matches(':hover') || part.contains(document.activeElement))) ||
+    (part.contains(document.activeElement) && shape(part) !== shape(fresh));
+
+  const setAttributes = (node, fresh) => {
+    for (const { name } of [...node.attributes]) if (!fresh.hasAttribute(name)) node.removeAttribute(name);
+    for (const { name, value } of fresh.attributes)
+      if (node.getAttribute(name) !== value) node.setAttribute(name, value);
   };
 
-  const set = ({ element, name, pips }, value) => {
-    if (pips) {
-      for (const [i, pip] of [...element.children].entries()) pip.classList.toggle('on', i < value);
-    } else if (name === undefined) {
+  const update = (node, fresh) => {
+    if (node.nodeName !== fresh.nodeName || node.id !== fresh.id) return node.replaceWith(document.adoptNode(fresh));
+    if (node.nodeType !== Node.ELEMENT_NODE) {
       // Screen readers would read out the same text again.
-      if (element.textContent !== String(value)) element.textContent = value;
-    } else if (value === null) element.removeAttribute(name);
-    else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
-  };
-
-  const put = (key, value) => {
-    for (const target of targets.get(key) ?? []) set(target, value);
-  };
-
-  const renew = async (fingerprints) => {
-    const stale = [...document.querySelectorAll('[data-part]')].filter(
-      (part) =>
-        fingerprints[part.dataset.part] !== undefined &&
-        fingerprints[part.dataset.part] !== part.dataset.fingerprint &&
-        !inUse(part),
-    );
-    if (stale.length === 0 || renewing) return;
-    renewing = true;
-    try {
-      const answer = await fetch(location.href, {
-        headers: { Accept: 'text/html' },
-        // A worker whose event loop is blocked still gets connections: the next attempt may reach another one.
-        signal: AbortSignal.timeout(3000),
-      });
-      if (!answer.ok || answer.redirected) return;
-      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      for (const part of stale) {
-        const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
-        if (fresh && !inUse(part)) part.replaceWith(document.adoptNode(fresh));
-      }
-      find();
-      // The fresh page may have been rendered before the last messages were sent.
-      for (const [key, value] of told) put(key, value);
-    } catch {
-      // The next message triggers another attempt.
-    } finally {
-      renewing = false;
+      if (node.data !== fresh.data) node.data = fresh.data;
+      return;
     }
-  };
-  const inUse = (part) =>
-    part.contains(document.activeElement) || (CALM.has(part.dataset.part) && part.matches(':hover'));
-
-  document.addEventListener('live:overview', ({ detail: { values, fingerprints } }) => {
-    for (const [key, value] of Object.entries(values)) {
-      told.set(key, value);
-      put(key, value);
+    setAttributes(node, fresh);
+    const [shown, wanted] = [[...node.childNodes], [...fresh.childNodes]];
+    for (const [i, child] of wanted.entries()) {
+      if (!shown[i]) node.append(document.adoptNode(child));
+      // A part within a part is updated by itself.
+      else if (!child.dataset?.part) update(shown[i], child);
     }
-    renew(fingerprints);
+    for (const child of shown.slice(wanted.length)) child.remove();
+  };
+
+  document.addEventListener('live:parts', ({ detail: { lines, changed = [] } }) => {
+    if (lines) rendered = lines;
+    else if (changed.length === 0) return;
+    for (const [i, line] of changed) rendered[i] = line;
+    const page = new DOMParser().parseFromString(rendered.join('\n'), 'text/html');
+    for (const part of document.querySelectorAll('[data-part]')) {
+      const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
+      if (fresh && !isInUse(part, fresh)) update(part, fresh);
+    }
   });
 
   // A process without heartbeats is shown as unknown, not as it was.
@@ -94,6 +66,4 @@
     clearTimeout(lost);
     lost = undefined;
   });
-
-  find();
 })();

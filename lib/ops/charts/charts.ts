@@ -22,121 +22,111 @@ interface ChartSource {
 
 type Figures = NonNullable<FigureStep['figures']>;
 
+/** How a line is computed from the figures of a step that covers some seconds; null where it is unknown. */
+type Measure = (figures: Figures, seconds: number) => number | null;
+
+interface LineOf {
+  /** The text `charts.series.<key>`. */
+  readonly key: string;
+  readonly look: Series['look'];
+  readonly measure: Measure;
+  /** Text of a value with its unit. */
+  readonly unit: 'ms' | 'perMinute' | 'perSecond';
+}
+
+const perMinute =
+  (pick: (figures: Figures) => number): Measure =>
+  (figures, seconds) =>
+    (pick(figures) / seconds) * 60;
+
+function percentiles(counts: (figures: Figures) => readonly number[], slowest: (figures: Figures) => number): LineOf[] {
+  const line = (key: string, look: Series['look'], share: number): LineOf => {
+    const measure: Measure = (figures) => quantile(BOUNDS_MS, counts(figures), share, slowest(figures));
+    return { key, look, measure, unit: 'ms' };
+  };
+  return [line('p50', 'k1', 0.5), line('p99', 'k2', 0.99)];
+}
+
+const REQUESTS_PER_S: Measure = ({ sums }, seconds) => sums.requests / seconds;
+const PER_SECOND: LineOf = { key: 'perS', look: 'k1', measure: REQUESTS_PER_S, unit: 'perSecond' };
+const PER_MINUTE: LineOf = {
+  key: 'perMinute',
+  look: 'k1',
+  measure: perMinute(({ sums }) => sums.requests),
+  unit: 'perMinute',
+};
+const shed = perMinute(({ sums }) => sums.shed);
+const failed = perMinute(({ sums }) => Math.max(0, sums.serverErrors - sums.shed));
+
+/** The lines of each chart but those of requests, whose unit depends on their number. */
+const LINES: readonly (readonly [Chart['key'], readonly LineOf[]])[] = [
+  [
+    'response',
+    percentiles(
+      ({ duration }) => duration,
+      ({ slowest }) => slowest.durationMs,
+    ),
+  ],
+  [
+    'queueTime',
+    percentiles(
+      ({ queued }) => queued,
+      ({ slowest }) => slowest.queuedMs,
+    ),
+  ],
+  [
+    'errors',
+    [
+      { key: 'http5xx', look: 'k3', measure: failed, unit: 'perMinute' },
+      { key: 'http503', look: 'k5', measure: shed, unit: 'perMinute' },
+    ],
+  ],
+  [
+    'jobs',
+    [
+      { key: 'processed', look: 'k1', measure: perMinute(({ sums }) => sums.processed), unit: 'perMinute' },
+      { key: 'failed', look: 'k3', measure: perMinute(({ sums }) => sums.failed), unit: 'perMinute' },
+    ],
+  ],
+];
+
 /** All charts of the overview. */
 export function drawCharts(source: ChartSource, format: Formatter): Chart[] {
   const { steps, range, now, memory } = source;
+  const { t } = format;
   const stepS = readStepMs(range) / 1000;
   // Seconds without a rollup so far are not idle: the rates of the last steps count only seconds that have one.
   const seconds = (at: Date) => {
     const written = Math.floor(((now.getTime() - at.getTime()) / 1000 - SOON_S) / PART_S) * PART_S;
     return Math.min(stepS, written);
   };
-  const each = (pick: (figures: Figures, seconds: number) => number | null) =>
-    steps.map(({ at, figures }) => (figures && seconds(at) >= PART_S ? short(pick(figures, seconds(at))) : null));
-  const { t } = format;
-  const line = (
-    key: string,
-    look: Series['look'],
-    values: (number | null)[],
-    unit: (value: number) => string,
-  ): Series => {
-    const latest = latestValue(values);
-    return { label: t(`charts.series.${key}`), look, values, latest: latest === null ? '–' : unit(latest) };
+  const values = (measure: Measure) =>
+    steps.map(({ at, figures }) => (figures && seconds(at) >= PART_S ? short(measure(figures, seconds(at))) : null));
+  const units: Readonly<Record<LineOf['unit'], (value: number) => string>> = {
+    ms: (value) => t('time.ms', { n: plain(value) }),
+    perMinute: (value) => t('charts.perMin', { n: plain(value) }),
+    perSecond: (value) => `${plain(value)}/s`,
   };
-  const ms = (value: number) => t('time.ms', { n: plain(value) });
-  const perMin = (value: number) => t('charts.perMin', { n: plain(value) });
-  const times = (counts: (figures: Figures) => readonly number[], slowest: (figures: Figures) => number) =>
-    (
-      [
-        ['p50', 'k1', 0.5],
-        ['p99', 'k2', 0.99],
-      ] as const
-    ).map(([key, look, share]) =>
-      line(
-        key,
-        look,
-        each((figures) => quantile(BOUNDS_MS, counts(figures), share, slowest(figures))),
-        ms,
-      ),
-    );
+  const series = ({ key, look, measure, unit }: LineOf): Series => {
+    const drawn = values(measure);
+    const latest = latestValue(drawn);
+    return {
+      label: t(`charts.series.${key}`),
+      look,
+      values: drawn,
+      latest: latest === null ? '–' : units[unit](latest),
+    };
+  };
   // Rates below one a second are shown per minute: nobody reads 0.0167/s.
-  const busy = each(({ sums }, span) => sums.requests / span).some((value) => (value ?? 0) >= 1);
-  const perMinute = (pick: (figures: Figures) => number) => each((figures, span) => (pick(figures) / span) * 60);
-  const charts: Chart[] = [
-    chart(
-      'requests',
-      [
-        busy
-          ? line(
-              'perS',
-              'k1',
-              each(({ sums }, span) => sums.requests / span),
-              (value) => `${plain(value)}/s`,
-            )
-          : line(
-              'perMinute',
-              'k1',
-              perMinute(({ sums }) => sums.requests),
-              perMin,
-            ),
-      ],
-      format,
-      busy ? '/s' : t('charts.unit.jobs'),
-    ),
-    chart(
-      'response',
-      times(
-        ({ duration }) => duration,
-        ({ slowest }) => slowest.durationMs,
-      ),
-      format,
-    ),
-    chart(
-      'queueTime',
-      times(
-        ({ queued }) => queued,
-        ({ slowest }) => slowest.queuedMs,
-      ),
-      format,
-    ),
-    chart(
-      'errors',
-      [
-        line(
-          'http5xx',
-          'k3',
-          perMinute(({ sums }) => Math.max(0, sums.serverErrors - sums.shed)),
-          perMin,
-        ),
-        line(
-          'http503',
-          'k5',
-          perMinute(({ sums }) => sums.shed),
-          perMin,
-        ),
-      ],
-      format,
-    ),
-    chart(
-      'jobs',
-      [
-        line(
-          'processed',
-          'k1',
-          perMinute(({ sums }) => sums.processed),
-          perMin,
-        ),
-        line(
-          'failed',
-          'k3',
-          perMinute(({ sums }) => sums.failed),
-          perMin,
-        ),
-      ],
-      format,
-    ),
-    latencyChart(source, format),
-  ];
+  const busy = values(REQUESTS_PER_S).some((value) => (value ?? 0) >= 1);
+  const requests = chart(
+    'requests',
+    [series(busy ? PER_SECOND : PER_MINUTE)],
+    format,
+    busy ? '/s' : t('charts.unit.jobs'),
+  );
+  const others = LINES.map(([key, lines]) => chart(key, lines.map(series), format));
+  const charts = [requests, ...others, latencyChart(source, format)];
   if (memory) charts.push(memoryChart(memory.steps, memory.limitMb, RECYCLE_THRESHOLD, format));
   return charts;
 }

@@ -55,8 +55,7 @@ export function actionRoutes(page: SetPage): RouteModule {
       // The question that offers several actions has no field for the number, so ask again with it.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
-      // A job that has left the set cannot be moved twice, so this is repeatable.
-      await actOnce(site, ctx, back, () => move(site, ctx, page, question), true);
+      await actOnce(site, ctx, back, () => move(site, ctx, page, question));
     });
   };
 }

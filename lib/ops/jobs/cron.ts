@@ -38,7 +38,7 @@ export const cronRoutes: RouteModule = (site) => {
           });
         return { what: `cron.${what}`, name };
       };
-      await actOnce(site, ctx, readBack(ctx, LIST), work, what !== 'trigger');
+      await actOnce(site, ctx, readBack(ctx, LIST), work);
     });
   }
 };

@@ -52,7 +52,7 @@ export const jobPageRoutes: RouteModule = (site) => {
     const ref = readRef(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
     const work = async () => ({ what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) });
-    await actOnce(site, ctx, back, work, true);
+    await actOnce(site, ctx, back, work);
   });
 };
 

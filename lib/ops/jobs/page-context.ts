@@ -59,18 +59,14 @@ export function pathWith(
   return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
 }
 
-/**
- * Does the work of a form once and redirects to `back` with its flash.
- * @param repeatable true for work that may run twice; see `FlashStore.once`.
- */
+/** Does the work of a form once and redirects to `back` with its flash. */
 export async function actOnce(
   site: JobPageContext,
   ctx: OpsContext,
   back: string,
   work: () => Promise<JobFlash>,
-  repeatable = false,
 ): Promise<void> {
-  const id = await site.flashes.once(ctx, work, repeatable);
+  const id = await site.flashes.once(ctx, work);
   const { pathname, search } = new URL(back, 'http://here');
   ctx.status = 303;
   ctx.redirect(linkWith(pathname, search, { flash: id ?? null }));

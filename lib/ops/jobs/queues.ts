@@ -45,7 +45,7 @@ export const queueRoutes: RouteModule = (site) => {
         await site.admin(ctx).queues[what](name);
         return { what, name };
       };
-      await actOnce(site, ctx, readBack(ctx, LIST), work, true);
+      await actOnce(site, ctx, readBack(ctx, LIST), work);
     });
   }
 

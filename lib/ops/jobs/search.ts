@@ -5,14 +5,12 @@ import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
 import { badQuery, readFilters } from './filters';
-import { logLines } from './log-lines';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
 import { SET_PAGES } from './set-pages';
 
 const PATH = '/ops/jobs/find';
-const MAX_LINES = 50;
 
-/** Finds jobs that contain a text, such as a request id, and the log lines with it. */
+/** Finds jobs that contain a text, such as a request id. */
 export const findRoutes: RouteModule = (site) => {
   site.router.get(PATH, async (ctx) => {
     assertOperator(ctx);
@@ -20,15 +18,12 @@ export const findRoutes: RouteModule = (site) => {
     if (q === '') throw badQuery('text', '');
     const found = await findJobPath(site, ctx, q);
     if (found) return ctx.redirect(found);
-    const { file } = site.config.log;
     const locals = {
       title: ctx.state.t('jobs.find.title', { text: q }),
       text: q,
       places: await findPlaces(site.admin(ctx), { text: q }, `?q=${encodeURIComponent(q)}`),
-      file,
-      lines: file === null ? [] : await logLines(file, q, MAX_LINES).catch(() => []),
     };
-    await showPage(site, ctx, 'find', locals, { places: locals.places, lines: locals.lines });
+    await showPage(site, ctx, 'find', locals, { places: locals.places });
   });
 };
 

@@ -83,6 +83,27 @@ export type Family =
   | (About & { readonly type: 'counter' | 'gauge'; readonly read: (scrape: Scrape) => readonly Sample[] })
   | (About & { readonly type: 'histogram'; readonly read: (scrape: Scrape) => readonly HistogramSample[] });
 
+type Read<Values> = (scrape: Scrape) => readonly Values[];
+
+/** A value that may go up and down. */
+export function gauge(name: string, help: string, read: Read<Sample>): Family {
+  return { name: `catamount_${name}`, help, type: 'gauge', read };
+}
+
+/** A value that only goes up. */
+export function counter(name: string, help: string, read: Read<Sample>): Family {
+  return { name: `catamount_${name}`, help, type: 'counter', read };
+}
+
+export function histogram(name: string, help: string, read: Read<HistogramSample>): Family {
+  return { name: `catamount_${name}`, help, type: 'histogram', read };
+}
+
+/** Marks a metric of all trees on the same Redis and Postgres. */
+export function shared(family: Family): Family {
+  return { ...family, shared: true };
+}
+
 type GivenValue = number | null | undefined;
 
 /** The single sample of a metric without labels; none for an unknown value. */

@@ -5,7 +5,7 @@ import type { QueueStatus } from '../../job/row/queue-status';
 import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES } from '../../job/stats/class-stats';
 import { OTHER_CLASSES } from '../../job/stats/collector';
 import type { Histogram } from '../../support/histogram';
-import { type Family, type HistogramSample, only, sample } from './exposition';
+import { counter, type Family, gauge, type HistogramSample, histogram, only, sample, shared } from './exposition';
 import type { Scrape } from './scrape';
 
 /** Number of the history's fine buckets that are joined into one, which keeps the count of series low. */
@@ -28,87 +28,71 @@ function histograms(scrape: Scrape, of: (stats: ClassStats) => Histogram): Histo
 }
 
 export const JOBS: readonly Family[] = [
-  {
-    name: 'catamount_jobs_total',
-    shared: true,
-    type: 'counter',
-    help: 'Runs of jobs by class and outcome, of all trees on this Redis, since its data began.',
-    read: (scrape) =>
-      readClasses(scrape).flatMap(([className, { processed, retried, dead, discarded }]) =>
-        Object.entries({ succeeded: processed, retried, dead, discarded }).map(([outcome, value]) => ({
-          labels: { class: className, outcome },
-          value,
-        })),
-      ),
-  },
-  {
-    name: 'catamount_job_duration_seconds',
-    shared: true,
-    type: 'histogram',
-    help: 'Duration of runs that succeeded, by class, of all trees on this Redis.',
-    read: (scrape) => histograms(scrape, ({ duration }) => duration),
-  },
-  {
-    name: 'catamount_job_queue_latency_seconds',
-    shared: true,
-    type: 'histogram',
-    help: 'How long jobs waited from being due until they ran, by class, of all trees on this Redis.',
-    read: (scrape) => histograms(scrape, ({ latency }) => latency),
-  },
-  {
-    name: 'catamount_jobs_running',
-    type: 'gauge',
-    help: 'Jobs that are running in this tree.',
-    read: ({ tree }) => {
-      const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
-      return only(statuses.length > 0 ? statuses.flatMap(({ inFlight }) => inFlight).length : undefined);
-    },
-  },
-  {
-    name: 'catamount_job_concurrency_limit',
-    type: 'gauge',
-    help: 'Maximum number of jobs that run in this tree at once. 0: it runs none.',
-    read: ({ tree }) => only(tree?.limits.jobConcurrency),
-  },
-  {
-    name: 'catamount_job_processor_up',
-    type: 'gauge',
-    help: "Whether this tree's job processor works. Absent from trees that run no jobs.",
-    read: ({ tree }) => only(runsJobs(tree) ? Number(isUp(tree)) : undefined),
-  },
-  {
-    name: 'catamount_job_standstill_seconds',
-    type: 'gauge',
-    help: "How long a part of this tree's jobs has stood still; of several, the longest time. 0: none stands still.",
-    read: ({ tree }) => {
+  shared(
+    counter(
+      'jobs_total',
+      'Runs of jobs by class and outcome, of all trees on this Redis, since its data began.',
+      (scrape) =>
+        readClasses(scrape).flatMap(([className, { processed, retried, dead, discarded }]) =>
+          Object.entries({ succeeded: processed, retried, dead, discarded }).map(([outcome, value]) => ({
+            labels: { class: className, outcome },
+            value,
+          })),
+        ),
+    ),
+  ),
+  shared(
+    histogram(
+      'job_duration_seconds',
+      'Duration of runs that succeeded, by class, of all trees on this Redis.',
+      (scrape) => histograms(scrape, ({ duration }) => duration),
+    ),
+  ),
+  shared(
+    histogram(
+      'job_queue_latency_seconds',
+      'How long jobs waited from being due until they ran, by class, of all trees on this Redis.',
+      (scrape) => histograms(scrape, ({ latency }) => latency),
+    ),
+  ),
+  gauge('jobs_running', 'Jobs that are running in this tree.', ({ tree }) => {
+    const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
+    return only(statuses.length > 0 ? statuses.flatMap(({ inFlight }) => inFlight).length : undefined);
+  }),
+  gauge('job_concurrency_limit', 'Maximum number of jobs that run in this tree at once. 0: it runs none.', ({ tree }) =>
+    only(tree?.limits.jobConcurrency),
+  ),
+  gauge(
+    'job_processor_up',
+    "Whether this tree's job processor works. Absent from trees that run no jobs.",
+    ({ tree }) => only(runsJobs(tree) ? Number(isUp(tree)) : undefined),
+  ),
+  gauge(
+    'job_standstill_seconds',
+    "How long a part of this tree's jobs has stood still; of several, the longest time. 0: none stands still.",
+    ({ tree }) => {
       const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
       const spans = statuses.flatMap(findStandstills).map(({ spanMs }) => spanMs / 1000);
       return only(statuses.length > 0 ? Math.max(0, ...spans) : undefined);
     },
-  },
-  {
-    name: 'catamount_job_last_moved_timestamp_seconds',
-    type: 'gauge',
-    help: "When a part of this tree's jobs (fetch, dispatch, listen, cron, mail) last made progress or found nothing to do, in seconds since 1970.",
-    read: ({ tree }) => {
+  ),
+  gauge(
+    'job_last_moved_timestamp_seconds',
+    "When a part of this tree's jobs (fetch, dispatch, listen, cron, mail) last made progress or found nothing to do, in seconds since 1970.",
+    ({ tree }) => {
       if (!tree) return [];
       const at = Date.parse(tree.at);
       return lastProgress(tree).map(({ part, movedMs }) => ({ labels: { part }, value: (at - movedMs) / 1000 }));
     },
-  },
-  {
-    name: 'catamount_job_processor_restarts_total',
-    type: 'counter',
-    help: 'Number of restarts of the job processor of this tree.',
-    read: ({ tree }) => only(runsJobs(tree) ? tree?.stats.jobProcessor.restarts : undefined),
-  },
-  {
-    name: 'catamount_job_processors',
-    shared: true,
-    type: 'gauge',
-    help: 'Number of job processors of all trees on this Redis.',
-    read: ({ processors }) => only(processors),
-  },
+  ),
+  counter('job_processor_restarts_total', 'Number of restarts of the job processor of this tree.', ({ tree }) =>
+    only(runsJobs(tree) ? tree?.stats.jobProcessor.restarts : undefined),
+  ),
+  shared(
+    gauge('job_processors', 'Number of job processors of all trees on this Redis.', ({ processors }) =>
+      only(processors),
+    ),
+  ),
 ];
 
 function runsJobs(tree: Scrape['tree']): boolean {
@@ -138,61 +122,53 @@ const sum = (values: readonly number[]) => values.reduce((all, value) => all + v
 
 /** Shared by all trees on this Redis and Postgres. */
 export const QUEUES: readonly Family[] = [
-  {
-    name: 'catamount_queue_jobs',
-    shared: true,
-    type: 'gauge',
-    help: 'Jobs of a queue: waiting, blocked (by the limit of their class), or active. Up to 10000 are counted.',
-    read: (scrape) =>
-      named(scrape).flatMap(({ name, queues }) => [
-        ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),
-        ...sample({ queue: name, state: 'blocked' }, sum(queues.map((queue) => queue.blocked))),
-        ...sample({ queue: name, state: 'active' }, sum(queues.map((queue) => queue.active))),
-      ]),
-  },
-  {
-    name: 'catamount_queue_latency_seconds',
-    shared: true,
-    type: 'gauge',
-    help: 'How long the next job of a queue has been due.',
-    read: (scrape) =>
+  shared(
+    gauge(
+      'queue_jobs',
+      'Jobs of a queue: waiting, blocked (by the limit of their class), or active. Up to 10000 are counted.',
+      (scrape) =>
+        named(scrape).flatMap(({ name, queues }) => [
+          ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),
+          ...sample({ queue: name, state: 'blocked' }, sum(queues.map((queue) => queue.blocked))),
+          ...sample({ queue: name, state: 'active' }, sum(queues.map((queue) => queue.active))),
+        ]),
+    ),
+  ),
+  shared(
+    gauge('queue_latency_seconds', 'How long the next job of a queue has been due.', (scrape) =>
       named(scrape).map(({ name, queues }) => ({
         labels: { queue: name },
         value: Math.max(...queues.map((queue) => queue.latencyMs)) / 1000,
       })),
-  },
-  {
-    name: 'catamount_queue_paused',
-    shared: true,
-    type: 'gauge',
-    help: 'Whether an operator has paused the queue.',
-    read: (scrape) =>
+    ),
+  ),
+  shared(
+    gauge('queue_paused', 'Whether an operator has paused the queue.', (scrape) =>
       named(scrape).map(({ name, queues }) => ({
         labels: { queue: name },
         value: queues.some((queue) => queue.paused) ? 1 : 0,
       })),
-  },
-  {
-    name: 'catamount_job_set_jobs',
-    shared: true,
-    type: 'gauge',
-    help: 'Jobs in the retry, scheduled and dead sets. Up to 10000 are counted.',
-    read: ({ sets }) => Object.entries(sets).flatMap(([set, size]) => sample({ set }, size)),
-  },
+    ),
+  ),
+  shared(
+    gauge('job_set_jobs', 'Jobs in the retry, scheduled and dead sets. Up to 10000 are counted.', ({ sets }) =>
+      Object.entries(sets).flatMap(([set, size]) => sample({ set }, size)),
+    ),
+  ),
 ];
 
 export const MAILS: readonly Family[] = [
-  {
-    name: 'catamount_mails_total',
-    shared: true,
-    type: 'counter',
-    help: 'Mails by mailer and outcome, of all trees on this Redis, since its data began. Every attempt counts.',
-    read: ({ history }) =>
-      [...(history?.mailers ?? [])].flatMap(([name, counts]) =>
-        MAIL_OUTCOMES.map((outcome) => ({
-          labels: { mailer: name === OTHER_CLASSES ? 'other' : name, outcome },
-          value: counts[outcome],
-        })),
-      ),
-  },
+  shared(
+    counter(
+      'mails_total',
+      'Mails by mailer and outcome, of all trees on this Redis, since its data began. Every attempt counts.',
+      ({ history }) =>
+        [...(history?.mailers ?? [])].flatMap(([name, counts]) =>
+          MAIL_OUTCOMES.map((outcome) => ({
+            labels: { mailer: name === OTHER_CLASSES ? 'other' : name, outcome },
+            value: counts[outcome],
+          })),
+        ),
+    ),
+  ),
 ];

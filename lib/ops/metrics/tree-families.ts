@@ -3,98 +3,62 @@ import type { PoolStats, ProcessMetrics } from '../../core/process-metrics';
 import { SHED_REASONS } from '../../core/request-counts';
 import { ISSUE_CODES } from '../../health/issues';
 import { BOUNDS_MS } from '../../support/histogram';
-import { type Family, only, type Sample, sample } from './exposition';
+import { counter, type Family, gauge, histogram, only, type Sample, sample } from './exposition';
 import type { Scrape } from './scrape';
 
 const MIB = 1_048_576;
 
 export const TREE: readonly Family[] = [
-  {
-    name: 'catamount_build_info',
-    type: 'gauge',
-    help: 'Always 1; the labels name the app and the versions of Catamount and Node.',
-    read: ({ tree }) =>
-      tree
-        ? [
-            {
-              labels: { app: tree.app, version: tree.stats.versions.catamount, node: tree.stats.versions.node },
-              value: 1,
-            },
-          ]
-        : [],
-  },
-  {
-    name: 'catamount_start_time_seconds',
-    type: 'gauge',
-    help: 'Start time of the primary, in seconds since 1970.',
-    read: ({ tree }) => only(tree && Date.parse(tree.stats.startedAt) / 1000),
-  },
-  {
-    name: 'catamount_phase',
-    type: 'gauge',
-    help: 'Generation of the web workers; every phased restart adds 1.',
-    read: ({ tree }) => only(tree?.stats.phase),
-  },
-  {
-    name: 'catamount_workers',
-    type: 'gauge',
-    help: 'Number of web workers that the tree should have. 0: the primary serves the web itself.',
-    read: ({ tree }) => only(tree?.stats.workers),
-  },
-  {
-    name: 'catamount_workers_ready',
-    type: 'gauge',
-    help: 'Number of web workers that serve.',
-    read: ({ tree }) => only(tree?.stats.bootedWorkers),
-  },
-  {
-    name: 'catamount_worker_restarts_total',
-    type: 'counter',
-    help: 'Number of web workers that have replaced another one, by reason.',
-    read: ({ tree }) =>
-      tree
-        ? REASONS.map((reason) => ({ labels: { reason }, value: tree.stats.totals.workerRestarts[reason] ?? 0 }))
-        : [],
-  },
-  {
-    name: 'catamount_memory_bytes',
-    type: 'gauge',
-    help: 'Memory that the whole tree uses, as the sum of proportional set sizes.',
-    read: ({ tree }) => only(tree?.stats.memory.pssMb && tree.stats.memory.pssMb * MIB),
-  },
-  {
-    name: 'catamount_memory_limit_bytes',
-    type: 'gauge',
-    help: 'Memory that the whole tree may use. Absent without a limit.',
-    read: ({ tree }) => only(tree?.stats.memory.limitMb && tree.stats.memory.limitMb * MIB),
-  },
-  {
-    name: 'catamount_issues',
-    type: 'gauge',
-    help: 'Number of issues that need a person, by the code that the overview, catamount top and catamount status share.',
-    read: ({ issues }) =>
+  gauge('build_info', 'Always 1; the labels name the app and the versions of Catamount and Node.', ({ tree }) =>
+    tree
+      ? [
+          {
+            labels: { app: tree.app, version: tree.stats.versions.catamount, node: tree.stats.versions.node },
+            value: 1,
+          },
+        ]
+      : [],
+  ),
+  gauge('start_time_seconds', 'Start time of the primary, in seconds since 1970.', ({ tree }) =>
+    only(tree && Date.parse(tree.stats.startedAt) / 1000),
+  ),
+  gauge('phase', 'Generation of the web workers; every phased restart adds 1.', ({ tree }) => only(tree?.stats.phase)),
+  gauge(
+    'workers',
+    'Number of web workers that the tree should have. 0: the primary serves the web itself.',
+    ({ tree }) => only(tree?.stats.workers),
+  ),
+  gauge('workers_ready', 'Number of web workers that serve.', ({ tree }) => only(tree?.stats.bootedWorkers)),
+  counter('worker_restarts_total', 'Number of web workers that have replaced another one, by reason.', ({ tree }) =>
+    tree ? REASONS.map((reason) => ({ labels: { reason }, value: tree.stats.totals.workerRestarts[reason] ?? 0 })) : [],
+  ),
+  gauge('memory_bytes', 'Memory that the whole tree uses, as the sum of proportional set sizes.', ({ tree }) =>
+    only(tree?.stats.memory.pssMb && tree.stats.memory.pssMb * MIB),
+  ),
+  gauge('memory_limit_bytes', 'Memory that the whole tree may use. Absent without a limit.', ({ tree }) =>
+    only(tree?.stats.memory.limitMb && tree.stats.memory.limitMb * MIB),
+  ),
+  gauge(
+    'issues',
+    'Number of issues that need a person, by the code that the overview, catamount top and catamount status share.',
+    ({ issues }) =>
       issues
         ? ISSUE_CODES.map((code) => ({ labels: { code }, value: issues.filter((one) => one.code === code).length }))
         : [],
-  },
-  {
-    name: 'catamount_scrape_errors',
-    type: 'gauge',
-    help: 'Number of parts of this text that are left out because their source failed or did not answer within 4 s.',
-    read: ({ missing }) => only(missing),
-  },
-  {
-    name: 'catamount_redis_up',
-    type: 'gauge',
-    help: 'Whether Redis answers the web worker that served this scrape. Absent from trees without Redis.',
-    read: ({ redisAnswers }) => only(redisAnswers === undefined ? undefined : Number(redisAnswers)),
-  },
-  {
-    name: 'catamount_postgres_up',
-    type: 'gauge',
-    help: 'Whether Postgres answers the web worker that served this scrape.',
-    read: ({ postgresAnswers }) => only(postgresAnswers ? 1 : 0),
-  },
+  ),
+  gauge(
+    'scrape_errors',
+    'Number of parts of this text that are left out because their source failed or did not answer within 4 s.',
+    ({ missing }) => only(missing),
+  ),
+  gauge(
+    'redis_up',
+    'Whether Redis answers the web worker that served this scrape. Absent from trees without Redis.',
+    ({ redisAnswers }) => only(redisAnswers === undefined ? undefined : Number(redisAnswers)),
+  ),
+  gauge('postgres_up', 'Whether Postgres answers the web worker that served this scrape.', ({ postgresAnswers }) =>
+    only(postgresAnswers ? 1 : 0),
+  ),
 ];
 
 /** All reasons are exported from the start: `increase()` misses a series that appears with its first event. */
@@ -147,58 +111,40 @@ function byPlace(
 }
 
 export const PROCESSES: readonly Family[] = [
-  {
-    name: 'catamount_process_proportional_memory_bytes',
-    type: 'gauge',
-    help: 'Proportional set size (PSS): private pages and a share of shared ones. The sum is what the tree uses.',
-    read: (scrape) => byPlace(scrape, ({ pssMb }) => pssMb && pssMb * MIB, sum),
-  },
-  {
-    name: 'catamount_process_resident_memory_bytes',
-    type: 'gauge',
-    help: 'Resident set size (RSS).',
-    read: (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics && processMetrics.rssMb * MIB, sum),
-  },
-  {
-    name: 'catamount_process_cpu_seconds_total',
-    type: 'counter',
-    help: 'CPU time used in each place of the tree, by all processes that it has held.',
-    read: ({ tree }) =>
+  gauge(
+    'process_proportional_memory_bytes',
+    'Proportional set size (PSS): private pages and a share of shared ones. The sum is what the tree uses.',
+    (scrape) => byPlace(scrape, ({ pssMb }) => pssMb && pssMb * MIB, sum),
+  ),
+  gauge('process_resident_memory_bytes', 'Resident set size (RSS).', (scrape) =>
+    byPlace(scrape, ({ processMetrics }) => processMetrics && processMetrics.rssMb * MIB, sum),
+  ),
+  counter(
+    'process_cpu_seconds_total',
+    'CPU time used in each place of the tree, by all processes that it has held.',
+    ({ tree }) =>
       Object.entries(tree?.stats.totals.cpuSeconds ?? {}).map(([process, value]) => ({ labels: { process }, value })),
-  },
-  {
-    name: 'catamount_process_event_loop_lag_p99_seconds',
-    type: 'gauge',
-    help: "99th percentile of the event loop's delay over the last second or so.",
-    read: (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics && processMetrics.lagP99Ms / 1000, most),
-  },
-  {
-    name: 'catamount_process_event_loop_utilization_ratio',
-    type: 'gauge',
-    help: 'Share of the last second or so in which the event loop was busy, 0 to 1.',
-    read: (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics?.utilization, most),
-  },
-  {
-    name: 'catamount_postgres_pool_connections',
-    type: 'gauge',
-    help: 'Connections to Postgres that a process has open.',
-    read: (scrape) => [
-      ...byPlace(scrape, ({ pool }) => pool?.used, sum, { state: 'used' }),
-      ...byPlace(scrape, ({ pool }) => pool?.idle, sum, { state: 'idle' }),
-    ],
-  },
-  {
-    name: 'catamount_postgres_pool_limit',
-    type: 'gauge',
-    help: 'Maximum number of connections to Postgres that a process may open.',
-    read: (scrape) => byPlace(scrape, ({ pool }) => pool?.max, sum),
-  },
-  {
-    name: 'catamount_postgres_pool_waiting',
-    type: 'gauge',
-    help: 'Requests and jobs that wait for a connection to Postgres.',
-    read: (scrape) => byPlace(scrape, ({ pool }) => pool?.waiting, sum),
-  },
+  ),
+  gauge(
+    'process_event_loop_lag_p99_seconds',
+    "99th percentile of the event loop's delay over the last second or so.",
+    (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics && processMetrics.lagP99Ms / 1000, most),
+  ),
+  gauge(
+    'process_event_loop_utilization_ratio',
+    'Share of the last second or so in which the event loop was busy, 0 to 1.',
+    (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics?.utilization, most),
+  ),
+  gauge('postgres_pool_connections', 'Connections to Postgres that a process has open.', (scrape) => [
+    ...byPlace(scrape, ({ pool }) => pool?.used, sum, { state: 'used' }),
+    ...byPlace(scrape, ({ pool }) => pool?.idle, sum, { state: 'idle' }),
+  ]),
+  gauge('postgres_pool_limit', 'Maximum number of connections to Postgres that a process may open.', (scrape) =>
+    byPlace(scrape, ({ pool }) => pool?.max, sum),
+  ),
+  gauge('postgres_pool_waiting', 'Requests and jobs that wait for a connection to Postgres.', (scrape) =>
+    byPlace(scrape, ({ pool }) => pool?.waiting, sum),
+  ),
 ];
 
 /** The processes that serve requests; during a replacement both workers appear under the name of their slot. */
@@ -234,58 +180,37 @@ const requestsOf = ({ tree }: Scrape) => tree?.stats.totals.requests;
 
 /** Metrics of the app's requests, without health checks and the operator's pages. */
 export const HTTP: readonly Family[] = [
-  {
-    name: 'catamount_http_requests_total',
-    type: 'counter',
-    help: 'Finished requests, by method and class of status. 499 (4xx): the client left before the response.',
-    read: (scrape) => {
+  counter(
+    'http_requests_total',
+    'Finished requests, by method and class of status. 499 (4xx): the client left before the response.',
+    (scrape) => {
       const answered = requestsOf(scrape)?.answered;
       return answered ? byMethodAndStatus(answered) : [];
     },
-  },
-  {
-    name: 'catamount_http_request_duration_seconds',
-    type: 'histogram',
-    help: 'Duration of requests from arrival to end, including waits.',
-    read: (scrape) => {
-      const requests = requestsOf(scrape);
-      return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.duration }] : [];
-    },
-  },
-  {
-    name: 'catamount_http_request_queue_seconds',
-    type: 'histogram',
-    help: 'How long requests waited for a slot.',
-    read: (scrape) => {
-      const requests = requestsOf(scrape);
-      return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.queued }] : [];
-    },
-  },
-  {
-    name: 'catamount_http_requests_shed_total',
-    type: 'counter',
-    help: 'Requests shed with 503: the backlog was full, the wait too long (timeout), or the client gone (stale).',
-    read: (scrape) => {
+  ),
+  histogram('http_request_duration_seconds', 'Duration of requests from arrival to end, including waits.', (scrape) => {
+    const requests = requestsOf(scrape);
+    return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.duration }] : [];
+  }),
+  histogram('http_request_queue_seconds', 'How long requests waited for a slot.', (scrape) => {
+    const requests = requestsOf(scrape);
+    return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.queued }] : [];
+  }),
+  counter(
+    'http_requests_shed_total',
+    'Requests shed with 503: the backlog was full, the wait too long (timeout), or the client gone (stale).',
+    (scrape) => {
       const requests = requestsOf(scrape);
       return requests ? SHED_REASONS.map((reason) => ({ labels: { reason }, value: requests.shed[reason] })) : [];
     },
-  },
-  {
-    name: 'catamount_http_requests_in_flight',
-    type: 'gauge',
-    help: 'Requests that hold a slot.',
-    read: (scrape) => byProcess(scrape, (status) => status.busyThreads),
-  },
-  {
-    name: 'catamount_http_requests_queued',
-    type: 'gauge',
-    help: 'Requests that wait for a slot: the backlog.',
-    read: (scrape) => byProcess(scrape, (status) => status.backlog),
-  },
-  {
-    name: 'catamount_http_concurrency_limit',
-    type: 'gauge',
-    help: 'Maximum number of requests in flight.',
-    read: (scrape) => byProcess(scrape, (status) => status.maxThreads),
-  },
+  ),
+  gauge('http_requests_in_flight', 'Requests that hold a slot.', (scrape) =>
+    byProcess(scrape, (status) => status.busyThreads),
+  ),
+  gauge('http_requests_queued', 'Requests that wait for a slot: the backlog.', (scrape) =>
+    byProcess(scrape, (status) => status.backlog),
+  ),
+  gauge('http_concurrency_limit', 'Maximum number of requests in flight.', (scrape) =>
+    byProcess(scrape, (status) => status.maxThreads),
+  ),
 ];

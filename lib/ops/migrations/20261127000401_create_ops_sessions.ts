@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 
 /**
- * Session keys and sign-outs of operators. They are in Postgres so that all processes share them and none is lost; and the
- * outcomes of their forms, for a tree without Redis.
+ * Session keys, sign-outs and the outcomes of forms of operators. They are in Postgres so that all processes share them
+ * and none is lost.
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw('create table ops_keys (name text primary key, key bytea not null)');

@@ -1,22 +1,18 @@
 import { snakeCase } from '../../support/snake-case';
-import { ProblemError } from '../../web/context';
 import { chartData, chartsView } from '../charts/charts-view';
-import type { OpsContext, PageContext, PageModule } from '../ui/context';
-import { sendCounts } from '../ui/event-stream';
+import type { OpsContext, PageModule } from '../ui/context';
 
 import { FlashStore } from '../ui/flash';
 import { Formatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 import { chosenTree, linkToTree } from './chosen-tree';
 
-import { layoutFingerprints, liveValues, patch, SentValues } from './live-update';
+import { streamParts } from './live-parts';
 import { type OverviewView, overviewView } from './overview-view';
 import type { ProcessFlash } from './tree-actions';
 import { missingTree } from './tree-health';
 
 const HOME = '/ops';
-/** Interval of updates, ms. */
-const EVERY_MS = 1000;
 
 /** Routes of the overview and its stream. */
 export const overviewRoutes: PageModule = async (site) => {
@@ -29,26 +25,22 @@ export const overviewRoutes: PageModule = async (site) => {
     return view;
   };
 
+  const locals = (ctx: OpsContext, view: OverviewView) => {
+    const { machine } = view;
+    const to = (path: string) => linkToTree(path, machine && !machine.own ? machine.id : null);
+    return { title: ctx.state.t('overview.title'), view, requestId: ctx.requestId, to };
+  };
+
   site.router.get(HOME, async (ctx) => {
     const view = await look(ctx);
-    const { machine } = view;
-    await site.layout.show(
-      ctx,
-      'overview/overview',
-      {
-        title: ctx.state.t('overview.title'),
-        live: linkToTree(`${HOME}/events`, chosenTree(ctx)),
-        scripts: ['overview.js', 'uPlot.iife.min.js', 'charts.js'],
-        view,
-        ...(await chartsFor(ctx, view)),
-        flash: await flashes.flash(ctx),
-        patch,
-        fingerprints: layoutFingerprints(view),
-        requestId: ctx.requestId,
-        to: (path: string) => linkToTree(path, machine && !machine.own ? machine.id : null),
-      },
-      snakeCase(view),
-    );
+    const shown = {
+      ...locals(ctx, view),
+      live: linkToTree(`${HOME}/events`, chosenTree(ctx)),
+      scripts: ['overview.js', 'uPlot.iife.min.js', 'charts.js'],
+      ...(await chartsFor(ctx, view)),
+      flash: await flashes.flash(ctx),
+    };
+    await site.layout.show(ctx, 'overview/overview', shown, snakeCase(view));
   });
 
   const chartsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
@@ -67,35 +59,15 @@ export const overviewRoutes: PageModule = async (site) => {
     ctx.body = chartData(charts);
   });
 
-  site.router.get(`${HOME}/events`, (ctx) => follow(site, ctx, () => look(ctx)));
+  site.router.get(`${HOME}/events`, (ctx) =>
+    streamParts(site, ctx, async () => {
+      const shown = { ...locals(ctx, await look(ctx)), charts: undefined, flash: undefined };
+      return site.layout.part(ctx, 'overview/overview', shown);
+    }),
+  );
 };
 
 /** JSON for a script element: `<` is escaped, so that no value can end the element. */
 function scriptText(value: object): string {
   return JSON.stringify(value).replace(/</g, '\\u003c');
-}
-
-/** Streams the changes of the page until its tree is gone. */
-function follow(site: PageContext, ctx: OpsContext, look: () => Promise<OverviewView>): void {
-  const { t } = ctx.state;
-  const stream = site.streams.begin(ctx);
-  const word = (tone: string) => t(`overview.tone.${tone}`);
-  const shown = new SentValues();
-  const format = Formatter.of(ctx);
-  const tell = async () => {
-    await sendCounts(stream, site, format);
-    const view = await look().catch((error: unknown) => {
-      // The reloaded page says that its tree is gone (404). A tree that is only out of reach may come back.
-      if (!(error instanceof ProblemError) || error.status !== 404) throw error;
-      stream.send('reload');
-      stream.end();
-    });
-    if (!view) return;
-    const values = liveValues(view, word);
-    const news = shown.newOf(values);
-    if (stream.send('overview', { values: news, fingerprints: layoutFingerprints(view) })) shown.note(values, news);
-  };
-  // The rendered page is already a moment old, so the first update is sent at once.
-  void tell().catch(() => undefined);
-  stream.every(EVERY_MS, tell);
 }

@@ -76,7 +76,8 @@ export function lagFigure(lagMs: number | undefined): Figure {
   return { text: `${Math.round(lagMs)} ms`, tone: lagMs >= SLOW_LAG_MS ? 'warn' : null };
 }
 
-interface State {
+/** What a card says about its process. */
+export interface State {
   readonly tone: Tone;
   readonly line?: NodeView['line'];
   readonly icon?: IconName;
@@ -158,15 +159,8 @@ function readyState(
   const { t, now, redacted } = format;
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = unresponsiveMs(current, now);
-  if (heartbeatAgeMs !== null) {
-    const activity = status?.inFlight[0]?.what;
-    const span = format.seconds(heartbeatAgeMs);
-    const say =
-      activity === undefined || redacted
-        ? t('overview.say.unresponsive', { span })
-        : t('overview.say.unresponsiveIn', { span, activity });
-    return { tone: 'warn', phase: t('overview.phase.unresponsive'), say };
-  }
+  if (heartbeatAgeMs !== null)
+    return unresponsiveState(heartbeatAgeMs, redacted ? undefined : status?.inFlight[0]?.what, format);
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
   const say = facts(
@@ -175,6 +169,17 @@ function readyState(
     `pid ${current.pid}`,
   );
   return { tone: 'ok', phase, say: slot.nextRestart ? terminationText(slot.lastTermination, null, format) : say };
+}
+
+/** @param activity what the process does, if it may be shown. */
+export function unresponsiveState(heartbeatAgeMs: number, activity: string | undefined, format: Formatter): State {
+  const { t } = format;
+  const span = format.seconds(heartbeatAgeMs);
+  const say =
+    activity === undefined
+      ? t('overview.say.unresponsive', { span })
+      : t('overview.say.unresponsiveIn', { span, activity });
+  return { tone: 'warn', phase: t('overview.phase.unresponsive'), say };
 }
 
 /** The primary's card. */

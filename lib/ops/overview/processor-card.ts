@@ -1,20 +1,19 @@
 import { type ProcessorStats, type ProcessorStatus, reported, type TreeStatus } from '../../cluster/status';
 import { unresponsiveMs } from '../../health/issues';
 import { lastProgress, oldestDueMs } from '../../health/last-progress';
-import { type Formatter, facts, type Tone } from '../ui/format';
-import type { IconName } from '../ui/layout';
-import { barPercent, ICONS, lagFigure, type NodeView, terminationText } from './process-cards';
+import { type Formatter, facts } from '../ui/format';
+import {
+  barPercent,
+  ICONS,
+  lagFigure,
+  type NodeView,
+  type State,
+  terminationText,
+  unresponsiveState,
+} from './process-cards';
 
 /** Maximum number of jobs that the card names. */
 const MAX_NAMED = 2;
-
-interface State {
-  readonly tone: Tone;
-  readonly line?: NodeView['line'];
-  readonly icon?: IconName;
-  readonly phase: string;
-  readonly say: string;
-}
 
 /**
  * The job processor's card, from its last heartbeat to the primary.
@@ -70,13 +69,15 @@ function describeState(
   const say = (name: string, values?: Readonly<Record<string, unknown>>) => t(`overview.say.${name}`, values);
   switch (processor.state) {
     case 'crash_loop': {
-      const next = nextRestart
-        ? t('overview.next.waits', { span: format.until(nextRestart.at), attempt: nextRestart.attempt })
-        : '';
+      const next = terminationText(null, nextRestart, format);
       const count = nextRestart?.attempt ?? 0;
       return { tone: 'bad', line: 'cut', phase: phase('crashLoop'), say: `${say('crashLoop', { count })} ${next}` };
     }
     case 'backing_off':
+    case 'disabled':
+    case 'booting':
+      if (!nextRestart && processor.state !== 'backing_off')
+        return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: say('starts') };
       return {
         tone: 'bad',
         line: 'cut',
@@ -84,17 +85,6 @@ function describeState(
         phase: phase('restarting'),
         say: terminationText(lastTermination, nextRestart, format),
       };
-    case 'disabled':
-    case 'booting':
-      if (nextRestart)
-        return {
-          tone: 'bad',
-          line: 'cut',
-          icon: 'restart',
-          phase: phase('restarting'),
-          say: terminationText(lastTermination, nextRestart, format),
-        };
-      return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: say('starts') };
     case 'stopping':
       return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('draining'), say: say('jobsDrain') };
     case 'quiet':
@@ -115,14 +105,7 @@ function readyState(
   const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
   const named =
     running.slice(0, MAX_NAMED).join(', ') + (running.length > MAX_NAMED ? ` +${running.length - MAX_NAMED}` : '');
-  if (heartbeatAgeMs !== null) {
-    const span = format.seconds(heartbeatAgeMs);
-    const say =
-      named === ''
-        ? t('overview.say.unresponsive', { span })
-        : t('overview.say.unresponsiveIn', { span, activity: named });
-    return { tone: 'warn', phase: t('overview.phase.unresponsive'), say };
-  }
+  if (heartbeatAgeMs !== null) return unresponsiveState(heartbeatAgeMs, named === '' ? undefined : named, format);
   const phase = t('overview.phase.ready');
   if (other?.state === 'stopping') return { tone: 'ok', phase, say: t('overview.say.before', { pid: other.pid }) };
   if (other) {

@@ -6,7 +6,7 @@ import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
 import { chosenTree, linkToTree } from '../overview/chosen-tree';
 import { eventLines } from '../overview/event-lines';
-import { machineShape, patch } from '../overview/live-update';
+import { streamParts } from '../overview/live-parts';
 import { actionValues, type ProcessFlash, TREE_ACTIONS, type TreeAction, touchedBy } from '../overview/tree-actions';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
@@ -35,14 +35,21 @@ export const processRoutes: PageModule = async (site) => {
     return tree;
   };
 
+  const look = async (ctx: OpsContext) => {
+    return describePage(ctx, findIn(ctx, await statusCollector.collect()));
+  };
+
   router.get(LIST, async (ctx) => {
-    const systemStatus = await statusCollector.collect();
-    const flash = await flashes.flash(ctx);
-    await showProcesses(site, ctx, {
-      tree: findIn(ctx, systemStatus),
-      flash,
-    });
+    const { locals, json } = await look(ctx);
+    await site.layout.show(ctx, 'processes/processes', { ...locals, flash: await flashes.flash(ctx) }, json);
   });
+
+  router.get(`${LIST}/events`, (ctx) =>
+    streamParts(site, ctx, async () => {
+      const { locals } = await look(ctx);
+      return site.layout.part(ctx, 'processes/processes', { ...locals, flash: undefined });
+    }),
+  );
 
   for (const action of TREE_ACTIONS) {
     const path = `${LIST}/${action.key}`;
@@ -60,7 +67,7 @@ export const processRoutes: PageModule = async (site) => {
         return flash;
       };
       try {
-        const id = await flashes.once(ctx, send, !site.redis.client.isReady);
+        const id = await flashes.once(ctx, send);
         ctx.status = 303;
         ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.treeStatus.id, flash: id ?? null }));
       } catch (error) {
@@ -89,51 +96,39 @@ async function sendCommand(
   if (!left) throw localizedProblem(404, 'treeGone');
 }
 
-interface Shown {
-  readonly tree: TreeHealth;
-  readonly flash: ProcessFlash | undefined;
-}
-
-async function showProcesses(site: PageContext, ctx: OpsContext, { tree, flash }: Shown): Promise<void> {
+function describePage(ctx: OpsContext, tree: TreeHealth) {
   const { treeStatus, own, unresponsiveFor } = tree;
+  const { id, name, app, host, address, stats } = treeStatus;
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
   // Already redacted for viewers, so that the JSON shows no more than the page does.
   const events = eventLines(treeStatus.events, format, MAX_EVENTS);
-  const id = own ? null : treeStatus.id;
-  await site.layout.show(
-    ctx,
-    'processes/processes',
-    {
-      title: ctx.state.t('processes.title', { name: treeStatus.name }),
-      live: linkToTree('/ops/events', id),
-      scripts: ['overview.js'],
-      patch,
-      treeStatus,
-      unresponsiveFor,
-      rows,
-      flash,
-      fingerprint: machineShape(treeStatus, tree.nodes),
-      events,
-      actions:
-        ctx.state.visitor.role === 'operator' && unresponsiveFor === null
-          ? TREE_ACTIONS.filter((action) => !action.slot && action.isAvailable(treeStatus, 0))
-          : [],
-      operator: ctx.state.visitor.role === 'operator' && unresponsiveFor === null,
-      to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: id, ...more }),
-    },
-    {
-      id: treeStatus.id,
-      name: treeStatus.name,
-      app: treeStatus.app,
-      host: treeStatus.host,
-      address: treeStatus.address,
-      versions: treeStatus.stats.versions,
-      unresponsive: unresponsiveFor !== null,
-      processes: snakeCase(rows),
-      events: snakeCase(events),
-    },
-  );
+  const treeId = own ? null : id;
+  const operator = ctx.state.visitor.role === 'operator' && unresponsiveFor === null;
+  const locals = {
+    title: ctx.state.t('processes.title', { name }),
+    live: linkToTree(`${LIST}/events`, treeId),
+    scripts: ['overview.js'],
+    treeStatus,
+    unresponsiveFor,
+    rows,
+    events,
+    operator,
+    actions: operator ? TREE_ACTIONS.filter((action) => !action.slot && action.isAvailable(treeStatus, 0)) : [],
+    to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: treeId, ...more }),
+  };
+  const shown = { processes: snakeCase(rows), events: snakeCase(events) };
+  const json = {
+    id,
+    name,
+    app,
+    host,
+    address,
+    versions: stats.versions,
+    unresponsive: unresponsiveFor !== null,
+    ...shown,
+  };
+  return { locals, json };
 }
 
 async function confirm(

@@ -43,35 +43,16 @@ export class Layout {
       ctx.body = json;
       return;
     }
-    const { assets, config, counts } = this.options;
-    const { state } = ctx;
-    const { locale, theme, t } = state;
-    // A request that was refused before sign-in has no visitor.
-    const visitor: Visitor | undefined = state.visitor;
+    const { config, counts } = this.options;
     const icons = new Icons();
-    const bare = visitor === undefined || visitor.role === 'guest';
-    const shared = {
-      t,
-      locale,
-      theme,
-      bare,
-      icon: icons.show,
-      format: new Formatter(t),
-      role: visitor?.role,
-      token: visitor === undefined ? '' : formToken(visitor),
-      link: (changes: Readonly<Record<string, string | null>>) => linkWith(ctx.path, ctx.querystring, changes),
-      asset: (name: string) => assets.url(name),
-      now: new Date(),
-      live: undefined,
-      scripts: [],
-    };
+    const shared = this.shared(ctx, icons);
     const content = this.views.render(view, { ...shared, ...locals });
     const layout = {
       nav: NAV,
       current: currentEntry(ctx),
-      counts: bare || !counts ? {} : await counts().catch(() => unknownCounts()),
+      counts: shared.bare || !counts ? {} : await counts().catch(() => unknownCounts()),
       build: this.build,
-      signedIn: !bare && accessMode(config) === 'signed',
+      signedIn: !shared.bare && accessMode(config) === 'signed',
     };
     ctx.type = 'html';
     const page = this.views.render('layout', {
@@ -82,6 +63,34 @@ export class Layout {
       sprite: () => icons.sprite(),
     });
     ctx.body = withDirectionsEscaped(page);
+  }
+
+  /** Renders a view without the layout around it. */
+  part(ctx: OpsContext, view: string, locals: PageLocals): string {
+    return withDirectionsEscaped(this.views.render(view, { ...this.shared(ctx, new Icons()), ...locals }));
+  }
+
+  /** Values for every view. */
+  private shared(ctx: OpsContext, icons: Icons) {
+    const { state } = ctx;
+    const { locale, theme, t } = state;
+    // A request that was refused before sign-in has no visitor.
+    const visitor: Visitor | undefined = state.visitor;
+    return {
+      t,
+      locale,
+      theme,
+      bare: visitor === undefined || visitor.role === 'guest',
+      icon: icons.show,
+      format: new Formatter(t),
+      role: visitor?.role,
+      token: visitor === undefined ? '' : formToken(visitor),
+      link: (changes: Readonly<Record<string, string | null>>) => linkWith(ctx.path, ctx.querystring, changes),
+      asset: (name: string) => this.options.assets.url(name),
+      now: new Date(),
+      live: undefined,
+      scripts: [],
+    };
   }
 }
 
@@ -147,9 +156,10 @@ export type IconName = keyof typeof DRAWINGS;
 class Icons {
   private readonly used = new Set<IconName>();
 
-  readonly show = (name: IconName): string => {
+  /** @param className of the style sheet. */
+  readonly show = (name: IconName, className = 'i'): string => {
     this.used.add(name);
-    return `<svg class="i" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-${name}"/></svg>`;
+    return `<svg class="${className}" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-${name}"/></svg>`;
   };
 
   sprite(): string {

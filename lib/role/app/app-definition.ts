@@ -44,7 +44,7 @@ export function defineApp(options: AppOptions): AppDefinition {
     localesDir: folder(options.locales, 'locales'),
     importFile: options.import,
     ...Object.fromEntries(OWN_PARTS.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))),
-    file: callerFile(defineApp),
+    file: findCallingFile(defineApp),
     given: options,
     hooks: options.hooks ?? {},
   });
@@ -57,7 +57,7 @@ export function notAFunction(option: string, value: unknown): string {
 }
 
 /** @returns the absolute path of the file that called `called`; undefined if the stack does not say. */
-function callerFile(called: typeof defineApp): string | undefined {
+function findCallingFile(called: typeof defineApp): string | undefined {
   const at: { readonly stack?: string } = {};
   Error.captureStackTrace(at, called);
   const [, file] = /^ +at (?:.*\()?((?:file:\/\/)?\/.+?):\d+:\d+\)?$/m.exec(at.stack ?? '') ?? [];

@@ -31,7 +31,7 @@ async function loadSetup<T>(
   load: () => Promise<{ readonly default: T }>,
   check: (value: unknown, where: string) => T,
 ): Promise<T> {
-  const where = `${option} (${importedFile(load)})`;
+  const where = `${option} (${importedPath(load)})`;
   if (typeof load !== 'function') {
     throw new UserError(`defineApp: ${notAFunction(option, load)}`, EXIT.config);
   }
@@ -51,7 +51,7 @@ function toLoadError(subject: string, thrown: unknown): UserError {
 }
 
 /** Path that the function imports, compiled or not, for messages: only its source text contains it. */
-function importedFile(load: () => unknown): string {
+function importedPath(load: () => unknown): string {
   return /(?:import|require)\(\s*["'`]([^"'`]+)["'`]/.exec(load.toString())?.[1] ?? 'of defineApp';
 }
 
@@ -73,7 +73,6 @@ interface JobConnections extends JobDependencies {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
-  /** Those of JOB_QUEUES. */
   readonly queues?: Config['jobs']['queues'];
 }
 

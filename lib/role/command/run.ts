@@ -26,7 +26,7 @@ export const runScript: Command = async (app, [file, ...args], readConfig) => {
       EXIT.usage,
     );
   // Before anything is connected: a server that is away says nothing about a file that is not there.
-  const script = builtScript(findScript(file), process.argv[1] ?? '');
+  const script = builtScript(requireFile(file), process.argv[1] ?? '');
   const connection = await AppConnection.open(app, await readConfig(), { as: 'run', doing: `Cannot run ${file}` });
   try {
     process.argv = [process.execPath, script, ...args];
@@ -60,7 +60,7 @@ async function ended(file: string): Promise<void> {
 }
 
 /** @throws UserError when there is no such file, or a folder. */
-function findScript(file: string): string {
+function requireFile(file: string): string {
   const absolute = path.resolve(file);
   if (!fs.existsSync(absolute)) throw new UserError(`There is no file ${absolute}.`, EXIT.usage);
   if (fs.statSync(absolute).isDirectory())

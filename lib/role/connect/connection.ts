@@ -77,7 +77,7 @@ export class AppConnection {
       throw error;
     }
     // Subscribed only now: earlier failures are reported once, by the error that they cause.
-    const log = logSettings(config);
+    const log = logToStderr(config);
     logEvents(events, createLogger({ log }, as, openLogDestination(log, 2), new LogFilter(events)));
     if (needs === undefined && urls.redis !== null && !redis.client.isReady) {
       const message = `Redis at ${redisPlace(urls.redis)} cannot be reached, so this goes on without it`;
@@ -116,7 +116,7 @@ export class AppConnection {
 }
 
 /** Logs to standard error; on a terminal only warnings, since the answer already says what was done. */
-function logSettings({ log }: Config): Omit<Config['log'], 'requests'> {
+function logToStderr({ log }: Config): Omit<Config['log'], 'requests'> {
   const isTty = process.stderr.isTTY === true;
   return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format, file: null };
 }

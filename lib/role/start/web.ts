@@ -44,7 +44,6 @@ const PROBE_STATEMENT_TIMEOUT_MS = 1000;
 /** Statement timeout of the operator's pages, which then report that Postgres does not answer. */
 const PAGE_STATEMENT_TIMEOUT_MS = 5000;
 
-/** Runs a forked web worker. */
 export async function runWebWorker(app: AppDefinition): Promise<void> {
   const config = inheritedConfig();
   ignoreOperatorSignals();

@@ -1,16 +1,11 @@
-import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import createKnex, { type Knex } from 'knex';
-import { MailLedger } from '../../process/mail-ledger';
-import { startTestRedis, type TestRedis } from '../../support/redis';
-import { removeFolder, tempFolder } from '../../support/temp-folder';
-import { startTree, type Tree } from '../../support/tree';
+import { runNode } from '../../cli/cli-process';
+import { Deployment } from '../../process/deployment';
 import { until } from '../../support/until';
 import { JobLedger } from '../ledger';
 import type { Environment } from '../scene/environment';
-import { ChaosPostgres } from '../scene/postgres';
+import { NOTES } from '../scene/postgres';
 import type { Fault } from './faults';
 
 const LIMIT = { timeoutMs: 90_000, everyMs: 100 };
@@ -25,107 +20,60 @@ export const COPIED_DATABASE: Fault = {
   about:
     'a second tree starts on a copy of the database, with its own Redis: it dispatches nothing until an operator adopts the copy',
   async inject(environment) {
-    const staging = await Staging.make();
+    const staging = new Deployment();
+    await staging.open();
     try {
       for (let n = 0; n < 5; n++) await environment.traffic.tasks.enqueue('later');
-      await staging.take(environment.postgres);
-      await staging.check(environment);
+      await staging.database.query(NOTES);
+      await copy(environment, staging);
+      await check(environment, staging);
     } finally {
       await staging.remove();
     }
   },
 };
 
-/** A second installation, into whose database the copy is loaded. */
-class Staging {
-  private tree: Tree | undefined;
-  private readonly record: JobLedger;
-  private readonly knex: Knex;
-
-  private constructor(
-    private readonly folder: string,
-    private readonly postgres: ChaosPostgres,
-    private readonly redis: TestRedis,
-    private readonly mails: MailLedger,
-  ) {
-    this.record = new JobLedger(path.join(folder, 'job-ledger'));
-    this.knex = createKnex({ client: 'pg', connection: postgres.urlBy(postgres.port), pool: { min: 0, max: 1 } });
-  }
-
-  static async make(): Promise<Staging> {
-    const [postgres, redis, mails] = await Promise.all([ChaosPostgres.make(), startTestRedis(), MailLedger.start()]);
-    return new Staging(tempFolder('staging'), postgres, redis, mails);
-  }
-
-  /** Copies the rows of all tables from one snapshot. */
-  async take(from: ChaosPostgres): Promise<void> {
-    const source = await from.connect('postgres');
-    try {
-      await source.query('begin isolation level repeatable read');
-      const { rows: tables } = await source.query<{ name: string }>(
-        "select tablename as name from pg_tables where schemaname = 'public' and tablename not like 'knex_%'",
+/** Copies the rows of all tables from one snapshot. */
+async function copy({ postgres }: Environment, { database }: Deployment): Promise<void> {
+  const source = await postgres.connect('postgres');
+  try {
+    await source.query('begin isolation level repeatable read');
+    const { rows: tables } = await source.query<{ name: string }>(
+      "select tablename as name from pg_tables where schemaname = 'public' and tablename not like 'knex_%'",
+    );
+    for (const { name } of tables) {
+      const { rows } = await source.query<{ all: string }>(`select jsonb_agg(to_jsonb(t))::text as all from ${name} t`);
+      await database.query(`truncate ${name}`);
+      await database.query(
+        `insert into ${name} overriding system value select * from jsonb_populate_recordset(null::${name}, $1::jsonb)`,
+        [rows[0]?.all ?? '[]'],
       );
-      for (const { name } of tables) {
-        const { rows } = await source.query<{ all: string }>(
-          `select jsonb_agg(to_jsonb(t))::text as all from ${name} t`,
-        );
-        await this.knex.raw(`truncate ${name}`);
-        await this.knex.raw(
-          `insert into ${name} overriding system value select * from jsonb_populate_recordset(null::${name}, ?::jsonb)`,
-          [rows[0]?.all ?? '[]'],
-        );
-      }
-    } finally {
-      await source.end();
     }
+  } finally {
+    await source.end();
   }
+}
 
-  async check({ ledger, platform }: Environment): Promise<void> {
-    const brought = await this.due();
-    if (brought === 0) ledger.broken.push('the copy of the database has no jobs, so this run proves nothing');
-    this.tree = await startTree({ entry: platform.entry, env: this.env, cwd: this.folder });
-    await this.tree.waitForLine(/jobs adopt/);
-    // It is accepted, and waits like those of the copy.
-    await this.tree.request('POST', `/tasks/alone?id=${OWN}`);
-    await wait(LOOKED_MS);
-    const ran = [...this.record.tasks().keys()];
-    const ticks = this.record.ticks().size;
-    const left = await this.due();
-    if (ran.length + ticks + this.mails.entries.length > 0 || left !== brought + 1)
-      ledger.broken.push(
-        `a copied database ran ${ran.length} jobs and ${ticks} ticks and sent ${this.mails.entries.length} mails before it was adopted; ${left} of ${brought + 1} jobs were left`,
-      );
-    await promisify(execFile)(process.execPath, [platform.entry, 'jobs', 'adopt', '--yes'], {
-      cwd: this.folder,
-      env: { PATH: process.env.PATH, ...this.env },
-    });
-    await until('the jobs of the copy have run', async () => (await this.due()) === 0, LIMIT);
-    const { code } = await this.tree.stop();
-    if (code !== 0) ledger.broken.push(`the tree on the copied database ended with code ${code}`);
-  }
-
-  async remove(): Promise<void> {
-    await this.tree?.cleanup();
-    await this.knex.destroy();
-    await Promise.all([this.postgres.remove(), this.redis.remove(), this.mails.stop()]);
-    removeFolder(this.folder);
-  }
-
-  private get env() {
-    return {
-      NODE_ENV: 'production',
-      DATABASE_URL: this.postgres.urlBy(this.postgres.port),
-      REDIS_URL: this.redis.url,
-      SMTP_URL: this.mails.url,
-      APP_URL: 'https://staging.example',
-      WEB_CONCURRENCY: '1',
-      CHAOS_RECORD: this.record.file,
-    };
-  }
-
+async function check({ ledger, platform }: Environment, staging: Deployment): Promise<void> {
   /** Number of jobs, without the recurring ones. */
-  private async due(): Promise<number> {
-    const [row] = await this.knex('job_queue').whereNot('class', 'TickJob').count<{ count: string }[]>();
-    return Number(row?.count);
-  }
+  const due = async () => (await staging.database.query("select id from job_queue where class <> 'TickJob'")).length;
+  const record = new JobLedger(path.join(staging.folder, 'job-ledger'));
+  const brought = await due();
+  if (brought === 0) ledger.broken.push('the copy of the database has no jobs, so this run proves nothing');
+  const env = { WEB_CONCURRENCY: '1', CHAOS_RECORD: record.file };
+  const tree = await staging.start({ entry: platform.entry, env });
+  await tree.waitForLine(/jobs adopt/);
+  // It is accepted, and waits like those of the copy.
+  await tree.request('POST', `/tasks/alone?id=${OWN}`);
+  await wait(LOOKED_MS);
+  const [ran, ticks, mails] = [record.tasks().size, record.ticks().size, staging.sink.messages.length];
+  const left = await due();
+  if (ran + ticks + mails > 0 || left !== brought + 1)
+    ledger.broken.push(
+      `a copied database ran ${ran} jobs and ${ticks} ticks and sent ${mails} mails before it was adopted; ${left} of ${brought + 1} jobs were left`,
+    );
+  await runNode(staging.folder, [platform.entry, 'jobs', 'adopt', '--yes'], { ...staging.env, ...env });
+  await until('the jobs of the copy have run', async () => (await due()) === 0, LIMIT);
+  const { code } = await tree.stop();
+  if (code !== 0) ledger.broken.push(`the tree on the copied database ended with code ${code}`);
 }

@@ -13,7 +13,6 @@ import { serverPort } from '../../support/server-port';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
-const _ROOT = path.resolve(__dirname, '../../..');
 const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations'];
 /** Connections that the smallest managed plans allow to other users than the superuser. */
 const CONNECTIONS = 20;
@@ -34,7 +33,7 @@ const APP_USER = 'app';
 const DATABASE = 'chaos';
 const TRIES = 50;
 /** The table of the fixture app for the notes that it mails, with a flag for those it has sent. */
-const NOTES = `create table notes (
+export const NOTES = `create table notes (
   id bigint generated always as identity primary key, task int not null, text text not null, sent bool not null default false
 )`;
 /** Several times the space that a long run needs. */

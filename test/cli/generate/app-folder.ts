@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { askApp } from '../../../lib/cli/app/ask-app';
@@ -73,7 +74,8 @@ export class AppFolder {
     const print = (text: string) => {
       printed += text;
     };
-    await runGenerator(verb === 'destroy' ? 'destroy' : 'generate', args, this.folder, print, askOnce);
+    assert.equal(verb, 'generate');
+    await runGenerator(args, this.folder, print, askOnce);
     return printed;
   }
 }
@@ -108,5 +110,4 @@ export const EVERYTHING = [
   'model Post title views:integer price:decimal big:bigint done:boolean at:timestamp? key:uuid extra:json',
   'migration add_slug_to_posts slug? place:integer?',
   'migration tidy_up',
-  'route posts',
 ];

@@ -43,8 +43,6 @@ describe('what catamount generate writes', () => {
     const [language, ending] = typescript ? ['TypeScript, compiles strictly', 'ts'] : ['JavaScript', 'js'];
     it(`in ${language}, as ${esm ? 'ES modules' : 'CommonJS'}, passes the linter and its own tests`, async () => {
       const app = await appWithPackages(shape);
-      const route = "export { postsRoutes as default } from './routes/posts.js';\n";
-      if (typescript) app.write('routes.ts', route);
       app.write('.biome.json', lintSettings(app, shape));
       const folders = [...new Set(app.files().map((file) => file.split('/')[0] ?? ''))];
       const written = folders.filter((name) => fs.statSync(path.join(app.folder, name)).isDirectory());

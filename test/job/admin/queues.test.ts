@@ -5,7 +5,7 @@ import { Job } from '../../../lib/job/job';
 import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
 
 const gate = new Gate();
@@ -47,10 +47,9 @@ const CLASSES = [CountJob, GatedJob, FailingJob, DyingJob];
 const upTo = (count: number) => [...Array(count).keys()];
 
 describe('queues', () => {
-  let system: JobSystem;
   let queues: Queues;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem({ gate, empty: [ran] });
+  before(() => {
     const { redis, database, events } = system;
     const sources = {
       redis: redis.client,
@@ -60,15 +59,6 @@ describe('queues', () => {
       via: 'cli:test' as const,
     };
     queues = new Queues(sources);
-  });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-    ran.length = 0;
   });
 
   const status = async (name: string) => {

@@ -4,8 +4,8 @@ import type { JobSetup } from '../../../lib/job/definition/setup';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
-import { Typist } from './typist';
+import { useJobSystem } from '../job-system';
+import { CommandLine } from './command-line';
 
 class Money {
   constructor(readonly cents: number) {}
@@ -54,20 +54,13 @@ const setup: JobSetup = {
 };
 
 describe('jobs enqueue', () => {
-  let system: JobSystem;
-  let typist: Typist;
-  before(async () => {
-    system = await JobSystem.start({ setup });
-    typist = new Typist(system, CLASSES, { equipment: { setup } });
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
-    ran.length = 0;
-    seen.length = 0;
+  let commandLine: CommandLine;
+  const system = useJobSystem({ dependencies: { setup }, empty: [ran, seen] });
+  before(() => {
+    commandLine = new CommandLine(system, CLASSES, { equipment: { setup } });
   });
 
-  const enqueue = (...words: string[]) => typist.type(['enqueue', ...words]);
+  const enqueue = (...words: string[]) => commandLine.run(['enqueue', ...words]);
 
   it("enqueues a job through the app's middleware, and the app runs it", async () => {
     await system.processor(CLASSES);
@@ -117,14 +110,14 @@ describe('jobs enqueue', () => {
       'b',
     );
     assert.match(text, /^Enqueued NoteJob \S+ on mailer, to run at .* UTC \(in 2 h\)\.\n$/);
-    const shown = (await typist.type(`show ${json.id}`)).json;
+    const shown = (await commandLine.run(`show ${json.id}`)).json;
     assert.deepEqual([shown.set, shown.queue, shown.tags], ['scheduled', 'mailer', ['a', 'b']]);
     assert.ok(Math.abs(Date.parse(String(shown.at)) - Date.parse(String(json.run_at))) < 5000);
     const { json: at } = await enqueue('NoteJob', '[]', '--at', '2031-05-06T07:08Z');
     assert.equal(at.run_at, '2031-05-06T07:08:00.000Z');
-    assert.equal((await typist.type(`show ${at.id}`)).json.at, at.run_at);
+    assert.equal((await commandLine.run(`show ${at.id}`)).json.at, at.run_at);
     const past = await enqueue('NoteJob', '[]', '--at', '2020-01-01');
-    assert.equal((await typist.type(`show ${past.json.id}`)).json.set, 'waiting');
+    assert.equal((await commandLine.run(`show ${past.json.id}`)).json.set, 'waiting');
   });
 
   it('warns that no running processor serves the queue', async () => {

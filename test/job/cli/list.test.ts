@@ -3,9 +3,9 @@ import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { jobId, store, storeDead } from '../sets/stored-job';
-import { Typist } from './typist';
+import { CommandLine } from './command-line';
 
 const gate = new Gate();
 
@@ -46,25 +46,15 @@ interface Listed {
 }
 
 describe('jobs list and jobs show', () => {
-  let system: JobSystem;
-  let typist: Typist;
-  before(async () => {
-    system = await JobSystem.start();
-    typist = new Typist(system, CLASSES, {
+  let commandLine: CommandLine;
+  const system = useJobSystem({ gate });
+  before(() => {
+    commandLine = new CommandLine(system, CLASSES, {
       equipment: { setup: { filterArguments: ['rows'] } },
     });
   });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-  });
-  afterEach(() => gate.open());
 
-  const list = async (words: string) => (await typist.type(`list ${words}`)).json as unknown as Listed;
+  const list = async (words: string) => (await commandLine.run(`list ${words}`)).json as unknown as Listed;
   const ids = async (words: string) => (await list(words)).jobs.map((job) => job.id);
   const cellsOf = (text: string) => text.split('\n').map((line) => line.trim().split(/ {2,}/));
   const count = (set: string, wanted: number) =>
@@ -76,7 +66,7 @@ describe('jobs list and jobs show', () => {
     const died = await DyingJob.set({ tags: ['vip'] }).performLater('마리');
     await count('retry', 1);
     await count('dead', 1);
-    const retry = await typist.type('list retry');
+    const retry = await commandLine.run('list retry');
     const [heading, row, , foot] = cellsOf(retry.text);
     assert.deepEqual(heading, ['id', 'class', 'queue', 'failed', 'next', 'arguments', 'error']);
     const args = '["/a.csv",{"apiToken":"[FILTERED]","rows":"[FILTERED]"}]';
@@ -91,10 +81,10 @@ describe('jobs list and jobs show', () => {
     assert.match(row?.[4] ?? '', /^in (59|60) min$/);
     assert.deepEqual(foot, ['1 job']);
     assert.doesNotMatch(JSON.stringify(retry), /s3cret/);
-    const dead = await typist.type('list dead --tag vip');
+    const dead = await commandLine.run('list dead --tag vip');
     assert.match(dead.text, /DyingJob {2}mailer +1 +(now|\d+ (ms|s) ago) {2}\["마리"\] +KillJob: no 마리\n/);
 
-    const shown = await typist.type(`show ${died.id}`);
+    const shown = await commandLine.run(`show ${died.id}`);
     for (const line of ['Class        DyingJob', 'State        dead', 'Reason       no 마리', 'Tags         vip'])
       assert.ok(shown.text.includes(`${line}\n`), `${line} is not in\n${shown.text}`);
     assert.match(shown.text, /^Died {9}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(.*\)$/m);
@@ -103,7 +93,7 @@ describe('jobs list and jobs show', () => {
       /^Latest error: run 1, .* UTC \(.*\), after \d+ ms, by .*:\d+\n {2}KillJob: no 마리\n {6}at /m,
     );
     assert.equal(shown.json.set, 'dead');
-    const { text, json } = await typist.type(`show ${imported.id}`);
+    const { text, json } = await commandLine.run(`show ${imported.id}`);
     assert.match(text, /^Runs {9}.* \(in (59|60) min\)$/m);
     assert.doesNotMatch(text + JSON.stringify(json), /s3cret/);
   });
@@ -111,19 +101,22 @@ describe('jobs list and jobs show', () => {
   it('redacts the arguments of classes with logArguments = false, and of unknown classes', async () => {
     const secret = await SecretJob.performLater('ada@example.com');
     const unknown = await store(system.database.knex, 'ready', { class: 'GoneJob', args: ['ada@example.com'] });
-    const waiting = await typist.type('list waiting');
+    const waiting = await commandLine.run('list waiting');
     assert.doesNotMatch(JSON.stringify(waiting), /ada@/);
     assert.equal(waiting.text.match(/ {2}\(redacted\)\n/g)?.length, 2);
     assert.match(
-      (await typist.type(`show ${secret.id}`)).text,
+      (await commandLine.run(`show ${secret.id}`)).text,
       /^Arguments {4}\(not shown: SecretJob says logArguments = false\)$/m,
     );
-    assert.match((await typist.type(`show ${unknown}`)).text, /^Arguments {4}\(not shown: the class is unknown\)$/m);
+    assert.match(
+      (await commandLine.run(`show ${unknown}`)).text,
+      /^Arguments {4}\(not shown: the class is unknown\)$/m,
+    );
   });
 
   it('shows no control character of a job', async () => {
     await storeDead(system.database.knex, { class: 'ImportJob', args: ['\x1b[2J'], errors: ['\x1b[2Jgone'] });
-    assert.doesNotMatch((await typist.type('list dead')).text, /[^\P{Cc}\n]/u);
+    assert.doesNotMatch((await commandLine.run('list dead')).text, /[^\P{Cc}\n]/u);
   });
 
   it('pages by number or by cursor', async () => {
@@ -131,26 +124,26 @@ describe('jobs list and jobs show', () => {
       await storeDead(system.database.knex, { id: jobId(n), class: 'ImportJob', at: 1_700_000_000_000 - n });
     assert.deepEqual(await ids('dead --limit 3'), [0, 1, 2].map(jobId));
     assert.deepEqual(await ids('dead --limit 3 --page 3'), [jobId(6)]);
-    const { text } = await typist.type('list dead --limit 3 --page 2');
+    const { text } = await commandLine.run('list dead --limit 3 --page 2');
     assert.match(text, /\n4–6 of 7 jobs; go on with --page 3\n$/);
-    assert.match((await typist.type('list dead --limit 3 --page 3')).text, /\n7–7 of 7 jobs\n$/);
-    assert.equal((await typist.type('list dead --limit 3 --page 4')).text, 'Nothing on this page, of 7 jobs.\n');
+    assert.match((await commandLine.run('list dead --limit 3 --page 3')).text, /\n7–7 of 7 jobs\n$/);
+    assert.equal((await commandLine.run('list dead --limit 3 --page 4')).text, 'Nothing on this page, of 7 jobs.\n');
     const first = await list('dead --limit 3');
-    await typist.type(['delete', jobId(1)]);
-    const behind = await typist.type(`list dead --limit 3 --after ${first.next}`);
+    await commandLine.run(['delete', jobId(1)]);
+    const behind = await commandLine.run(`list dead --limit 3 --after ${first.next}`);
     assert.deepEqual(
       (behind.json as unknown as Listed).jobs.map((job) => job.id),
       [3, 4, 5].map(jobId),
     );
     assert.match(behind.text, /\n3 of 6 jobs; go on with --after \S+\n$/);
-    await assert.rejects(typist.type('list dead --after nonsense'), { exitCode: 64, message: /cursor/ });
+    await assert.rejects(commandLine.run('list dead --after nonsense'), { exitCode: 64, message: /cursor/ });
   });
 
   it('lists running jobs', async () => {
     await system.processor(CLASSES, { tuning: { infoMs: 20, heartbeatMs: 20 } });
     const { id } = await HeldJob.performLater(7);
-    await until('the job is listed as running', async () => /:\d+\n/.test((await typist.type('list busy')).text));
-    const { text, json } = await typist.type('list busy');
+    await until('the job is listed as running', async () => /:\d+\n/.test((await commandLine.run('list busy')).text));
+    const { text, json } = await commandLine.run('list busy');
     assert.match(
       text,
       new RegExp(`^id .*\\n${id}  HeldJob  default +1 +(now|\\d+ s ago)  \\S+:${process.pid}\\n\\n1 job\\n$`),
@@ -158,7 +151,7 @@ describe('jobs list and jobs show', () => {
     assert.deepEqual((json.jobs as Listed['jobs'])[0]?.id, id);
     assert.deepEqual(await ids('busy --class ImportJob'), []);
     assert.deepEqual(await ids('busy --queue default --class HeldJob'), [id]);
-    assert.match((await typist.type(`show ${id}`)).text, /^State {8}running$/m);
+    assert.match((await commandLine.run(`show ${id}`)).text, /^State {8}running$/m);
   });
 
   it('says that a set is empty, or that no job matches', async () => {
@@ -169,10 +162,10 @@ describe('jobs list and jobs show', () => {
       waiting: 'No job waits.',
       busy: 'No job runs.',
     })) {
-      const { text: said, json, ok } = await typist.type(`list ${set}`);
+      const { text: said, json, ok } = await commandLine.run(`list ${set}`);
       assert.deepEqual([said, json.total, ok], [`${text}\n`, 0, true]);
     }
-    assert.equal((await typist.type('list dead --class ImportJob')).text, 'No dead job matches.\n');
+    assert.equal((await commandLine.run('list dead --class ImportJob')).text, 'No dead job matches.\n');
   });
 
   it('suggests a similar class or queue for an unknown one', async () => {
@@ -188,7 +181,7 @@ describe('jobs list and jobs show', () => {
         /^There is no job nothing-like-it: it has succeeded, was discarded or deleted, or never existed\.$/,
       ],
     ] as const)
-      await assert.rejects(typist.type(words), { exitCode: 1, message });
+      await assert.rejects(commandLine.run(words), { exitCode: 1, message });
     assert.equal((await list('dead --class OldJob')).total, 1, 'a class that is gone can be named while it has jobs');
   });
 });

@@ -4,9 +4,9 @@ import { Job } from '../../../lib/job/job';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { store, storeDead } from '../sets/stored-job';
-import { Typist } from './typist';
+import { CommandLine } from './command-line';
 
 const gate = new Gate();
 const ran: string[] = [];
@@ -32,26 +32,20 @@ const CLASSES = [MoodyJob, HeldJob];
 const HOUR_MS = 3_600_000;
 
 describe('jobs retry, promote, reschedule, kill and delete', () => {
-  let system: JobSystem;
-  let typist: Typist;
-  before(async () => {
-    system = await JobSystem.start();
-    typist = new Typist(system, CLASSES, { via: 'cli:ada' });
+  let commandLine: CommandLine;
+  const system = useJobSystem({
+    gate,
+    empty: [ran],
+    reset: () => {
+      mood = 'work';
+    },
   });
-  after(async () => {
-    gate.open();
-    await system.stop();
+  before(() => {
+    commandLine = new CommandLine(system, CLASSES, { via: 'cli:ada' });
   });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-    mood = 'work';
-    ran.length = 0;
-  });
-  afterEach(() => gate.open());
 
   const sizes = async () => {
-    const { json } = await typist.type('stats');
+    const { json } = await commandLine.run('stats');
     return { retry: json.retry, scheduled: json.scheduled, dead: json.dead };
   };
   const sizeIs = (set: 'retry' | 'scheduled' | 'dead', size: number) =>
@@ -80,7 +74,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   it("retry dead and failed jobs, which the app's processors then run", async () => {
     const dead = await spoiled('die', 'ann', 'bob');
     const [failed = ''] = await spoiled('fail', 'cyd');
-    const answer = await typist.type(['retry', ...dead, failed]);
+    const answer = await commandLine.run(['retry', ...dead, failed]);
     assert.deepEqual(answer, {
       json: { action: 'retry', moved: [...dead, failed], refused: [] },
       text: 'Retried 3 jobs.\n',
@@ -98,7 +92,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const [dead = ''] = await spoiled('die', 'ann');
     const { id: scheduled } = await MoodyJob.set({ wait: '1h' }).performLater('bob');
     const near = `${dead.slice(0, -1)}${dead.endsWith('0') ? '1' : '0'}`;
-    const answer = await typist.type(['retry', near, scheduled, dead]);
+    const answer = await commandLine.run(['retry', near, scheduled, dead]);
     assert.deepEqual([answer.ok, answer.text], [false, 'Retried 1 job.\n']);
     assert.match(answer.notes[0] ?? '', new RegExp(`^There is no job ${near}: .* Did you mean ${dead}\\?$`));
     assert.equal(
@@ -111,7 +105,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
       [near, scheduled],
     );
     assert.deepEqual(
-      (await typist.type(`retry ${dead} ${dead}`)).json.moved,
+      (await commandLine.run(`retry ${dead} ${dead}`)).json.moved,
       [],
       'a job that was retried before cannot be retried again',
     );
@@ -122,8 +116,8 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const { id: running } = await HeldJob.performLater();
     await until('the first job is running', () => gate.held === 1);
     const { id: waiting } = await MoodyJob.performLater('ann');
-    assert.equal((await typist.type(`delete ${waiting}`)).text, 'Deleted 1 job.\n');
-    const { ok, notes } = await typist.type(`kill ${running}`);
+    assert.equal((await commandLine.run(`delete ${waiting}`)).text, 'Deleted 1 job.\n');
+    const { ok, notes } = await commandLine.run(`kill ${running}`);
     assert.deepEqual([ok, notes], [false, [`Job ${running} is running: kill is for retry and scheduled jobs.`]]);
   });
 
@@ -132,11 +126,11 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     await until('the loss of Redis is known', () => !system.redis.client.isReady);
     const first = await MoodyJob.performLater('ann');
     const second = await MoodyJob.performLater('bob');
-    const { json } = await typist.type('list waiting');
+    const { json } = await commandLine.run('list waiting');
     assert.equal(json.total, 2);
-    assert.match((await typist.type(`show ${first.id}`)).text, /^State {8}waiting$/m);
-    assert.equal((await typist.type(`delete ${first.id}`)).text, 'Deleted 1 job.\n');
-    assert.equal((await typist.type(`delete ${first.id}`)).ok, false);
+    assert.match((await commandLine.run(`show ${first.id}`)).text, /^State {8}waiting$/m);
+    assert.equal((await commandLine.run(`delete ${first.id}`)).text, 'Deleted 1 job.\n');
+    assert.equal((await commandLine.run(`delete ${first.id}`)).ok, false);
     assert.deepEqual(audit(), [{ action: 'delete', set: 'waiting', count: 1, via: 'cli:ada' }]);
     await system.processor(CLASSES);
     await until('the other job has run', () => ran.length === 1);
@@ -147,20 +141,20 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   it('ask before they move all jobs, and accept nothing but y or yes', async () => {
     await stored('dead', 2);
     const line = 'retry --all --set dead';
-    await assert.rejects(typist.type(line), {
+    await assert.rejects(commandLine.run(line), {
       exitCode: 64,
       message: 'This would retry 2 dead jobs: add --yes to confirm it.',
     });
     for (const answers of ['n\n', '\n', 'yeah\n', '']) {
-      const person = new Typist(system, CLASSES, { answers });
-      await assert.rejects(person.type(line), { exitCode: 1, message: 'Nothing was changed.' });
+      const person = new CommandLine(system, CLASSES, { answers });
+      await assert.rejects(person.run(line), { exitCode: 1, message: 'Nothing was changed.' });
       assert.ok(person.said.includes('Retry 2 dead jobs? [y/N] '), person.said);
     }
     assert.equal((await sizes()).dead, 2);
     assert.deepEqual(audit(), []);
     for (const answers of ['y\n', 'YES\n']) {
-      const person = new Typist(system, CLASSES, { answers });
-      const { text } = await person.type(`${line} --limit 1`);
+      const person = new CommandLine(system, CLASSES, { answers });
+      const { text } = await person.run(`${line} --limit 1`);
       assert.equal(text, 'Retried 1 dead job.\n');
       assert.ok(person.said.includes('1 of 1'), 'it shows its progress');
     }
@@ -169,8 +163,8 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   it('end between two chunks after Ctrl-C, and say how far they came', async () => {
     await stored('dead', 450);
     const onSaid = (text: string) => text.includes('200 of 450') && process.emit('SIGINT', 'SIGINT');
-    const person = new Typist(system, CLASSES, { answers: '', onSaid });
-    const { ok, notes, json, text } = await person.type('delete --all --set dead --yes');
+    const person = new CommandLine(system, CLASSES, { answers: '', onSaid });
+    const { ok, notes, json, text } = await person.run('delete --all --set dead --yes');
     assert.deepEqual([ok, json.moved, json.complete], [false, 200, false]);
     assert.equal(text, 'Deleted 200 dead jobs.\n');
     assert.deepEqual(notes, ['It was interrupted; the same command continues where it stopped.']);

@@ -3,8 +3,8 @@ import os from 'node:os';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
-import { Typist } from './typist';
+import { useJobSystem } from '../job-system';
+import { CommandLine } from './command-line';
 
 const FAST = { heartbeatMs: 20, infoMs: 60 };
 const gate = new Gate();
@@ -24,21 +24,11 @@ class BrokenJob extends Job {
 const CLASSES = [HeldJob, BrokenJob];
 
 describe('jobs processes and jobs stats', () => {
-  let system: JobSystem;
-  let typist: Typist;
-  before(async () => {
-    system = await JobSystem.start();
-    typist = new Typist(system, CLASSES, { via: 'cli:ada' });
+  let commandLine: CommandLine;
+  const system = useJobSystem({ gate });
+  before(() => {
+    commandLine = new CommandLine(system, CLASSES, { via: 'cli:ada' });
   });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-  });
-  afterEach(() => gate.open());
 
   const start = (identity: string) =>
     system.processor(CLASSES, {
@@ -49,14 +39,14 @@ describe('jobs processes and jobs stats', () => {
   const name = `${os.hostname()}:${process.pid}`;
 
   it('list live processors, and say so when there is none', async () => {
-    assert.equal((await typist.type('processes')).text, 'No job processor is alive.\n');
-    assert.match((await typist.type('stats')).text, /^Busy {7}0: no job processor is alive$/m);
+    assert.equal((await commandLine.run('processes')).text, 'No job processor is alive.\n');
+    assert.match((await commandLine.run('stats')).text, /^Busy {7}0: no job processor is alive$/m);
     await start('tree-0');
     await HeldJob.performLater();
     await until('the processor is listed with a running job', async () =>
-      / 1\/3 /.test((await typist.type('processes')).text),
+      / 1\/3 /.test((await commandLine.run('processes')).text),
     );
-    const { text, json } = await typist.type('processes');
+    const { text, json } = await commandLine.run('processes');
     const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
     assert.deepEqual(heading, ['process', 'app', 'busy', 'rss', 'lag p99', 'up', 'state', 'queues']);
     assert.deepEqual([row?.[0], row?.at(-2), row?.at(-1)], [name, 'ready', 'default, mailer']);
@@ -69,12 +59,12 @@ describe('jobs processes and jobs stats', () => {
     await HeldJob.set({ wait: '1h' }).performLater();
     await BrokenJob.performLater();
     await HeldJob.performLater();
-    const stats = async () => (await typist.type('stats')).json;
+    const stats = async () => (await commandLine.run('stats')).json;
     await until('the failure is counted', async () => {
       const { total, busy, retry } = await stats();
       return (total as { failed: number }).failed === 1 && busy === 1 && retry === 1;
     });
-    const { text, json } = await typist.type('stats');
+    const { text, json } = await commandLine.run('stats');
     assert.deepEqual([json.retry, json.scheduled, json.dead, json.busy, json.processes], [1, 1, 0, 1, 1]);
     for (const line of [
       /^Done {7}0$/,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
-import { Typist } from './typist';
+import { CommandLine } from './command-line';
 
 const ran: number[] = [];
 
@@ -13,29 +13,27 @@ class CountJob extends Job<[n: number]> {
 }
 
 describe('jobs pause, resume and clear', () => {
-  let typist: Typist;
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  let commandLine: CommandLine;
+  const system = useJobSystem({ empty: [ran] });
   before(() => {
-    typist = new Typist(system, [CountJob], { via: 'cli:ada' });
+    commandLine = new CommandLine(system, [CountJob], { via: 'cli:ada' });
   });
 
   it('pause and resume a queue that is served, each only once, and log that', async () => {
     await system.processor([CountJob]);
-    const paused = await typist.type('pause default');
+    const paused = await commandLine.run('pause default');
     assert.equal(paused.text, 'Paused default. To undo that: catamount jobs resume default\n');
     await CountJob.performLater(1);
     await CountJob.set({ queue: 'mailer' }).performLater(2);
     await until('the other queue goes on', () => ran.length === 1);
     assert.deepEqual(ran, [2]);
-    const again = await typist.type('pause default');
+    const again = await commandLine.run('pause default');
     assert.match(again.text, /^default is paused already: .*, by cli \(ada\)\.\n$/);
     assert.deepEqual([again.json.changed, again.json.since, again.ok], [false, paused.json.since, true]);
-    assert.match((await typist.type('stats')).text, /^default +1 .* paused (now|\S+ m?s ago) by cli \(ada\)$/m);
-    assert.deepEqual((await typist.type('resume default')).text, 'Resumed default.\n');
+    assert.match((await commandLine.run('stats')).text, /^default +1 .* paused (now|\S+ m?s ago) by cli \(ada\)$/m);
+    assert.deepEqual((await commandLine.run('resume default')).text, 'Resumed default.\n');
     await until('the resumed queue goes on', () => ran.length === 2);
-    assert.deepEqual((await typist.type('resume default')).text, 'default is not paused.\n');
+    assert.deepEqual((await commandLine.run('resume default')).text, 'default is not paused.\n');
     assert.deepEqual(
       system.eventsNamed('operator.queue').map(({ action, queue, via }) => [action, queue, via]),
       [
@@ -47,31 +45,31 @@ describe('jobs pause, resume and clear', () => {
 
   it('clear the waiting jobs of a queue, after asking', async () => {
     await CountJob.performAllLater([[1], [2], [3]]);
-    await assert.rejects(typist.type('clear default'), {
+    await assert.rejects(commandLine.run('clear default'), {
       exitCode: 64,
       message: 'This would delete 3 jobs that wait in default: add --yes to confirm it.',
     });
-    const person = new Typist(system, [CountJob], { answers: 'no\n' });
-    await assert.rejects(person.type('clear default'), { exitCode: 1, message: 'Nothing was changed.' });
-    assert.equal((await typist.type('list waiting')).json.total, 3);
-    const { text, json } = await typist.type('clear default --yes');
+    const person = new CommandLine(system, [CountJob], { answers: 'no\n' });
+    await assert.rejects(person.run('clear default'), { exitCode: 1, message: 'Nothing was changed.' });
+    assert.equal((await commandLine.run('list waiting')).json.total, 3);
+    const { text, json } = await commandLine.run('clear default --yes');
     assert.deepEqual([text, json], ['Deleted 3 jobs that waited in default.\n', { queue: 'default', deleted: 3 }]);
-    assert.equal((await typist.type('clear default')).text, 'Nothing waits in default.\n');
-    assert.equal((await typist.type('list waiting')).json.total, 0);
+    assert.equal((await commandLine.run('clear default')).text, 'Nothing waits in default.\n');
+    assert.equal((await commandLine.run('list waiting')).json.total, 0);
   });
 
   it('work, and stats, list busy and enqueue say what they know, while Redis is down', async () => {
     await system.processor([CountJob]);
     await system.redisServer.kill();
     await until('the loss of Redis is known', () => !system.redis.client.isReady);
-    assert.match((await typist.type('pause default')).text, /^Paused default\./);
-    const enqueued = await typist.type('enqueue CountJob [7]');
+    assert.match((await commandLine.run('pause default')).text, /^Paused default\./);
+    const enqueued = await commandLine.run('enqueue CountJob [7]');
     assert.deepEqual([enqueued.ok, enqueued.notes], [true, []]);
-    const { text, json } = await typist.type('stats');
+    const { text, json } = await commandLine.run('stats');
     assert.match(text, /^Done {7}\d.*\nFailed {5}0\nBusy {7}0\n/);
     assert.deepEqual([json.busy, json.processes], [0, null]);
-    assert.equal((await typist.type('list busy')).json.total, 0);
-    await typist.type('resume default');
+    assert.equal((await commandLine.run('list busy')).json.total, 0);
+    await commandLine.run('resume default');
     await until('the job has run', () => ran.includes(7));
   });
 });

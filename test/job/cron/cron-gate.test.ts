@@ -7,9 +7,7 @@ import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, recurring } from './cron-stage';
 
 describe('recurring jobs while it is unknown whether the database is a copy', () => {
-  const system = useJobSystem(async () => {
-    await system.postgres.query('truncate job_cron');
-  });
+  const system = useJobSystem();
 
   it('count as stalled, with the cause, and are enqueued soon after it is known', async () => {
     const { knex } = system.database;

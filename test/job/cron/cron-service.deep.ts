@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import pg from 'pg';
 import { CronTable } from '../../../lib/job/cron/cron-table';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
+import { YearlyJob } from '../child-jobs';
+import { startChildProcessor } from '../child-processor';
 import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, NEW_YEARS, ran, recurring, sleptSince2023, ticksOf } from './cron-stage';
-import { YearlyJob } from './yearly-job';
 
 describe('recurring jobs while processors start and stop', () => {
-  const system = useJobSystem(async () => {
-    await system.postgres.query('truncate job_cron');
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
 
   it('are enqueued once a tick by one of three processors, even as one stops and another starts', async () => {
     const jobClass = recurring({ at: EVERY_SECOND, catchUp: 'all' });
@@ -46,9 +43,7 @@ describe('recurring jobs while processors start and stop', () => {
     let child: ChildProcess | undefined;
     try {
       await blocker.query('begin; lock table job_queue in access exclusive mode');
-      child = fork(path.join(__dirname, 'yearly-job.ts'), [system.postgres.url, system.redisServer.url], {
-        execArgv: ['--import', 'tsx'],
-      });
+      child = startChildProcessor(system.urls);
       const inserting = async () => {
         const rows = await system.postgres.query(
           "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~* 'insert into job_queue'",

@@ -13,10 +13,7 @@ const HOUR = 3_600_000;
 
 describe('recurring jobs', () => {
   let board: CronTable;
-  const system = useJobSystem(async () => {
-    await system.postgres.query('truncate job_cron');
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
   before(() => {
     board = new CronTable(system.database.knex);
   });

@@ -3,10 +3,6 @@ import { Dispatcher, type DispatcherTuning } from '../../../lib/job/dispatch/dis
 import { Gate as DispatchGate } from '../../../lib/job/dispatch/gate';
 import { MAX_HINTS } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
-import { showLife } from '../../../lib/job/row/rescue';
-import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/async';
-import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
@@ -32,9 +28,11 @@ class OneJob extends Job<[name: string]> {
 const OFTEN = { dispatch: { lookMs: 50, overdueMs: 50, upkeepMs: 50 } };
 
 describe('the dispatcher', () => {
-  const system = useJobSystem(() => {
-    gate.open();
-    ran.length = 0;
+  const system = useJobSystem({
+    empty: [ran],
+    reset: () => {
+      gate.open();
+    },
   });
 
   const hints = () => system.redis.client.lRange('bq:default:waiting', 0, -1);
@@ -108,12 +106,12 @@ describe('the dispatcher', () => {
   it('hints at an older job before those that have hints', async () => {
     const quiet = await system.processor([NoteJob], { tuning: OFTEN });
     quiet.quiet();
-    const { id: older } = await NoteJob.performLater('older');
+    const { id: newer } = await NoteJob.performLater('newer');
     await until('there is a hint', async () => (await hints()).length > 0);
-    await loseHints();
-    await system.postgres.query(`update job_queue set run_at = run_at - interval '1 minute'`);
-    await NoteJob.performLater('newer');
-    await until('the older one is next', async () => (await hints()).at(-1) === older);
+    // As if its hint had been lost.
+    await insert(1, `, now() - interval '1 minute'`);
+    const [older] = await system.postgres.query<{ id: string }>('select id from job_queue where id <> $1', [newer]);
+    await until('the older one is next', async () => (await hints()).at(-1) === older?.id);
   });
 
   it('finds jobs that plain SQL has inserted, due or scheduled', async () => {
@@ -147,11 +145,11 @@ describe('the dispatcher', () => {
     processor.quiet();
     // As if its process had died before it could admit the next one.
     await system.postgres.query(`delete from job_queue where state = 'running'`);
-    gate.open();
     await until('the other is ready', async () => {
       const [row] = await system.postgres.query<{ state: string }>('select state from job_queue');
       return row?.state === 'ready';
     });
+    gate.open();
   });
 
   it('tells the processors of a job that has become due where there is no Redis', async () => {
@@ -195,100 +193,5 @@ describe('the dispatcher', () => {
     await system.processor([NoteJob], { tuning: { dispatch: { ...OFTEN.dispatch, silentMs: 200 } } });
     await until('the job has run', () => ran.length === 1);
     assert.equal(system.eventsNamed('job.rescued').length, 1);
-  });
-
-  describe('of a process beside which another one runs a job', () => {
-    const SILENT_MS = 1000;
-    const runningAs = async (identity: string) => {
-      await insert(1);
-      await system.postgres.query(
-        `update job_queue set state = 'running', claimed_by = $1, claimed_at = now() - interval '1 hour' where state = 'ready'`,
-        [identity],
-      );
-    };
-    const holders = async () => {
-      const rows = await system.postgres.query<{ claimed_by: string }>(
-        'select claimed_by from job_queue where claimed_by is not null',
-      );
-      return rows.map(({ claimed_by }) => claimed_by);
-    };
-
-    /** A judge that reaches Postgres through a proxy, and whose wall clock the test sets. */
-    const startJudge = async () => {
-      const proxy = await TcpProxy.start(system.postgres.url);
-      const database = new Database(proxy.url, { production: false, events: system.events, poolMax: 3 });
-      const clock = { aheadMs: 0 };
-      const dispatch = { lookMs: 50, overdueMs: 50, upkeepMs: 50, silentMs: SILENT_MS };
-      const judge = await system.processor([NoteJob], {
-        tuning: {
-          dispatch: { ...dispatch, clock: { wall: () => performance.now() + clock.aheadMs, everyMs: 3_600_000 } },
-        },
-        database,
-      });
-      judge.quiet();
-      const end = async () => {
-        await system.reset();
-        await database.stop(Deadline.after(1000));
-        await proxy.down();
-      };
-      return { judge, proxy, clock, end };
-    };
-    const pass = async (ms: number) => {
-      const from = performance.now();
-      await until('some time has passed', () => performance.now() - from > ms);
-    };
-
-    for (const [what, interrupt] of [
-      [
-        'an outage of Postgres',
-        async ({ proxy }: Awaited<ReturnType<typeof startJudge>>) => {
-          await proxy.down();
-          await pass(1.2 * SILENT_MS);
-          await proxy.up();
-        },
-      ],
-      [
-        'a lock of its tables that lasted',
-        async () => {
-          const { knex } = system.database;
-          await knex.transaction(async (trx) => {
-            await trx.raw('lock table job_queue, job_processes in access exclusive mode');
-            await pass(5500);
-          });
-        },
-      ],
-      [
-        'the machine has slept',
-        async ({ clock }: Awaited<ReturnType<typeof startJudge>>) => {
-          clock.aheadMs = 3_600_000;
-          await system.postgres.query(`update job_processes set seen_at = seen_at - interval '1 hour'`);
-        },
-      ],
-    ] as const)
-      it(`does not take it for dead after ${what}, when it could not show itself`, async () => {
-        const started = await startJudge();
-        const { judge } = started;
-        const showsLife = () => showLife(system.database.knex, 'living');
-        try {
-          await showsLife();
-          await runningAs('living');
-          const from = performance.now();
-          await until('it judges', async () => {
-            await showsLife();
-            return judge.listening === true && performance.now() - from > 1.2 * SILENT_MS;
-          });
-          await interrupt(started);
-          await until('it is connected', () => judge.listening === true);
-          await runningAs('dead');
-          await until('the dead one is noticed', async () => {
-            const isSeen = !(await holders()).includes('dead');
-            await showsLife();
-            return isSeen;
-          });
-          assert.deepEqual(await holders(), ['living']);
-        } finally {
-          await started.end();
-        }
-      });
   });
 });

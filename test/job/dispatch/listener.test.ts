@@ -17,9 +17,11 @@ class NoteJob extends Job<[note: string]> {
 
 describe('a LISTEN connection that falls silent', () => {
   let proxy: TcpProxy;
-  const system = useJobSystem(async () => {
-    ran.length = 0;
-    proxy = await TcpProxy.start(system.postgres.url);
+  const system = useJobSystem({
+    empty: [ran],
+    reset: async () => {
+      proxy = await TcpProxy.start(system.postgres.url);
+    },
   });
   afterEach(async () => {
     await proxy.up();
@@ -67,9 +69,7 @@ describe('a LISTEN connection that falls silent', () => {
 });
 
 describe('a health check', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
   const insertBySql = (age: string) =>
     system.postgres.query(
       `insert into job_queue (id, queue, class, payload, run_at)

@@ -20,10 +20,12 @@ class NoteJob extends Job<[note: string]> {
 describe('a pooler in transaction mode', () => {
   let pooler: TransactionPooler;
   let database: Database;
-  const system = useJobSystem(async () => {
-    ran.length = 0;
-    pooler = await TransactionPooler.open(system.postgres.url);
-    database = new Database(pooler.url, { production: false, events: system.events });
+  const system = useJobSystem({
+    empty: [ran],
+    reset: async () => {
+      pooler = await TransactionPooler.open(system.postgres.url);
+      database = new Database(pooler.url, { production: false, events: system.events });
+    },
   });
   afterEach(async () => {
     await system.stopProcessors();

@@ -39,10 +39,7 @@ class ShyJob extends Job {
 const upTo = (count: number) => [...Array(count).keys()];
 
 describe('the enqueuer', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-    contexts.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran, contexts] });
 
   const many = (count: number) => upTo(count).map((n) => [n] as const);
   /** The arguments of the rows in the order in which they may run. */

@@ -14,9 +14,7 @@ class NoteJob extends Job<[name: string]> {
 }
 
 describe('a job that is enqueued by work that transaction() did not wait for', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
 
   it('is rejected after a rollback, and does not run', async () => {
     const rolledBack = deferred();

@@ -19,8 +19,8 @@ class MeetJob extends Job<[user: User, all: { readonly friends: readonly User[] 
   }
 }
 
-class Stranger extends Model {
-  static override readonly tableName = 'strangers';
+class UnlistedModel extends Model {
+  static override readonly tableName = 'unlisted';
   declare id: number;
 }
 
@@ -129,10 +129,10 @@ describe('models as arguments', () => {
     assert.throws(() => serializeArguments('MeetJob', [new User()], { models }), /argument 1 is a User without an id/);
     const half = Seat.fromJson({ row: 1 });
     assert.throws(() => serializeArguments('SitJob', [half]), /is a Seat without an id/);
-    const stranger = Stranger.fromJson({ id: 1 });
+    const unlisted = UnlistedModel.fromJson({ id: 1 });
     assert.throws(
-      () => serializeArguments('MeetJob', [{ who: stranger }], { models }),
-      /argument 1 \.who is a Stranger, which no file in .*lib\/app\/models exports/,
+      () => serializeArguments('MeetJob', [{ who: unlisted }], { models }),
+      /argument 1 \.who is a UnlistedModel, which no file in .*lib\/app\/models exports/,
     );
     const another = class extends User {};
     Object.defineProperty(another, 'name', { value: 'User' });

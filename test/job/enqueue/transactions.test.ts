@@ -13,9 +13,7 @@ class NoteJob extends Job<[note: string]> {
 }
 
 describe('jobs that are enqueued in a transaction', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
 
   const hints = () => system.redis.client.lLen('bq:default:waiting');
 

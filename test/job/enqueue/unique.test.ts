@@ -4,7 +4,7 @@ import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const gate = new Gate();
 const ran: string[] = [];
@@ -42,19 +42,7 @@ class PlainJob extends Job<[note: string]> {
 const CLASSES = [SyncJob, IndexJob, FailingJob, PlainJob];
 
 describe('unique jobs', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-    ran.length = 0;
-  });
+  const system = useJobSystem({ gate, empty: [ran] });
 
   const claims = async () =>
     (await system.postgres.query('select id from job_queue where unique_key is not null')).map((row) => row.id);

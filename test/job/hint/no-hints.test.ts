@@ -11,9 +11,7 @@ class NoteJob extends Job<[name: string]> {
 }
 
 describe('jobs of which Redis tells nobody', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
   const redis = (...command: string[]) => system.redis.client.sendCommand<string>(command);
   const waiting = async () => / id=(\d+) .* cmd=brpop /.exec(`\n ${await redis('CLIENT', 'LIST', 'TYPE', 'normal')}`);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 interface PlainJob {
   delayUntil(at: number): PlainJob;
@@ -29,19 +29,13 @@ for (const [prefix, redisPrefix] of [
 ] as const)
   describe(`a program that enqueues with bee-queue itself, with the prefix ${prefix}`, () => {
     let queue: PlainQueue;
-    let system: JobSystem;
-    before(async () => {
-      system = await JobSystem.start({}, { redisPrefix });
-      const redis = { url: system.redisServer.url };
-      queue = new BeeQueue('default', { prefix, redis, isWorker: false, getEvents: false });
-    });
     after(async () => {
       await queue.close();
-      await system.stop();
     });
-    beforeEach(async () => {
-      await system.reset();
-      ran.length = 0;
+    const system = useJobSystem({ redisPrefix, empty: [ran] });
+    before(() => {
+      const redis = { url: system.redisServer.url };
+      queue = new BeeQueue('default', { prefix, redis, isWorker: false, getEvents: false });
     });
 
     const nothingLeft = async () => {

@@ -45,9 +45,7 @@ class BlockedJob extends Job<[given: Given]> {
 
 /** A run gets its own copies of the arguments; the record keeps what was enqueued. Sidekiq and ActiveJob promise the same. */
 describe('arguments that a run changes in place', () => {
-  const system = useJobSystem(() => {
-    got.length = 0;
-  });
+  const system = useJobSystem({ empty: [got] });
 
   const deadArgs = async () => (await setsOf(setSources(system)).dead.page()).entries.map((entry) => entry.args);
   const whole = JSON.stringify(GIVEN);

@@ -4,7 +4,7 @@ import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import type { PerformMiddleware } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const steps: string[] = [];
 
@@ -56,15 +56,9 @@ class RefusingJob extends Job {
 const middleware: PerformMiddleware[] = [];
 
 describe('callbacks and middleware', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start({ setup: { performMiddleware: middleware } });
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
-    steps.length = 0;
-    middleware.length = 0;
+  const system = useJobSystem({
+    dependencies: { setup: { performMiddleware: middleware } },
+    empty: [steps, middleware],
   });
 
   const over = () =>

@@ -8,7 +8,7 @@ import { claim } from '../../../lib/job/row/claim';
 import { readInstallation } from '../../../lib/job/row/installation';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { type JobSystem, useJobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
 
 /** A time in which Postgres stores cursors, however slow it is. */
@@ -95,14 +95,7 @@ class OddJob extends Job<[what: string]> {
 const CLASSES = [SteppingJob, EndlessJob, HurryingJob, TightJob, PlainJob];
 
 describe('checkpoints and progress', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
+  const system = useJobSystem({ gate });
   afterEach('end all runs', async () => {
     let isStopped = false;
     void system.stopProcessors().then(() => {

@@ -51,9 +51,7 @@ class BrokenHandlerJob extends Job {
 }
 
 describe('retryOn and discardOn', () => {
-  const system = useJobSystem(() => {
-    told.length = 0;
-  });
+  const system = useJobSystem({ empty: [told] });
 
   const dead = () => until('the job is dead', () => system.eventsNamed('job.dead')[0]);
   const discarded = () => until('the job is discarded', () => system.eventsNamed('job.discarded')[0]);

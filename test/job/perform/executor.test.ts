@@ -48,9 +48,7 @@ class VerdictJob extends Job<[verdict: 'discard' | 'kill' | 'now' | 'broken rule
 }
 
 describe('the executor', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
 
   const row = async (id: string) => {
     const [found] = await system.postgres.query('select state, attempts, claimed_by from job_queue where id = $1', [

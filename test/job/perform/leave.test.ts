@@ -20,9 +20,7 @@ class NewJob extends Job<[word: string]> {
 }
 
 describe('a job that only another release can run', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
   const left = (times: number) => until('the job is left', () => system.eventsNamed('job.left').length >= times);
   const row = async (id: string) => {
     const [found] = await system.postgres.query(

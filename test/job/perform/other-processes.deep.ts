@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import type { ProcessorTuning } from '../../../lib/job/processor';
 import { until } from '../../support/until';
-import { BlockingJob, CountingJob, startDoomedProcessor } from '../doomed-processor';
-import { JobSystem } from '../job-system';
+import { BlockingJob, CountingJob } from '../child-jobs';
+import { killChild, startChildProcessor } from '../child-processor';
+import { useJobSystem } from '../job-system';
 
 /** A job may block its process for 20 s: less than the silence after which a processor counts as dead. Both are scaled. */
 const SCALE = 1 / 6;
@@ -11,28 +12,15 @@ const SILENT_MS = 25_000 * SCALE;
 const BLOCK_MS = 20_000 * SCALE;
 
 describe('jobs in processes of their own', () => {
-  let system: JobSystem;
   const children: ChildProcess[] = [];
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  afterEach(async () => {
-    await Promise.all(children.splice(0).map(kill));
-    await system.reset();
-  });
-  after(() => system.stop());
+  const system = useJobSystem();
+  afterEach(() => Promise.all(children.splice(0).map(killChild)));
 
-  const start = (identity: string, ...tuning: Parameters<typeof startDoomedProcessor>[2][]) => {
-    const urls = { database: system.postgres.url, redis: system.redisServer.url };
-    const child = startDoomedProcessor(urls, identity, ...tuning);
+  const start = (identity: string, tuning?: ProcessorTuning) => {
+    const child = startChildProcessor(system.urls, { lineage: { identity, dead: [] }, ...(tuning && { tuning }) });
     children.push(child);
     return child;
   };
-  async function kill(child: ChildProcess): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
 
   it('do not run twice when they block the event loop for 20 s (scaled), whenever they begin', async () => {
     const begun: string[] = [];
@@ -59,7 +47,7 @@ describe('jobs in processes of their own', () => {
       return Number(row?.cursor);
     };
     await until('its cursor was stored while it ran', async () => (await cursor()) > 10);
-    await kill(first);
+    await killChild(first);
     const stored = await cursor();
     start('second').on('message', (text: string) => told.push(Number(text)));
     await until('the job goes on', () => told.length > 3);

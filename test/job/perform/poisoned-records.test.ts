@@ -5,7 +5,7 @@ import { JobRegistry } from '../../../lib/job/job-registry';
 import { Executor } from '../../../lib/job/perform/executor';
 import { readHistory } from '../../../lib/job/record/history';
 import type { Delivery } from '../../../lib/job/row/job-row';
-import { payloadText } from '../sets/stored-job';
+import { deliveryOf, payloadText } from '../sets/stored-job';
 
 let thrown: unknown;
 const discarded: Error[] = [];
@@ -35,19 +35,8 @@ describe('poisoned records', () => {
     dead.length = 0;
   });
 
-  const perform = async (payload: string, { deliveries = 1, attempts = 1, history = null }: Partial<Delivery> = {}) => {
-    const delivery = {
-      id: 'id-1',
-      queue: 'default',
-      payload,
-      history,
-      attempts,
-      deliveries,
-      claimedAt: '',
-      limitKey: null,
-      readyAt: 0,
-    };
-    const performed = await executor.perform(delivery);
+  const perform = async (payload: string, more: Partial<Delivery> = {}) => {
+    const performed = await executor.perform(deliveryOf(payload, { attempts: 1, ...more }));
     performed.recorded(true);
     return performed.outcome;
   };

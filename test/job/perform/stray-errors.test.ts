@@ -4,7 +4,7 @@ import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { Executor } from '../../../lib/job/perform/executor';
 import { readHistory } from '../../../lib/job/record/history';
-import { payloadText } from '../sets/stored-job';
+import { deliveryOf, payloadText } from '../sets/stored-job';
 
 const STRAY = new Error('left for nobody to catch');
 const outcomes: string[] = [];
@@ -50,18 +50,7 @@ describe('a run whose code throws an error that nothing catches', () => {
   for (const then of ['hangs', 'resolves', 'performs another job that did'] as const) {
     it(`fails with that error even if it ${then}`, async () => {
       after = then;
-      const payload = payloadText({ class: 'StrayJob' });
-      const { outcome } = await executor.perform({
-        id: 'id-1',
-        queue: 'default',
-        payload,
-        history: null,
-        attempts: 0,
-        deliveries: 1,
-        claimedAt: '',
-        limitKey: null,
-        readyAt: 0,
-      });
+      const { outcome } = await executor.perform(deliveryOf(payloadText({ class: 'StrayJob' })));
       assert.equal(outcome.op, 'retry');
       assert.deepEqual(['attempts' in outcome && outcome.attempts, outcomes], [1, ['failed']]);
       const { stacktraces } = readHistory('history' in outcome ? outcome.history : null);

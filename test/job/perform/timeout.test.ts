@@ -4,7 +4,7 @@ import { Job } from '../../../lib/job/job';
 import { findJob } from '../../../lib/job/sets/find-job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const gate = new Gate();
 const ran: string[] = [];
@@ -50,19 +50,7 @@ class QuickJob extends Job {
 }
 
 describe('the timeout of a job', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(async () => {
-    gate.open();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-    ran.length = 0;
-  });
+  const system = useJobSystem({ gate, empty: [ran] });
 
   const retrying = () => until('the job will be retried', () => system.eventsNamed('job.retrying')[0]);
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const begun: string[] = [];
 
@@ -16,17 +16,7 @@ class SyncJob extends Job<[name: string]> {
 }
 
 describe('the release of the claim of a unique job', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(async () => {
-    await system.stop();
-  });
-  beforeEach(async () => {
-    await system.reset();
-    begun.length = 0;
-  });
+  const system = useJobSystem({ empty: [begun] });
 
   it('is over before its job begins', async () => {
     const { id } = await SyncJob.performLater('fine');

@@ -4,7 +4,7 @@ import { Job } from '../../../lib/job/job';
 import { pauseQueue } from '../../../lib/job/row/pauses';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
 
 const MINUTE = 60_000;
@@ -20,16 +20,7 @@ class HeldJob extends Job {
 }
 
 describe('warnings about queues that are behind', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-  });
-  afterEach(() => gate.open());
+  const system = useJobSystem({ gate });
 
   /** Enqueues jobs that could have run an hour ago. */
   const enqueueLate = async (queue: string, count: number) => {

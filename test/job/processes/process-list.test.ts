@@ -6,7 +6,7 @@ import { listProcesses, PROCESS_KEYS } from '../../../lib/job/processes/process-
 import { readRunning } from '../../../lib/job/processes/running-jobs';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem, useJobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const FAST = { heartbeatMs: 20, infoMs: 60 };
 const gate = new Gate();
@@ -18,17 +18,8 @@ class HeldJob extends Job {
 }
 
 describe('the list of processes', () => {
-  let system: JobSystem;
   const processes = (options?: { readonly watch: boolean }) => listProcesses(system.redis.client, options);
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    gate.close();
-    await system.reset();
-  });
-  afterEach(() => gate.open());
+  const system = useJobSystem({ gate });
 
   const start = (identity: string) =>
     system.processor([HeldJob], { tuning: FAST, lineage: { identity, dead: [] }, jobs: { concurrency: 3 } });
@@ -151,9 +142,7 @@ class NamedJob extends Job<[name: string]> {
 }
 
 describe('a processor that starts quiet', () => {
-  const system = useJobSystem(() => {
-    ran.length = 0;
-  });
+  const system = useJobSystem({ empty: [ran] });
 
   it('as its predecessor was, stays so until it is resumed', async () => {
     const lineage = { identity: 'tree-1', dead: ['tree-0'], quiet: true };

@@ -7,7 +7,7 @@ import { claim } from '../../../lib/job/row/claim';
 import { readInstallation } from '../../../lib/job/row/installation';
 import { showLife } from '../../../lib/job/row/rescue';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -23,20 +23,12 @@ class NamedJob extends Job<[name: string]> {
 }
 
 describe('the jobs of a dead or silent process', () => {
-  let system: JobSystem;
   let client: RedisClient;
   let origin: string;
+  const system = useJobSystem({ empty: [ran] });
   before(async () => {
-    system = await JobSystem.start();
     ({ client } = system.redis);
     origin = (await readInstallation(system.database.knex)).here;
-  });
-  after(async () => {
-    await system.stop();
-  });
-  beforeEach(async () => {
-    await system.reset();
-    ran.length = 0;
   });
 
   /** Jobs that another process has claimed, `agoMs` ago. @returns their ids. */

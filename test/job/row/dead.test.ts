@@ -26,9 +26,11 @@ class MoodyJob extends Job<[name: JsonValue]> {
 
 describe('jobs that die', () => {
   let sets: Sets;
-  const system = useJobSystem(() => {
-    ran.length = 0;
-    deadly = true;
+  const system = useJobSystem({
+    empty: [ran],
+    reset: () => {
+      deadly = true;
+    },
   });
   before(() => {
     sets = setsOf(setSources(system));

@@ -3,7 +3,7 @@ import { Job } from '../../../lib/job/job';
 import { adoptDatabase, isCopy } from '../../../lib/job/row/installation';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
-import { Typist } from '../cli/typist';
+import { CommandLine } from '../cli/command-line';
 import { sleptSince2023 } from '../cron/cron-stage';
 import { useJobSystem } from '../job-system';
 
@@ -16,16 +16,17 @@ class NoteJob extends Job<[name: string]> {
 }
 
 describe('a database that is a copy of another one', () => {
-  const system = useJobSystem(async () => {
-    await adoptDatabase(system.database.knex);
-    await system.postgres.query('truncate job_cron');
-    ran.length = 0;
+  const system = useJobSystem({
+    empty: [ran],
+    reset: async () => {
+      await adoptDatabase(system.database.knex);
+    },
   });
 
   /** As a dump brings it along that was made elsewhere. */
   const copied = () => system.postgres.query(`update job_installation set origin = '1/2'`);
   const reported = () => system.eventsNamed('database.copied');
-  const operator = () => new Typist(system, [NoteJob], { via: 'cli:ada' });
+  const operator = () => new CommandLine(system, [NoteJob], { via: 'cli:ada' });
 
   it('runs none of its jobs, and says so once, until somebody adopts them', async () => {
     await copied();
@@ -40,9 +41,9 @@ describe('a database that is a copy of another one', () => {
     await until('Redis is back', () => system.redis.client.isReady);
     await system.processor([NoteJob]);
     assert.deepEqual([ran, await system.jobCount()], [[], 2]);
-    assert.equal((await operator().type('adopt --yes')).json.adopted, true);
+    assert.equal((await operator().run('adopt --yes')).json.adopted, true);
     await until('its jobs run', () => ran.length === 2);
-    assert.equal((await operator().type('adopt --yes')).json.adopted, false);
+    assert.equal((await operator().run('adopt --yes')).json.adopted, false);
     assert.equal(await isCopy(system.database.knex), false);
   });
 

@@ -7,7 +7,7 @@ import { Job } from '../../../lib/job/job';
 import { Database } from '../../../lib/model/database';
 import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { store, storeDead } from './stored-job';
 
@@ -26,13 +26,21 @@ class CountedJob extends Job<[n: number]> {
 }
 
 describe('two operators at the same time', () => {
-  let system: JobSystem;
   let mine: Sets;
   let theirs: Sets;
   let theirRedis: Redis;
   let theirDatabase: Database;
+  after(async () => {
+    await theirRedis.stop(Deadline.after(10_000));
+    await theirDatabase.stop(Deadline.after(10_000));
+  });
+  const system = useJobSystem({
+    empty: [ran],
+    reset: () => {
+      mood = 'work';
+    },
+  });
   before(async () => {
-    system = await JobSystem.start();
     const events = new Events();
     theirRedis = new Redis(system.redisServer.url, events);
     theirDatabase = new Database(system.postgres.url, { production: false, events, poolMax: 4 });
@@ -42,32 +50,20 @@ describe('two operators at the same time', () => {
     mine = setsOf(sources);
     theirs = setsOf({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'cli:another' });
   });
-  after(async () => {
-    await theirRedis.stop(Deadline.after(10_000));
-    await theirDatabase.stop(Deadline.after(10_000));
-    await system.stop();
-  });
-  beforeEach(async () => {
-    await system.reset();
-    ran.length = 0;
-    mood = 'work';
-  });
 
   const died = Date.now() - 60_000;
-  async function bury(): Promise<string[]> {
-    const ids: string[] = [];
-    for (let n = 0; n < COUNT; n++) {
-      const job = { class: 'CountedJob', args: [n], errors: ['once'], reason: 'once', at: died + n };
-      ids.push(await storeDead(system.database.knex, job));
-    }
-    return ids;
-  }
-
-  async function schedule(): Promise<string[]> {
-    const ids: string[] = [];
-    for (let n = 0; n < COUNT; n++) ids.push((await CountedJob.set({ wait: '1h' }).performLater(n)).id);
-    return ids;
-  }
+  const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
+  const bury = () =>
+    Promise.all(
+      numbers(COUNT).map((n) => {
+        const job = { class: 'CountedJob', args: [n], errors: ['once'], reason: 'once', at: died + n };
+        return storeDead(system.database.knex, job);
+      }),
+    );
+  const schedule = async () => {
+    const jobs = await CountedJob.set({ wait: '1h' }).performAllLater(numbers(COUNT).map((n) => [n] as const));
+    return jobs.map(({ id }) => id);
+  };
 
   /** The ids of jobs that are on their way back to their queue. */
   const retried = async () => {
@@ -161,10 +157,12 @@ describe('two operators at the same time', () => {
 
   it('do not retry jobs again that fail before the move has ended', async () => {
     const count = 2 * COUNT + 50;
-    for (let n = 0; n < count; n++) {
-      const at = Date.now() + 3_600_000 + n;
-      await store(system.database.knex, 'scheduled', { class: 'CountedJob', args: [n], errors: ['once'], at });
-    }
+    await Promise.all(
+      numbers(count).map((n) => {
+        const at = Date.now() + 3_600_000 + n;
+        return store(system.database.knex, 'scheduled', { class: 'CountedJob', args: [n], errors: ['once'], at });
+      }),
+    );
     mood = 'fail';
     await system.processor([CountedJob]);
     const { knex } = system.database;

@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { JsonValue } from '../../../lib/core/execution-context';
 import { type JobHistory, searchedErrors } from '../../../lib/job/record/history';
 import { SEARCH } from '../../../lib/job/row/dead';
+import type { Delivery } from '../../../lib/job/row/job-row';
 
 /** A readable UUID: `jobId(7)` ends in 07. */
 export function jobId(n: number): string {
@@ -55,6 +56,12 @@ function valuesOf(job: StoredJob, id: string): unknown[] {
 }
 
 const AT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
+
+/** A job as a claim has it. */
+export function deliveryOf(payload: string, more: Partial<Delivery> = {}): Delivery {
+  const counts = { attempts: 0, deliveries: 1, readyAt: 0 };
+  return { id: 'id-1', queue: 'default', payload, history: null, claimedAt: '', limitKey: null, ...counts, ...more };
+}
 
 /** Stores a dead job. @returns its id. */
 export async function storeDead(knex: Knex, job: StoredJob): Promise<string> {

@@ -10,7 +10,7 @@ import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
 import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
 
 const FAST = { heartbeatMs: 20, infoMs: 40 };
@@ -33,14 +33,11 @@ class FlakyJob extends Job {
 }
 
 describe('the history of jobs', () => {
-  let system: JobSystem;
   let history: History;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem();
+  before(() => {
     history = new History(system.database.knex);
   });
-  after(() => system.stop());
-  beforeEach(() => system.reset());
 
   const lately = (now?: number) => history.last(15 * MINUTE_MS, now);
   const processed = async () => (await history.totals()).all.processed;

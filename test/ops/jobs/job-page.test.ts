@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import fs from 'node:fs';
-import path from 'node:path';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
@@ -188,31 +186,14 @@ describe("a job's page", () => {
     assert.match(await operator.act(`${page(id)}/delete`, { again: '1' }), /Nothing was changed/);
   });
 
-  it('is found by the id of its request, along with the lines of the log', async () => {
+  it('is found by the id of its request', async () => {
     await bury();
     const find = '/ops/jobs/find?q=req-42';
-    assert.match(
-      await operator.read(find),
-      /^“req-42” .* Dead jobs 1 job Log The log goes to standard output.* grep -F 'req-42' your\.log$/,
-    );
+    assert.match(await operator.read(find), /^“req-42” .* Dead jobs 1 job$/);
     const id = (await stage.deadIds())[0] ?? '';
     const straight = await operator.get(`/ops/jobs/find?q=${id}`);
     assert.deepEqual([straight.status, straight.headers.location], [302, page(id)]);
     assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job contains it\./);
     assert.match(await operator.read('/ops/jobs/find', 400), /cannot be searched for/);
-  });
-
-  it('is found along with the latest matching lines of a log file', async () => {
-    const file = path.join(stage.ops.folder, 'web.log');
-    const line = (n: number, requestId: string) => `${JSON.stringify({ n, requestId, msg: '한글 <b>' })}\n`;
-    const noise = Array.from({ length: 20_000 }, (_, n) => line(n, `other-${n}`)).join('');
-    fs.writeFileSync(file, line(1, 'req-42') + noise + line(2, 'req-42') + line(3, 'req-7') + line(4, 'req-42'));
-    const { logLines } = await import('../../../lib/ops/jobs/log-lines');
-    const found = (await logLines(file, 'req-42', 50)).map((text) => (JSON.parse(text) as { n: number }).n);
-    assert.deepEqual(found, [1, 2, 4]);
-    assert.equal((await logLines(file, 'req-42', 2)).length, 2);
-    assert.equal((await logLines(file, 'other-', 50)).length, 50);
-    fs.writeFileSync(file, '');
-    assert.deepEqual(await logLines(file, 'x', 50), []);
   });
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { Deadline, deferred } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/async';
 import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
@@ -38,29 +38,23 @@ describe('a live page', () => {
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
   };
 
-  it('shows no old value when a part that is fetched again arrives after newer events', async () => {
+  it('shows workers that come, change and go, and keeps the focus', async () => {
     await tell(111);
     const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
     await until('the tree is known', async () => (await page.goto(PAGE))?.status() === 200);
     const pid = (slot: number, of: number) =>
       page.locator(`#p-worker-${slot} > .node .say`, { hasText: `pid ${of}` }).waitFor();
     await pid(0, 111);
-    // The page fetched for the new part was rendered before the next event, but arrives after it.
-    const held = deferred();
-    const asked = deferred();
-    await page.route('**/ops?tree=far', async (route) => {
-      const answer = await route.fetch();
-      asked.resolve();
-      await held.promise;
-      await route.fulfill({ response: answer });
-    });
     await tell(111, 222);
-    await asked.promise;
+    await pid(1, 222);
+    const link = page.locator('#p-worker-0 > .node a');
+    await link.focus();
     await tell(333, 222);
     await pid(0, 333);
-    held.resolve();
-    await pid(1, 222);
-    assert.match((await page.locator('#p-worker-0 > .node .say').textContent()) ?? '', /pid 333/);
+    assert.equal(await link.evaluate((element) => element === element.ownerDocument.activeElement), true);
+    await link.blur();
+    await tell(333);
+    await page.locator('#p-worker-1').waitFor({ state: 'detached' });
     await page.context().close();
   });
 

@@ -42,7 +42,7 @@ describe('the overview without Redis', () => {
     answer.setEncoding('utf8').on('data', (chunk: string) => {
       sent += chunk;
     });
-    await until('the tree is shown', () => sent.includes('n.worker-0.say'));
+    await until('the tree is shown', () => sent.includes('p-worker-0'));
     await ops.redis.stop();
     const shown = await until('the page shows the outage', async () => {
       const seen = await ops.get('/ops', operator);

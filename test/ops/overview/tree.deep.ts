@@ -112,7 +112,7 @@ describe('the overview of a real tree, in a browser', () => {
     await page.locator('#live[data-state="ok"]').waitFor();
     // Only a stream that has sent something can be missed.
     await page.evaluate(
-      "new Promise((heard) => document.addEventListener('live:overview', () => heard(true), { once: true }))",
+      "new Promise((heard) => document.addEventListener('live:parts', () => heard(true), { once: true }))",
     );
     await page.route('**/ops/events', (route) => route.abort());
     // No stream can be opened: first the page says that it is not live, then what it shows becomes unknown.

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { useDeployment } from '../../process/deployment';
 import { asNode } from '../../support/other-node';
-import { createDatabase, type TestDatabase } from '../../support/postgres';
-import { startTestRedis, type TestRedis } from '../../support/redis';
-import { type SmtpSink, startSmtpSink } from '../../support/smtp';
-import { spawnTree, startTree, type Tree } from '../../support/tree';
+import { createDatabase } from '../../support/postgres';
 import { until } from '../../support/until';
 
 /** Catamount's migrations run first, then the app's. */
@@ -14,41 +12,13 @@ const MIGRATIONS = [['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/mig
   .map((file) => file.replace(/^\d+_|\.ts$/g, ''));
 
 describe('a release in production', () => {
-  let database: TestDatabase;
-  let redis: TestRedis;
-  let mail: SmtpSink;
-  const trees: Tree[] = [];
-  before(async () => {
-    database = await createDatabase();
-    redis = await startTestRedis();
-    mail = await startSmtpSink();
-  });
-  afterEach(async () => {
-    await Promise.all(trees.splice(0).map((tree) => tree.cleanup()));
-  });
-  after(async () => {
-    await mail.stop();
-    await redis.remove();
-    await database.drop();
-  });
+  const deployment = useDeployment({ database: createDatabase });
 
-  const env = () => ({
-    NODE_ENV: 'production',
-    WEB_CONCURRENCY: '1',
-    DATABASE_URL: database.url,
-    REDIS_URL: redis.url,
-    SMTP_URL: mail.url,
-    APP_URL: 'https://shop.example',
-  });
-  const started = async (args: readonly string[] = [], more: Readonly<Record<string, string>> = {}) => {
-    const tree = await startTree({ args, env: { ...env(), ...more } });
-    trees.push(tree);
-    return tree;
-  };
+  const started = (args: readonly string[] = [], more: Readonly<Record<string, string>> = {}) =>
+    deployment.start({ args, env: { WEB_CONCURRENCY: '1', ...more } });
   /** Runs a command to its end. @returns its exit code, its output and the migrations that it has applied or rolled back. */
   const run = async (command: 'migrate' | 'rollback', more: Readonly<Record<string, string | undefined>> = {}) => {
-    const tree = spawnTree({ args: [command], env: { ...env(), ...more } });
-    trees.push(tree);
+    const tree = deployment.spawn({ args: [command], env: more });
     const { code } = await tree.exited;
     const text = tree.lines.map((line) => line.text).join('\n');
     return {
@@ -58,7 +28,7 @@ describe('a release in production', () => {
     };
   };
   const tables = async () => {
-    const rows = await database.query<{ name: string }>(
+    const rows = await deployment.database.query<{ name: string }>(
       `select tablename as name from pg_tables where schemaname = 'public' and tablename not like '%migrations%' order by 1`,
     );
     return rows.map(({ name }) => name);
@@ -107,7 +77,7 @@ describe('a release in production', () => {
   it('then start serves without a warning', async () => {
     const tree = await started();
     assert.equal((await tree.request('POST', '/users', { json: { email: 'ada@example.com' } })).status, 201);
-    await mail.waitFor(1);
+    await deployment.sink.waitFor(1);
     await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
     assert.equal((await tree.stop()).code, 0);
     assert.deepEqual(
@@ -120,9 +90,9 @@ describe('a release in production', () => {
     const tree = await started();
     const ready = () => tree.request('GET', '/ready');
     await until('it is ready', async () => (await ready()).status === 200);
-    const name = new URL(database.url).pathname.slice(1);
-    await database.query(`alter database "${name}" set default_transaction_read_only = on`);
-    await database.query(
+    const name = new URL(deployment.database.url).pathname.slice(1);
+    await deployment.database.query(`alter database "${name}" set default_transaction_read_only = on`);
+    await deployment.database.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()',
       [name],
     );
@@ -136,7 +106,9 @@ describe('a release in production', () => {
       });
       assert.equal(answer.status, 200, answer.body);
     } finally {
-      await database.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
+      await deployment.database.query(
+        `begin read write; alter database "${name}" reset default_transaction_read_only; commit`,
+      );
     }
     assert.equal((await tree.stop()).code, 0);
   });

@@ -9,7 +9,7 @@ import { JobRegistry } from '../../../lib/job/job-registry';
 import { adoptDatabase } from '../../../lib/job/row/installation';
 import type { JobSystem } from '../job-system';
 
-export interface Typed {
+export interface CommandResult {
   /** The output of --json. */
   readonly json: Readonly<Record<string, unknown>>;
   readonly text: string;
@@ -17,7 +17,7 @@ export interface Typed {
   readonly ok: boolean;
 }
 
-export interface TypistOptions {
+export interface CommandLineOptions {
   readonly equipment?: JobDependencies;
   /** What the operator types when asked. With it, the input is a terminal. */
   readonly answers?: string;
@@ -31,7 +31,7 @@ export interface TypistOptions {
 }
 
 /** An operator who types commands, on the real Redis and Postgres of a test. */
-export class Typist {
+export class CommandLine {
   /** What was written to stderr: questions, progress. */
   said = '';
   private readonly terminal: Terminal;
@@ -39,13 +39,13 @@ export class Typist {
   constructor(
     private readonly system: JobSystem,
     private readonly classes: readonly JobClass[],
-    private readonly options: TypistOptions = {},
+    private readonly options: CommandLineOptions = {},
   ) {
     this.terminal = new Terminal(this.streams());
   }
 
   /** @param command words separated by spaces, or a list of words. @throws the error that ends the command. */
-  async type(command: string | readonly string[]): Promise<Typed> {
+  async run(command: string | readonly string[]): Promise<CommandResult> {
     const { redis, database, events } = this.system;
     const { equipment = {}, via = 'cli:test' } = this.options;
     const typed = parseJobCommand(typeof command === 'string' ? command.split(' ') : command);
@@ -57,7 +57,7 @@ export class Typist {
     const admin = new JobAdmin({ ...sources, queues });
     const context = { admin, registry, equipment, terminal: this.terminal, adopt };
     const { json, text, notes = [], ok = true } = await typed.run(context);
-    return { json: JSON.parse(JSON.stringify(json)) as Typed['json'], text, notes, ok };
+    return { json: JSON.parse(JSON.stringify(json)) as CommandResult['json'], text, notes, ok };
   }
 
   private streams(): Streams {

@@ -1,0 +1,59 @@
+import { KillJob } from '../../lib/job/definition/errors';
+import { Job } from '../../lib/job/job';
+
+// The jobs of child processors, which tell the parent when they run.
+
+export class LongJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    process.send?.(name);
+    await new Promise(() => undefined);
+  }
+}
+
+/** Blocks the event loop for `ms`. */
+export class BlockingJob extends Job<[name: string, ms: number]> {
+  perform(name: string, ms: number): void {
+    process.send?.(name);
+    const end = performance.now() + ms;
+    while (performance.now() < end);
+  }
+}
+
+/** Counts without end from the cursor of an earlier run, and sends each number. */
+export class CountingJob extends Job {
+  async perform(): Promise<void> {
+    for (let n = (await this.resumeFrom<number>()) ?? 0; ; n++) {
+      process.send?.(String(n));
+      await this.checkpoint(n + 1);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+/** Reports its end, too, unless its process dies first. */
+export class BriefJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    process.send?.(`${name} begins`);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    process.send?.(`${name} ends`);
+  }
+}
+
+export class PoisonJob extends Job {
+  perform(): void {
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
+
+export class DyingJob extends Job<[n: number]> {
+  async perform(n: number): Promise<void> {
+    await this.checkpoint(n);
+    throw new KillJob(`no hope for ${n}`);
+  }
+}
+
+/** Due so rarely that only past ticks are enqueued. */
+export class YearlyJob extends Job {
+  static override cron = '@yearly';
+  perform(): void {}
+}

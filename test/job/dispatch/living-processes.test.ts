@@ -1,0 +1,3 @@
+import { livingProcesses } from './living-processes';
+
+livingProcesses('an outage of Postgres', 'the machine has slept');
