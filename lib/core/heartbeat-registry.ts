@@ -11,7 +11,7 @@ const WATCHED_TTL_S = 10;
 //
 // KEYS  1 members, 2 the member's info, 3 its commands, 4 watched
 // ARGV  1 its id  2 its info, or '' to keep the last one  3 TTL of the info, s
-//       4 time for which it lives without a further heartbeat, if nobody watches  5… commands that were executed
+//       4 time for which it lives without a further heartbeat, if nobody watches
 // reply commands, 1 if "watched" exists, else 0, 1 if it was no member before
 const HEARTBEAT_SCRIPT = new RedisScript(`
 local call, time = redis.call, redis.call('time')
@@ -21,7 +21,6 @@ call('expire', KEYS[2], ARGV[3])
 local watched = call('exists', KEYS[4])
 local joined = call('zadd', KEYS[1], watched == 1 and now or now + ARGV[4], ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
-for a = 5, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
 return { call('lrange', KEYS[3], 0, -1), watched, joined }`);
 
 /** Lua for `wake(id)`: has one member send a heartbeat at once, or all of them by an empty id. */
@@ -78,8 +77,6 @@ export interface Heartbeat {
   readonly info?: string | undefined;
   /** TTL of the info after this heartbeat, s. */
   readonly ttlS: number;
-  /** Commands that it has executed, which are removed. Default: none. */
-  readonly executed?: readonly string[];
   /**
    * While nobody watches, this heartbeat counts as if it came this much later, ms: for members that send fewer. Default 0.
    */
@@ -108,10 +105,10 @@ export class HeartbeatRegistry {
   ) {}
 
   /** Sends a heartbeat. @returns the commands that wait for the member. */
-  async heartbeat(id: string, { info = '', ttlS, executed = [], aheadMs = 0 }: Heartbeat): Promise<HeartbeatReply> {
+  async heartbeat(id: string, { info = '', ttlS, aheadMs = 0 }: Heartbeat): Promise<HeartbeatReply> {
     const { members, infoPrefix, commands: commandsOf, watched: watchedKey } = this.keys;
     const keys = [members, infoPrefix + id, commandsOf(id), watchedKey];
-    const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, info, String(ttlS), String(aheadMs), ...executed]);
+    const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, info, String(ttlS), String(aheadMs)]);
     const [commands, watched, joined] = reply as [string[], number, number];
     return { commands, watched: watched === 1, joined: joined === 1 };
   }

@@ -175,7 +175,7 @@ export class MailerMessages implements MessageSource {
   constructor(private readonly mailers: MailerLookup) {}
 
   /** @throws UnknownMailerError when the app has no such mailer, or the mailer no such action. */
-  messageOf({ mailer, action, args, params, locale }: SerializedMessage): MailMessage {
+  recreateMessage({ mailer, action, args, params, locale }: SerializedMessage): MailMessage {
     const { place } = this.mailers;
     const mailerClass = this.mailers.get(mailer);
     if (!mailerClass) {

@@ -105,7 +105,7 @@ export interface Delivery {
 /** Recreates messages from their serialized form. */
 export interface MessageSource {
   /** @throws UnknownMailerError for a mailer or action that the app does not have. */
-  messageOf(serialized: SerializedMessage): MailMessage;
+  recreateMessage(serialized: SerializedMessage): MailMessage;
 }
 
 let connected: Delivery | undefined;
@@ -126,8 +126,8 @@ function connectedDelivery(message: string): Delivery {
 }
 
 /** @throws NotConnectedError in a process without a mailer lookup; UnknownMailerError. */
-function messageOf(serialized: SerializedMessage): MailMessage {
-  if (source) return source.messageOf(serialized);
+function recreateMessage(serialized: SerializedMessage): MailMessage {
+  if (source) return source.recreateMessage(serialized);
   throw new NotConnectedError(
     `${serialized.mailer}.${serialized.action} cannot be delivered, since this process knows no mailers: pass some to Mailer.connect()`,
   );
@@ -151,7 +151,7 @@ export class DeliverMailJob extends Job<[serialized: SerializedMessage]> {
 
   async perform(serialized: SerializedMessage): Promise<void> {
     const caller = `${serialized.mailer}.${serialized.action}`;
-    await connectedDelivery(caller).deliver(messageOf(serialized));
+    await connectedDelivery(caller).deliver(recreateMessage(serialized));
   }
 }
 

@@ -130,20 +130,4 @@ describe('classes with a limit', () => {
     assert.equal(most, 1);
     await nothingLeft();
   });
-
-  it('lose no job and keep their limit when Redis is emptied while they run', async () => {
-    await system.processor([OneJob, QuickJob], { jobs: { concurrency: 4 } });
-    await transaction(async () => {
-      for (let n = 0; n < 20; n++) await OneJob.performLater(`${n}`);
-    });
-    await until('the others are held', async () => (await held()) === 19);
-    await system.redis.client.flushAll();
-    await QuickJob.performLater('behind');
-    await until('the job behind them has run', () => ran.includes('behind'));
-    assert.deepEqual(ran, ['behind']);
-    gate.open();
-    await until('all jobs have run', () => ran.length === 21);
-    assert.equal(most, 1);
-    await nothingLeft();
-  });
 });

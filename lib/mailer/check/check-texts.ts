@@ -26,11 +26,11 @@ export function checkTexts(
     const name = path.basename(file, '.json');
     return `${file}: ${name} is not a language tag (BCP 47): name it after a locale, such as pt-BR.json`;
   });
-  const fileOf = (locale: string) => path.join(localesDir, `${locale}.json`);
+  const localeFile = (locale: string) => path.join(localesDir, `${locale}.json`);
   const texts = i18n.locales.map((locale) => new LocaleTexts(locale, i18n));
   if (texts.length > 0 && !withParents(defaultLocale).some((each) => i18n.locales.includes(each))) {
     const remedy = `write it, or set DEFAULT_LOCALE to ${i18n.locales.join(' or ')}`;
-    found.push(`${fileOf(defaultLocale)}: it is missing, but DEFAULT_LOCALE is ${defaultLocale}: ${remedy}`);
+    found.push(`${localeFile(defaultLocale)}: it is missing, but DEFAULT_LOCALE is ${defaultLocale}: ${remedy}`);
   }
   // The default locale is named before any other that has the text.
   const others = texts.toSorted(
@@ -44,7 +44,7 @@ export function checkTexts(
         lacking.set(stem, locale);
       }
     }
-    const file = fileOf(own.locale);
+    const file = localeFile(own.locale);
     for (const other of new Set(lacking.values())) {
       const names = [...lacking].filter(([, where]) => where === other).map(([stem]) => stem);
       found.push(`${file}: lacks ${listed('text', names)}, which ${other}.json has: add ${them(names)}`);
@@ -66,7 +66,7 @@ class LocaleTexts {
     private readonly i18n: LoadedI18n,
   ) {
     this.keys = new Set(flattenKeys(i18n.texts(locale)).filter((key) => !OURS.test(key)));
-    this.stems = new Set([...this.keys].map((key) => this.stemOf(key)));
+    this.stems = new Set([...this.keys].map((key) => this.stripForm(key)));
   }
 
   has(stem: string): boolean {
@@ -85,7 +85,7 @@ class LocaleTexts {
     );
   }
 
-  private stemOf(key: string): string {
+  private stripForm(key: string): string {
     const [, stem = key] = /^(.+)_(?:zero|one|two|few|many|other)$/.exec(key) ?? [];
     return this.keys.has(`${stem}_other`) ? stem : key;
   }

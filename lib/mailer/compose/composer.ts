@@ -20,7 +20,7 @@ import { checkLabels } from './mail';
 interface PartsRenderer {
   render(request: RenderRequest): Promise<Parts>;
   /** Derives the text part from HTML alone. */
-  textOf(html: string): Promise<string>;
+  deriveText(html: string): Promise<string>;
 }
 
 interface ComposerOptions {
@@ -84,7 +84,7 @@ export class MailComposer {
       const what = parts.length === 0 ? 'neither html nor text' : 'html or text that is no string';
       throw new TypeError(`render of mailSetup gave ${what} for ${template}; return at least one of them`);
     }
-    return { ...(html === undefined ? {} : { html }), text: text ?? (await renderer.textOf(html ?? '')) };
+    return { ...(html === undefined ? {} : { html }), text: text ?? (await renderer.deriveText(html ?? '')) };
   }
 }
 

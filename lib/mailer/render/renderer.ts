@@ -74,7 +74,7 @@ export class Renderer {
   }
 
   /** Derives the text part from HTML. */
-  async textOf(html: string): Promise<string> {
+  async deriveText(html: string): Promise<string> {
     const { text } = await this.email.renderAll('html', { html });
     return tidy(String(text ?? ''));
   }
@@ -117,7 +117,7 @@ export class Renderer {
     locals: Readonly<Record<string, unknown>>,
   ): Promise<string | undefined> {
     if (kind === 'html' || (layout !== false && !this.views.exists(`layouts/${layout}/text`))) return undefined;
-    return this.textOf(this.views.render(`${template}/html`, locals));
+    return this.deriveText(this.views.render(`${template}/html`, locals));
   }
 
   private layout(name: string, kind: string): string {

@@ -24,14 +24,13 @@ export class JobCounts {
   private async count(): Promise<Counts> {
     const { config, knex } = this.options;
     const configured = config.jobs.queues.map((queue) => queue.name);
-    const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => countSet(knex, set);
     const statuses = knownQueues(knex, configured).then((all) => readQueues(knex, all));
     const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
       orNull(statuses.then((all) => sum(all.map((one) => one.waiting + one.blocked)))),
       orNull(statuses.then((all) => sum(all.map((one) => one.active)))),
-      orNull(sizeOf('scheduled')),
-      orNull(sizeOf('retry')),
-      orNull(sizeOf('dead')),
+      orNull(countSet(knex, 'scheduled')),
+      orNull(countSet(knex, 'retry')),
+      orNull(countSet(knex, 'dead')),
       orNull(countCrons(knex)),
     ]);
     return { queues, busy, scheduled, retry, dead, cron };

@@ -27,7 +27,7 @@ const TYPED_ABOVE = 25;
 /** The queues and their waiting jobs. */
 export const queueRoutes: RouteModule = (site) => {
   const { router } = site;
-  const actionOf = (command: OperatorAction) =>
+  const reportsFailure = (command: OperatorAction) =>
     reportFailedAction(site, ({ params }) => ({ command, of: params.queue ?? '' }));
 
   router.get(LIST, (ctx) => showQueues(site, ctx));
@@ -39,7 +39,7 @@ export const queueRoutes: RouteModule = (site) => {
   });
 
   for (const what of ['pause', 'resume'] as const) {
-    router.post(`${ONE}/${what}`, actionOf(`${what} queue`), async (ctx) => {
+    router.post(`${ONE}/${what}`, reportsFailure(`${what} queue`), async (ctx) => {
       const { name } = await readQueue(site, ctx);
       const work = async () => {
         await site.admin(ctx).queues[what](name);
@@ -49,7 +49,7 @@ export const queueRoutes: RouteModule = (site) => {
     });
   }
 
-  router.post(`${ONE}/clear`, actionOf('clear queue'), async (ctx) => {
+  router.post(`${ONE}/clear`, reportsFailure('clear queue'), async (ctx) => {
     const { form } = ctx.state;
     const queue = await readQueue(site, ctx);
     const expected = Number(form.get('expected'));

@@ -36,7 +36,7 @@ const NO_JOB = 'once';
 /** Adds the jobs of mails. A job with several mails is looked up once. */
 export async function withJobs({ knex }: Pick<PageContext, 'knex'>, rows: readonly DeliveryRow[]) {
   const found = new Map<string, Promise<MailJob>>();
-  const jobOf = (id: string): Promise<MailJob> => {
+  const findOnce = (id: string): Promise<MailJob> => {
     const job = found.get(id) ?? lookUp(knex, id);
     found.set(id, job);
     return job;
@@ -44,7 +44,7 @@ export async function withJobs({ knex }: Pick<PageContext, 'knex'>, rows: readon
   return Promise.all(
     rows.map(async (row): Promise<DeliveryWithJob> => {
       const [id = NO_JOB] = row.key.split('/');
-      const job = id === NO_JOB ? null : await jobOf(id);
+      const job = id === NO_JOB ? null : await findOnce(id);
       const outcome = decideOutcome(row, job);
       return { ...row, outcome, nextAttemptAt: outcome === 'retrying' ? (job?.nextAttemptAt ?? null) : null, job };
     }),

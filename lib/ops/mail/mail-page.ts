@@ -105,8 +105,8 @@ export type Language = readonly [tag: string, name: string];
 
 /** The languages of these tags. */
 export function toLanguages(locales: readonly string[]): Language[] {
-  const nameOf = (tag: string) => new Intl.DisplayNames([tag, 'en'], { type: 'language' }).of(tag) ?? tag;
-  return locales.map((tag) => [tag, nameOf(tag)]);
+  const ownName = (tag: string) => new Intl.DisplayNames([tag, 'en'], { type: 'language' }).of(tag) ?? tag;
+  return locales.map((tag) => [tag, ownName(tag)]);
 }
 
 /** The requested language as a query, for links. */

@@ -31,7 +31,7 @@ export function previewRoutes(inbox: Inbox): PageModule {
     const live = async () => (changing ? { live: `${EVENTS}?seen=${await source.version()}` } : {});
 
     /** Values for the list beside a preview. */
-    const indexOf = async (reply: PreviewResponse, ctx: OpsContext) => {
+    const listBeside = async (reply: PreviewResponse, ctx: OpsContext) => {
       const names = await inbox.names();
       const kept = config.mail.delivery === 'file';
       const latest = await inbox.entries(names.slice(0, MAX_LATEST));
@@ -41,7 +41,7 @@ export function previewRoutes(inbox: Inbox): PageModule {
     /** @param first true for the index page, which on a narrow screen begins with the list. */
     const show = async (ctx: OpsContext, name: PreviewName, lively: object, first: boolean): Promise<void> => {
       const reply = await source.mail(name, askedLanguage(ctx));
-      const index = { ...(await indexOf(await source.names(), ctx)), after: !first };
+      const index = { ...(await listBeside(await source.names(), ctx)), after: !first };
       const shownIn = askedLanguage(ctx) ?? config.defaultLocale;
       const shared = {
         index,
@@ -70,7 +70,7 @@ export function previewRoutes(inbox: Inbox): PageModule {
       const [first] = linkNames(reply);
       if (first && !ctx.state.json) return show(ctx, first, lively, true);
       const title = ctx.state.t('mail.previews.title');
-      const index = await indexOf(reply, ctx);
+      const index = await listBeside(reply, ctx);
       if (reply.kind === 'fault') return showFault(site, ctx, title, reply, { index, base: INDEX, ...lively });
       const page = { title, index, base: INDEX, folder: site.previews.folder, ...lively };
       await site.layout.show(ctx, 'mail/no-previews', page, { previews: linkNames(reply) });

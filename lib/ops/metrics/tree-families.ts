@@ -176,7 +176,7 @@ function byMethodAndStatus(answered: Readonly<Record<string, number>>): Sample[]
 
 const USUAL = ['2xx', '3xx', '4xx', '5xx'];
 
-const requestsOf = ({ tree }: Scrape) => tree?.stats.totals.requests;
+const countedRequests = ({ tree }: Scrape) => tree?.stats.totals.requests;
 
 /** Metrics of the app's requests, without health checks and the operator's pages. */
 export const HTTP: readonly Family[] = [
@@ -184,23 +184,23 @@ export const HTTP: readonly Family[] = [
     'http_requests_total',
     'Finished requests, by method and class of status. 499 (4xx): the client left before the response.',
     (scrape) => {
-      const answered = requestsOf(scrape)?.answered;
+      const answered = countedRequests(scrape)?.answered;
       return answered ? byMethodAndStatus(answered) : [];
     },
   ),
   histogram('http_request_duration_seconds', 'Duration of requests from arrival to end, including waits.', (scrape) => {
-    const requests = requestsOf(scrape);
+    const requests = countedRequests(scrape);
     return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.duration }] : [];
   }),
   histogram('http_request_queue_seconds', 'How long requests waited for a slot.', (scrape) => {
-    const requests = requestsOf(scrape);
+    const requests = countedRequests(scrape);
     return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.queued }] : [];
   }),
   counter(
     'http_requests_shed_total',
     'Requests shed with 503: the backlog was full, the wait too long (timeout), or the client gone (stale).',
     (scrape) => {
-      const requests = requestsOf(scrape);
+      const requests = countedRequests(scrape);
       return requests ? SHED_REASONS.map((reason) => ({ labels: { reason }, value: requests.shed[reason] })) : [];
     },
   ),

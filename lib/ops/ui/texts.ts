@@ -19,10 +19,10 @@ type Values = Readonly<Record<string, unknown>>;
  * Korean.
  */
 export function pageTexts(folders: readonly string[]): I18n {
-  const filesOf = (locale: ShippedLocale) => folders.map((folder) => new TextFile(folder, locale));
-  const usual = filesOf(FALLBACK);
+  const textFiles = (locale: ShippedLocale) => folders.map((folder) => new TextFile(folder, locale));
+  const usual = textFiles(FALLBACK);
   const files = new Map<string, readonly TextFile[]>(
-    LOCALES.map((locale) => [locale, locale === FALLBACK ? usual : [...filesOf(locale), ...usual]]),
+    LOCALES.map((locale) => [locale, locale === FALLBACK ? usual : [...textFiles(locale), ...usual]]),
   );
   const find = (locale: string, key: string, values?: Values) => {
     const count = typeof values?.count === 'number' ? values.count : undefined;

@@ -43,6 +43,7 @@ describe('what catamount generate writes', () => {
     const [language, ending] = typescript ? ['TypeScript, compiles strictly', 'ts'] : ['JavaScript', 'js'];
     it(`in ${language}, as ${esm ? 'ES modules' : 'CommonJS'}, passes the linter and its own tests`, async () => {
       const app = await appWithPackages(shape);
+      if (typescript) app.write('routes.ts', 'export default () => undefined;\n');
       app.write('.biome.json', lintSettings(app, shape));
       const folders = [...new Set(app.files().map((file) => file.split('/')[0] ?? ''))];
       const written = folders.filter((name) => fs.statSync(path.join(app.folder, name)).isDirectory());

@@ -143,33 +143,11 @@ describe('the enqueuer', () => {
     });
   });
 
-  it('needs no Redis, and each job runs once', async () => {
-    await system.redisServer.kill();
-    await until('the loss of Redis is known', () => !system.redis.client.isReady);
-    await CountJob.performAllLater(many(1200));
-    assert.deepEqual(await argsInOrder(), upTo(1200));
-    await system.processor([CountJob], { jobs: { concurrency: 10 } });
-    await until('some jobs have run', () => ran.length >= 20);
-    await system.redisServer.start();
-    await until('all jobs have run', () => ran.length >= 1200);
-    await until('the rows are gone', async () => (await system.jobCount()) === 0);
-    assert.deepEqual(
-      [...ran].sort((a, b) => a - b),
-      upTo(1200),
-    );
-  });
-
   it('reports a job that its own class has cancelled', async () => {
     const { id, reason } = await ShyJob.performLater();
     assert.equal(reason, 'cancelled');
     assert.deepEqual(system.eventsNamed('job.cancelled'), [{ id, class: 'ShyJob', queue: 'default' }]);
     assert.deepEqual(system.eventsNamed('job.enqueued'), []);
-  });
-
-  it('rejects an invalid queue name before anything is enqueued', async () => {
-    const jobs = [CountJob.prepare(1), CountJob.set({ queue: 'no such' }).prepare(2)];
-    await assert.rejects(performAllLater(jobs), /CountJob: queue is "no such"/);
-    assert.equal(await system.jobCount(), 0);
   });
 
   it('passes request, locale and attributes on to the job, and to the jobs that it enqueues', async () => {

@@ -107,10 +107,4 @@ describe('retryOn and discardOn', () => {
     assert.match(system.eventsNamed('process.error')[0]?.error.message ?? '', /the handler itself broke/);
     await until('its row is gone', async () => (await system.jobCount()) === 0);
   });
-
-  it('discard a job whose model is gone, even without a rule', async () => {
-    await system.processor([RuledJob]);
-    await RuledJob.performLater(['record']);
-    assert.equal((await discarded()).error.message, 'the User with the id 7 is gone');
-  });
 });

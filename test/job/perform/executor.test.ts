@@ -8,7 +8,6 @@ import { Job } from '../../../lib/job/job';
 import { findJob } from '../../../lib/job/sets/find-job';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
-import { store } from '../sets/stored-job';
 
 const ran: unknown[] = [];
 
@@ -156,28 +155,6 @@ describe('the executor', () => {
     assert.match(system.eventsNamed('process.error')[0]?.error.message ?? '', /the rule itself broke/);
   });
 
-  it('lets unreadable jobs die, and goes on', async () => {
-    const bad = ['"text"', '7', '{"no":"class"}', '{"class":"ContextJob","args":3}', '{}', 'null', '[]'];
-    for (const payload of bad) await store(system.database.knex, 'ready', { payload });
-    await ContextJob.performLater({ list: [1] });
-    await system.processor([ContextJob]);
-    await heard('job.succeeded');
-    assert.equal(system.eventsNamed('job.dead').length, bad.length);
-    await until('all bad jobs are dead', async () => (await system.deadIds()).length === bad.length);
-    const stored = await system.postgres.query<{ payload: string }>('select payload::text from job_dead');
-    assert.deepEqual(stored.map(({ payload }) => payload).sort(), bad.sort(), 'kept as they were');
-    assert.equal(await system.jobCount(), 0);
-  });
-
-  it('fails a job whose class no release has had for three weeks', async () => {
-    const late = () => Date.now() + 22 * 24 * 3600 * 1000;
-    await system.processor([], { tuning: { now: late } });
-    await ContextJob.performLater({ list: [1] });
-    const { error, attempt } = await heard('job.retrying');
-    assert.equal(error.message, 'there is no job class ContextJob in this app');
-    assert.deepEqual([attempt, system.eventsNamed('job.left').length], [1, 0]);
-  });
-
   it('lets a job die that has killed its process three times, and calls its afterDiscard once', async () => {
     class FatalJob extends Job<[name: string]> {
       perform(name: string): void {
@@ -196,13 +173,6 @@ describe('the executor', () => {
     await system.processor([FatalJob]);
     await until('both jobs are dead', () => system.eventsNamed('job.dead').length === 2);
     assert.deepEqual(ran, ['Ann: PoisonJobError, 4']);
-  });
-
-  it('lets a job with unreadable arguments die at once, without calling its callbacks', async () => {
-    await store(system.database.knex, 'ready', { payload: '{"class":"VerdictJob","args":[{"$date":"soon"}]}' });
-    await system.processor([VerdictJob]);
-    assert.match((await heard('job.dead')).reason, /tagged \$date, but holds "soon"/);
-    assert.deepEqual(ran, []);
   });
 
   describe('with a job that blocks the event loop', () => {
