@@ -215,8 +215,8 @@ export async function readFailingCron(knex: Knex): Promise<readonly FailingCron[
   for (const { name, last_enqueued_id: id, known } of await readStates(knex)) {
     if (id === null || !known) continue;
     // Imported on demand, since it loads all job sets: a worker without recurring jobs never needs them.
-    const { placesOf } = await import('../job/sets/find-job');
-    const place = (await placesOf(knex, [id])).get(id);
+    const { locateJobs } = await import('../job/sets/find-job');
+    const place = (await locateJobs(knex, [id])).get(id);
     if (place === 'retry' || place === 'dead') failing.push({ name, place });
   }
   return failing;

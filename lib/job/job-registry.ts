@@ -5,7 +5,7 @@ import { type LoadOptions, listExports, loadClasses, withoutExtension } from '..
 import { kebabCase, pascalCase } from '../support/class-names';
 
 import type { JobClass } from './definition/job-class';
-import { compileOptions, jobNameOf } from './definition/options';
+import { compileOptions, effectiveName } from './definition/options';
 import { Job } from './job';
 
 /** The app's job classes by the name that jobs carry. */
@@ -19,7 +19,7 @@ export class JobRegistry {
   /** @throws UserError when the name is taken; TypeError for invalid static options. */
   add(jobClass: JobClass): void {
     compileOptions(jobClass);
-    const name = jobNameOf(jobClass);
+    const name = effectiveName(jobClass);
     if (this.classes.has(name)) throw new UserError(`two job classes are named ${name}; give one another jobName`);
     this.classes.set(name, jobClass);
   }
@@ -57,7 +57,7 @@ export async function loadJobs(
     importFile,
     onFault,
     take: (classes, name, exported) => {
-      const job = jobClassOf(classes, name, exported);
+      const job = readJobFile(classes, name, exported);
       if (!job) return onOther?.(name, exported);
       registry.add(job);
       inspect?.(job, name);
@@ -70,12 +70,12 @@ export async function loadJobs(
  * @returns undefined for a module that holds no job.
  * @throws UserError for a module whose job would never be found, or whose class does not match the file's name.
  */
-function jobClassOf(classes: readonly JobClass[], fileName: string, module: unknown): JobClass | undefined {
+function readJobFile(classes: readonly JobClass[], fileName: string, module: unknown): JobClass | undefined {
   const exported = (module as { readonly default?: unknown } | null)?.default ?? module;
   const actual = path.basename(withoutExtension(fileName));
   if (!isJobClass(exported)) {
     // A subfolder may hold a base class of jobs, exported by name; if the file is named after it, it is meant as a job.
-    const job = classes.find((each) => !fileName.includes(path.sep) || fileNameOf(each) === actual);
+    const job = classes.find((each) => !fileName.includes(path.sep) || expectedFileName(each) === actual);
     if (job) {
       throw new UserError(
         `it exports ${job.name} by name: export it as the default or, if other jobs extend it, move it to a subfolder`,
@@ -88,7 +88,7 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
     }
     return undefined;
   }
-  const expected = fileNameOf(exported);
+  const expected = expectedFileName(exported);
   if (!exported.name.endsWith('Job') || expected === '') {
     throw new UserError(
       `its class is named ${exported.name || 'nothing'}; end the name in Job, such as ${pascalCase(actual)}Job`,
@@ -112,6 +112,6 @@ function isJobClass(value: unknown): value is JobClass {
 }
 
 /** The name, without its extension, of the file that holds a job. */
-function fileNameOf(job: JobClass): string {
+function expectedFileName(job: JobClass): string {
   return kebabCase(job.name.replace(/Job$/, ''));
 }

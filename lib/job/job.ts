@@ -13,7 +13,7 @@ import type {
   PreparedJob,
   UniqueOptions,
 } from './definition/job-class';
-import { DEFAULT_RETRY, jobNameOf } from './definition/options';
+import { DEFAULT_RETRY, effectiveName } from './definition/options';
 import type {
   ErrorHandler,
   ErrorMatchers,
@@ -154,7 +154,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
 
   /** @throws NotConnectedError when this instance is not being performed. */
   get context(): JobContext {
-    return running().contextOf(this);
+    return running().requireContext(this);
   }
 
   /**
@@ -164,7 +164,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
-    await running().runOf(this).checkpoint.save(cursor);
+    await running().requireRun(this).checkpoint.save(cursor);
   }
 
   /**
@@ -173,14 +173,14 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * @throws errors of Postgres.
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
-    return (await running().runOf(this).checkpoint.cursor()) as T | undefined;
+    return (await running().requireRun(this).checkpoint.cursor()) as T | undefined;
   }
 
   /**
    * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is not JSON.
    */
   protected async progress(value: JsonValue): Promise<void> {
-    await running().runOf(this).checkpoint.progress(value);
+    await running().requireRun(this).checkpoint.progress(value);
   }
 
   /**
@@ -225,7 +225,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     const { setup, models } = jobEquipment();
     const codec = { serializers: setup?.serializers, models };
     // The arguments pass through JSON like those of an enqueued job.
-    const json = JSON.stringify(serializeArguments(jobNameOf(this), args, codec));
+    const json = JSON.stringify(serializeArguments(effectiveName(this), args, codec));
     const { deserializeArguments } = await import('./record/argument-decoder');
     const result = await running().performNow(this, await deserializeArguments(JSON.parse(json), codec), {
       middleware: setup?.performMiddleware,
@@ -264,5 +264,5 @@ function enqueueAll(
   all: readonly (readonly unknown[])[],
 ): Promise<EnqueuedJob[]> {
   const jobs = all.map((args) => ({ jobClass, options, args }));
-  return enqueueJobs(jobs, `${jobNameOf(jobClass)}.performAllLater`);
+  return enqueueJobs(jobs, `${effectiveName(jobClass)}.performAllLater`);
 }

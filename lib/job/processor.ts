@@ -9,7 +9,7 @@ import type { Deadline } from '../support/async';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import type { CronService, CronTuning } from './cron/cron-service';
-import { limitsOf } from './definition/limits';
+import { readLimits } from './definition/limits';
 import type { JobSetup } from './definition/setup';
 import { DispatchService, type DispatchTuning } from './dispatch/dispatch-service';
 import { Gate } from './dispatch/gate';
@@ -112,7 +112,7 @@ export class JobProcessor implements Service {
     const { identity } = this;
     const { knex } = database;
     const queues = config.jobs.queues.map((queue) => queue.name);
-    this.limits = limitsOf(registry);
+    this.limits = readLimits(registry);
     this.executor = createExecutor({
       knex,
       identity,
@@ -132,7 +132,7 @@ export class JobProcessor implements Service {
         knex,
         redis,
         queues,
-        limitOf: (className) => (this.limits.has(className) ? className : undefined),
+        findLimit: (className) => (this.limits.has(className) ? className : undefined),
         onDue: () => this.fetcher.wake(),
         onError: (error) =>
           events.emit('queue.error', { error, during: 'looking for jobs of plain bee-queue producers' }),
@@ -247,8 +247,8 @@ export class JobProcessor implements Service {
    * If it names none, any job may be the cause, so the process has to end, and the jobs that it returns keep their
    * delivery counted, as if the process had died.
    */
-  failRunOf(error: Error): UncaughtOutcome {
-    const outcome = this.executor.failRunOf(error);
+  failRunBehind(error: Error): UncaughtOutcome {
+    const outcome = this.executor.failRunBehind(error);
     if (outcome === 'unknown') this.causeUnknown = true;
     return outcome;
   }

@@ -1,5 +1,5 @@
 import type { JobClass, Performable } from '../job/definition/job-class';
-import { jobNameOf } from '../job/definition/options';
+import { effectiveName } from '../job/definition/options';
 import {
   assertCount,
   type Caller,
@@ -49,7 +49,7 @@ function assertMatching<J extends Performable, T>(
   requireDuring(caller.name, during);
   const { outcome, times } = match;
   const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
-  const what = jobClass ? describeMatch(jobNameOf(jobClass), match) : 'jobs';
+  const what = jobClass ? describeMatch(effectiveName(jobClass), match) : 'jobs';
   const subject = outcome === undefined || outcome === 'succeeded' ? what : `${what}, ${outcome}`;
   const counted = { verb, states: outcome ? [outcome] : states, subject, matches, times, present };
   return assertCount(mode, counted, during, caller);

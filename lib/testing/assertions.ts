@@ -2,7 +2,7 @@ import { AssertionError } from 'node:assert';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import type { JsonValue } from '../core/execution-context';
 import type { Args, CarriedContext, JobClass, Performable } from '../job/definition/job-class';
-import { jobNameOf } from '../job/definition/options';
+import { effectiveName } from '../job/definition/options';
 import { deserializeArguments } from '../job/record/argument-decoder';
 import { type ArgumentCodec, serializeArguments } from '../job/record/arguments';
 import { parsePayload } from '../job/record/payload';
@@ -193,7 +193,7 @@ export function matcher<J extends Performable>(
   codec: ArgumentCodec,
 ): (entry: LoggedJob) => boolean {
   const { queue, at, where } = match;
-  const args = match.args && serialized(jobNameOf(jobClass), match.args, codec);
+  const args = match.args && serialized(effectiveName(jobClass), match.args, codec);
   const wait = match.wait === undefined ? undefined : milliseconds(match.wait);
   return (entry) => {
     const { request } = entry;

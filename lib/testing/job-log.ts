@@ -1,6 +1,6 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest, JobClass } from '../job/definition/job-class';
-import { jobNameOf } from '../job/definition/options';
+import { effectiveName } from '../job/definition/options';
 import { createPayload } from '../job/enqueue/enqueuer';
 import { parsePayload } from '../job/record/payload';
 import type { JobFilter, PerformOptions } from './use-jobs';
@@ -133,7 +133,7 @@ export function isDue({ dueAt, runs }: LoggedJob, { at, retries = 'now' }: Perfo
 
 /** Example: `WelcomeEmailJob or ReminderJob on mailer`. */
 export function describeFilter({ only, except, queue }: JobFilter): string {
-  const names = (classes: JobClass | readonly JobClass[]) => [classes].flat().map(jobNameOf).join(' or ');
+  const names = (classes: JobClass | readonly JobClass[]) => [classes].flat().map(effectiveName).join(' or ');
   return [
     only === undefined ? 'jobs' : names(only),
     ...(except === undefined ? [] : [`other than ${names(except)}`]),

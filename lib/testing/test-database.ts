@@ -8,7 +8,7 @@ import { Database } from '../model/database';
 import { migrateUp } from '../model/migrator';
 import { Model } from '../model/model';
 import { connectTransactions } from '../model/transaction';
-import { type AppDefinition, migrationsOf } from '../role/app/app-definition';
+import { type AppDefinition, findMigrations } from '../role/app/app-definition';
 import { Deadline } from '../support/async';
 
 /** Options of `useTestDatabase`. */
@@ -126,7 +126,7 @@ async function connectTo(url: string, app: AppDefinition | undefined, server?: E
 async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
   await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount test migrations'))");
-    await migrateUp(knex, migrationsOf(app));
+    await migrateUp(knex, findMigrations(app));
   });
 }
 

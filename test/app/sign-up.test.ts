@@ -53,19 +53,16 @@ describe('POST /users', () => {
   });
 
   describe('locale', () => {
-    const cases = [
+    for (const [given, accepted, expected] of [
       [{ locale: 'ko' }, 'en', 'ko'],
-      [{ locale: 'en' }, 'ko', 'en'],
       [{}, 'ko-KR,ko;q=0.9', 'ko'],
       [{ locale: null }, 'ko', 'ko'],
       [{}, 'fr', 'en'],
-    ] as const;
-    for (const [given, accepted, expected] of cases) {
+    ] as const)
       it(`${JSON.stringify(given)} from a client that prefers ${accepted}: ${expected}`, async () => {
         const { json } = await app.signUp({ email, ...given }, { 'accept-language': accepted });
         assert.equal(json.locale, expected);
       });
-    }
   });
 
   describe('an address that is taken', () => {
@@ -91,33 +88,16 @@ describe('POST /users', () => {
   });
 
   describe('input', () => {
-    const good: readonly (readonly [string, unknown])[] = [
-      ['name', null],
-      ['name', '<b>"&\' %s {{y}} <%= z %>'],
-      ['nickname', 'is ignored'],
-    ];
-    for (const [field, value] of good) {
-      it(`201 for ${field} ${JSON.stringify(value)?.slice(0, 60)}`, async () => {
-        assert.equal((await app.signUp({ email, [field]: value })).status, 201);
-        if (field === 'name') assert.equal((await app.users())[0]?.[field], value);
-      });
-    }
-
-    const bad = Object.entries({
-      email: [undefined, 'plain'],
-      name: ['', 5],
-      locale: ['fr', 'EN', 'en-US', '', 1, ['en'], '__proto__'],
-    }).flatMap(([field, values]) => values.map((value): readonly [string, unknown] => [field, value]));
-    for (const [field, value] of bad) {
-      it(`422 for ${field} ${JSON.stringify(value)?.slice(0, 60)}`, async () => {
-        const { status, json } = await app.signUp({ email, [field]: value });
+    it('422 for a wrong locale; addresses and names are in attacks.test', async () => {
+      for (const locale of ['fr', 'EN', 'en-US', '', 1, ['en'], '__proto__']) {
+        const { status, json } = await app.signUp({ email, locale });
         assert.equal(status, 422);
         const [error, ...others] = json.errors as FieldError[];
-        assert.deepEqual([error?.pointer, others], [`/${field}`, []]);
+        assert.deepEqual([error?.pointer, others], ['/locale', []]);
         assert.match(error?.detail ?? '', /^must be /);
-        assert.deepEqual(await app.users(), []);
-      });
-    }
+      }
+      assert.deepEqual(await app.users(), []);
+    });
 
     it('names every wrong field at once', async () => {
       const { json } = await app.signUp({ name: '', locale: 'fr' });
@@ -127,16 +107,6 @@ describe('POST /users', () => {
         '/name',
       ]);
     });
-
-    for (const body of [[], [{ email }], null, 'text', 5, true]) {
-      it(`422 for ${JSON.stringify(body)} instead of an object`, async () => {
-        const { status, json } = await app.signUp(body);
-        assert.equal(status, 422);
-        assert.deepEqual(json.errors, [
-          { pointer: '', detail: 'must be an object with email, and optionally name and locale' },
-        ]);
-      });
-    }
   });
 
   it('415 for another content type, with what to send, and 400 for no body', async () => {

@@ -187,34 +187,6 @@ describe('the log', () => {
     assert.match(JSON.stringify(lines[0]?.err), /"message":"busy"/);
   });
 
-  it('says which operator did what, and warns of a job that ignores its timeout', () => {
-    const { events, lines } = listen('debug');
-    events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli:ada' });
-    events.emit('job.timeout-ignored', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
-    assert.deepEqual(
-      lines.map(({ level, msg, jobId }) => [level, msg, jobId]),
-      [
-        ['info', 'paused recurring job nightly (requested by cli (ada))', undefined],
-        [
-          'warn',
-          'GreetJob ignores its timeout and has been running for 70 s: it should watch this.context.signal',
-          'j-1',
-        ],
-      ],
-    );
-  });
-
-  it('writes counts with plurals and thousands separators', () => {
-    const { events, lines } = listen('warn');
-    for (const count of [1, 1204, 1_204_567]) events.emit('dead.dropped', { queue: 'default', count, reason: 'limit' });
-    assert.deepEqual(
-      lines.map(({ msg }) => msg),
-      ['1 dead job', '1,204 dead jobs', '1,204,567 dead jobs'].map(
-        (what) => `deleted ${what} of queue default: only the newest 10,000 are kept`,
-      ),
-    );
-  });
-
   it('writes times as toISOString() does, across minutes and days, and when the clock goes back', () => {
     const begun = Date.UTC(2026, 11, 31, 23, 58, 59, 990);
     const moments = [0, 1, 59_999, 60_000, ...Array.from({ length: 400 }, (_, n) => begun + n * 457), begun];

@@ -101,27 +101,6 @@ describe('settings', () => {
       );
   });
 
-  it('accept one sender, with a mailbox that mail servers accept', () => {
-    for (const from of [
-      'hello@shop.example',
-      'The Shop <hello@shop.example>',
-      '"Shop, The" <hello@shop.example>',
-      '민지 <a@b>',
-    ])
-      assert.equal(read({ MAIL_FROM: from }).mail.from, from);
-    for (const from of [
-      'Shop',
-      'a@b, c@d',
-      'Shop, The <a@b>',
-      '<a@b',
-      'Shop <>',
-      'a@127.0.0.1',
-      'a..b@c.example',
-      'a;b <c@d>',
-    ])
-      assert.match(complaints({ MAIL_FROM: from }), /MAIL_FROM .*one address, such as/, from);
-  });
-
   it('accept no user name or password in APP_URL, which every mail would contain, and do not repeat it', () => {
     for (const credentials of ['ada', 'ada:hunter2', ':hunter2']) {
       const message = complaints({ APP_URL: `https://${credentials}@shop.example` });
@@ -194,23 +173,6 @@ describe('settings', () => {
     const direct = 'postgres://db.example/shop';
     assert.equal(serverUrls(read({ ...env, DATABASE_DIRECT_URL: direct })).databaseDirect, direct);
     assert.equal(serverUrls(read({ ...env, DATABASE_DIRECT_URL: direct })).database, env.DATABASE_URL);
-  });
-
-  it('treat an empty variable as unset', () => {
-    assert.equal(read({ PORT: '', WEB_CONCURRENCY: ' ' }).web.concurrency, 2);
-  });
-
-  it('never show a secret in an error', () => {
-    const message = complaints({
-      DATABASE_URL: 'mysql://root:hunter2@db/shop',
-      OPS_USER: 'ann',
-      OPS_PASSWORD: 'short',
-    });
-    assert.doesNotMatch(message, /hunter2|short/);
-    assert.match(message, /mysql:\/\/…/);
-    // A password with an unescaped reserved character: the parser takes part of it for the host.
-    for (const url of ['mysql://root:hun#ter2@db/shop', 'mysql://root@hunter2', 'mysql://root:12/hunter2@db'])
-      assert.doesNotMatch(complaints({ DATABASE_URL: url }), /hun|ter2|root|12/);
   });
 
   describe("the operator's pages", () => {
@@ -317,13 +279,7 @@ describe('settings', () => {
       assert.equal(redisTlsMode(sentinels('rediss+sentinel://one.example/shop?sslmode=require')), 'unchecked');
     });
 
-    for (const wrong of [
-      'one.example',
-      '/shop',
-      'one.example,/shop',
-      'one.example:x/shop',
-      'one.example/shop?user=x',
-    ]) {
+    for (const wrong of 'one.example /shop one.example,/shop one.example:x/shop one.example/shop?user=x'.split(' ')) {
       it(`is not redis+sentinel://${wrong}`, () => {
         assert.match(
           complaints({ REDIS_URL: `redis+sentinel://${wrong}` }),
@@ -404,9 +360,5 @@ describe('settings', () => {
     assert.equal(read({}, 'jobs').control.socket, '/srv/shop/.catamount/control-jobs.sock');
     assert.match(complaints({}, 'cron'), /--only +is "cron"; it must be web or jobs/);
     assert.match(complaints({ JOB_PROCESSOR: '0' }, 'jobs'), /JOB_PROCESSOR/);
-  });
-
-  it('accept a Unix socket to listen on', () => {
-    assert.deepEqual(read({ HOST: 'unix:tmp/web.sock' }).listen, { kind: 'unix', path: '/srv/shop/tmp/web.sock' });
   });
 });

@@ -10,7 +10,7 @@ import { createRefill, readShape } from '../../lib/mailer/render/css-inliner';
 import { Views } from '../../lib/mailer/render/views';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { openMail } from '../../lib/ops/mail/parsed-mail';
-import { APP_TEMPLATES, folderOf, Stage, textsOf } from '../mailer/stage';
+import { APP_TEMPLATES, folderOf, MailSystem, textsOf } from '../mailer/mail-system';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
@@ -117,7 +117,7 @@ describe('mails, given anything', () => {
 
   it('show any name as plain text in the welcome mail', async () => {
     const transport = new TestTransport();
-    const stage = await Stage.open({}, { transport });
+    const system = await MailSystem.open({}, { transport });
     const words = '<script> </p> &amp; {{name}} " \' <!-- \\u0000'.split(' ');
     const odd = fc.constantFrom('\u2028', ' data-inline ', '<%= 1 %>', ...words);
     const name = fc
@@ -138,6 +138,6 @@ describe('mails, given anything', () => {
       }),
       runs(120),
     );
-    await stage.close();
+    await system.close();
   });
 });

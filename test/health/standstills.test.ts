@@ -47,10 +47,6 @@ describe('standstills', () => {
     assert.deepEqual(issues(30_001), [{ level: 'bad', code: 'stalled', subject: 'processor', figures, detail: '' }]);
   });
 
-  it('are unknown for a processor of an older version, which reports no progress', () => {
-    assert.deepEqual(found({}), []);
-  });
-
   it('are reported when they begin and when they end, and to the public without private details', () => {
     const told: [name: string, payload: object][] = [];
     const events = new Events();

@@ -3,10 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { catamountWith } from '../cluster/primary/operator';
 import { buildFixtureApp } from '../support/fixture-app';
-import { startTestRedis } from '../support/redis';
-import { AT_ONCE, replicate } from '../support/replicated-redis';
-import { until } from '../support/until';
-import { IllTree, type Injection, PASSWORD } from './ill-tree';
+import { type Fault, FaultyTree, PASSWORD } from './faulty-tree';
 
 /** Time within which /ready, /ops and the log all report a standstill, s: measured by `npm run chaos -- long --only standstills`. */
 export const PROMISED_S = 15;
@@ -32,41 +29,45 @@ const JOBS_STAND = /fetching jobs|looking for jobs that are due|enqueuing recurr
 
 const command =
   (...args: string[]) =>
-  ({ admin }: IllTree) =>
+  ({ admin }: FaultyTree) =>
     admin.sendCommand(args);
 
 /** Changes a setting of Redis with one command, and back with another. @param kills whether all other connections are closed. */
-function byCommand(change: readonly string[], back: readonly string[], kills = false): Injection['inject'] {
-  return async (ill) => {
-    await command(...change)(ill);
+function byCommand(change: readonly string[], back: readonly string[], kills = false): Fault['inject'] {
+  return async (faulty) => {
+    await command(...change)(faulty);
     // A connection that also subscribes is of another type.
     for (const type of kills ? ['normal', 'pubsub'] : [])
-      await command('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')(ill);
-    return () => command(...back)(ill);
+      await command('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')(faulty);
+    return () => command(...back)(faulty);
   };
 }
 
-function bySql(change: (ill: IllTree) => string, back: (ill: IllTree) => string, kills = false): Injection['inject'] {
-  return async (ill) => {
-    await ill.database.query(change(ill));
-    if (kills) await ill.endConnections();
-    return () => ill.database.query(back(ill));
+function bySql(
+  change: (faulty: FaultyTree) => string,
+  back: (faulty: FaultyTree) => string,
+  kills = false,
+): Fault['inject'] {
+  return async (faulty) => {
+    await faulty.database.query(change(faulty));
+    if (kills) await faulty.endConnections();
+    return () => faulty.database.query(back(faulty));
   };
 }
 
-function byWay(way: keyof IllTree['ways'], how: 'down' | 'hold', signsUp = false): Injection['inject'] {
-  return async (ill) => {
-    await ill.ways[way][how]();
-    if (signsUp) await ill.signUp();
+function byWay(way: keyof FaultyTree['proxies'], how: 'down' | 'hold', signsUp = false): Fault['inject'] {
+  return async (faulty) => {
+    await faulty.proxies[way][how]();
+    if (signsUp) await faulty.signUp();
     return async () => {
-      await ill.ways[way].up();
+      await faulty.proxies[way].up();
       // The refused mail waits for its job's retry; another one shows at once that the server is back.
-      if (signsUp) await ill.signUp();
+      if (signsUp) await faulty.signUp();
     };
   };
 }
 
-const OF_REDIS: readonly Injection[] = [
+const OF_REDIS: readonly Fault[] = [
   {
     name: 'Redis becomes a replica',
     inject: byCommand(['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']),
@@ -84,15 +85,15 @@ const OF_REDIS: readonly Injection[] = [
   },
   {
     name: 'Redis cannot save to its disk',
-    inject: async (ill) => {
+    inject: async (faulty) => {
       // A folder with the name of its file is in the way.
-      const obstacle = path.join(ill.redis.folder, 'dump.rdb');
+      const obstacle = path.join(faulty.redis.folder, 'dump.rdb');
       fs.mkdirSync(obstacle);
-      await command('CONFIG', 'SET', 'save', '3600 1')(ill);
-      await command('BGSAVE')(ill);
+      await command('CONFIG', 'SET', 'save', '3600 1')(faulty);
+      await command('BGSAVE')(faulty);
       return () => {
         fs.rmdirSync(obstacle);
-        return command('CONFIG', 'SET', 'save', '')(ill);
+        return command('CONFIG', 'SET', 'save', '')(faulty);
       };
     },
     ...REDIS_AWAY,
@@ -107,28 +108,6 @@ const OF_REDIS: readonly Injection[] = [
     log: /NOREPLICAS/,
   },
   {
-    name: 'the replica of Redis lags behind',
-    inject: async (ill) => {
-      const replica = await startTestRedis(...AT_ONCE);
-      await replicate(replica, ill.redis);
-      // Redis 6.2 accepts one setting per command.
-      await command('CONFIG', 'SET', 'min-replicas-max-lag', '2')(ill);
-      await command('CONFIG', 'SET', 'min-replicas-to-write', '1')(ill);
-      replica.pause();
-      const refuses = async () => /NOREPLICAS/.test(String(await ill.admin.set('lag', '1').catch(String)));
-      await until('Redis refuses writes', refuses);
-      return async () => {
-        replica.resume();
-        await until('all is well while there is a replica', () => ill.isWell());
-        await command('CONFIG', 'SET', 'min-replicas-to-write', '0')(ill);
-        await replica.remove();
-      };
-    },
-    ...REDIS_AWAY,
-    ready: /"reason":"[^"]*Redis has lost its primary or its replicas/,
-    log: /NOREPLICAS/,
-  },
-  {
     name: 'Redis pauses writes',
     inject: byCommand(['CLIENT', 'PAUSE', '600000', 'WRITE'], ['CLIENT', 'UNPAUSE']),
     ...REDIS_AWAY,
@@ -136,9 +115,9 @@ const OF_REDIS: readonly Injection[] = [
   },
   {
     name: 'Redis is frozen',
-    inject: (ill) => {
-      ill.redis.pause();
-      return () => ill.redis.resume();
+    inject: (faulty) => {
+      faulty.redis.pause();
+      return () => faulty.redis.resume();
     },
     ...REDIS_AWAY,
     log: /not reachable/,
@@ -167,18 +146,12 @@ const OF_REDIS: readonly Injection[] = [
     log: /max number of clients|not reachable/,
   },
   {
-    name: 'the user of Redis is disabled',
-    inject: byCommand(['ACL', 'SETUSER', 'default', 'off'], ['ACL', 'SETUSER', 'default', 'on'], true),
-    ...REDIS_AWAY,
-    log: /NOAUTH|WRONGPASS|not reachable/,
-  },
-  {
     name: 'a script of another client does not end',
-    inject: async (ill) => {
-      await command('CONFIG', 'SET', 'lua-time-limit', '100')(ill);
-      const { end } = await ill.runForEver('while true do end');
+    inject: async (faulty) => {
+      await command('CONFIG', 'SET', 'lua-time-limit', '100')(faulty);
+      const { end } = await faulty.runForEver('while true do end');
       return async () => {
-        await command('SCRIPT', 'KILL')(ill);
+        await command('SCRIPT', 'KILL')(faulty);
         end();
       };
     },
@@ -186,10 +159,9 @@ const OF_REDIS: readonly Injection[] = [
     log: /BUSY|not reachable/,
   },
   { name: 'Redis is down', inject: byWay('redis', 'down'), ...REDIS_AWAY, log: /not reachable/ },
-  { name: 'packets to Redis are dropped', inject: byWay('redis', 'hold'), ...REDIS_AWAY, log: /not reachable/ },
 ];
 
-const OF_POSTGRES: readonly Injection[] = [
+const OF_POSTGRES: readonly Fault[] = [
   {
     name: 'the table of jobs is missing',
     inject: bySql(
@@ -228,15 +200,6 @@ const OF_POSTGRES: readonly Injection[] = [
     codes: ['postgresReadOnly'],
   },
   {
-    name: 'the role of Postgres may no longer log in',
-    inject: bySql(
-      ({ role }) => `alter role ${role} nologin`,
-      ({ role }) => `alter role ${role} login`,
-      true,
-    ),
-    ...POSTGRES_AWAY,
-  },
-  {
     name: 'the table of jobs has another owner',
     inject: bySql(
       () => 'alter table job_queue owner to current_user',
@@ -247,12 +210,12 @@ const OF_POSTGRES: readonly Injection[] = [
   },
   {
     name: 'another session has locked the table of jobs',
-    inject: (ill) => ill.lock('lock table job_queue in access exclusive mode'),
+    inject: (faulty) => faulty.lock('lock table job_queue in access exclusive mode'),
     ...stalled(JOBS_STAND),
   },
   {
     name: 'another session has locked the rows of recurring jobs',
-    inject: (ill) => ill.lock('select 1 from job_cron for update'),
+    inject: (faulty) => faulty.lock('select 1 from job_cron for update'),
     ...stalled(/locked the row of a recurring job/),
   },
   {
@@ -273,39 +236,32 @@ const OF_POSTGRES: readonly Injection[] = [
 ];
 
 /** Causes that are there before a job processor starts. */
-const AT_THE_START = [
-  'Redis becomes a replica',
-  'Redis is frozen',
-  'the password of Redis has changed',
-  'the table of jobs is missing',
-  'Postgres has no connection left',
-  'Postgres is silent',
-];
+const AT_THE_START = ['Redis is frozen', 'the table of jobs is missing', 'Postgres is silent'];
 
 /** The same causes, each there before a job processor starts. */
-function atTheStart(causes: readonly Injection[]): Injection[] {
+function atTheStart(causes: readonly Fault[]): Fault[] {
   return causes
     .filter(({ name }) => AT_THE_START.includes(name))
     .map(
-      ({ name, inject, ...told }): Injection => ({
+      ({ name, inject, ...told }): Fault => ({
         ...told,
         name: `a job processor starts while ${name}`,
-        inject: async (ill) => {
-          const cure = await inject(ill);
-          ill.killProcessor();
-          return cure;
+        inject: async (faulty) => {
+          const undo = await inject(faulty);
+          faulty.killProcessor();
+          return undo;
         },
         ...(told.jobsGoOn !== true && { log: /stands still/ }),
       }),
     );
 }
 
-const OF_STARTS: readonly Injection[] = [
+const OF_STARTS: readonly Fault[] = [
   ...atTheStart(OF_POSTGRES),
   {
     name: 'a job processor does not finish booting',
-    inject: async (ill) => {
-      const pid = await ill.successorOf(ill.killProcessor());
+    inject: async (faulty) => {
+      const pid = await faulty.successorOf(faulty.killProcessor());
       process.kill(pid, 'SIGSTOP');
       return () => process.kill(pid, 'SIGCONT');
     },
@@ -313,12 +269,12 @@ const OF_STARTS: readonly Injection[] = [
   },
 ];
 
-const OF_CODE: readonly Injection[] = [
+const OF_CODE: readonly Fault[] = [
   {
     name: 'a job blocks the event loop',
-    inject: async (ill) => {
-      const enough = path.join(ill.folder, 'enough');
-      const { status } = await ill.tree.request('POST', `/blocking?until=${encodeURIComponent(enough)}`);
+    inject: async (faulty) => {
+      const enough = path.join(faulty.folder, 'enough');
+      const { status } = await faulty.tree.request('POST', `/blocking?until=${encodeURIComponent(enough)}`);
       assert.equal(status, 202);
       return () => fs.writeFileSync(enough, '');
     },
@@ -328,10 +284,10 @@ const OF_CODE: readonly Injection[] = [
 ];
 
 const ROOT = path.resolve(__dirname, '../..');
-const urlsOf = ({ database, redis }: IllTree) => ({ DATABASE_URL: database.url, REDIS_URL: redis.url });
-const catamount = (ill: IllTree, ...args: string[]) => catamountWith(urlsOf(ill), ill.tree.cwd, ...args);
+const urlsOf = ({ database, redis }: FaultyTree) => ({ DATABASE_URL: database.url, REDIS_URL: redis.url });
+const catamount = (faulty: FaultyTree, ...args: string[]) => catamountWith(urlsOf(faulty), faulty.tree.cwd, ...args);
 
-const OF_JOBS: readonly Injection[] = [
+const OF_JOBS: readonly Fault[] = [
   { name: 'the mail server is silent', inject: byWay('smtp', 'hold', true), ...stalled(/no answer/) },
   {
     name: 'the mail server is down',
@@ -350,11 +306,11 @@ const OF_JOBS: readonly Injection[] = [
   },
   {
     name: 'an operator has paused a queue in which jobs wait',
-    inject: async (ill) => {
-      const jobs = (...args: string[]) => catamountWith(urlsOf(ill), ROOT, 'jobs', ...args);
+    inject: async (faulty) => {
+      const jobs = (...args: string[]) => catamountWith(urlsOf(faulty), ROOT, 'jobs', ...args);
       const { code, stderr } = await jobs('pause', 'mailer');
       assert.equal(code, 0, stderr);
-      await ill.signUp();
+      await faulty.signUp();
       return () => jobs('resume', 'mailer');
     },
     ...stalled(/an operator has paused the queue/),
@@ -362,10 +318,10 @@ const OF_JOBS: readonly Injection[] = [
   },
   {
     name: 'the job processor is quiet while jobs wait',
-    inject: async (ill) => {
-      assert.equal((await catamount(ill, 'jobs', 'quiet')).code, 0);
-      await ill.signUp();
-      return () => catamount(ill, 'jobs', 'resume');
+    inject: async (faulty) => {
+      assert.equal((await catamount(faulty, 'jobs', 'quiet')).code, 0);
+      await faulty.signUp();
+      return () => catamount(faulty, 'jobs', 'resume');
     },
     ...stalled(/to be quiet/),
     codes: ['jobsQuiet'],
@@ -387,18 +343,18 @@ export function standstills(promisedS?: number): void {
 
   describe(`standstills: each is reported with its cause${promisedS === undefined ? '' : ` within ${promisedS} s`}, and clears with it`, () => {
     const outcomes = new Map<string, Promise<number>>();
-    const trees: Promise<IllTree>[] = [];
+    const trees: Promise<FaultyTree>[] = [];
     before(async () => {
       const entry = await buildFixtureApp('jobs-app');
       let before: Promise<unknown> = Promise.resolve();
       for (const [name, list] of Object.entries(lists)) {
         // The sample app sends mails; the other one has a recurring job each second.
-        const make = () => IllTree.make(name === 'jobs' || name === 'redis' ? {} : { entry });
+        const make = () => FaultyTree.make(name === 'jobs' || name === 'redis' ? {} : { entry });
         const tree = promisedS === undefined ? make() : before.then(make);
         trees.push(tree);
         let last: Promise<unknown> = tree;
         for (const injection of list) {
-          const outcome = last.then(async () => (await tree).suffers(injection));
+          const outcome = last.then(async () => (await tree).reports(injection));
           outcomes.set(injection.name, outcome);
           outcome.catch(() => undefined);
           last = outcome.catch(() => undefined);

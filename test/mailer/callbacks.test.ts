@@ -12,7 +12,7 @@ import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { deferred } from '../../lib/support/async';
 import { until } from '../support/until';
-import { folderOf, Stage } from './stage';
+import { folderOf, MailSystem } from './mail-system';
 
 const heard: string[] = [];
 
@@ -76,19 +76,19 @@ class PlainMailer extends Mailer {
 }
 
 describe('callbacks', () => {
-  let stage: Stage;
+  let system: MailSystem;
   const transport = new TestTransport();
   const setup: { -readonly [K in keyof MailSetup]: MailSetup[K] } = {};
   const templates = { 'note_mailer/note/text.ejs': 'Hello', 'note_mailer/broken/text.ejs': '<%= nothing.here %>' };
   before(async () => {
-    stage = await Stage.open({}, { transport, setup, templatesDir: folderOf(templates) });
+    system = await MailSystem.open({}, { transport, setup, templatesDir: folderOf(templates) });
   });
   beforeEach(() => {
-    for (const list of [heard, transport.messages, stage.heard]) list.length = 0;
+    for (const list of [heard, transport.messages, system.heard]) list.length = 0;
     delete setup.interceptors;
     delete setup.observers;
   });
-  after(() => stage.close());
+  after(() => system.close());
 
   const job = <T>(jobId: string, work: () => T): T => runInContext({ jobId, attempt: 1 }, work);
 
@@ -116,12 +116,12 @@ describe('callbacks', () => {
     it(`may cancel the mail: ${stop}`, async () => {
       const result = await job(stop, () => NoteMailer.with({ stop }).note().deliverNow());
       assert.deepEqual(result, { status: 'skipped', reason: `not ${stop}` });
-      assert.deepEqual(stage.all('mail.skipped'), [{ mailer: 'NoteMailer', action: 'note', reason: `not ${stop}` }]);
-      assert.deepEqual([transport.messages, stage.all('mail.failed')], [[], []]);
+      assert.deepEqual(system.all('mail.skipped'), [{ mailer: 'NoteMailer', action: 'note', reason: `not ${stop}` }]);
+      assert.deepEqual([transport.messages, system.all('mail.failed')], [[], []]);
       assert.equal(heard.at(-1)?.split(' ')[0], stop);
       // It leaves no record, so that another run may send it.
       assert.deepEqual(
-        (await stage.records()).filter(({ key }) => String(key).startsWith(stop)),
+        (await system.records()).filter(({ key }) => String(key).startsWith(stop)),
         [],
       );
     });
@@ -130,7 +130,7 @@ describe('callbacks', () => {
   for (const fail of ['beforeAction', 'action', 'afterAction', 'beforeDeliver']) {
     it(`fail the mail if they throw: ${fail}`, async () => {
       await assert.rejects(NoteMailer.with({ fail }).note().deliverNow(), new RegExp(`broken ${fail}`));
-      assert.equal(stage.all('mail.failed').length, 1);
+      assert.equal(system.all('mail.failed').length, 1);
       assert.equal(transport.messages.length, 0);
     });
   }
@@ -140,7 +140,7 @@ describe('callbacks', () => {
     const { status } = await NoteMailer.with({ fail: 'afterDeliver' }).note().deliverNow();
     assert.equal(status, 'sent');
     assert.deepEqual(
-      stage.all('process.error').map(({ during, error }) => `${during}: ${error.message}`),
+      system.all('process.error').map(({ during, error }) => `${during}: ${error.message}`),
       ['afterDeliver of a mailer: broken afterDeliver', 'an observer of mails: deaf'],
     );
     assert.equal(heard.at(-1), 'second');
@@ -206,7 +206,7 @@ describe('callbacks', () => {
         heard.filter((line) => /odd|far/.test(line)),
         ['true note: odd', 'base: far'],
       );
-      assert.equal(stage.all('mail.failed').length, 0);
+      assert.equal(system.all('mail.failed').length, 0);
     });
 
     it('also handles errors of the delivery; the record still says that it failed', async () => {
@@ -218,7 +218,7 @@ describe('callbacks', () => {
         transport.send = send;
       }
       assert.match(heard.at(-1) ?? '', /^true note: .*550 no/);
-      const record = (await stage.records()).find(({ key }) => String(key).startsWith('rescued/'));
+      const record = (await system.records()).find(({ key }) => String(key).startsWith('rescued/'));
       assert.equal(record?.state, 'failed');
     });
 
@@ -226,7 +226,7 @@ describe('callbacks', () => {
       await assert.rejects(NoteMailer.note(new Error('rethrow')).deliverNow(), /worse than rethrow/);
       await assert.rejects(NoteMailer.note(new Error('other')).deliverNow(), /other/);
       await assert.rejects(NoteMailer.broken().deliverNow(), TemplateError);
-      assert.equal(stage.all('mail.failed').length, 3);
+      assert.equal(system.all('mail.failed').length, 3);
     });
 
     it('is not asked about a mail that another run is sending: its job has to come again', async () => {
@@ -242,9 +242,9 @@ describe('callbacks', () => {
       const first = deliver();
       try {
         await until('the first run has claimed the mail', async () =>
-          (await stage.records()).some(({ key }) => String(key).startsWith('busy/')),
+          (await system.records()).some(({ key }) => String(key).startsWith('busy/')),
         );
-        stage.events.emit('job.started', { id: 'busy', class: 'X', queue: 'mailer', attempt: 1, waitedMs: 0 });
+        system.events.emit('job.started', { id: 'busy', class: 'X', queue: 'mailer', attempt: 1, waitedMs: 0 });
         await assert.rejects(deliver(), DeliveryInProgressError);
       } finally {
         transport.send = send;

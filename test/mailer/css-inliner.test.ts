@@ -6,7 +6,7 @@ import { type I18n, loadI18n } from '../../lib/core/i18n';
 import { MailTexts } from '../../lib/mailer/compose/draft';
 import { CssInliner } from '../../lib/mailer/render/css-inliner';
 import { Views } from '../../lib/mailer/render/views';
-import { APP_LOCALES, APP_TEMPLATES } from './stage';
+import { APP_LOCALES, APP_TEMPLATES } from './mail-system';
 
 const email = new EmailTemplates({
   transport: { jsonTransport: true },

@@ -14,7 +14,7 @@ import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { Deadline } from '../../lib/support/async';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';
-import { folderOf, LONG_MS, Stage } from './stage';
+import { folderOf, LONG_MS, MailSystem } from './mail-system';
 
 class NoteMailer extends Mailer {
   static override readonly layout = false;
@@ -34,26 +34,26 @@ const job = <T>(jobId: string, work: () => T, attempt = 1): T => runInContext({ 
 const letOthersRun = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('MailDelivery', () => {
-  let stage: Stage;
-  afterEach(() => stage.close());
+  let system: MailSystem;
+  afterEach(() => system.close());
 
   /** Locks the records of all mails until it is committed. */
   const holdRecords = async () => {
-    const holder = await stage.database.knex.transaction();
+    const holder = await system.database.knex.transaction();
     await holder.raw('select from mail_deliveries for update');
     return holder;
   };
   const recordWaits = () =>
     until('a record waits to be written', async () => {
       const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      return (await stage.testDatabase.query(waiting)).length > 0;
+      return (await system.testDatabase.query(waiting)).length > 0;
     });
 
   describe('through SMTP', () => {
     let sink: SmtpSink;
     beforeEach(async () => {
       sink = await startSmtpSink();
-      stage = await Stage.open({ delivery: 'smtp', smtpUrl: sink.url });
+      system = await MailSystem.open({ delivery: 'smtp', smtpUrl: sink.url });
     });
     afterEach(() => sink.stop());
 
@@ -64,9 +64,9 @@ describe('MailDelivery', () => {
       assert.deepEqual(result, { status: 'sent', messageId: mail?.messageId });
       assert.match(mail?.messageId ?? '', /^<job-1\.[0-9a-f-]{36}@shop\.example>$/);
       assert.equal(mail?.headers.get('auto-submitted'), 'auto-generated');
-      const [{ to, via, messageId } = assert.fail()] = stage.all('mail.sent');
+      const [{ to, via, messageId } = assert.fail()] = system.all('mail.sent');
       assert.deepEqual({ to, via, messageId }, { to: ['ada@example.com'], via: 'smtp', messageId: mail?.messageId });
-      const [{ key, state, mailer, action, response } = assert.fail()] = await stage.records();
+      const [{ key, state, mailer, action, response } = assert.fail()] = await system.records();
       assert.match(String(key), /^job-1\/[0-9a-f]{16}\/1$/);
       assert.deepEqual({ state, mailer, action }, { state: 'sent', mailer: 'UserMailer', action: 'welcome' });
       assert.match(String(response), /^250 /);
@@ -78,18 +78,18 @@ describe('MailDelivery', () => {
       const messageIds: unknown[] = [];
       for (const attempt of [1, 2]) {
         await assert.rejects(job('job-1', () => UserMailer.welcome(ada).deliverNow(), attempt));
-        const [record] = await stage.records();
+        const [record] = await system.records();
         assert.equal(record?.state, 'failed');
         messageIds.push(record.message_id);
       }
       await job('job-1', () => UserMailer.welcome(ada).deliverNow(), 3);
       assert.equal(sink.messages.length, 1);
-      const records = await stage.records();
+      const records = await system.records();
       assert.equal(records.length, 1);
       assert.deepEqual([records[0]?.state, records[0]?.attempts, records[0]?.error], ['sent', 3, null]);
       messageIds.push(records[0]?.message_id, sink.messages[0]?.messageId);
       assert.equal(new Set(messageIds).size, 1, messageIds.join());
-      assert.equal(stage.all('mail.failed').length, 2);
+      assert.equal(system.all('mail.failed').length, 2);
     });
 
     it('fails for good on a 5xx, and records the reply of the server', async () => {
@@ -98,12 +98,12 @@ describe('MailDelivery', () => {
         job('job-1', () => UserMailer.welcome(ada).deliverNow()),
         (error) => error instanceof PermanentDeliveryError && error instanceof KillJob,
       );
-      const [record] = await stage.records();
+      const [record] = await system.records();
       assert.match(String(record?.error), /550 5\.1\.1 unknown user/);
     });
 
     it('lets only one of two concurrent runs of a job send', async () => {
-      const other = stage.another();
+      const other = await system.another();
       sink.hold();
       const first = job('job-1', () => UserMailer.welcome(ada).deliverNow());
       await until('the first mail waits for the reply of the server', () => sink.waiting === 1);
@@ -127,11 +127,11 @@ describe('MailDelivery', () => {
       sink.hold();
       const sending = job('job-1', () => UserMailer.welcome(ada).deliverNow());
       await until('the mail waits for the reply of the server', () => sink.waiting === 1);
-      const stopping = stage.delivery.stop(Deadline.after(LONG_MS));
+      const stopping = system.delivery.stop(Deadline.after(LONG_MS));
       await assert.rejects(UserMailer.welcome(ada).deliverNow(), /has stopped/);
       sink.release();
-      await Promise.all([sending, stopping, stage.delivery.stop(Deadline.after(0))]);
-      assert.equal((await stage.records())[0]?.state, 'sent');
+      await Promise.all([sending, stopping, system.delivery.stop(Deadline.after(0))]);
+      assert.equal((await system.records())[0]?.state, 'sent');
     });
 
     it('aborts the mails in flight at the deadline, and does not stop before they are recorded as failed', async () => {
@@ -142,20 +142,20 @@ describe('MailDelivery', () => {
       // Only the time for mails is up.
       const deadline = Object.assign(Deadline.after(LONG_MS), { part: () => Deadline.after(0) });
       let stopped = false;
-      const stopping = stage.delivery.stop(deadline).then(() => {
+      const stopping = system.delivery.stop(deadline).then(() => {
         stopped = true;
       });
       await recordWaits();
       assert.equal(stopped, false);
       await holder.commit();
       await Promise.all([stopping, late]);
-      assert.equal((await stage.records())[0]?.state, 'failed');
+      assert.equal((await system.records())[0]?.state, 'failed');
     });
   });
 
   it('does not let its job go on before the mail is recorded as sent', async () => {
     const transport = new TestTransport();
-    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES), patienceMs: LONG_MS });
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES), patienceMs: LONG_MS });
     const { send } = transport;
     let holder: Awaited<ReturnType<typeof holdRecords>> | undefined;
     transport.send = async (message) => {
@@ -175,7 +175,7 @@ describe('MailDelivery', () => {
   it('does not send in the slower of two runs if its claim expired while the mail was built', async () => {
     const transport = new TestTransport();
     let first = true;
-    let other: ReturnType<Stage['another']> | undefined;
+    let other: Awaited<ReturnType<MailSystem['another']>> | undefined;
     const setup: MailSetup = {
       interceptors: [
         async (message) => {
@@ -187,22 +187,22 @@ describe('MailDelivery', () => {
         },
       ],
     };
-    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES), setup, leaseMs: 0 });
-    other = stage.another();
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES), setup, leaseMs: 0 });
+    other = await system.another();
     await assert.rejects(
       job('j', () => NoteMailer.note('a@example.com').deliverNow()),
       DeliveryInProgressError,
     );
     assert.equal(transport.messages.length, 1);
     assert.deepEqual(
-      (await stage.records()).map(({ state }) => state),
+      (await system.records()).map(({ state }) => state),
       ['sent'],
     );
     await other.close();
   });
 
   it('lists the delivery methods when one is unknown', async () => {
-    stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
+    system = await MailSystem.open({}, { templatesDir: folderOf(TEMPLATES) });
     class OddMailer extends NoteMailer {
       override note() {
         return this.mail({ to: 'ada@example.com', delivery: 'pigeon' as never, template: 'note_mailer/note' });
@@ -212,12 +212,12 @@ describe('MailDelivery', () => {
       OddMailer.note('').deliverNow(),
       /delivery: "pigeon" is not a delivery method; there are smtp, file, log/,
     );
-    assert.deepEqual(await stage.records(), []);
+    assert.deepEqual(await system.records(), []);
   });
 
   it('sends identical mails of one run as often as the run asks, and none of them again in later runs', async () => {
     const transport = new TestTransport();
-    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
     const run = async () => {
       await NoteMailer.note('a@example.com').deliverNow();
       await NoteMailer.note('b@example.com').deliverNow();
@@ -228,45 +228,71 @@ describe('MailDelivery', () => {
     await job('j', run, 2);
     assert.equal(transport.messages.length, 3);
     // The same attempt again in the same process: a stalled job that was rescued.
-    stage.events.emit('job.started', { id: 'j', class: 'X', queue: 'mailer', attempt: 2, waitedMs: 0 });
+    system.events.emit('job.started', { id: 'j', class: 'X', queue: 'mailer', attempt: 2, waitedMs: 0 });
     await job('j', run, 2);
     assert.equal(transport.messages.length, 3);
     await NoteMailer.note('a@example.com').deliverNow();
     assert.equal(transport.messages.length, 4);
   });
 
+  it('sends all mails of a job whose failed run is followed by one that has only the rest, in another order', async () => {
+    const transport = new TestTransport();
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    for (const failsAt of [2, 3, 5]) {
+      const marked = new Set<number>();
+      const run = (attempt: number, unsent: readonly number[]) =>
+        job(
+          `job-${failsAt}`,
+          async () => {
+            for (const id of unsent) {
+              if (attempt === 1 && id === failsAt) throw new Error('the API fails');
+              const { status } = await NoteMailer.note('ada@example.com', `note ${id}`).deliverNow();
+              assert.equal(status, 'sent', `note ${id} was not sent, yet it is to be marked as sent`);
+              marked.add(id);
+            }
+          },
+          attempt,
+        );
+      const notes = [1, 2, 3, 4, 5];
+      await assert.rejects(run(1, notes), /the API fails/);
+      await run(2, notes.filter((id) => !marked.has(id)).reverse());
+      assert.equal(marked.size, notes.length);
+      assert.equal(new Set(transport.messages.splice(0).map(({ subject }) => subject)).size, notes.length);
+    }
+  });
+
   it('records a template error, with its file and line', async () => {
-    stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
+    system = await MailSystem.open({}, { templatesDir: folderOf(TEMPLATES) });
     await assert.rejects(NoteMailer.broken('a@example.com').deliverNow(), (error) => {
       assert.ok(error instanceof TemplateError);
       assert.match(error.message, /note_mailer\/broken\/text\.ejs:2: nothing is not defined/);
       return true;
     });
     await letOthersRun();
-    const [record] = await stage.records();
+    const [record] = await system.records();
     assert.equal(record?.state, 'failed');
     assert.match(String(record?.error), /text\.ejs:2/);
-    assert.equal(stage.all('mail.failed').length, 1);
+    assert.equal(system.all('mail.failed').length, 1);
   });
 
   it('fails with the error of the mail, although that cannot be recorded', async () => {
     const transport = new TestTransport();
-    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
     transport.send = async () => {
-      await stage.testDatabase.query('drop table mail_deliveries');
+      await system.testDatabase.query('drop table mail_deliveries');
       throw new Error('the server is away');
     };
     await assert.rejects(NoteMailer.note('a@example.com').deliverNow(), /the server is away/);
     assert.deepEqual(
-      stage.all('process.error').map(({ during }) => during),
+      system.all('process.error').map(({ during }) => during),
       ['recording a failed mail'],
     );
   });
 
   it('claims nothing for an invalid mail', async () => {
-    stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
+    system = await MailSystem.open({}, { templatesDir: folderOf(TEMPLATES) });
     await assert.rejects(NoteMailer.note('').deliverNow(), InvalidMailError);
     await assert.rejects(NoteMailer.note('a@example.com', 'Hi\r\nBcc: b@example.com').deliverNow(), InvalidMailError);
-    assert.deepEqual(await stage.records(), []);
+    assert.deepEqual(await system.records(), []);
   });
 });

@@ -7,7 +7,7 @@ import type { MailDefaults, MailOptions } from '../../lib/mailer/definition/mail
 
 import { Mailer } from '../../lib/mailer/mailer';
 import type { MailMessage } from '../../lib/mailer/message';
-import { textsOf } from './stage';
+import { textsOf } from './mail-system';
 
 class BaseMailer extends Mailer {
   static override readonly defaults = {

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
-import { loadI18n } from '../../lib/core/i18n';
 import { readSettings } from '../../lib/core/settings';
 import { Job } from '../../lib/job/job';
-import { MailDelivery } from '../../lib/mailer/delivery/delivery';
-import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
+import type { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../lib/mailer/mailer';
 import { transaction } from '../../lib/model/transaction';
 import { Deadline, deferred } from '../../lib/support/async';
 import { JobSystem } from '../job/job-system';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';
-import { folderOf, LONG_MS } from './stage';
+import { folderOf, LONG_MS, mailDelivery } from './mail-system';
 
 class NewsMailer extends Mailer {
   static override readonly layout = false;
@@ -45,18 +43,9 @@ for (const concurrency of [1, 8]) {
       sink = await startSmtpSink();
       const { databasePool } = readSettings({ env: { JOB_CONCURRENCY: String(concurrency) }, cwd: '/nowhere' });
       system = await JobSystem.start({}, { migrated: true, poolMax: databasePool.jobs });
-      delivery = new MailDelivery({
-        config: {
-          mail: { delivery: 'smtp', smtpUrl: sink.url, from: 'shop@shop.example', dir: '/nowhere' },
-          appUrl: 'https://shop.example',
-          defaultLocale: 'en',
-          environment: 'production',
-        },
-        record: new DeliveryRecord(system.database.knex),
-        i18n: await loadI18n([], 'en'),
-        templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }),
-        events: system.events,
-      });
+      const templatesDir = folderOf({ 'news_mailer/news/text.ejs': 'Hello' });
+      const smtp = { delivery: 'smtp', smtpUrl: sink.url } as const;
+      delivery = await mailDelivery(system.database.knex, system.events, smtp, { templatesDir });
       Mailer.connect(delivery);
     });
     after(async () => {

@@ -1,17 +1,15 @@
 /** A job processor that sends notes, in its own process, so that it can be killed. It tells its parent what it has recorded. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
-import { loadI18n } from '../../lib/core/i18n';
 import { Redis } from '../../lib/core/redis';
 import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage } from '../../lib/job/processor';
-import { MailDelivery } from '../../lib/mailer/delivery/delivery';
-import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
 import { connectJobs } from '../../lib/role/app/load-setup';
 import { TWO_QUEUES } from '../job/job-system';
+import { mailDelivery } from './mail-system';
 
 const CONCURRENCY = 8;
 /** One call out of this many fails. */
@@ -75,19 +73,9 @@ async function main(options: NoteProcessorOptions): Promise<void> {
   const redis = new Redis(options.redis, events);
   const own = new Database(options.database, { production: false, events, poolMax: CONCURRENCY + 4 });
   database = own;
-  const from = 'Notes <notes@shop.example>';
-  const delivery = new MailDelivery({
-    config: {
-      mail: { delivery: 'smtp', smtpUrl: options.smtp, from, dir: '/nowhere' },
-      appUrl: 'https://shop.example',
-      defaultLocale: 'en',
-      environment: 'production',
-    },
-    record: new DeliveryRecord(own.knex),
-    i18n: await loadI18n([], 'en'),
-    templatesDir: options.templatesDir,
-    events,
-  });
+  const { templatesDir } = options;
+  const smtp = { delivery: 'smtp', smtpUrl: options.smtp } as const;
+  const delivery = await mailDelivery(own.knex, events, smtp, { templatesDir });
   connectJobs({ database: own, redis, events });
   Mailer.connect(delivery);
   events.on('mail.sent', ({ messageId }) => void process.send?.(messageId));

@@ -12,8 +12,8 @@ import { dice } from '../support/dice';
 import type { Line } from '../support/output';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
+import { folderOf } from './mail-system';
 import { NotesJob, startNoteProcessor } from './note-processor';
-import { folderOf } from './stage';
 
 export interface NoteStormOptions {
   readonly jobs: number;

@@ -3,7 +3,7 @@ import { runInContext } from '../../lib/core/execution-context';
 import { PartialDeliveryError, PermanentDeliveryError } from '../../lib/mailer/definition/errors';
 import { Mailer } from '../../lib/mailer/mailer';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
-import { folderOf, Stage } from './stage';
+import { folderOf, MailSystem } from './mail-system';
 
 class NewsMailer extends Mailer {
   static override readonly layout = false;
@@ -16,24 +16,24 @@ class NewsMailer extends Mailer {
 const ALL = ['ada@example.com', 'bob@example.com', 'cy@example.com'];
 
 describe('a mail that the server accepts for some of its recipients only', () => {
-  let stage: Stage;
+  let system: MailSystem;
   let sink: SmtpSink;
   beforeEach(async () => {
     sink = await startSmtpSink();
-    stage = await Stage.open(
+    system = await MailSystem.open(
       { delivery: 'smtp', smtpUrl: sink.url },
       { templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }) },
     );
   });
   afterEach(async () => {
-    await stage.close();
+    await system.close();
     await sink.stop();
   });
 
   const run = (attempt: number, ...[to = '', ...cc]: readonly string[]) =>
     runInContext({ jobId: 'job-1', attempt }, () => NewsMailer.news(to, cc).deliverNow());
   const envelopes = () => sink.messages.map(({ envelope }) => envelope.to);
-  const record = async () => (await stage.records())[0] ?? assert.fail('there is no record');
+  const record = async () => (await system.records())[0] ?? assert.fail('there is no record');
 
   it('is sent again only to those that were refused temporarily', async () => {
     sink.failNext(451, 'greylisted', 'rcpt');
@@ -62,7 +62,7 @@ describe('a mail that the server accepts for some of its recipients only', () =>
     const after = await record();
     assert.deepEqual([after.state, after.recipients, after.error, after.attempts], ['sent', ALL, null, 3]);
     assert.deepEqual(
-      stage.all('mail.sent').map(({ to }) => to),
+      system.all('mail.sent').map(({ to }) => to),
       [['bob@example.com', 'cy@example.com'], ['ada@example.com']],
     );
   });
@@ -71,7 +71,7 @@ describe('a mail that the server accepts for some of its recipients only', () =>
     sink.failNext(550, 'unknown', 'rcpt');
     sink.failNext(451, 'later', 'rcpt');
     await assert.rejects(run(1, ...ALL), PartialDeliveryError);
-    assert.match(stage.all('mail.failed')[0]?.error.message ?? '', /not for ada@example\.com: 550 .*unknown/);
+    assert.match(system.all('mail.failed')[0]?.error.message ?? '', /not for ada@example\.com: 550 .*unknown/);
     await run(2, ...ALL);
     assert.deepEqual(envelopes(), [['cy@example.com'], ['bob@example.com']]);
   });
@@ -115,6 +115,6 @@ describe('a mail that the server accepts for some of its recipients only', () =>
       result.refused?.map(({ address, permanent }) => [address, permanent]),
       [['ada@example.com', false]],
     );
-    assert.equal(stage.all('mail.failed').length, 1);
+    assert.equal(system.all('mail.failed').length, 1);
   });
 });

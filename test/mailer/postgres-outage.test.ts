@@ -3,7 +3,7 @@ import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
-import { folderOf, LONG_MS, Stage } from './stage';
+import { folderOf, LONG_MS, MailSystem } from './mail-system';
 
 class NoteMailer extends Mailer {
   static readonly note = this.action('note');
@@ -16,7 +16,7 @@ const TEMPLATES = { 'layouts/mailer/html.ejs': '<%- slot("content") %>', 'note_m
 
 /** Postgres fails just after a mail has been sent. The mail must still be recorded as sent. */
 describe('a mail that is sent while Postgres becomes unavailable', () => {
-  let stage: Stage;
+  let system: MailSystem;
   let whenSent: () => Promise<unknown>;
   before(async () => {
     const transport = new TestTransport();
@@ -26,16 +26,16 @@ describe('a mail that is sent while Postgres becomes unavailable', () => {
       await whenSent();
       return receipt;
     };
-    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES), patienceMs: 20 });
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES), patienceMs: 20 });
   });
-  after(() => stage.close());
+  after(() => system.close());
 
   const cut = () =>
-    stage.testDatabase.query(
+    system.testDatabase.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
     );
   const stateOf = async (to: string) =>
-    (await stage.testDatabase.query('select state from mail_deliveries where recipients = array[$1]', [to]))[0]?.state;
+    (await system.testDatabase.query('select state from mail_deliveries where recipients = array[$1]', [to]))[0]?.state;
 
   it('is recorded as sent when only the connection was lost', async () => {
     whenSent = cut;
@@ -45,25 +45,25 @@ describe('a mail that is sent while Postgres becomes unavailable', () => {
   });
 
   it('does not keep its job waiting, and is recorded as sent as soon as possible', async () => {
-    whenSent = () => stage.testDatabase.query('alter table mail_deliveries rename to hidden');
+    whenSent = () => system.testDatabase.query('alter table mail_deliveries rename to hidden');
     const { status } = await NoteMailer.note('away@example.com').deliverNow();
     assert.equal(status, 'sent');
     const troubles = () =>
-      stage.all('process.error').filter(({ during }) => during === 'recording a mail that was sent');
+      system.all('process.error').filter(({ during }) => during === 'recording a mail that was sent');
     // The job does not wait, so it may end before the first attempt to record the mail has failed.
     await until('the failure is reported', () => troubles().length >= 1);
-    await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
+    await system.testDatabase.query('alter table hidden rename to mail_deliveries');
     await until('it is recorded', async () => (await stateOf('away@example.com')) === 'sent');
   });
 
   it('is recorded as sent even if its process is stopping', async () => {
-    whenSent = () => stage.testDatabase.query('alter table mail_deliveries rename to hidden');
+    whenSent = () => system.testDatabase.query('alter table mail_deliveries rename to hidden');
     await NoteMailer.note('stop@example.com').deliverNow();
     let tries = 0;
-    stage.database.knex.on('query-error', () => tries++);
-    const stopped = stage.delivery.stop(Deadline.after(LONG_MS));
+    system.database.knex.on('query-error', () => tries++);
+    const stopped = system.delivery.stop(Deadline.after(LONG_MS));
     await until('recording has been attempted several times', () => tries > 2);
-    await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
+    await system.testDatabase.query('alter table hidden rename to mail_deliveries');
     await stopped;
     assert.equal(await stateOf('stop@example.com'), 'sent');
   });

@@ -5,7 +5,7 @@ import { MailTexts } from '../../lib/mailer/compose/draft';
 import { MissingTemplateError, TemplateError } from '../../lib/mailer/definition/errors';
 import type { RenderRequest } from '../../lib/mailer/definition/mail-types';
 import { Renderer } from '../../lib/mailer/render/renderer';
-import { folderOf, textsOf } from './stage';
+import { folderOf, textsOf } from './mail-system';
 
 const LAYOUT = {
   'layouts/mailer/html.ejs': '<html lang="<%= locale %>"><body><%- slot("content") %></body></html>',
@@ -104,14 +104,6 @@ describe('Renderer', () => {
     ])
       await assert.rejects(renderer.render(request({}, { template })), MissingTemplateError, template);
     await assert.rejects(renderer.render(request({}, { layout: '../../secret' })), MissingTemplateError);
-  });
-
-  it('uses the plural forms of the locale, and falls back to the default locale for a missing text', async () => {
-    const renderer = rendererOf({ 'shop/note/text.ejs': '<%= t(".count", { count }) %>, <%= t("shop.bye") %>' });
-    const first = async (count: number, locale: string) =>
-      (await renderer.render(request({ count }, { locale, layout: false }))).text;
-    assert.equal(await first(1, 'en'), 'one item, Bye\n');
-    assert.equal(await first(3, 'ko'), '3 items, Bye\n');
   });
 
   it('derives the text part from the HTML, without preheader, images and hidden elements, in the text layout', async () => {

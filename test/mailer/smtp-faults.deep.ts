@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
-import { loadI18n } from '../../lib/core/i18n';
 import { Job } from '../../lib/job/job';
-import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery/delivery';
-import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
+import type { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../lib/mailer/mailer';
 import { SmtpTransport } from '../../lib/mailer/transport/smtp';
 import type { Transport } from '../../lib/mailer/transport/transport';
@@ -14,7 +12,7 @@ import { dice } from '../support/dice';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { type SmtpFault, SmtpProxy, type SmtpStep } from '../support/smtp-proxy';
 import { until } from '../support/until';
-import { APP_LOCALES, APP_TEMPLATES, LONG_MS } from './stage';
+import { LONG_MS, mailDelivery } from './mail-system';
 
 /** Mails are sent by jobs, as in the app, but retries are almost immediate. */
 class WelcomeJob extends Job<[email: string]> {
@@ -33,7 +31,7 @@ describe('mails from jobs, when the SMTP server', () => {
   let system: JobSystem;
   let sink: SmtpSink;
   let proxy: SmtpProxy;
-  let options: MailDeliveryOptions;
+  let open: (options?: { readonly transport: Transport }) => Promise<MailDelivery>;
   let delivery: MailDelivery;
   let dead: Sets['dead'];
   let count = 0;
@@ -43,19 +41,9 @@ describe('mails from jobs, when the SMTP server', () => {
     proxy = await SmtpProxy.start(sink.url);
     system = await JobSystem.start({}, { migrated: true });
     ({ dead } = setsOf(setSources(system)));
-    options = {
-      config: {
-        mail: { delivery: 'smtp', smtpUrl: proxy.url, from: 'Shop <hello@shop.example>', dir: '' },
-        appUrl: 'https://shop.example',
-        defaultLocale: 'en',
-        environment: 'production',
-      },
-      record: new DeliveryRecord(system.database.knex),
-      i18n: await loadI18n([APP_LOCALES], 'en'),
-      templatesDir: APP_TEMPLATES,
-      events: system.events,
-    };
-    delivery = new MailDelivery(options);
+    open = (options) =>
+      mailDelivery(system.database.knex, system.events, { delivery: 'smtp', smtpUrl: proxy.url }, options);
+    delivery = await open();
     await delivery.start();
     Mailer.connect(delivery);
   });
@@ -155,7 +143,7 @@ describe('mails from jobs, when the SMTP server', () => {
           await Promise.all([impatient.close(given), patient.close(given)]);
         },
       };
-      const other = new MailDelivery({ ...options, transport });
+      const other = await open({ transport });
       Mailer.connect(other);
       try {
         await assertOnceEach(await sendWith([step, { delayMs: 60_000 }]));

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { RenderRequest } from '../../lib/mailer/definition/mail-types';
 import { Renderer } from '../../lib/mailer/render/renderer';
-import { folderOf } from './stage';
+import { folderOf } from './mail-system';
 
 describe('style sheets that a mail links to', () => {
   const asked: string[] = [];

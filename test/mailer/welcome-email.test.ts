@@ -5,17 +5,17 @@ import type { OutgoingMessage } from '../../lib/mailer/definition/mail-types';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 
 import { Model } from '../../lib/model/model';
-import { Stage } from './stage';
+import { MailSystem } from './mail-system';
 
 type Reader = Parameters<typeof UserMailer.welcome>[0];
 
 describe('UserMailer#welcome', () => {
-  let stage: Stage;
+  let system: MailSystem;
   const transport = new TestTransport();
   before(async () => {
-    stage = await Stage.open({}, { transport });
+    system = await MailSystem.open({}, { transport });
   });
-  after(() => stage.close());
+  after(() => system.close());
 
   async function welcome(user: Partial<Reader>): Promise<OutgoingMessage> {
     await UserMailer.welcome({ email: 'ada@example.com', name: 'Ada', locale: 'en', ...user }).deliverNow();
@@ -85,7 +85,7 @@ describe('UserMailer#welcome', () => {
     const result = await UserMailer.welcome({ email: '', name: 'Ada', locale: 'en' }).deliverNow();
     assert.deepEqual(result, { status: 'skipped', reason: 'the action built no mail' });
     assert.equal(transport.messages.length, before);
-    assert.deepEqual(stage.all('mail.skipped').at(-1), {
+    assert.deepEqual(system.all('mail.skipped').at(-1), {
       mailer: 'UserMailer',
       action: 'welcome',
       reason: 'the action built no mail',
@@ -94,16 +94,16 @@ describe('UserMailer#welcome', () => {
 });
 
 describe('WelcomeEmailJob', () => {
-  let stage: Stage;
+  let system: MailSystem;
   const transport = new TestTransport();
   before(async () => {
-    stage = await Stage.open({}, { transport, migrated: true });
-    Model.knex(stage.database.knex);
+    system = await MailSystem.open({}, { transport, migrated: true });
+    Model.knex(system.database.knex);
   });
-  after(() => stage.close());
+  after(() => system.close());
 
   const insert = async (email: string, locale: string) => {
-    const [row] = await stage.testDatabase.query<{ id: string }>(
+    const [row] = await system.testDatabase.query<{ id: string }>(
       `insert into users (email, name, locale, token_digest) values ($1, $2, $3, '') returning id`,
       [email, '민지', locale],
     );

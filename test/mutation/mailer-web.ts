@@ -67,7 +67,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/mailer/delivery/idempotency-keys.ts',
     find: ', given]',
     replace: ']',
-    killedBy: ['test/mailer/delivery-key.test.ts', 'test/mailer/mails-of-one-job.test.ts'],
+    killedBy: ['test/mailer/delivery-key.test.ts', 'test/mailer/delivery.test.ts'],
   },
   {
     promise: 'a rescued job’s run in the same process counts its mails from the start',

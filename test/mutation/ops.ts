@@ -1,7 +1,7 @@
 import type { Mutation } from './mutation';
 
 const ACCESS = ['test/ops/auth/access.test.ts'];
-const GUESSES = ['test/ops/auth/guesses.test.ts'];
+const THROTTLE = ['test/ops/auth/sign-in-throttle.test.ts'];
 const SESSIONS = ['test/ops/auth/sessions.test.ts'];
 const TOKEN = ['test/ops/auth/token.test.ts'];
 const OVERVIEW = ['test/ops/overview/overview.test.ts'];
@@ -20,7 +20,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/auth/sessions.ts',
     find: '!sameText(await this.sign([role, secret, expires]), signature) || ',
     replace: '',
-    killedBy: ACCESS,
+    killedBy: ['test/fuzz/ops-access.test.ts'],
   },
   {
     promise: 'a sign-out is final even if Redis loses its data',
@@ -34,7 +34,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/auth/sign-in-throttle.ts',
     find: 'if at - now > tonumber(ARGV[5]) then',
     replace: 'if at < now then',
-    killedBy: GUESSES,
+    killedBy: THROTTLE,
   },
   {
     promise: 'passwords are counted before they are checked',

@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
-import { cookiesOf, SIGNED, tokenIn } from './ops-web';
+import { cookiesOf, SIGNED, signInTo } from './ops-web';
 
 interface Report {
   readonly title: string;
@@ -64,34 +64,11 @@ describe("the modules that the operator's pages load in a worker", () => {
     return answer;
   };
 
-  const signIn = async (to: Tree) => {
-    const page = await get(to, '/ops/sign-in');
-    const answer = await to.request('POST', '/ops/sign-in', {
-      body: new URLSearchParams({
-        name: SIGNED.OPS_USER,
-        password: SIGNED.OPS_PASSWORD,
-        token: tokenIn(page.body),
-      }).toString(),
-      headers: {
-        'Content-Type': 'application/x-www-form-urlencoded',
-        Origin: to.baseUrl,
-        Cookie: cookiesOf(page),
-      },
-    });
-    assert.equal(answer.status, 303);
-    return cookiesOf(answer);
-  };
+  const signIn = async (to: Tree) => cookiesOf(await signInTo(to, SIGNED.OPS_PASSWORD));
 
   const below = ({ loaded }: Report, ...folders: readonly string[]) =>
     loaded.filter((file) => folders.some((folder) => file.includes(folder)));
   const namesOf = (files: readonly string[]) => files.map((file) => path.basename(file)).sort();
-
-  it('are next to none before a page is requested', async () => {
-    const report = await loadedBy(async (asked) => {
-      await get(asked, '/');
-    });
-    assert.deepEqual(namesOf(below(report, '/lib/ops/')), ['access-mode.js', 'mount.js']);
-  });
 
   it('are only those of the overview while that is open: no other pages, no actions on jobs, no i18next or Intl data', async () => {
     const report = await loadedBy(async (asked) => {
@@ -111,14 +88,5 @@ describe("the modules that the operator's pages load in a worker", () => {
       [],
     );
     assert.deepEqual(report.intl, []);
-  });
-
-  it('are those of one more folder for each page that is opened', async () => {
-    const report = await loadedBy(async (asked) => {
-      const cookie = await signIn(asked);
-      await get(asked, '/ops/mail/deliveries', cookie);
-    });
-    assert.ok(below(report, '/lib/ops/mail/').length > 5);
-    assert.deepEqual(below(report, '/lib/ops/overview/', '/lib/ops/processes/'), []);
   });
 });

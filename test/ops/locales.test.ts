@@ -6,21 +6,14 @@ import { NOTABLE_EVENTS, type RecentEvent } from '../../lib/core/notable-events'
 import { eventLines } from '../../lib/ops/overview/event-lines';
 import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
-import { forbiddenIn } from './forbidden-words';
 
 const OPS = path.resolve(__dirname, '../../lib/ops');
 const APP = path.resolve(__dirname, '../../lib/app');
 const APP_VIEWS = path.join(APP, 'views');
-const localesIn = (folder: string) => ['en', 'ko'].map((locale) => path.join(folder, `${locale}.json`));
 const FOLDERS = filesBelow(OPS)
   .filter((file) => file.endsWith('/locales/en.json'))
   .map((file) => path.dirname(file));
 const PAGES = sourcesBelow(OPS);
-/** Sources that contain names used in keys, such as those of events and issues. */
-const NAMES = ['core', 'cluster', 'health', 'job', 'mailer', 'tree'].flatMap((folder) =>
-  sourcesBelow(path.resolve(OPS, '..', folder)),
-);
-
 const SENTENCES = 'overview.sentence.';
 /** Events whose sentence depends on the action or the reason. */
 const KINDS: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>> = {
@@ -63,22 +56,6 @@ describe("the texts of the operator's pages", () => {
         const [line] = eventLines([{ at: '2026-03-12T13:59:00Z', name, about }], words, 1);
         assert.match(line?.text ?? '', /[가-힣]/, `${name} ${JSON.stringify(kind)}`);
       }
-  });
-
-  it('contain no forbidden wordings', () => {
-    const files = [
-      ...FOLDERS.flatMap(localesIn),
-      ...['en', 'ko'].map((locale) => path.join(APP_VIEWS, `home.${locale}.json`)),
-    ];
-    const found = files.flatMap((file) => {
-      const locale = file.endsWith('ko.json') ? 'ko' : 'en';
-      return [...textsOf(file)].flatMap(([key, text]) => forbiddenIn(text, locale).map((words) => `${key}: ${words}`));
-    });
-    assert.deepEqual(found, []);
-    // The check detects what it is meant to detect.
-    assert.deepEqual(forbiddenIn('오류 4ms 만에 vm, pid 7890에서', 'ko'), ['만에 vm, pid 7890에서']);
-    assert.deepEqual(forbiddenIn('default이(가) 큐 {{slot}}을 등록', 'ko'), ['등록', '이(가)', '{{slot}}을']);
-    assert.deepEqual(forbiddenIn('What is to become of 238 jobs?', 'en'), ['What is to become of']);
   });
 
   it("say who requested which command, and what is running, in the reader's language", () => {
@@ -125,20 +102,6 @@ describe("the texts of the operator's pages", () => {
       [],
     );
   });
-
-  it('are all used', () => {
-    const keys = FOLDERS.flatMap(localesIn).flatMap((file) => [...textsOf(file).keys()]);
-    assert.deepEqual(unused(keys, PAGES, NAMES), []);
-    // The check detects unused keys, composed ones included.
-    const made = [
-      "t('a.b')",
-      `t(\`a.kind.\${kind}\`)`,
-      "t('a.way.' + way + '.head')",
-      "const kind = 'good', way = 'long'",
-    ];
-    const given = ['a.b', 'a.c', 'a.kind.good', 'a.kind.bad', 'a.way.long.head', 'a.way.long.foot', 'a.way.short.head'];
-    assert.deepEqual(unused(given, made, []), ['a.c', 'a.kind.bad', 'a.way.long.foot', 'a.way.short.head']);
-  });
 });
 
 describe("the app's texts", () => {
@@ -167,44 +130,6 @@ function patternOf(template: string): RegExp {
       .map((part) => part.replace(/\W/g, '\\$&'))
       .join('(.+)')}$`,
   );
-}
-
-/** `'jobs.' + page.name + '.title'` */
-const OPERAND = /'([\w.-]*)'|\([^()]*\)|[\w.$]+(?:\[[\w.$]+\])?/g;
-const SUM = new RegExp(`'[\\w.-]+\\.'(?:\\s*\\+\\s*(?:${OPERAND.source}))+`, 'g');
-
-/**
- * Keys that no source uses: neither as a string, nor as a template or a concatenation whose variable parts occur as words
- * somewhere in the sources.
- */
-function unused(keys: readonly string[], sources: readonly string[], names: readonly string[]): string[] {
-  const strings = new Set<string>();
-  const templates = new Set<string>();
-  const words = new Set<string>();
-  for (const source of [...sources, ...names]) for (const [word] of source.matchAll(/\w+/g)) words.add(word);
-  for (const source of sources) {
-    for (const [, text = ''] of source.matchAll(/'([\w.-]+)'/g)) strings.add(text);
-    for (const [sum] of source.matchAll(SUM))
-      templates.add(
-        [...sum.matchAll(OPERAND)].map(([operand, text]) => (operand.startsWith("'") ? text : `\${}`)).join(''),
-      );
-    const constants = new Map(
-      [...source.matchAll(/const (\w+) = `([^`]+)`/g)].map(([, name = '', text = '']) => [name, text]),
-    );
-    for (const [, text = ''] of source.matchAll(/`([^`\n]+)`/g))
-      templates.add(text.replace(/^\$\{(\w+)\}/, (whole, name) => constants.get(name) ?? whole));
-  }
-  const patterns = [...templates].filter((text) => /^\w+\./.test(text)).map(patternOf);
-  const isWord = (part: string) => !part.includes('.') && part.split(/\W/).every((word) => words.has(word));
-  const isNamed = (name: string): boolean =>
-    strings.has(name) ||
-    patterns.some((pattern) =>
-      pattern
-        .exec(name)
-        ?.slice(1)
-        .every((part) => isWord(part) || isNamed(part)),
-    );
-  return keys.filter((key) => !isNamed(key.replace(/_(one|other)$/, '')));
 }
 
 function sourcesBelow(folder: string): string[] {

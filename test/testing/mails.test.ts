@@ -18,7 +18,7 @@ import {
   useFakeJobs,
   useTestMail,
 } from '../../lib/testing';
-import { folderOf } from '../mailer/stage';
+import { folderOf } from '../mailer/mail-system';
 
 class WelcomeJob extends Job<[email: string, fails?: number]> {
   async perform(email: string, fails = 0) {

@@ -14,7 +14,7 @@ import {
   useInlineJobs,
   useTestDatabase,
 } from '../../lib/testing';
-import { folderOf } from '../mailer/stage';
+import { folderOf } from '../mailer/mail-system';
 import { createDatabase } from '../support/postgres';
 
 class Note extends Model {

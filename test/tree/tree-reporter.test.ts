@@ -55,11 +55,6 @@ describe("a tree's place in Redis", () => {
     await until('the next heartbeat has come', async () => (await redis.client.zScore(TREES, 'test')) !== first);
   });
 
-  it('is given a new status whenever somebody reads it', async () => {
-    const first = (await listed())?.treeStatus.at;
-    await until('there is a newer status', async () => (await listed())?.treeStatus.at !== first);
-  });
-
   it('receives commands, runs each once, and reports who sent them', async () => {
     commands.length = refusals.length = 0;
     const by = `cli:ada at another tree\n${'!'.repeat(1000)}` as const;

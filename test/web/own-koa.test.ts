@@ -134,14 +134,6 @@ describe("the app's own Koa", () => {
     assert.equal((await serving.request('/ops-none')).text, 'a 404 page of the app');
   });
 
-  it('may have pages of its own for 404 and 405 before everything else', async () => {
-    const koa = new Koa().use(ownPages);
-    serving = await Serving.start({ koa, routes: routesOfOurs });
-    assert.deepEqual(await told('/none'), { ...PAGE, status: 404, body: 'a 404 page of the app' });
-    assert.equal((await told('/ours', 'DELETE')).body, 'DELETE is not for this');
-    assert.equal((await told('/health')).status, 200);
-  });
-
   it('without such pages gets our problems', async () => {
     const existing = new Koa();
     const router = new Router();

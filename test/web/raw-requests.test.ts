@@ -36,12 +36,6 @@ describe('raw requests', () => {
     });
   }
 
-  it('get 431 for huge headers', async () => {
-    const text = await serving.raw(`GET /admin HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
-    assert.match(text, /^HTTP\/1\.1 431 /);
-    assert.equal(calls, 0);
-  });
-
   it('leave the server working, and no errors', async () => {
     assert.equal((await serving.request('/admin')).status, 200);
     assert.deepEqual(serving.errors, []);

@@ -6,7 +6,7 @@ import { didYouMean } from '../../support/text';
 import type { JobAdmin } from '../admin/job-admin';
 import type { JobJsonRules } from '../admin/job-json';
 import type { JobClass } from '../definition/job-class';
-import { jobNameOf } from '../definition/options';
+import { effectiveName } from '../definition/options';
 import type { JobDependencies } from '../enqueue/enqueue';
 import type { JobRegistry } from '../job-registry';
 import { checkFilter, type JobFilter } from '../sets/query';
@@ -69,7 +69,7 @@ export interface JobCommand {
 }
 
 /** The usage as typed after `catamount`: `jobs enqueue CLASS [JSON]`. */
-export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'>): string {
+export function describeUsage({ name, operands }: Pick<JobCommand, 'name' | 'operands'>): string {
   const words = operands.map((operand) => {
     const word = operand.repeated ? `${operand.name}…` : operand.name;
     if (operand.instead) return `${word} or --${operand.instead}`;
@@ -112,7 +112,7 @@ export const FILTERS = ['queue', 'class', 'tag', 'error', 'text'] as const satis
 const MOMENT = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/;
 
 /** @throws UserError for an invalid filter. */
-export function filterOf({ queue, class: name, tag, error, text }: Options): JobFilter {
+export function readFilter({ queue, class: name, tag, error, text }: Options): JobFilter {
   const filter = { queue, class: name, tag: onlyOne('tag', tag), error, text };
   checkFilter(filter);
   return filter;
@@ -125,14 +125,17 @@ export function onlyOne(name: OptionName, given: readonly string[] | undefined):
 }
 
 /** @throws UserError for anything but a whole number from 1. */
-export function numberOf(name: OptionName, given: string | undefined): number | undefined {
+export function readNumber(name: OptionName, given: string | undefined): number | undefined {
   if (given === undefined) return undefined;
   if (/^[1-9]\d{0,9}$/.test(given)) return Number(given);
   throw wrongUsage(`--${name} is ${JSON.stringify(given)}; give a whole number from 1.`);
 }
 
 /** The time at which a job is to run, by --wait or --at; undefined if neither was given. @throws UserError. */
-export function timeOf({ wait, at }: Options): { readonly wait: Duration } | { readonly waitUntil: Date } | undefined {
+export function readTime({
+  wait,
+  at,
+}: Options): { readonly wait: Duration } | { readonly waitUntil: Date } | undefined {
   if (wait !== undefined && at !== undefined) throw wrongUsage('Give --wait or --at, not both.');
   if (wait !== undefined) {
     const ms = /[a-z]$/.test(wait) ? parseDuration(wait) : undefined;
@@ -140,12 +143,12 @@ export function timeOf({ wait, at }: Options): { readonly wait: Duration } | { r
     return { wait: ms };
   }
   if (at === undefined) return undefined;
-  const waitUntil = momentOf(at);
+  const waitUntil = parseMoment(at);
   if (waitUntil) return { waitUntil };
   throw wrongUsage(`--at is ${JSON.stringify(at)}; give a moment such as 2026-12-24T18:00 or 2026-12-24T09:00Z.`);
 }
 
-function momentOf(text: string): Date | undefined {
+function parseMoment(text: string): Date | undefined {
   if (!MOMENT.test(text)) return undefined;
   // A date alone would be read as UTC, while a time without a zone is local.
   const moment = new Date(text.length === 10 ? `${text}T00:00` : text);
@@ -160,7 +163,7 @@ export function wrongUsage(message: string): UserError {
 }
 
 /** Operators at a terminal see everything except what the app's filters and classes redact. */
-export function rulesOf({ registry, equipment }: CommandContext): JobJsonRules {
+export function redactionRules({ registry, equipment }: CommandContext): JobJsonRules {
   return { everything: true, jobs: registry, redactor: new Redactor(equipment.setup?.filterArguments) };
 }
 
@@ -172,10 +175,10 @@ export async function checkQueues({ admin }: CommandContext, names: readonly str
 }
 
 /** @throws UserError for an unknown name, with a suggestion. */
-export function jobClassOf({ registry }: CommandContext, name: string): JobClass {
+export function findJobClass({ registry }: CommandContext, name: string): JobClass {
   const found = registry.get(name);
   if (found) return found;
-  throw unknownName('job class', name, [...registry].map(jobNameOf).sort());
+  throw unknownName('job class', name, [...registry].map(effectiveName).sort());
 }
 
 /**
@@ -183,7 +186,7 @@ export function jobClassOf({ registry }: CommandContext, name: string): JobClass
  * is probably mistyped. @throws UserError with a suggestion.
  */
 export function checkClass(context: CommandContext, name: string | undefined): void {
-  if (name !== undefined) jobClassOf(context, name);
+  if (name !== undefined) findJobClass(context, name);
 }
 
 export function unknownName(kind: string, name: string, known: readonly string[]): UserError {

@@ -2,13 +2,13 @@ import { parseArgs } from 'node:util';
 import { wrongArguments } from '../../core/command-line';
 import { toError } from '../../support/async';
 import {
+  describeUsage,
   type JobCommand,
   OPTIONS,
   type OptionName,
   type Options,
   type Run,
   suggestion,
-  usageOf,
   wrongUsage,
 } from './command';
 import { CRON, ENQUEUE } from './enqueue';
@@ -35,7 +35,7 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
 
 /** The table as Markdown, for lib/job/cli/README.md. */
 export function jobCommandTable(): string {
-  const rows = JOB_COMMANDS.map((command) => `| \`catamount ${usageOf(command)}\` | ${command.help} |`);
+  const rows = JOB_COMMANDS.map((command) => `| \`catamount ${describeUsage(command)}\` | ${command.help} |`);
   return ['| command | what it does |', '|---|---|', ...rows].join('\n');
 }
 
@@ -101,10 +101,12 @@ function checkOptions(command: JobCommand, values: Options): void {
 function checkOperands(command: JobCommand, given: readonly string[]): void {
   const { operands } = command;
   const missing = operands.filter((operand) => !operand.optional)[given.length];
-  if (missing) throw wrongUsage(`${missing.name} is missing. Usage: ${usageOf(command)}${hint(command)}. ${SEE}`);
+  if (missing) throw wrongUsage(`${missing.name} is missing. Usage: ${describeUsage(command)}${hint(command)}. ${SEE}`);
   const surplus = operands.some((operand) => operand.repeated) ? [] : given.slice(operands.length);
   if (surplus.length > 0)
-    throw wrongUsage(`jobs ${command.name} does not take "${surplus.join(' ')}". Usage: ${usageOf(command)}. ${SEE}`);
+    throw wrongUsage(
+      `jobs ${command.name} does not take "${surplus.join(' ')}". Usage: ${describeUsage(command)}. ${SEE}`,
+    );
 }
 
 /** The commands of a queue and of the whole job processor have the same names, so they are easily confused. */
@@ -116,7 +118,7 @@ function hint({ name }: JobCommand): string {
 /** The text of `catamount jobs --help`, or the help of one command. */
 export function jobsHelp(command?: JobCommand): string {
   if (command) {
-    return `Usage: catamount ${usageOf(command)}${command.options.length > 0 ? ' [options]' : ''}
+    return `Usage: catamount ${describeUsage(command)}${command.options.length > 0 ? ' [options]' : ''}
 
 ${sentence(command.help)}
 
@@ -125,7 +127,7 @@ ${optionLines([...command.options, ...FOR_ALL])}
   }
   return `Usage: catamount jobs COMMAND [options]
 
-${lines(JOB_COMMANDS.map((one) => [usageOf(one), one.help]))}
+${lines(JOB_COMMANDS.map((one) => [describeUsage(one), one.help]))}
 
 The tree that runs here carries out jobs quiet, and jobs resume without QUEUE, for its whole job processor.
 The other commands use Postgres themselves, and Redis where there is one, whether the tree runs or not.
@@ -138,7 +140,7 @@ Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Postgres is unavai
 
 /** The commands with one line each, for `catamount help`. */
 export function jobCommandLines(): (readonly [string, string])[] {
-  return JOB_COMMANDS.map((command) => [usageOf(command), command.help]);
+  return JOB_COMMANDS.map((command) => [describeUsage(command), command.help]);
 }
 
 function optionLines(names: readonly OptionName[]): string {

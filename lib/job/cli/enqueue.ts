@@ -12,10 +12,10 @@ import {
   type Answer,
   type CommandContext,
   checkQueues,
+  findJobClass,
   type JobCommand,
-  jobClassOf,
   onlyOne,
-  timeOf,
+  readTime,
   wrongUsage,
 } from './command';
 import { fullMoment, shortMoment } from './list';
@@ -33,13 +33,13 @@ export const ENQUEUE: JobCommand = {
   help: `enqueue a job, its arguments as a JSON array such as '["ada", 7]'`,
   prepare: ({ operands: [name = '', json = '[]'], options }) => {
     const queue = onlyOne('queue', options.queue);
-    const typed = { name, args: argumentsOf(json), options: { queue, tags: options.tag, ...timeOf(options) } };
+    const typed = { name, args: parseArguments(json), options: { queue, tags: options.tag, ...readTime(options) } };
     return (context) => enqueue(context, typed);
   },
 };
 
 /** Parses arguments in the form that `show --json` prints: dates, models and others are tagged. */
-function argumentsOf(json: string): readonly JsonValue[] {
+function parseArguments(json: string): readonly JsonValue[] {
   let parsed: unknown;
   try {
     parsed = JSON.parse(json);
@@ -51,11 +51,11 @@ function argumentsOf(json: string): readonly JsonValue[] {
 }
 
 async function enqueue(context: CommandContext, { name, args, options }: Typed): Promise<Answer> {
-  const jobClass = jobClassOf(context, name);
+  const jobClass = findJobClass(context, name);
   const queue = options.queue ?? jobClass.queue;
   await checkQueues(context, [queue]);
   const job = await attempt(context, jobClass, args, options);
-  const runAt = job.enqueued ? runAtOf(options) : null;
+  const runAt = job.enqueued ? describeRunAt(options) : null;
   const processes = await context.admin.knownProcesses();
   // Without Redis it is not known.
   const served = processes?.some((process) => process.queues.includes(queue)) ?? true;
@@ -64,7 +64,7 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
     text: job.enqueued
       ? `Enqueued ${name} ${job.id} on ${queue}${runAt === null ? '' : `, to run at ${fullMoment(runAt)}`}.\n`
       : '',
-    notes: [...refusalOf(name, job), ...(served ? [] : [`No running job processor serves the queue ${queue}.`])],
+    notes: [...explainRefusal(name, job), ...(served ? [] : [`No running job processor serves the queue ${queue}.`])],
     ok: job.enqueued,
   };
 }
@@ -88,13 +88,13 @@ async function attempt(
   throw new Error('the enqueuer gave no answer');
 }
 
-function refusalOf(name: string, { id, enqueued, reason }: EnqueuedJob): string[] {
+function explainRefusal(name: string, { id, enqueued, reason }: EnqueuedJob): string[] {
   if (enqueued) return [];
   if (reason === 'duplicate') return [`Not enqueued: ${name} is unique, and job ${id} is on its way.`];
   return [`Not enqueued: the app's own code cancelled it.`];
 }
 
-function runAtOf({ wait, waitUntil }: JobOptions): string | null {
+function describeRunAt({ wait, waitUntil }: JobOptions): string | null {
   if (waitUntil) return waitUntil.toISOString();
   return wait === undefined ? null : new Date(Date.now() + Number(wait)).toISOString();
 }

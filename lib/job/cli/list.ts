@@ -10,11 +10,11 @@ import {
   checkClass,
   checkQueues,
   FILTERS,
-  filterOf,
   type JobCommand,
-  numberOf,
   type Options,
-  rulesOf,
+  readFilter,
+  readNumber,
+  redactionRules,
   suggestion,
   wrongUsage,
 } from './command';
@@ -49,7 +49,7 @@ export const LIST: JobCommand = {
     if (!SETS.includes(set)) {
       throw wrongUsage(`There is no set of jobs "${set}".${suggestion(set, SETS)} There are: ${SETS.join(', ')}.`);
     }
-    const request = requestOf(options);
+    const request = readRequest(options);
     if (set !== BUSY) return (context) => listSet(context, set as StoredSet, request);
     if (options.tag ?? options.error ?? options.text ?? options.after)
       throw wrongUsage('Only the queue, class and attempt of busy jobs are known: use --queue and --class.');
@@ -62,21 +62,21 @@ interface ListRequest extends PageRequest {
   readonly limit: number;
 }
 
-function requestOf(options: Options): ListRequest {
-  const limit = numberOf('limit', options.limit) ?? LIMIT;
-  const page = numberOf('page', options.page) ?? 1;
+function readRequest(options: Options): ListRequest {
+  const limit = readNumber('limit', options.limit) ?? LIMIT;
+  const page = readNumber('page', options.page) ?? 1;
   if (limit > 500) throw wrongUsage(`--limit is ${limit}; a page has at most 500 jobs.`);
   if (options.after !== undefined && options.page !== undefined) throw wrongUsage('Give --page or --after, not both.');
-  return { ...filterOf(options), limit, offset: (page - 1) * limit, after: options.after };
+  return { ...readFilter(options), limit, offset: (page - 1) * limit, after: options.after };
 }
 
 async function listSet(context: CommandContext, set: StoredSet, request: ListRequest): Promise<Answer> {
   const { admin, terminal } = context;
-  await checkQueues(context, queuesOf(request));
+  await checkQueues(context, filteredQueues(request));
   const page = await admin.set(set).page(request);
   const { entries, total = 0, complete, isPartial, next } = page;
   if (total === 0) checkClass(context, request.class);
-  const rules = rulesOf(context);
+  const rules = redactionRules(context);
   const jobs = entries.map((entry) => jobJson(entry, rules));
   const { columns } = terminal;
   const names = columnsThatFit(COLUMNS[set], columns);
@@ -99,9 +99,9 @@ function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_
 const NEEDED: Readonly<Partial<Record<ColumnName, number>>> = { arguments: 130, queue: 100, failed: 90 };
 
 async function listBusy(context: CommandContext, request: ListRequest): Promise<Answer> {
-  await checkQueues(context, queuesOf(request));
+  await checkQueues(context, filteredQueues(request));
   const { offset, limit, class: name } = request;
-  const queues = queuesOf(request);
+  const queues = filteredQueues(request);
   const processes = await context.admin.knownProcesses();
   const all = (await context.admin.running())
     .filter((job) => (queues?.includes(job.queue) ?? true) && (name === undefined || job.class === name))
@@ -126,7 +126,7 @@ async function listBusy(context: CommandContext, request: ListRequest): Promise<
   };
 }
 
-function queuesOf({ queue }: JobFilter): readonly string[] | undefined {
+function filteredQueues({ queue }: JobFilter): readonly string[] | undefined {
   return queue === undefined ? undefined : [queue].flat();
 }
 

@@ -10,15 +10,15 @@ import {
   checkQueues,
   confirmed,
   FILTERS,
-  filterOf,
   type JobCommand,
-  numberOf,
   type OptionName,
   type Options,
   onlyOne,
   type Run,
+  readFilter,
+  readNumber,
+  readTime,
   suggestion,
-  timeOf,
   wrongUsage,
 } from './command';
 import { unknownJob } from './show';
@@ -45,7 +45,7 @@ export const MOVES: readonly JobCommand[] = (Object.keys(SETS_BY_ACTION) as JobA
   options: [...FILTERS, 'all', 'set', 'limit', 'yes', ...(action === 'reschedule' ? (['wait', 'at'] as const) : [])],
   help: HELP[action],
   prepare: ({ operands: ids, options }) => {
-    const when = action === 'reschedule' ? momentOf(options) : () => new Date();
+    const when = action === 'reschedule' ? chooseMoment(options) : () => new Date();
     if (options.all) return prepareAll(action, ids, options, when);
     if (ids.length === 0) throw wrongUsage(`jobs ${action} needs the ids of jobs, or --all for all jobs of a set.`);
     const onlyForAll: readonly OptionName[] = ['class', 'tag', 'error', 'text', 'set', 'limit', 'yes'];
@@ -72,14 +72,14 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options,
       `jobs ${action} is for ${sets.join(' and ')} jobs. For ${set} jobs there are ${others.join(', ')}.`,
     );
   }
-  const filter = filterOf(options);
-  const limit = numberOf('limit', options.limit);
+  const filter = readFilter(options);
+  const limit = readNumber('limit', options.limit);
   return (context) => moveAll(context, action, { set, filter, limit, yes: options.yes === true, at: when() });
 }
 
 /** @throws UserError if neither --wait nor --at gives a valid time. */
-function momentOf(options: Options): () => Date {
-  const time = timeOf(options);
+function chooseMoment(options: Options): () => Date {
+  const time = readTime(options);
   if (!time) throw wrongUsage('Say when: --wait 5m, or --at 2026-12-24T18:00.');
   return () => ('waitUntil' in time ? time.waitUntil : new Date(Date.now() + Number(time.wait)));
 }

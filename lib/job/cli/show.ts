@@ -5,7 +5,7 @@ import { countText, escapeControls, printableLines } from '../../support/text';
 import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
 import type { SetName } from '../sets/entry';
 import { checkRef } from '../sets/query';
-import { type Answer, type CommandContext, checkQueues, type JobCommand, onlyOne, rulesOf } from './command';
+import { type Answer, type CommandContext, checkQueues, type JobCommand, onlyOne, redactionRules } from './command';
 import { argumentsText, fullMoment } from './list';
 
 const STATE: Readonly<Record<SetName, string>> = {
@@ -43,7 +43,7 @@ async function show(
   await checkQueues(context, ref.queue === undefined ? [] : [ref.queue]);
   const { entry, ahead } = await context.admin.find(ref);
   if (!entry) throw new UserError(unknownJob(ref.id));
-  const job = jobJson(entry, rulesOf(context), WHOLE);
+  const job = jobJson(entry, redactionRules(context), WHOLE);
   return { json: { ...job, ahead: ahead ?? null }, text: jobText(job, ahead) };
 }
 

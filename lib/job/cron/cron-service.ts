@@ -6,7 +6,7 @@ import { Backoff, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import type { CronOptions, EnqueuedJob } from '../definition/job-class';
-import { jobNameOf } from '../definition/options';
+import { effectiveName } from '../definition/options';
 import type { Gate } from '../dispatch/gate';
 import { enqueueOne } from '../enqueue/enqueue';
 import { isMadeAt } from '../row/installation';
@@ -164,7 +164,7 @@ export class CronService {
 
   private report({ name, jobClass, policy }: CronEntry, { plan, runs }: Done): void {
     const { events } = this.options;
-    const about = { name, class: jobNameOf(jobClass) };
+    const about = { name, class: effectiveName(jobClass) };
     for (const { id, scheduledFor, reason } of runs) {
       if (reason === undefined) events.emit('cron.enqueued', { ...about, id, scheduledFor });
       else events.emit('cron.skipped', { ...about, scheduledFor, reason });

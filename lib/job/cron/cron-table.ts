@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { UserError } from '../../core/errors';
 import { didYouMean } from '../../support/text';
-import { jobNameOf } from '../definition/options';
+import { effectiveName } from '../definition/options';
 import type { Notice } from '../hint/notifier';
 import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
@@ -51,7 +51,7 @@ export interface CronState extends CronRow {
  * true if a row matches the declaration of this process's class; otherwise the processors of another deploy handle it.
  */
 export function isSame(row: CronRow, entry: CronEntry): boolean {
-  return row.class === jobNameOf(entry.jobClass) && row.spec === entry.spec && row.time_zone === entry.timeZone;
+  return row.class === effectiveName(entry.jobClass) && row.spec === entry.spec && row.time_zone === entry.timeZone;
 }
 
 /**
@@ -63,7 +63,7 @@ export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: 
   const rows = [...entries].sort((a, b) => (a.name < b.name ? -1 : 1));
   const columns = [
     rows.map((entry) => entry.name),
-    rows.map((entry) => jobNameOf(entry.jobClass)),
+    rows.map((entry) => effectiveName(entry.jobClass)),
     rows.map((entry) => entry.spec),
     rows.map((entry) => entry.timeZone),
     rows.map((entry) => entry.policy),

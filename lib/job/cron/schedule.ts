@@ -2,7 +2,7 @@ import type { Cron } from 'croner';
 import { EXIT, UserError } from '../../core/errors';
 import { toError } from '../../support/async';
 import type { CronOptions, JobClass } from '../definition/job-class';
-import { jobNameOf } from '../definition/options';
+import { effectiveName } from '../definition/options';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import type { CatchUpPolicy } from './cron-service';
 
@@ -17,7 +17,7 @@ import type { CatchUpPolicy } from './cron-service';
 export class Schedule {
   private readonly cron: Cron;
   private readonly at: string;
-  private readonly offsetOf: (moment: Date) => number;
+  private readonly offsetAt: (moment: Date) => number;
 
   /**
    * @param at five fields, six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly.
@@ -26,12 +26,12 @@ export class Schedule {
    * expression that never matches.
    */
   constructor(at: string, timeZone: string) {
-    const offsetOf = offsets(timeZone);
-    if (!offsetOf) {
+    const offsetAt = offsets(timeZone);
+    if (!offsetAt) {
       throw new UserError(`timeZone is '${timeZone}'; give an IANA name, such as Europe/Berlin, or UTC`);
     }
     this.at = at;
-    this.offsetOf = offsetOf;
+    this.offsetAt = offsetAt;
     try {
       this.cron = parse(at, { timezone: timeZone });
     } catch (thrown) {
@@ -70,14 +70,14 @@ export class Schedule {
    * @returns the end of that gap, if it lies between a moment and the tick that was found next.
    */
   private swallowed(after: Date, tick: Date): Date | undefined {
-    const before = this.offsetOf(after);
-    if (this.offsetOf(tick) <= before || !hasFixedTimes(this.at)) return undefined;
+    const before = this.offsetAt(after);
+    if (this.offsetAt(tick) <= before || !hasFixedTimes(this.at)) return undefined;
     const asIfUnchanged = parse(this.at, { utcOffset: before }).nextRun(after);
-    if (!asIfUnchanged || asIfUnchanged >= tick || this.offsetOf(asIfUnchanged) === before) return undefined;
+    if (!asIfUnchanged || asIfUnchanged >= tick || this.offsetAt(asIfUnchanged) === before) return undefined;
     let [early, late] = [after.getTime(), asIfUnchanged.getTime()];
     while (late - early > 1) {
       const middle = Math.floor((early + late) / 2);
-      if (this.offsetOf(new Date(middle)) === before) early = middle;
+      if (this.offsetAt(new Date(middle)) === before) early = middle;
       else late = middle;
     }
     return new Date(late);
@@ -136,15 +136,15 @@ export function cronEntries(classes: Iterable<JobClass>, codec: ArgumentCodec = 
   const entries = new Map<string, CronEntry>();
   for (const jobClass of classes) {
     for (const given of declared(jobClass)) {
-      const entry = subject(jobNameOf(jobClass), () => readEntry(jobClass, given, codec));
+      const entry = subject(effectiveName(jobClass), () => readEntry(jobClass, given, codec));
       const other = entries.get(entry.name)?.jobClass;
       if (other === jobClass) {
         throw new UserError(
-          `${jobNameOf(jobClass)}: two entries of its cron are named ${entry.name}; give one of them another name`,
+          `${effectiveName(jobClass)}: two entries of its cron are named ${entry.name}; give one of them another name`,
         );
       }
       if (other) {
-        const classes = `${jobNameOf(other)} and ${jobNameOf(jobClass)}`;
+        const classes = `${effectiveName(other)} and ${effectiveName(jobClass)}`;
         throw new UserError(`${classes}: both have a cron named ${entry.name}; give one of them another name`);
       }
       entries.set(entry.name, entry);
@@ -163,7 +163,7 @@ function readEntry(jobClass: JobClass, given: CronOptions, codec: ArgumentCodec)
   if (typeof given !== 'object' || given === null || typeof given.at !== 'string') {
     throw new UserError(`cron is ${JSON.stringify(given)}; give text such as '0 3 * * *', or { at: '0 3 * * *', … }`);
   }
-  const { at, timeZone = 'UTC', catchUp = 'once', args = [], name = jobNameOf(jobClass) } = given;
+  const { at, timeZone = 'UTC', catchUp = 'once', args = [], name = effectiveName(jobClass) } = given;
   if (!POLICIES.includes(catchUp)) {
     throw new UserError(`catchUp of cron '${at}' is ${JSON.stringify(catchUp)}; give ${POLICIES.join(', ')}`);
   }

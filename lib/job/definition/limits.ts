@@ -1,9 +1,9 @@
 import { UserError } from '../../core/errors';
 import type { JobClass } from './job-class';
-import { jobNameOf } from './options';
+import { effectiveName } from './options';
 
 /** @returns the limits of `static concurrency`, by job name. @throws UserError for one that is not a whole number from 1. */
-export function limitsOf(
+export function readLimits(
   classes: Iterable<Pick<JobClass, 'name' | 'jobName' | 'concurrency'>>,
 ): ReadonlyMap<string, number> {
   const limits = new Map<string, number>();
@@ -13,10 +13,10 @@ export function limitsOf(
     if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
       const shown = JSON.stringify(concurrency) ?? String(concurrency);
       throw new UserError(
-        `${jobNameOf(jobClass)}: concurrency is ${shown}; give a whole number from 1, or leave it out for no limit`,
+        `${effectiveName(jobClass)}: concurrency is ${shown}; give a whole number from 1, or leave it out for no limit`,
       );
     }
-    limits.set(jobNameOf(jobClass), concurrency);
+    limits.set(effectiveName(jobClass), concurrency);
   }
   return limits;
 }

@@ -11,7 +11,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** The default of `Job.retry`, as in Sidekiq. */
 export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
 
-export function jobNameOf(jobClass: Pick<JobClass, 'jobName' | 'name'>): string {
+export function effectiveName(jobClass: Pick<JobClass, 'jobName' | 'name'>): string {
   return jobClass.jobName ?? jobClass.name;
 }
 
@@ -34,7 +34,7 @@ const plans = new WeakMap<JobClass, CompiledOptions>();
 export function compileOptions(jobClass: JobClass): CompiledOptions {
   const known = plans.get(jobClass);
   if (known) return known;
-  const name = jobNameOf(jobClass);
+  const name = effectiveName(jobClass);
   if (typeof (jobClass.prototype as Partial<Performable>).perform !== 'function') {
     throw new TypeError(`${name} has no perform method: write what the job does in async perform() { … }`);
   }
@@ -44,7 +44,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
   const after = afterPerform !== undefined;
   const plan = Object.freeze({
     name,
-    timeoutMs: timeoutOf(jobClass, name),
+    timeoutMs: readTimeout(jobClass, name),
     unique: uniqueRule(jobClass, name),
     before,
     around,
@@ -59,7 +59,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
   return plan;
 }
 
-function timeoutOf({ timeout }: JobClass, name: string): number | undefined {
+function readTimeout({ timeout }: JobClass, name: string): number | undefined {
   if (timeout === undefined) return undefined;
   const ms = parseDuration(timeout);
   if (ms !== undefined && ms > 0 && ms <= MAX_TIMEOUT_MS) return ms;

@@ -98,7 +98,7 @@ export function addDiscardRule(
 }
 
 /** The rules of a class in the order in which they are tried: the latest first, its own before its parent's. */
-export function* rulesOf(jobClass: object): Generator<ErrorRule> {
+export function* listRules(jobClass: object): Generator<ErrorRule> {
   for (let owner: object | null = jobClass; owner; owner = Object.getPrototypeOf(owner) as object | null) {
     const own = rules.get(owner) ?? [];
     for (let i = own.length - 1; i >= 0; i--) {
@@ -129,7 +129,7 @@ function addRule(jobClass: object, at: string, { errors, retry, handler }: Decla
 export function matcherOfAny(errors: ErrorMatchers, at: string): (error: Error) => boolean {
   const matchers = listed(errors);
   if (matchers.length === 0) throw new TypeError(`${at}: no errors are named; give a class, several, or a function`);
-  const tests = matchers.map((matcher) => testOf(matcher, at));
+  const tests = matchers.map((matcher) => toPredicate(matcher, at));
   return (error) => tests.some((test) => test(error));
 }
 
@@ -137,7 +137,7 @@ function listed(errors: ErrorMatchers): readonly ErrorMatcher[] {
   return Array.isArray(errors) ? errors : [errors as ErrorMatcher];
 }
 
-function testOf(matcher: ErrorMatcher, at: string): (error: Error) => boolean {
+function toPredicate(matcher: ErrorMatcher, at: string): (error: Error) => boolean {
   if (isErrorClass(matcher)) return (error) => error instanceof matcher;
   if (typeof matcher !== 'function' || /^class\b/.test(Function.prototype.toString.call(matcher))) {
     throw new TypeError(`${at}: ${String(matcher).slice(0, 60)} is neither a subclass of Error nor a function`);

@@ -17,7 +17,7 @@ import type {
   UniqueClaim,
 } from '../definition/job-class';
 import type { UniqueRule } from '../definition/options';
-import { compileOptions, jobNameOf, runAt } from '../definition/options';
+import { compileOptions, effectiveName, runAt } from '../definition/options';
 import type { EnqueueMiddleware, JobSetup } from '../definition/setup';
 import type { ArgumentCodec } from '../record/arguments';
 import { serializeArguments } from '../record/arguments';
@@ -78,7 +78,7 @@ async function throughLayers(
   const enqueued = await orCancelled(request, enqueue, (once) => {
     const withCallbacks: Enqueue = async (changed) => {
       if (!hasEnqueueCallbacks(changed.jobClass)) return once(changed);
-      return enqueueWithCallbacks(changed, await argumentsOf(changed, request, args, connected), once);
+      return enqueueWithCallbacks(changed, await callbackArguments(changed, request, args, connected), once);
     };
     return middleware.reduceRight<Enqueue>(
       (next, layer) => async (given) => layer(given, next),
@@ -90,7 +90,7 @@ async function throughLayers(
 }
 
 /** The arguments for the callbacks: the given ones, or those of a request that a middleware has changed. */
-async function argumentsOf(
+async function callbackArguments(
   changed: EnqueueRequest,
   request: EnqueueRequest,
   args: readonly unknown[],
@@ -359,7 +359,7 @@ export async function enqueueOne(
   options: JobOptions,
   args: readonly unknown[],
 ): Promise<EnqueuedJob> {
-  const caller = `${jobNameOf(jobClass)}.performLater`;
+  const caller = `${effectiveName(jobClass)}.performLater`;
   const [enqueued] = await enqueueJobs([{ jobClass, options, args }], caller);
   if (!enqueued) throw new Error(`${caller}: the enqueuer gave no answer`);
   return enqueued;

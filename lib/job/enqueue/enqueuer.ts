@@ -76,7 +76,7 @@ export class JobEnqueuer implements Enqueuer {
     requests: readonly EnqueueRequest[],
     jobs: Map<EnqueueRequest, EnqueuedJob>,
   ): Promise<void> {
-    const inserted = await insertJobs(knex, requests.map(rowOf));
+    const inserted = await insertJobs(knex, requests.map(toRow));
     const ready = requests.filter((_, i) => inserted[i]?.ready).map(({ id, queue }) => ({ id, queue }));
     const scheduled = requests.some(({ id, runAt }, i) => runAt !== undefined && inserted[i]?.id === id);
     this.announcer.inserted(knex, ready, scheduled);
@@ -116,7 +116,7 @@ export function createPayload({
   };
 }
 
-function rowOf(request: EnqueueRequest): NewJobRow {
+function toRow(request: EnqueueRequest): NewJobRow {
   const { id, name, queue, runAt, unique, tags, jobClass } = request;
   const payload = JSON.stringify(createPayload(request));
   const limitKey = jobClass.concurrency === undefined ? undefined : name;

@@ -75,7 +75,7 @@ export class Hints {
     if (queues.length === 0) return [];
     if (!this.redis.isReady || performance.now() < this.avoidUntil) return undefined;
     try {
-      return await this.inTime(Promise.all(queues.map((queue) => this.readList(this.keyOf(queue)))));
+      return await this.inTime(Promise.all(queues.map((queue) => this.readList(this.listKey(queue)))));
     } catch (error) {
       this.avoidFrozen(error);
       return undefined;
@@ -88,7 +88,7 @@ export class Hints {
 
   /** @returns false when there is no room. */
   private async pushChunk(queue: string, ids: string[], at: 'head' | 'tail'): Promise<boolean> {
-    const key = this.keyOf(queue);
+    const key = this.listKey(queue);
     if (at === 'tail' && this.full.has(queue) && (await this.inTime(this.redis.lLen(key))) >= MAX_HINTS) return false;
     const length = await this.inTime(at === 'head' ? this.redis.rPush(key, ids) : this.redis.lPush(key, ids));
     if (length >= MAX_HINTS) this.full.add(queue);
@@ -99,14 +99,14 @@ export class Hints {
   private async readList(key: string): Promise<HintList> {
     const { redis } = this;
     const [length, next, last] = await Promise.all([redis.lLen(key), redis.lIndex(key, -1), redis.lIndex(key, 0)]);
-    return { length, next: idOf(next), last: idOf(last) };
+    return { length, next: ownId(next), last: ownId(last) };
   }
 
   private inTime<T>(answer: Promise<T>): Promise<T> {
     return withTimeout(answer, this.answerMs, () => new RedisTimeoutError(this.answerMs));
   }
 
-  private keyOf(queue: string): string {
+  private listKey(queue: string): string {
     const key = this.keys.get(queue) ?? queueKey(queue, 'waiting');
     this.keys.set(queue, key);
     return key;
@@ -168,6 +168,6 @@ export class Announcer {
 }
 
 /** Plain producers may have put anything there. */
-function idOf(element: string | null): string | undefined {
+function ownId(element: string | null): string | undefined {
   return element !== null && isUuid(element) ? element : undefined;
 }

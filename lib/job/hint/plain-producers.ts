@@ -33,7 +33,7 @@ export interface PlainProducersOptions {
   readonly redis: Redis;
   readonly queues: readonly string[];
   /** @returns the name of the limit of a class; undefined when it has none. */
-  readonly limitOf: (className: string) => string | undefined;
+  readonly findLimit: (className: string) => string | undefined;
   /** Called when delayed jobs have become due. */
   readonly onDue: () => void;
   readonly onError: (error: Error) => void;
@@ -65,7 +65,7 @@ export class PlainProducers {
   /** Gives jobs rows, unless they have one already. @returns the ids of those that are ready. */
   async adopt(hints: readonly Hint[]): Promise<readonly string[]> {
     const { knex, redis } = this.options;
-    let rows = hints.map((hint) => this.rowOf(hint));
+    let rows = hints.map((hint) => this.toRow(hint));
     try {
       await insertJobs(knex, rows);
     } catch (thrown) {
@@ -81,7 +81,7 @@ export class PlainProducers {
   }
 
   private async insertAlone(hint: Hint) {
-    const row = this.rowOf(hint);
+    const row = this.toRow(hint);
     try {
       await insertJobs(this.options.knex, [row]);
       return row;
@@ -98,11 +98,11 @@ export class PlainProducers {
     }
   }
 
-  private rowOf({ queue, id: given, record = '' }: Hint) {
-    const id = idOf(queue, given, record);
+  private toRow({ queue, id: given, record = '' }: Hint) {
+    const id = deriveId(queue, given, record);
     // Whatever cannot be read becomes a job that dies with the reason.
     const { class: name, tags, payload } = readRecord(record);
-    return { id, queue, class: name, payload, tags, runAt: undefined, limitKey: this.options.limitOf(name) };
+    return { id, queue, class: name, payload, tags, runAt: undefined, limitKey: this.options.findLimit(name) };
   }
 
   /** @returns ms until the next delayed job is due. */
@@ -132,7 +132,7 @@ export class PlainProducers {
 }
 
 /** @returns the same id for the same job, so that one that is popped twice gets one row. */
-function idOf(queue: string, id: string, record: string): string {
+function deriveId(queue: string, id: string, record: string): string {
   const hex = createHash('sha256').update(`${queue}\n${id}\n${record}`).digest('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join(
     '-',

@@ -96,14 +96,14 @@ export class Executor {
       job.read();
       job.jobClass = this.options.registry.get(job.class);
       if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
-      return await this.run(job, this.classOf(job));
+      return await this.run(job, this.requireClass(job));
     } catch (thrown) {
       return this.conclude(job, toError(thrown));
     }
   }
 
   /** Called in the handler of an uncaught error: fails the run whose code raised it, which the execution context names. */
-  failRunOf(error: Error): UncaughtOutcome {
+  failRunBehind(error: Error): UncaughtOutcome {
     const run = deliveredRun();
     if (!run) return 'unknown';
     return run.fail(error, this.options.uncaughtGraceMs ?? UNCAUGHT_GRACE_MS) ? 'failed' : 'ended';
@@ -126,7 +126,7 @@ export class Executor {
     }
   }
 
-  private classOf(job: JobExecution): JobClass {
+  private requireClass(job: JobExecution): JobClass {
     if (!job.jobClass) throw new UnknownJobError(`there is no job class ${job.class} in this app`);
     return job.jobClass;
   }
@@ -178,7 +178,7 @@ export class Executor {
       tags: payload.tags ?? NO_TAGS,
       enqueuedAtMs: payload.enqueuedAt,
       carried: payload.attrs,
-      makeCheckpoint: () => this.checkpointOf(job, run),
+      makeCheckpoint: () => this.makeCheckpoint(job, run),
     });
     job.run = run;
     return run;
@@ -193,7 +193,7 @@ export class Executor {
 
   /** Called before the arguments are read: a rule that handles a missing record gets the instance. */
   private instantiate(job: JobExecution, run: Run): Performable {
-    const instance = new (this.classOf(job))();
+    const instance = new (this.requireClass(job))();
     attachRun(instance, run);
     job.instance = instance;
     return instance;
@@ -252,7 +252,7 @@ export class Executor {
     }
   }
 
-  private checkpointOf(job: JobExecution, run: Run): Checkpoint {
+  private makeCheckpoint(job: JobExecution, run: Run): Checkpoint {
     const { Checkpoint } = checkpointModule();
     const { events, checkpoints } = this.options;
     const store = checkpoints?.();

@@ -5,10 +5,10 @@ import { DEFAULT_RETRY } from '../definition/options';
 import {
   type ErrorHandler,
   type ErrorRule,
+  listRules,
   type RetryDecision,
   type RetryOnOptions,
   type RetryOptions,
-  rulesOf,
 } from '../definition/retry-policy';
 
 export type FailureDecision = (
@@ -79,17 +79,17 @@ export function decide(rules: RetryRules, failure: Failure, deciding: Deciding):
   const rule = ruleFor(rules, error, deciding);
   if (rule) return byRule(rule, failure, deciding);
   if (error instanceof RecordGoneError) return { kind: 'discard' };
-  const answer = guarded(() => answerOf(rules, attempt, error), deciding);
+  const answer = guarded(() => askRetryIn(rules, attempt, error), deciding);
   if (answer === 'discard') return { kind: 'discard' };
   if (answer === 'dead') return { kind: 'dead', reason: error.message };
   const byRules = Object.values(counts).reduce((sum, count) => sum + count, 0);
   const retries = attempt - 1 - byRules;
-  if (retries >= rules.retry.limit) return { kind: 'dead', reason: lastOf(error, attempt) };
+  if (retries >= rules.retry.limit) return { kind: 'dead', reason: exhaustedReason(error, attempt) };
   return { kind: 'retry', waitMs: answer ?? retryWaitMs(retries, deciding.random) };
 }
 
 function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule | undefined {
-  for (const rule of rulesOf(rules)) {
+  for (const rule of listRules(rules)) {
     if (guarded(() => rule.matches(error), deciding)) return rule;
   }
   return undefined;
@@ -98,12 +98,12 @@ function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule
 function byRule({ retry, key, handler }: ErrorRule, { error, counts }: Failure, deciding: Deciding): FailureDecision {
   if (!retry) return { kind: 'discard', handler };
   const failed = (counts?.[key] ?? 0) + 1;
-  if (failed >= retry.attempts) return { kind: 'dead', reason: lastOf(error, failed), key, handler };
-  const waitMs = guarded(() => waitOf(retry, failed, error, deciding.random), deciding);
+  if (failed >= retry.attempts) return { kind: 'dead', reason: exhaustedReason(error, failed), key, handler };
+  const waitMs = guarded(() => computeWait(retry, failed, error, deciding.random), deciding);
   return { kind: 'retry', waitMs: waitMs ?? retryWaitMs(failed - 1, deciding.random), key };
 }
 
-function waitOf(
+function computeWait(
   { wait, jitter }: Required<RetryOnOptions>,
   failed: number,
   error: Error,
@@ -114,7 +114,7 @@ function waitOf(
   return Math.round(milliseconds(wait, 'the wait of retryOn') * (1 + random() * jitter));
 }
 
-function answerOf(rules: RetryRules, attempt: number, error: Error): number | 'discard' | 'dead' | undefined {
+function askRetryIn(rules: RetryRules, attempt: number, error: Error): number | 'discard' | 'dead' | undefined {
   const answer = rules.retryIn?.(attempt, error);
   if (answer === undefined || answer === 'discard' || answer === 'dead') return answer;
   return milliseconds(answer, 'retryIn');
@@ -136,6 +136,6 @@ function guarded<T>(ask: () => T, { onBrokenRule }: Deciding): T | undefined {
   }
 }
 
-function lastOf(error: Error, attempts: number): string {
+function exhaustedReason(error: Error, attempts: number): string {
   return `${error.message} (${attempts === 1 ? 'the only attempt' : `the last of ${attempts} attempts`})`;
 }

@@ -77,7 +77,7 @@ export class Outcomes {
   }
 
   /** How long the job has been due, ms. */
-  ageOf(job: JobExecution): number {
+  dueForMs(job: JobExecution): number {
     const { now = Date.now } = this.options;
     return now() - job.delivery.readyAt;
   }
@@ -157,7 +157,7 @@ export class Failures {
     const { JobsLeft } = require('./leave') as typeof import('./leave');
     this.jobsLeft ??= new JobsLeft(random, undefined, leftForMs);
     const name = error instanceof NewerFormatError ? error.jobName : job.class;
-    const leave = this.jobsLeft.decide(name, error, outcomes.ageOf(job));
+    const leave = this.jobsLeft.decide(name, error, outcomes.dueForMs(job));
     return leave && outcomes.left(job, name, error, leave);
   }
 

@@ -183,12 +183,12 @@ interface Attached {
 }
 
 /** @throws NotConnectedError when this instance is not being performed. */
-export function contextOf(job: object): JobContext {
-  return runOf(job);
+export function requireContext(job: object): JobContext {
+  return requireRun(job);
 }
 
 /** @throws NotConnectedError when this instance is not being performed. */
-export function runOf(job: object): Run {
+export function requireRun(job: object): Run {
   const run = (job as Attached)[RUN];
   if (!run) throw new NotConnectedError('this.context exists only while the job is being performed');
   return run;
@@ -200,7 +200,7 @@ export function attachRun(job: object, run: Run): void {
 }
 
 /** Runs `work` in the context of the run: log lines name the job, and jobs that it enqueues carry its request id. */
-export function runInContextOf<T>({ id, class: jobClass, attempt, carried }: Run, work: () => T): T {
+export function runInOwnContext<T>({ id, class: jobClass, attempt, carried }: Run, work: () => T): T {
   return runInContext({ jobId: id, jobClass, attempt, ...carried }, work);
 }
 
@@ -209,7 +209,7 @@ const DELIVERED_RUN = Symbol('delivered run');
 
 type ContextOfRun = ExecutionContext & { readonly [DELIVERED_RUN]?: Run };
 
-/** Like `runInContextOf`, for a delivered job: an uncaught error of its code fails the run. */
+/** Like `runInOwnContext`, for a delivered job: an uncaught error of its code fails the run. */
 export function runAsDelivered<T>(run: Run, work: () => T): T {
   const { id: jobId, class: jobClass, attempt, carried } = run;
   const context: ContextOfRun = { jobId, jobClass, attempt, ...carried, [DELIVERED_RUN]: run };
@@ -352,7 +352,7 @@ export async function performNow(
   attachRun(job, run);
   const unwatch = plan.timeoutMs === undefined ? undefined : watchTimeout(run, plan.timeoutMs, () => undefined);
   try {
-    return await runInContextOf(run, () => performJob(job, plan, run, middleware));
+    return await runInOwnContext(run, () => performJob(job, plan, run, middleware));
   } catch (thrown) {
     throw run.failure(thrown);
   } finally {

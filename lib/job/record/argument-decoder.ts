@@ -1,4 +1,4 @@
-import type { Model } from 'objection';
+import type { Model, ModelClass } from 'objection';
 import type { JsonValue } from '../../core/execution-context';
 import {
   loadRecords,
@@ -7,13 +7,14 @@ import {
   type RecordReference,
   recordKey,
 } from '../../model/model-lookup';
+import { deferred } from '../../support/async';
 import { NotHereError, RecordGoneError } from '../definition/errors';
 import { type ArgumentCodec, dollarKey } from './arguments';
 import { UnreadableJobError } from './payload';
 
 /**
- * Restores the arguments for `perform`. Models are loaded again, with one query for each class. Arguments without tags are
- * returned as they are; otherwise the result is a promise.
+ * Restores the arguments for `perform`. Models are loaded again, with one query for each class. Returns a promise only
+ * if something has to be awaited.
  * @throws RecordGoneError when a model's row is gone; UnreadableJobError for an invalid tag; NotHereError for a model or a
  * serializer that is not in this app.
  */
@@ -21,85 +22,91 @@ export function deserializeArguments(
   json: readonly JsonValue[],
   codec: ArgumentCodec = {},
 ): readonly unknown[] | Promise<readonly unknown[]> {
-  const references: RecordReference[] = [];
-  return hasTag(json, references) ? decodeAll(json, references, codec) : json;
+  return new ArgumentDecoder(codec).decode(json);
 }
 
-/** @param references receives those to models. @returns true if something has to be decoded. */
-function hasTag(value: JsonValue, references: RecordReference[]): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const key = isArray(value) ? undefined : dollarKey(Object.keys(value));
-  let found = key !== undefined;
-  for (const part of Object.values(value)) {
-    if (key === '$model') references.push(readReference(part));
-    else found = hasTag(part, references) || found;
-  }
-  return found;
-}
+/** Turns the JSON of one job's arguments back into values. A value without tags is returned as it is, not copied. */
+class ArgumentDecoder {
+  private loader: RecordLoader | undefined;
 
-async function decodeAll(
-  json: readonly JsonValue[],
-  references: readonly RecordReference[],
-  codec: ArgumentCodec,
-): Promise<readonly unknown[]> {
-  const records = new Map<string, ReadonlyMap<string, Model>>();
-  for (const name of new Set(references.map(({ model }) => model))) {
-    const ids = references.filter(({ model }) => model === name).map(({ id }) => id);
-    records.set(name, await loadRecords(findModel(codec.models, name), ids));
+  constructor(private readonly codec: ArgumentCodec) {}
+
+  decode(json: readonly JsonValue[]): readonly unknown[] | Promise<readonly unknown[]> {
+    return this.array(json) as readonly unknown[] | Promise<readonly unknown[]>;
   }
-  const decode = async (value: JsonValue): Promise<unknown> => {
+
+  private anything(value: JsonValue): unknown {
     if (typeof value !== 'object' || value === null) return value;
-    if (isArray(value)) return Promise.all(value.map(decode));
-    const entries = Object.entries(value);
-    const [[, content = null] = []] = entries;
-    switch (dollarKey(entries.map(([key]) => key))) {
+    return isArray(value) ? this.array(value) : this.object(value);
+  }
+
+  private array(value: readonly JsonValue[]): unknown {
+    let copy: unknown[] | undefined;
+    let late = false;
+    for (let i = 0; i < value.length; i++) {
+      const part = this.anything(value[i] as JsonValue);
+      if (part !== value[i]) copy ??= value.slice();
+      if (copy) copy[i] = part;
+      late ||= isThenable(part);
+    }
+    return late && copy ? Promise.all(copy) : (copy ?? value);
+  }
+
+  private object(value: { readonly [key: string]: JsonValue }): unknown {
+    const keys = Object.keys(value);
+    const special = dollarKey(keys);
+    if (special !== undefined) return this.special(special, value[special] as JsonValue);
+    const given = keys.map((key) => value[key] as JsonValue);
+    const parts = this.array(given);
+    if (parts === given) return value;
+    // An assignment to a key named __proto__ would set the prototype.
+    const build = (all: readonly unknown[]) => Object.fromEntries(keys.map((key, i) => [key, all[i]]));
+    return parts instanceof Promise ? parts.then(build) : build(parts as readonly unknown[]);
+  }
+
+  private special(key: string, content: JsonValue): unknown {
+    switch (key) {
       case '$date':
         return decodeDate(content);
       case '$bigint':
-        return decodeBigint(content);
+        return bigint(content);
       case '$number':
-        return content === '-0' ? -0 : nonsense('$number', content);
+        return content === '-0' ? -0 : nonsense(key, content);
       case '$model':
-        return findRecord(records, readReference(content));
+        return this.model(content);
       case '$value':
-        return decodeByApp(content);
+        return this.value(content);
+      default:
+        // The encoder escapes such a key with a second $; a key that another producer wrote stays as it is.
+        return this.single(key.startsWith('$$') ? key.slice(1) : key, content);
     }
-    // An assignment to a key named __proto__ would set the prototype. The encoder escapes a lone key that begins with $ by a
-    // second one; a key that another producer wrote stays as it is.
-    const name = (key: string) => (entries.length === 1 && key.startsWith('$$') ? key.slice(1) : key);
-    return Object.fromEntries(
-      await Promise.all(entries.map(async ([key, part]) => [name(key), await decode(part)] as const)),
-    );
-  };
-  const decodeByApp = async (content: JsonValue): Promise<unknown> => {
+  }
+
+  private single(key: string, content: JsonValue): unknown {
+    const part = this.anything(content);
+    return isThenable(part) ? Promise.resolve(part).then((value) => ({ [key]: value })) : { [key]: part };
+  }
+
+  private model(content: JsonValue): unknown {
+    if (!isArray(content) || typeof content[0] !== 'string') return nonsense('$model', content);
+    const [name, id] = content;
+    const parts = Array.isArray(id) ? id : [id];
+    if (!parts.every((part) => typeof part === 'string' || typeof part === 'number'))
+      return nonsense('$model', content);
+    this.loader ??= new RecordLoader(this.codec.models);
+    return this.loader.load({ model: name, id: id as RecordId });
+  }
+
+  private value(content: JsonValue): unknown {
     if (!isArray(content) || content.length !== 2) return nonsense('$value', content);
-    const [name, inner = null] = content;
-    const serializer = codec.serializers?.find((candidate) => candidate.name === name);
+    const [name, json] = content as readonly [JsonValue, JsonValue];
+    const serializer = this.codec.serializers?.find((candidate) => candidate.name === name);
     if (!serializer) throw new NotHereError(`there is no argument serializer ${JSON.stringify(name)} in this app`);
-    return serializer.deserialize((await decode(inner)) as JsonValue);
-  };
-  return Promise.all(json.map(decode));
-}
-
-function readReference(content: JsonValue): RecordReference {
-  const [model, id = null] = isArray(content) ? content : [];
-  const parts = Array.isArray(id) ? id : [id];
-  if (typeof model !== 'string' || !parts.every((part) => typeof part === 'string' || typeof part === 'number'))
-    return nonsense('$model', content);
-  return { model, id: id as RecordId };
-}
-
-function findModel(models: ModelLookup | undefined, name: string) {
-  if (!models) throw new Error(`an argument is a ${name}, but this process knows no models`);
-  const found = models.get(name);
-  if (!found) throw new NotHereError(`an argument is a ${name}, which no file in ${models.place} exports`);
-  return found;
-}
-
-function findRecord(records: ReadonlyMap<string, ReadonlyMap<string, Model>>, { model, id }: RecordReference): Model {
-  const record = records.get(model)?.get(recordKey(id));
-  if (!record) throw new RecordGoneError(model, String(id));
-  return record;
+    const inner = this.anything(json);
+    return isThenable(inner)
+      ? Promise.resolve(inner).then((value) => serializer.deserialize(value as JsonValue))
+      : serializer.deserialize(inner as JsonValue);
+  }
 }
 
 function decodeDate(content: JsonValue): Date {
@@ -107,7 +114,7 @@ function decodeDate(content: JsonValue): Date {
   return value && !Number.isNaN(value.getTime()) ? value : nonsense('$date', content);
 }
 
-function decodeBigint(content: JsonValue): bigint {
+function bigint(content: JsonValue): bigint {
   return typeof content === 'string' && /^-?\d+$/.test(content) ? BigInt(content) : nonsense('$bigint', content);
 }
 
@@ -117,4 +124,52 @@ function nonsense(tag: string, content: JsonValue): never {
 
 function isArray(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+type Found = ReadonlyMap<string, Model>;
+
+/**
+ * Loads the records that one job's arguments refer to, with one query per class for those requested together.
+ */
+class RecordLoader {
+  private asked: { readonly reference: RecordReference; readonly done: (found: Promise<Found>) => void }[] = [];
+
+  constructor(private readonly models: ModelLookup | undefined) {}
+
+  /** @throws RecordGoneError; NotHereError for a class that is not in this app. */
+  async load(reference: RecordReference): Promise<Model> {
+    const found = deferred<Promise<Found>>();
+    if (this.asked.length === 0) queueMicrotask(() => this.answer());
+    this.asked.push({ reference, done: found.resolve });
+    const record = (await await found.promise).get(recordKey(reference.id));
+    if (!record) throw new RecordGoneError(reference.model, String(reference.id));
+    return record;
+  }
+
+  private answer(): void {
+    const asked = this.asked;
+    this.asked = [];
+    for (const name of new Set(asked.map(({ reference }) => reference.model))) {
+      const ofClass = asked.filter(({ reference }) => reference.model === name);
+      const ids = ofClass.map(({ reference }) => reference.id);
+      const found = this.query(name, ids);
+      for (const { done } of ofClass) done(found);
+    }
+  }
+
+  private async query(name: string, ids: readonly RecordReference['id'][]): Promise<Found> {
+    return loadRecords(this.modelClass(name), ids);
+  }
+
+  private modelClass(name: string): ModelClass<Model> {
+    const { models } = this;
+    if (!models) throw new Error(`an argument is a ${name}, but this process knows no models`);
+    const modelClass = models.get(name);
+    if (!modelClass) throw new NotHereError(`an argument is a ${name}, which no file in ${models.place} exports`);
+    return modelClass;
+  }
 }

@@ -101,7 +101,7 @@ class ArgumentEncoder {
     if (serializer) return tagged('$value', [serializer.name, this.anything(serializer.serialize(value))]);
     if (prototype === Date.prototype) return encodeDate(value as Date);
     if (isRecord(value)) return this.record(value);
-    throw new Fault(`is an instance of ${nameOf(prototype)}`);
+    throw new Fault(`is an instance of ${describePrototype(prototype)}`);
   }
 
   private record(value: Parameters<typeof referenceOf>[0]): JsonValue {
@@ -135,7 +135,7 @@ function pathText(trail: readonly (string | number)[]): string {
   return ` ${trail.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('')}`;
 }
 
-function nameOf(prototype: unknown): string {
+function describePrototype(prototype: unknown): string {
   return (prototype as { constructor?: { name?: string } }).constructor?.name || 'an unnamed class';
 }
 

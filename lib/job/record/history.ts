@@ -44,7 +44,7 @@ export function failedHistory(history: JobHistory, error: Error, { key, deadReas
   const { attemptsBy = {}, stacktraces, failures = [] } = history;
   return {
     ...history,
-    stacktraces: newestFirst(storable(traceOf(error)), stacktraces),
+    stacktraces: newestFirst(storable(fullTrace(error)), stacktraces),
     ...(run && { failures: [run, ...failures].slice(0, ERRORS_KEPT) }),
     ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
     ...(deadReason !== undefined && { reason: storable(withoutPasswords(String(deadReason)).slice(0, MAX_ERROR)) }),
@@ -53,7 +53,7 @@ export function failedHistory(history: JobHistory, error: Error, { key, deadReas
 
 /** What is written beside a history, so that operators can filter by it: the latest error's name, and all messages. */
 export function searchedErrors({ reason, stacktraces = [] }: JobHistory): { error: string; messages: string } {
-  const messages = [...new Set([...(reason === undefined ? [] : [reason]), ...stacktraces.map(messageOf)])];
+  const messages = [...new Set([...(reason === undefined ? [] : [reason]), ...stacktraces.map(withoutFrames)])];
   return {
     error: /^[\w$.]{1,100}/.exec(stacktraces[0] ?? '')?.[0] ?? '',
     messages: storable(messages.join('\n').toLowerCase().slice(0, MAX_SEARCHED)),
@@ -89,23 +89,23 @@ function newestFirst(newest: string, older: readonly string[] = []): readonly st
   const [previous, ...others] = older;
   if (previous === undefined) return [newest];
   // Repeated frames would make up most of a history.
-  const repeated = framesOf(previous).join('') === framesOf(newest).join('');
+  const repeated = findFrames(previous).join('') === findFrames(newest).join('');
   return [newest, repeated ? previous.replace(FRAME, '') : previous, ...others].slice(0, ERRORS_KEPT);
 }
 
 const FRAME = /\n {4}at [^\n]*/g;
 
 /** An error without its frames: what it says, and what its causes say. */
-export function messageOf(trace: string): string {
+export function withoutFrames(trace: string): string {
   return trace.replace(FRAME, '');
 }
 
-function framesOf(trace: string): readonly string[] {
+function findFrames(trace: string): readonly string[] {
   return trace.match(FRAME) ?? [];
 }
 
 /** The stack of the error and of its cause, without passwords: the cause of a timeout says more than the timeout. */
-function traceOf(error: Error): string {
+function fullTrace(error: Error): string {
   const own = String(error.stack || error);
   const { cause } = error;
   const text = cause instanceof Error ? `${own}\nCaused by: ${cause.stack || cause}` : own;

@@ -58,21 +58,21 @@ export async function recordOutcomes(
   return applied;
 }
 
-function deliveriesOf(endings: readonly Ended[]): [ids: readonly string[], claimedAt: readonly string[]] {
+function fences(endings: readonly Ended[]): [ids: readonly string[], claimedAt: readonly string[]] {
   return [endings.map(({ delivery }) => delivery.id), endings.map(({ delivery }) => delivery.claimedAt)];
 }
 
 /** Runs a statement that returns ids. */
-async function idsOf(knex: Knex, sql: string, values: readonly unknown[]): Promise<string[]> {
+async function returnedIds(knex: Knex, sql: string, values: readonly unknown[]): Promise<string[]> {
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(sql, values as Knex.RawBinding[]);
   return rows.map(({ id }) => id);
 }
 
 function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
-  return idsOf(
+  return returnedIds(
     knex,
     `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
-    [...deliveriesOf(endings), identity],
+    [...fences(endings), identity],
   );
 }
 
@@ -80,7 +80,7 @@ function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
 function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   const outcomes = endings.map(({ outcome }) => outcome);
   const retries = outcomes.map((outcome) => (outcome.op === 'retry' ? outcome : undefined));
-  return idsOf(
+  return returnedIds(
     knex,
     `update ${TABLES.jobs} set claimed_by = null,
        state = case when wait_ms is null then 'ready' else 'scheduled' end,
@@ -93,7 +93,7 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
        as ended (id, at, op, wait_ms, failed, failure, name, texts)
      where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
     [
-      ...deliveriesOf(endings),
+      ...fences(endings),
       outcomes.map(({ op }) => op),
       outcomes.map((outcome) => ('waitMs' in outcome ? outcome.waitMs : null)),
       retries.map((retry) => retry?.attempts ?? null),
@@ -109,6 +109,6 @@ async function moveToDead(knex: Knex, identity: string, endings: readonly Ended[
   const jobs = endings.flatMap(({ outcome }) => (outcome.op === 'dead' ? [outcome.job] : []));
   return insertDead(knex, jobs, {
     sql: `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} returning ${TABLES.jobs}.*`,
-    values: [...deliveriesOf(endings), identity],
+    values: [...fences(endings), identity],
   });
 }

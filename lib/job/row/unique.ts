@@ -22,7 +22,7 @@ export async function claimKeys(
 ): Promise<ReadonlyMap<string, string>> {
   /** The claimant of each key: of several rows in one bulk, the first. */
   const claimants = new Map<string, NewJobRow>();
-  for (const row of rows) if (!claimants.has(keyOf(row))) claimants.set(keyOf(row), row);
+  for (const row of rows) if (!claimants.has(uniqueKey(row))) claimants.set(uniqueKey(row), row);
   const holders = new Map([...claimants].map(([key, row]) => [key, row.id]));
   let wanted = [...claimants.values()];
   for (let tries = 0; wanted.length > 0; tries++) {
@@ -30,12 +30,12 @@ export async function claimKeys(
       throw new Error(`the claim of a unique job changed hands ${MAX_TRIES} times within one enqueue`);
     const inserted = new Set(await insert(knex, wanted));
     const refused = wanted.filter((row) => !inserted.has(row.id));
-    const held = refused.length > 0 ? await holdersOf(knex, refused.map(keyOf)) : new Map<string, string>();
+    const held = refused.length > 0 ? await findHolders(knex, refused.map(uniqueKey)) : new Map<string, string>();
     for (const [key, holder] of held) holders.set(key, holder);
     // The holder's row is gone, or its claim has expired: the key is free by now.
-    wanted = refused.filter((row) => !held.has(keyOf(row)));
+    wanted = refused.filter((row) => !held.has(uniqueKey(row)));
   }
-  return new Map(rows.map((row) => [row.id, holders.get(keyOf(row)) ?? row.id]));
+  return new Map(rows.map((row) => [row.id, holders.get(uniqueKey(row)) ?? row.id]));
 }
 
 /** Ends the claim of a unique job before its row goes, so that the next of its kind may be enqueued. */
@@ -47,7 +47,7 @@ export async function releaseUnique(knex: Knex, id: string): Promise<void> {
 }
 
 /** Releases expired claims. @returns the ids of the jobs that hold the others, by key. */
-async function holdersOf(knex: Knex, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
+async function findHolders(knex: Knex, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly key: string; readonly over: boolean }[] }>(
     `select id, unique_key as key, unique_until <= clock_timestamp() as over
      from ${TABLES.jobs} where unique_key = any(?::text[])`,
@@ -64,6 +64,6 @@ async function holdersOf(knex: Knex, keys: readonly string[]): Promise<ReadonlyM
   return new Map(rows.filter((row) => !row.over).map((row) => [row.key, row.id]));
 }
 
-function keyOf(row: NewJobRow): string {
+function uniqueKey(row: NewJobRow): string {
   return row.unique?.key ?? '';
 }

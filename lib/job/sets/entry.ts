@@ -1,7 +1,7 @@
 import type { JsonValue } from '../../core/execution-context';
 import { toError } from '../../support/async';
 import type { CarriedContext } from '../definition/job-class';
-import { type FailedRun, type JobHistory, messageOf, readHistory } from '../record/history';
+import { type FailedRun, type JobHistory, readHistory, withoutFrames } from '../record/history';
 import { parsePayload } from '../record/payload';
 
 /** The places that a job may be in. `blocked`: it waits for its class's concurrency limit. */
@@ -72,7 +72,7 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
     queue,
     set,
     class: name,
-    at: dateOf(at),
+    at: toDate(at),
     attempts,
     errors: describeErrors(history),
     reason: history.reason,
@@ -84,7 +84,7 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
     return { ...known, ...nothing, args: [`(${Math.round(bytes / 1024)} kB)`], unreadable: undefined };
   try {
     const { args, enqueuedAt, attrs: context } = parsePayload(payload);
-    return { ...known, args, enqueuedAt: dateOf(enqueuedAt), context, unreadable: undefined, raw: undefined };
+    return { ...known, args, enqueuedAt: toDate(enqueuedAt), context, unreadable: undefined, raw: undefined };
   } catch (thrown) {
     return { ...known, ...nothing, unreadable: toError(thrown).message, raw: payload };
   }
@@ -92,13 +92,13 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
 
 function describeErrors({ stacktraces = [], failures = [] }: JobHistory): JobError[] {
   return stacktraces.map((stack, index) => ({
-    message: messageOf(stack),
+    message: withoutFrames(stack),
     stack,
     run: failures[index],
   }));
 }
 
-function dateOf(ms: number): Date | undefined {
+function toDate(ms: number): Date | undefined {
   const date = new Date(ms || Number.NaN);
   return Number.isNaN(date.getTime()) ? undefined : date;
 }

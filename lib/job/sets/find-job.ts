@@ -19,7 +19,7 @@ const MAX_COUNTED = 10_000;
 const TRIES = 3;
 
 /** @returns the place of each of these jobs that has one. */
-export async function placesOf(knex: Knex, ids: readonly string[]): Promise<ReadonlyMap<string, SetName>> {
+export async function locateJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlyMap<string, SetName>> {
   const known = ids.filter((id) => isUuid(id));
   if (known.length === 0) return new Map();
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly place: SetName }[] }>(
@@ -36,7 +36,7 @@ export async function placesOf(knex: Knex, ids: readonly string[]): Promise<Read
 export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
   const { id } = checkRef(ref);
   for (let tries = 0; tries < TRIES; tries++) {
-    const place = (await placesOf(knex, [id])).get(id.toLowerCase());
+    const place = (await locateJobs(knex, [id])).get(id.toLowerCase());
     if (place === undefined) return GONE;
     const [entry] = await new SetReader(knex, place).entries([ref]);
     if (entry) return { place, entry, ahead: place === 'waiting' ? await countAhead(knex, id) : undefined };
@@ -57,11 +57,11 @@ async function countAhead(knex: Knex, id: string): Promise<number> {
 
 /** Finds those of these jobs that may run again: dead ones, too, since an operator may retry them. @throws errors of Postgres. */
 export async function livingJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  return new Set((await placesOf(knex, ids)).keys());
+  return new Set((await locateJobs(knex, ids)).keys());
 }
 
 /** Finds those of these jobs that will run by themselves: the living ones without the dead. @throws errors of Postgres. */
 export async function comingJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  const places = await placesOf(knex, ids);
+  const places = await locateJobs(knex, ids);
   return new Set([...places].flatMap(([id, place]) => (place === 'dead' ? [] : [id])));
 }

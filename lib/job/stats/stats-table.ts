@@ -52,7 +52,7 @@ export class StatsWriter {
 
   /** Rows are locked in one order, and those that others delete or add to are left, so that no two processes wait for each other. */
   private async send({ number, at, rows }: Batch): Promise<void> {
-    const startOf = (spanMs: number) => new Date(at - (at % spanMs));
+    const periodStart = (spanMs: number) => new Date(at - (at % spanMs));
     await this.knex.raw(
       `with batch as (
          insert into ${TABLES.stats} (span, at, kind, name) values ('minute', ?, 'batch', ?) on conflict do nothing returning at),
@@ -71,7 +71,7 @@ export class StatsWriter {
       [
         ...[new Date(at), `${this.identity} ${number}`],
         ...[new Date(at - KEPT_MS.minute), new Date(at - KEPT_MS.hour)],
-        ...[JSON.stringify(rows), startOf(MINUTE_MS), startOf(HOUR_MS)],
+        ...[JSON.stringify(rows), periodStart(MINUTE_MS), periodStart(HOUR_MS)],
       ],
     );
   }

@@ -1,7 +1,7 @@
 import { Redactor } from '../../core/redact';
 import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobClass } from '../../job/definition/job-class';
-import { jobNameOf } from '../../job/definition/options';
+import { effectiveName } from '../../job/definition/options';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
 
@@ -9,7 +9,7 @@ import type { OpsContext, PageContext } from '../ui/context';
 export class JobClasses {
   private readonly redactor: Redactor;
   private loading: Promise<void> | undefined;
-  private classes: ReadonlyMap<string, JobClass> = new Map([[jobNameOf(DeliverMailJob), DeliverMailJob]]);
+  private classes: ReadonlyMap<string, JobClass> = new Map([[effectiveName(DeliverMailJob), DeliverMailJob]]);
 
   constructor(private readonly jobs: PageContext['jobs']) {
     this.redactor = new Redactor(jobs.filterArguments);
@@ -31,7 +31,7 @@ export class JobClasses {
   load(): Promise<void> {
     this.loading ??= this.jobs.classes().then(
       (classes) => {
-        const loaded = [...classes].map((each): [string, JobClass] => [jobNameOf(each), each]);
+        const loaded = [...classes].map((each): [string, JobClass] => [effectiveName(each), each]);
         this.classes = new Map([...loaded, ...this.classes]);
       },
       () => undefined,

@@ -98,7 +98,7 @@ export function callHooks(hooks: Hooks, events: Events): void {
 }
 
 /** @returns the folders of migrations: Catamount's and the app's, each a history of its own. */
-export function migrationsOf({ migrationsDir, importFile }: AppDefinition): Migrations {
+export function findMigrations({ migrationsDir, importFile }: AppDefinition): Migrations {
   const ours = ['job', 'mailer', 'ops'].map((part) => path.join(__dirname, '../..', part, 'migrations'));
   return { ours, apps: migrationsDir === false ? null : [migrationsDir], importFile };
 }

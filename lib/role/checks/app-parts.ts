@@ -7,7 +7,7 @@ import { loadI18n } from '../../core/i18n';
 import { listExports } from '../../core/load-classes';
 import { cronEntries } from '../../job/cron/schedule';
 import type { CronOptions, JobClass } from '../../job/definition/job-class';
-import { jobNameOf } from '../../job/definition/options';
+import { effectiveName } from '../../job/definition/options';
 import { loadJobs } from '../../job/job-registry';
 import { checkMailers } from '../../mailer/check/check-mailers';
 import { loadMailers } from '../../mailer/mailer-registry';
@@ -145,6 +145,6 @@ function checkCronOptions(jobClass: JobClass): void {
     if (name === undefined) continue;
     const meant = didYouMean(name, known) ?? known.find((each) => each.toLowerCase().endsWith(name.toLowerCase()));
     const remedy = meant ? `write ${meant}` : `take it out, or write one of ${known.join(', ')}`;
-    throw new UserError(`${jobNameOf(jobClass)}: there is no option ${name} of cron: ${remedy}`);
+    throw new UserError(`${effectiveName(jobClass)}: there is no option ${name} of cron: ${remedy}`);
   }
 }

@@ -3,7 +3,7 @@ import { readArguments } from '../../core/command-line';
 import { asSentence, type Finding, note } from '../../core/finding';
 import { toError } from '../../support/async';
 import { pluralize } from '../../support/text';
-import { migrationsOf } from '../app/app-definition';
+import { findMigrations } from '../app/app-definition';
 import type { Command } from '../app/command';
 import { AppParts } from '../checks/app-parts';
 import { failed, findings } from '../checks/list';
@@ -19,7 +19,7 @@ export const runCheckCommand: Command = async (app, args, readConfig) => {
   const parts = new AppParts(app, config);
   found.push(...(await findings('app', 'check', parts)));
   if (config) {
-    const migrations = migrationsOf(app);
+    const migrations = findMigrations(app);
     const ofDatabase = withDatabase(config, 'they need Postgres', (database) =>
       findings('postgres', 'check', { config, migrations, database }),
     ).catch((thrown) => [note('Migrations are not checked', toError(thrown).message)]);

@@ -7,11 +7,11 @@ import type { Database } from '../../model/database';
 import { migrationStates } from '../../model/migrations';
 import { migrateDown, migrateUp } from '../../model/migrator';
 import { didYouMean } from '../../support/text';
-import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { type AppDefinition, findMigrations } from '../app/app-definition';
 import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 import { withDatabase } from '../connect/server-connections';
-import { mainOf } from './run';
+import { loadMain } from './run';
 import { unbuiltSources } from './unbuilt';
 
 /**
@@ -51,7 +51,7 @@ async function migrated(
   { knex }: Database,
   command: Exclude<DbCommand, 'seed'>,
 ): Promise<readonly string[]> {
-  const migrations = migrationsOf(app);
+  const migrations = findMigrations(app);
   if (command === 'status') {
     const states = await migrationStates(knex, migrations);
     if (states.some(({ done }) => !done)) process.exitCode = EXIT.failed;
@@ -77,7 +77,7 @@ async function seed(app: AppDefinition, config: Config, folder: string): Promise
   const connection = await AppConnection.open(app, config, { as: 'seed', doing: 'Nothing seeded' });
   try {
     for (const name of names.sort()) {
-      await (await mainOf(path.join(folder, name), app.importFile))();
+      await (await loadMain(path.join(folder, name), app.importFile))();
       await connection.settled();
       process.stdout.write(`seeded ${name}\n`);
     }

@@ -1,7 +1,7 @@
 import { readArguments } from '../../core/command-line';
 import type { Config } from '../../core/config';
 import { asSentence } from '../../core/finding';
-import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { type AppDefinition, findMigrations } from '../app/app-definition';
 import type { Command } from '../app/command';
 import { type Found, failed, findings } from '../checks/list';
 import { redisContext } from '../checks/redis';
@@ -36,7 +36,7 @@ async function aroundApp(app: AppDefinition, config: Config): Promise<Found[]> {
   const { database, redis } = opened;
   const { isOff, client } = redis;
   const unreadable = (error: Error) => [failed('unreadable', error)];
-  const migrations = migrationsOf(app);
+  const migrations = findMigrations(app);
   const ofRedis = redisContext({ name: 'Redis', client, appName: app.name, config });
   try {
     return [

@@ -4,7 +4,7 @@ import { asSentence } from '../../core/finding';
 import { CHILD_LOG_FD, openLog } from '../../core/logging';
 import { migrateDown, migrateUp } from '../../model/migrator';
 import { Deadline } from '../../support/async';
-import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { type AppDefinition, findMigrations } from '../app/app-definition';
 import { openDatabase } from '../app/open-database';
 import { findings } from '../checks/list';
 import { connectOrFail } from '../connect/server-connections';
@@ -26,7 +26,7 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   try {
     await connectOrFail(database, 'Cannot migrate');
     const did = direction === 'up' ? 'applied' : 'rolled back';
-    const migrations = migrationsOf(app);
+    const migrations = findMigrations(app);
     const names = await (direction === 'up' ? migrateUp : migrateDown)(database.knex, migrations);
     for (const name of names) events.emit('migration.done', { name, did });
     if (direction === 'down') return;

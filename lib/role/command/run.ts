@@ -30,7 +30,7 @@ export const runScript: Command = async (app, [file, ...args], readConfig) => {
   const connection = await AppConnection.open(app, await readConfig(), { as: 'run', doing: `Cannot run ${file}` });
   try {
     process.argv = [process.execPath, script, ...args];
-    await (await mainOf(script, app.importFile))(...args);
+    await (await loadMain(script, app.importFile))(...args);
   } finally {
     await connection.settled();
     await connection.disconnect();
@@ -69,7 +69,7 @@ function requireFile(file: string): string {
 }
 
 /** @param file an absolute path. @throws UserError when Node cannot load it, and when it exports no function. */
-export async function mainOf(file: string, importFile?: ImportFile): Promise<Main> {
+export async function loadMain(file: string, importFile?: ImportFile): Promise<Main> {
   const exported = await importExports(file, importFile).catch(async (thrown: unknown) => {
     throw (await import('../../core/load-fault')).namedFileFault(file, thrown);
   });

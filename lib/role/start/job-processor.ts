@@ -265,7 +265,7 @@ export class JobProcessorRole {
    * @returns false when no job is known to be the cause: the process has to end.
    */
   contain(error: Error): boolean {
-    const outcome = this.jobs?.failRunOf(error) ?? 'unknown';
+    const outcome = this.jobs?.failRunBehind(error) ?? 'unknown';
     if (outcome === 'ended') this.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
     return outcome !== 'unknown';
   }
@@ -303,7 +303,7 @@ export class JobProcessorRole {
       const { movedMs, error } = progress;
       // The mails of an app need not begin with its process.
       const owedMs = part === 'mail' ? progress.owedMs : owedSinceStart(progress, now, now - this.worksSince);
-      const cause = causeOf(error);
+      const cause = judgeFailure(error);
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });
   }
@@ -314,7 +314,7 @@ export class JobProcessorRole {
   }
 }
 
-function causeOf(error: Error | undefined): FailureCause {
+function judgeFailure(error: Error | undefined): FailureCause {
   if (!error) return 'noAnswer';
   // Every start begins in this state.
   if (error instanceof NoConnectionError && error.cause === undefined) return 'unreachable';

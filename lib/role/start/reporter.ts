@@ -3,7 +3,7 @@ import type { Config } from '../../core/config';
 import type { Database } from '../../model/database';
 import type { ServiceGroup } from '../../support/service';
 import type { TreeReporter, TreeReporterOptions } from '../../tree/tree-reporter';
-import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { type AppDefinition, findMigrations } from '../app/app-definition';
 
 interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'> {
   readonly app: AppDefinition;
@@ -42,7 +42,7 @@ export class AppointedReporter {
   private async warn(tree: Tree): Promise<void> {
     const { deployWarnings } = await import('./deploy-warnings');
     const { id: treeId } = await tree.status();
-    const migrations = migrationsOf(this.options.app);
+    const migrations = findMigrations(this.options.app);
     for (const message of await deployWarnings({ ...this.options, migrations, treeId }))
       this.options.events.emit('process.warning', { message });
   }

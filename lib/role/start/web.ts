@@ -30,7 +30,7 @@ import type { Degradation } from '../../web/options';
 import { RateLimits } from '../../web/rate-limit';
 import { RequestMetrics } from '../../web/request-metrics';
 import { WebServer } from '../../web/server';
-import { type AppDefinition, migrationsOf, type RouteEnvironment } from '../app/app-definition';
+import { type AppDefinition, findMigrations, type RouteEnvironment } from '../app/app-definition';
 import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
 import { openDatabase } from '../app/open-database';
 import { findings, type PostgresContext } from '../checks/list';
@@ -112,7 +112,7 @@ export class WebRole implements DrainableServer {
     this.database = openDatabase(config, urls.database, events, config.databasePool.web);
     this.postgres = {
       config,
-      migrations: migrationsOf(app),
+      migrations: findMigrations(app),
       database: { knex: this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS), url: urls.database },
     };
     this.redis = new Redis(urls.redis, events);

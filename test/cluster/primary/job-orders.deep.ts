@@ -42,7 +42,10 @@ describe('commands for the job processor', () => {
       (await processes()).find((one) => one.pid === second.pid),
     );
     assert.deepEqual([successor.quiet, successor.tree], [true, identity.replace(/-\d+$/, '')]);
-    assert.ok(!(await processes()).some((one) => one.identity === identity), 'the dead one is not listed');
+    await until(
+      'the dead one is not listed',
+      async () => !(await processes()).some((one) => one.identity === identity),
+    );
     await order(tree, 'jobs resume');
     await stateIs(tree, 'ready');
     await until('it fetches jobs again', async () => !(await processes()).some((one) => one.quiet));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { OPTIONS, usageOf } from '../../../lib/job/cli/command';
+import { describeUsage, OPTIONS } from '../../../lib/job/cli/command';
 import { JOB_COMMANDS, jobCommandTable, jobsHelp, parseJobCommand } from '../../../lib/job/cli/commands';
 
 const ID = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
@@ -83,7 +83,7 @@ describe('the parser of jobs commands', () => {
     const help = jobsHelp();
     for (const name of Object.keys(OPTIONS)) assert.match(help, new RegExp(`--${name}\\b`));
     for (const command of JOB_COMMANDS) {
-      assert.ok(help.includes(`  ${usageOf(command)} `), command.name);
+      assert.ok(help.includes(`  ${describeUsage(command)} `), command.name);
       const own = parseJobCommand([...command.name.split(' '), '-h']);
       assert.ok(own.help && own.command === command);
       const text = jobsHelp(command);

@@ -28,7 +28,7 @@ class StrayJob extends Job {
 async function later(): Promise<void> {
   await new Promise<void>((resolve) => {
     setTimeout(() => {
-      outcomes.push(executor.failRunOf(STRAY));
+      outcomes.push(executor.failRunBehind(STRAY));
       resolve();
     }, 1);
   });
@@ -59,6 +59,6 @@ describe('a run whose code throws an error that nothing catches', () => {
   }
 
   it('does not fail when the error comes from elsewhere', () => {
-    assert.equal(executor.failRunOf(STRAY), 'unknown');
+    assert.equal(executor.failRunBehind(STRAY), 'unknown');
   });
 });

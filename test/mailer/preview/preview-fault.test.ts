@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { TemplateError } from '../../../lib/mailer/definition/errors';
 import { describeFault } from '../../../lib/mailer/preview/preview-renderer';
-import { folderOf } from '../stage';
+import { folderOf } from '../mail-system';
 
-describe('faultOf', () => {
+describe('describeFault', () => {
   const lines = Array.from({ length: 20 }, (_, n) => `line ${n + 1}`).join('\n');
   const root = folderOf({ 'mailers/user-mailer.js': lines, 'templates/html.ejs': lines });
   const app = { root, code: [path.join(root, 'mailers')] };

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { MailerPreview } from '../../../lib/mailer/mailer';
 import { loadPreviews, Previews } from '../../../lib/mailer/preview/preview-registry';
-import { folderOf } from '../stage';
+import { folderOf } from '../mail-system';
 
 const BASE = JSON.stringify(path.resolve(__dirname, '../../../lib/mailer/mailer'));
 const preview = (name: string, body = '') =>

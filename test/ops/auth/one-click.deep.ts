@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { order, statsOf } from '../../cluster/primary/operator';
-import { type Browser, launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
+import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
 import { request } from '../../support/http';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
@@ -60,26 +60,5 @@ describe('opening the pages from the terminal', () => {
     await until('the workers have been replaced', async () => (await pids()).every((pid) => !before.includes(pid)));
     for (let n = 0; n < 10; n++) assert.equal(await open(one.tree), 200);
     assert.deepEqual(troubles, []);
-  });
-
-  it('also works by entering the token on the page', async () => {
-    const { tree, link } = await start();
-    const token = new URL(link).searchParams.get('token') ?? '';
-    for (const locale of ['en', 'ko']) {
-      const { page, troubles } = await WatchedPage.open(browser);
-      await page.goto(`${tree.baseUrl}/ops/mail/inbox?locale=${locale}`);
-      await shoot(page, `sign-in-by-token.${locale}`);
-      assert.deepEqual(await violations(page), []);
-      await page.getByRole('textbox').fill('from an earlier start');
-      await page.getByRole('button').click();
-      await page.getByRole('alert').waitFor();
-      await shoot(page, `sign-in-by-token-wrong.${locale}`);
-      assert.deepEqual(await violations(page), []);
-      await page.getByRole('textbox').fill(token);
-      await page.getByRole('button').click();
-      await page.waitForURL(/\/ops\/mail\/inbox\?locale=/);
-      assert.deepEqual(troubles, []);
-      await page.context().close();
-    }
   });
 });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { JOB_BOUNDS_MS } from '../../../lib/job/stats/class-stats';
-import { drawCharts, roundUp } from '../../../lib/ops/charts/charts';
+import { drawCharts } from '../../../lib/ops/charts/charts';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { BOUNDS_MS, Histogram, quantile } from '../../../lib/support/histogram';
@@ -124,21 +124,6 @@ describe('charts', () => {
     );
   });
 
-  it('estimate percentiles within their bucket', () => {
-    const buckets = fc.array(fc.nat({ max: 50 }), { minLength: BOUNDS_MS.length + 1, maxLength: BOUNDS_MS.length + 1 });
-    fc.assert(
-      fc.property(buckets, fc.double({ min: 0.01, max: 1, noNaN: true }), (counts, share) => {
-        const total = counts.reduce((sum, count) => sum + count, 0);
-        const found = quantile(BOUNDS_MS, counts, share);
-        if (total === 0) return found === null;
-        let [rank, bucket] = [Math.max(1, Math.ceil(share * total)), 0];
-        while (rank > (counts[bucket] ?? 0)) rank -= counts[bucket++] ?? 0;
-        const [from, to] = [BOUNDS_MS[bucket - 1] ?? 0, BOUNDS_MS[bucket] ?? 60_000];
-        return found !== null && found >= from && found <= to;
-      }),
-    );
-  });
-
   it('show no percentile above the slowest request', () => {
     const slowest = { durationMs: 1300, queuedMs: 40 };
     const drawn = charts(minutes({ 57: { duration: counted(1300), queued: counted(40), slowest } }));
@@ -190,15 +175,6 @@ describe('charts', () => {
     const drawn = charts(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
     const looks = drawn.get('memory')?.series.map(({ look }) => look);
     assert.deepEqual(looks, ['p', 'w0', 'w1', 'w2', 'w3', 'w0', 'w1', 'j']);
-  });
-
-  it('have a scale even without data', () => {
-    for (const { key, max } of charts(minutes({})).values()) assert.ok(max > 0, key);
-  });
-
-  it('have round scales', () => {
-    const given = [0, 0.3, 1, 1.1, 3, 7, 39, 61, 99, 101, 4711];
-    assert.deepEqual(given.map(roundUp), [1, 0.4, 1, 2, 4, 8, 40, 80, 100, 200, 6000]);
   });
 });
 

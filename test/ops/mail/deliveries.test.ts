@@ -1,76 +1,62 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { UserMailer } from '../../../lib/app/mailers/user-mailer';
-import type { Locale } from '../../../lib/core/config';
 import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
-import { loadI18n } from '../../../lib/core/i18n';
-import { MailDelivery } from '../../../lib/mailer/delivery/delivery';
-import { DeliveryRecord } from '../../../lib/mailer/delivery/delivery-record';
-import { Database } from '../../../lib/model/database';
+import type { MailDelivery } from '../../../lib/mailer/delivery/delivery';
+import { Mailer } from '../../../lib/mailer/mailer';
 import { Deadline } from '../../../lib/support/async';
-import { APP_LOCALES, APP_TEMPLATES } from '../../mailer/stage';
-import { SmtpSink } from '../../support/smtp';
+import { LONG_MS, mailDelivery } from '../../mailer/mail-system';
+import { type SmtpSink, startSmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';
-import { OpsWeb, SIGNED } from '../ops-web';
+import SendReceiptsJob from '../jobs/shop/jobs/send-receipts';
+import { ShopPages } from '../jobs/shop-pages';
+import { viewOf } from '../page-view';
+import type { Visitor } from '../visitor';
 
 const LIST = '/ops/mail/deliveries';
 
 interface Shown {
   readonly total: number;
-  readonly deliveries: { readonly state: string; readonly recipients: string[]; readonly response: string | null }[];
+  readonly deliveries: {
+    readonly key: string;
+    readonly state: string;
+    readonly outcome: string;
+    readonly recipients: string[];
+    readonly response: string | null;
+    readonly next_attempt_at: string | null;
+  }[];
 }
 
 describe('deliveries', () => {
-  let ops: OpsWeb;
+  let shop: ShopPages;
   let sink: SmtpSink;
-  let database: Database;
-  let operator: { readonly Cookie: string };
-  let viewer: { readonly Cookie: string };
-  const deliveries: MailDelivery[] = [];
+  let smtp: MailDelivery;
+  let operator: Visitor;
+  let viewer: Visitor;
 
   before(async () => {
-    ops = await OpsWeb.start(SIGNED);
-    sink = new SmtpSink();
-    await sink.start();
-    database = new Database(ops.database.url, { production: false, events: new Events() });
-    operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
-    viewer = { Cookie: await ops.signIn(SIGNED.OPS_VIEWER_PASSWORD) };
+    [shop, sink] = await Promise.all([ShopPages.start(), startSmtpSink()]);
+    ({ operator, viewer } = shop);
+    smtp = await mailDelivery(shop.database.knex, new Events(), { delivery: 'smtp', smtpUrl: sink.url });
+    Mailer.connect(smtp);
   });
   after(async () => {
-    for (const delivery of deliveries) await delivery.stop(Deadline.after(2000));
-    await database?.stop(Deadline.after(2000));
+    Mailer.connect(undefined);
+    await smtp?.stop(Deadline.after(LONG_MS));
+    await shop?.stop();
     await sink?.stop();
-    await ops?.stop();
   });
-  beforeEach(() => ops.database.query('truncate mail_deliveries'));
+  beforeEach(async () => {
+    await shop.reset();
+    await shop.ops.database.query('truncate mail_deliveries');
+  });
 
-  /** A delivery like that of the job processor. */
-  const deliveryBy = async (method: 'smtp' | 'file') => {
-    const delivery = new MailDelivery({
-      config: {
-        mail: {
-          delivery: method,
-          smtpUrl: sink.url,
-          from: 'Shop <hello@shop.example>',
-          dir: path.join(ops.folder, '.catamount/mails'),
-        },
-        appUrl: 'https://shop.example',
-        defaultLocale: 'en',
-        environment: 'production',
-      },
-      record: new DeliveryRecord(database.knex),
-      i18n: await loadI18n([APP_LOCALES], 'en'),
-      templatesDir: APP_TEMPLATES,
-      events: new Events(),
-    });
-    deliveries.push(delivery);
-    return delivery;
-  };
-  const welcome = (email: string, locale: Locale = 'en') => UserMailer.welcome({ email, name: null, locale });
+  const welcome = (email: string) => UserMailer.welcome({ email, name: null, locale: 'en' });
+  const list = (query = '', who = operator) => who.json<Shown>(`${LIST}${query}`);
   /** Inserts records one second apart, as many as a busy app has. */
   const fill = (count: number) =>
-    ops.database.query(`
+    shop.ops.database.query(`
       insert into mail_deliveries (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at,
         claimed_by_pid, response, error, created_at)
       select 'job' || n || '/x/1', 'UserMailer', case n % 3 when 0 then 'welcome' else 'goodbye' end,
@@ -78,11 +64,8 @@ describe('deliveries', () => {
         case when n % 100 = 0 then 'failed' else 'sent' end, gen_random_uuid(), now(), 1,
         '250 2.0.0 Ok', null, now() - (${count} - n) * interval '1 second'
       from generate_series(1, ${count}) n`);
-  const shown = async (query = '', headers = operator) =>
-    (await ops.get(`${LIST}.json${query}`, headers)).json<Shown>();
 
   it('show the outcome of each mail, with the reply of the server', async () => {
-    const smtp = await deliveryBy('smtp');
     await smtp.deliver(welcome('ada@example.com'));
     sink.failNext(550, '5.1.1 <nobody@example.com> no such user', 'rcpt');
     await assert.rejects(
@@ -91,65 +74,134 @@ describe('deliveries', () => {
     sink.hold();
     const slow = smtp.deliver(welcome('slow@example.com'));
     await until('the server holds its reply to the mail', () => sink.waiting === 1);
-    const { total, deliveries: rows } = await shown();
-    assert.equal(total, 3);
-    assert.deepEqual(
-      rows.map(({ state, recipients: [to] }) => `${state} ${to}`),
-      ['claimed slow@example.com', 'failed nobody@example.com', 'sent ada@example.com'],
-    );
-    assert.match(String(rows[2]?.response), /^250 /);
-    const page = (await ops.get(LIST, operator)).body;
-    assert.match(page, /5\.1\.1 &lt;nobody@example\.com&gt; no such user/);
-    assert.match(page, /1 sent today, 1 failed, 1 being sent\./);
+    const { deliveries } = await list();
+    const outcomes = deliveries.map(({ state, recipients: [to] }) => `${state} ${to}`);
+    assert.deepEqual(outcomes, ['claimed slow@example.com', 'failed nobody@example.com', 'sent ada@example.com']);
+    assert.match(String(deliveries[2]?.response), /^250 /);
+    const { body } = await operator.get(LIST);
+    const { rows, text } = viewOf(body);
+    assert.match(rows[1]?.join(' ') ?? '', /5\.1\.1 <nobody@example\.com> no such user/);
+    assert.match(text, /1 sent today, 1 failed, 1 being sent\./);
     sink.release();
     await slow;
-    assert.deepEqual((await shown('?state=claimed')).total, 0);
-    const [, href = ''] = /href="(\/ops\/mail\/deliveries\/job-7[^"]*)"/.exec(page) ?? [];
-    const one = (await ops.get(href, operator)).body;
-    for (const told of ['no such user', 'nobody@example.com', 'UserMailer#welcome', 'job-7'])
-      assert.ok(one.includes(told), told);
-    assert.equal((await ops.get(`${LIST}/job-8/x/1`, operator)).status, 404);
+    assert.equal((await list('?state=claimed')).total, 0);
+    const [, href = ''] = /href="(\/ops\/mail\/deliveries\/job-7[^"]*)"/.exec(body) ?? [];
+    const { facts } = await operator.view(href);
+    assert.match(facts.get('Answer') ?? '', /no such user/);
+    assert.deepEqual([facts.get('To'), facts.get('Template')], ['nobody@example.com', 'UserMailer#welcome']);
+    assert.equal((await operator.get(`${LIST}/job-8/x/1`)).status, 404);
   });
 
   it('link to the mail when it was written to a file', async () => {
-    await (await deliveryBy('file')).deliver(welcome('file@example.com'));
-    const [, href = ''] =
-      /href="(\/ops\/mail\/deliveries\/once[^"]*)"/.exec((await ops.get(LIST, operator)).body) ?? [];
-    const [, mail = ''] = /href="(\/ops\/mail\/inbox\/[^"]*)"/.exec((await ops.get(href, operator)).body) ?? [];
-    assert.match((await ops.get(mail, operator)).body, /file@example\.com/);
+    const mail = { delivery: 'file', dir: path.join(shop.ops.folder, '.catamount/mails') } as const;
+    const files = await mailDelivery(shop.database.knex, new Events(), mail);
+    await files.deliver(welcome('file@example.com'));
+    await files.stop(Deadline.after(LONG_MS));
+    const [{ key } = assert.fail()] = (await list()).deliveries;
+    const { links } = await operator.view(`${LIST}/${key}`);
+    const inbox = [...links.values()].find((href) => href.startsWith('/ops/mail/inbox/')) ?? '';
+    assert.match(await operator.read(inbox), /file@example\.com/);
   });
 
   it('can be filtered, searched and paginated', async () => {
     await fill(10_050);
-    assert.equal((await shown()).total, 10_000);
-    assert.match((await ops.get(LIST, operator)).body, /1–50 of more than 10\u202f000/);
-    assert.equal((await shown('?state=failed')).total, 100);
-    assert.equal((await shown('?state=failed&template=UserMailer%23welcome')).total, 33);
-    assert.deepEqual((await shown('?q=USER10050@')).deliveries[0]?.recipients, ['user10050@example.com']);
-    assert.equal((await shown('?q=250%202.0.0&state=failed')).total, 100);
-    assert.equal((await shown('?q=%25')).total, 0);
-    assert.equal((await shown(`?q=${encodeURIComponent("' or 1=1 --")}`)).total, 0);
-    assert.equal((await shown('?state=elsewhere')).total, 10_000);
-    const second = await shown('?state=failed&page=2');
+    assert.match(await operator.read(LIST), /1–50 of more than 10.000/);
+    for (const [query, total] of Object.entries({
+      '': 10_000,
+      '?state=failed': 100,
+      '?state=failed&template=UserMailer%23welcome': 33,
+      '?q=250%202.0.0&state=failed': 100,
+      '?q=%25': 0,
+      [`?q=${encodeURIComponent("' or 1=1 --")}`]: 0,
+      '?state=elsewhere': 10_000,
+    }))
+      assert.equal((await list(query)).total, total, query);
+    assert.deepEqual((await list('?q=USER10050@')).deliveries[0]?.recipients, ['user10050@example.com']);
+    const second = await list('?state=failed&page=2');
     assert.deepEqual([second.deliveries.length, second.deliveries[49]?.recipients], [50, ['user100@example.com']]);
   });
 
   it('hide addresses from viewers, who have no access to previews and the inbox', async () => {
     await fill(3);
-    const smtp = await deliveryBy('smtp');
     sink.failNext(550, '5.1.1 <nobody@example.com> no such user', 'rcpt');
     await assert.rejects(smtp.deliver(welcome('nobody@example.com')));
     for (const at of [LIST, `${LIST}.json`]) {
-      const { body, status } = await ops.get(at, viewer);
+      const { body, status } = await viewer.get(at);
       assert.equal(status, 200);
       assert.doesNotMatch(body, /user\d|example\.com|Subject \d|nobody/, at);
       assert.match(body, /no such user/);
     }
-    assert.equal((await shown('?q=user1', viewer)).total, 4);
-    for (const at of [`${LIST}/job1/x/1`, '/ops/mail/inbox', '/ops/mail/inbox/clear', '/ops/mail/inbox/events'])
-      assert.equal((await ops.get(at, viewer)).status, 403, at);
+    assert.equal((await list('?q=user1', viewer)).total, 4);
+    for (const at of [`${LIST}/job1/x/1`, ...['', '/clear', '/events'].map((end) => `/ops/mail/inbox${end}`)])
+      assert.equal((await viewer.get(at)).status, 403, at);
     for (const at of ['', '/body', '/mail.eml', '/send'])
-      assert.equal((await ops.get(`/ops/mail/previews/UserMailer/welcome${at}`, viewer)).status, 403, at);
-    assert.equal((await ops.get('/ops/mail', viewer)).headers.location, LIST);
+      assert.equal((await viewer.get(`/ops/mail/previews/UserMailer/welcome${at}`)).status, 403, at);
+    assert.equal((await viewer.get('/ops/mail')).headers.location, LIST);
+  });
+
+  describe('of a mail that its job has not sent', () => {
+    beforeEach(() => shop.processor());
+
+    /** Has a job's mail refused with this code. @returns the ids of the job and of its delivery, and the delivery. */
+    async function refused(code: number, words: string) {
+      sink.failNext(code, words, 'rcpt');
+      const { id } = await SendReceiptsJob.performLater(['late@example.com']);
+      const event = code < 500 ? 'job.retrying' : 'job.dead';
+      await until('its job has failed', () => shop.eventsNamed(event).some((job) => job.id === id));
+      const [delivery = assert.fail()] = (await list()).deliveries;
+      return { id, delivery, href: `${LIST}/${delivery.key}`, job: `/ops/jobs/job/mailer/${id}` };
+    }
+    const busy = () => refused(450, '4.2.1 <late@example.com> mailbox busy');
+
+    it('say when it is tried again, with the reply of the server, and link to its job, which links back', async () => {
+      const { id, delivery, href, job } = await busy();
+      const [row] = await shop.ops.database.query<{ run_at: Date }>('select run_at from job_queue where id = $1', [id]);
+      const { state, outcome, next_attempt_at } = delivery;
+      assert.deepEqual([state, outcome, next_attempt_at], ['failed', 'retrying', row?.run_at.toISOString()]);
+      for (const at of [LIST, href]) {
+        const { body } = await operator.get(at);
+        assert.match(viewOf(body).text, /450 4\.2\.1 <late@example\.com> mailbox busy/);
+        assert.match(viewOf(body).text, /to be retried .*next in \d+ s/);
+        assert.doesNotMatch(body, /data-state="bad"/);
+        assert.ok(body.includes(`href="${job}"`), 'it links to its job');
+      }
+      const page = await operator.view(job);
+      assert.deepEqual(page.rows[0]?.[0], 'late@example.com');
+      assert.equal(page.links.get('Welcome to Catamount'), href);
+      assert.deepEqual((await viewer.view(job)).rows, [['hidden', 'UserMailer#welcome', 'to be retried']]);
+      assert.match(await viewer.read(LIST), /450 4\.2\.1 <…> mailbox busy/);
+    });
+
+    it('are shown as failed once the job is dead or deleted', async () => {
+      const { id, delivery, href } = await refused(550, '5.1.1 no such user');
+      assert.deepEqual([delivery.outcome, delivery.next_attempt_at], ['failed', null]);
+      assert.match(await operator.read(href), /Its job is dead: an operator can retry it there\./);
+      const fields = { action: 'delete', id: `mailer/${id}`, confirmed: '1', expected: '1' };
+      await operator.act('/ops/jobs/dead/action', fields);
+      assert.match(await operator.read(href), /Its job is gone: it will not be sent again\./);
+      assert.equal((await list()).deliveries[0]?.outcome, 'failed');
+    });
+
+    it('say so when the job waits on its queue, and without Redis, too', async () => {
+      const { id, href } = await busy();
+      await operator.act('/ops/jobs/queues/mailer/pause');
+      await operator.act('/ops/jobs/retry/action', { action: 'retry', id: `mailer/${id}` });
+      await shop.stopProcessors();
+      await shop.ops.redis.stop();
+      assert.equal((await list()).deliveries[0]?.outcome, 'retrying');
+      assert.match(await operator.read(href), /Its job waits on its queue to send it again\./);
+    });
+
+    it('count apart from failures, here and on the overview', async () => {
+      await busy();
+      await refused(550, '5.1.1 no such user');
+      assert.match(await operator.read(LIST), /0 sent today, 1 failed, 1 to be retried\. /);
+      assert.match(await operator.read(`${LIST}?locale=ko`), /1통 실패, 1통 재시도 예정/);
+      const text = await until('the overview has counted them', async () => {
+        const page = await operator.read('/ops');
+        return /1 to be retried/.test(page) && page;
+      });
+      assert.doesNotMatch(text, /Mail fails/);
+    });
   });
 });

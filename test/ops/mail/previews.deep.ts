@@ -14,6 +14,7 @@ import {
 } from '../../support/browser';
 import { until } from '../../support/until';
 import { cookiesOf, OPS_TOKEN, tokenIn } from '../ops-web';
+import { checkPages, PHONE } from '../page-check';
 import { DevCopy } from './dev-copy';
 
 const WELCOME = '/ops/mail/previews/UserMailer/welcome';
@@ -227,6 +228,28 @@ describe('previews of mails, in npm run dev', () => {
     assert.equal(wrong.status, 422);
     assert.match(wrong.body, /me@example\.com, all@example\.com is not a mail address/);
   });
+
+  for (const locale of ['en', 'ko'] as const)
+    it(`are accessible and fit a phone, as do the pages of the sample app, in ${locale}`, async () => {
+      await watched.close();
+      await open(PHONE);
+      const preview = (path: string) => `/ops/mail/previews/${path}${path.includes('?') ? '&' : '?'}locale=${locale}`;
+      await checkPages(page, copy.tree.baseUrl, locale, {
+        previews: `/ops/mail?locale=${locale}`,
+        preview: preview('UserMailer/welcome'),
+        'preview-dark': preview('UserMailer/welcome?width=phone&scheme=dark'),
+        'preview-source': preview('UserMailer/welcome?part=source'),
+        'preview-long-name': preview('UserMailer/welcomeWithLongName'),
+        'preview-clipped': preview('GalleryMailer/newsletter'),
+        'preview-attachments': preview('GalleryMailer/invoice?part=text'),
+        'preview-headers': preview('GalleryMailer/invoice?part=headers'),
+        'preview-none': preview('GalleryMailer/nothing'),
+        'preview-test': preview('GalleryMailer/invoice/send'),
+        'restart-all': `/ops/processes/restart?locale=${locale}`,
+        landing: '/',
+        nowhere: { path: '/nowhere', status: 404 },
+      });
+    });
 
   it('work without scripts', async () => {
     await watched.close();

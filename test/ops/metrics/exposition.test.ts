@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import type { ProcessorStatus } from '../../../lib/cluster/tree-status';
 import { ClassStats, Outcomes } from '../../../lib/job/stats/class-stats';
-import { expose, type Family } from '../../../lib/ops/metrics/exposition';
+import { expose } from '../../../lib/ops/metrics/exposition';
 import { FAMILIES, type Scrape } from '../../../lib/ops/metrics/scrape';
-import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { NOW, processorOf, treeStatusOf } from '../overview/tree-statuses';
 import { assertConventions } from './conventions';
-import { parsePrometheus } from './prometheus-text';
 import { ScrapedText } from './scrape';
 
 const NOTHING: Scrape = {
@@ -125,46 +123,4 @@ describe('the text of metrics', () => {
     const none = new ScrapedText(await expose(FAMILIES, NOTHING));
     assert.equal(none.metrics.has(name), false);
   });
-
-  it('has unique names', () => {
-    const names = FAMILIES.map(({ name }: Family) => name);
-    assert.equal(new Set(names).size, names.length);
-  });
-
-  it('has bounds in ascending order', () => {
-    assert.deepEqual(
-      BOUNDS_MS,
-      BOUNDS_MS.toSorted((a, b) => a - b),
-    );
-  });
-});
-
-describe('the parser of that text in these tests', () => {
-  const good = '# HELP a_total A thing.\n# TYPE a_total counter\na_total{x="1"} 2\n';
-
-  it('accepts valid text', () => {
-    assert.equal(parsePrometheus(good).get('a_total')?.lines[0]?.value, 2);
-  });
-
-  for (const [why, text] of [
-    ['a missing end of line', good.slice(0, -1)],
-    ['a duplicate line', `${good}a_total{x="1"} 3\n`],
-    ['a missing HELP', good.replace(/^# HELP.*\n/, '')],
-    ['a missing TYPE', good.replace(/# TYPE.*\n/, '')],
-    ['a line of another metric', `${good}b_total 3\n`],
-    ['a negative counter', good.replace(' 2', ' -2')],
-    ['a value that is not a number', good.replace(' 2', ' two')],
-    ['an unterminated label', good.replace('"1"', '"1')],
-    ['an unescaped quote', good.replace('"1"', '"1"2"')],
-    ['a metric in two groups', `${good}${good.replaceAll('a_total', 'b_total')}# HELP a_total A thing.\n`],
-    [
-      'decreasing buckets',
-      '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n',
-    ],
-    ['a missing +Inf bucket', '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n'],
-  ] as const) {
-    it(`rejects ${why}`, () => {
-      assert.throws(() => parsePrometheus(text));
-    });
-  }
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ProcessorStats, ProcessorStatus, Termination, TreeStatus } from '../../../lib/cluster/status';
 import type { Translate } from '../../../lib/core/i18n';
-import { treeIssues } from '../../../lib/health/issues';
 import { eventLines } from '../../../lib/ops/overview/event-lines';
 import { memoryView } from '../../../lib/ops/overview/memory-view';
 import { type NodeView, primaryView, workerView } from '../../../lib/ops/overview/process-cards';
@@ -159,14 +158,6 @@ describe('cards and events on the overview:', () => {
       ]);
     });
 
-    it('does not warn while it is being replaced and still serves', () => {
-      const successor = workerOf(0, { pid: 200, state: 'booting', lastStatus: {}, lastCheckin: null });
-      const slots = [slotOf(0, { outgoing: 100 }), slotOf(1)];
-      const view = worker(treeStatusOf({ workers: [successor, workerOf(0), workerOf(1)], slots }));
-      assert.deepEqual([view.tone, view.phase, view.on], ['ok', 'replacing', 0]);
-      assert.match(view.say, /pid 100 keeps serving/);
-    });
-
     it('shows what an unresponsive worker was doing', () => {
       const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
       const silent = workerOf(0, { lastCheckin: ago(8), lastStatus: statusOf({ inFlight: doing }) });
@@ -254,11 +245,6 @@ describe('cards and events on the overview:', () => {
       assert.equal(open.say, 'Died 6 times in a row. Starts in 2.0 s, try 6.');
       assert.deepEqual([open.memory.text, open.on], ['–', 0]);
     });
-
-    it('works on while the number of waiting jobs is unknown', () => {
-      const view = jobsView(treeStatusOf(), null, words);
-      assert.deepEqual([view.tone, view.waiting.text], ['ok', '–']);
-    });
   });
 
   it('the card of the primary shows the port, and whether the tree is stopping', () => {
@@ -274,35 +260,6 @@ describe('cards and events on the overview:', () => {
       ...treeStatus.slots.map((slot) => workerView(treeStatus, slot, words)),
       jobsView(treeStatus, 0, words),
     ];
-    const keys = (treeStatus: TreeStatus) => treeIssues(treeStatus).map(({ code, level }) => `${level} ${code}`);
-
-    it('raise no issue when all is well', () => assert.deepEqual(keys(treeStatusOf()), []));
-
-    it('raise issues for what needs an operator', () => {
-      const slots = [
-        slotOf(0, { lastTermination: BLOCKED, nextRestart: IN_2_S }),
-        slotOf(1, { lastTermination: BLOCKED, nextRestart: IN_2_S }),
-      ];
-      const stats = {
-        memory: { pssMb: 450, limitMb: 512 },
-        lastPhase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
-      };
-      const rates = { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 };
-      assert.deepEqual(
-        keys(treeStatusOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })),
-        [
-          'bad nobodyServes',
-          'bad restarts',
-          'bad restarts',
-          'warn jobsQuiet',
-          'bad shed',
-          'warn serverErrors',
-          'warn memory',
-          'warn phase',
-        ],
-      );
-    });
-
     it('share one memory bar', () => {
       const treeStatus = treeStatusOf();
       const memory = memoryView(treeStatus, nodes(treeStatus), words);

@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import type { ProcessorStatus } from '../../../lib/cluster/status';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { NONE_SLOW } from '../../../lib/core/request-counts';
-import { Deadline } from '../../../lib/support/async';
-import { writeRollup } from '../../../lib/tree/time-series';
-import { TREES, treeCommandsKey, treeStatusKey } from '../../../lib/tree/tree-commands';
+import type { ProcessorStatus, TreeStatus } from '../../../lib/cluster/status';
 import { until } from '../../support/until';
-import { textOf } from '../jobs/visitor';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
+import { textOf } from '../page-view';
+import { PublishedTrees } from './published-trees';
 import { before as ago, processorOf, slotOf, statusOf, treeStatusOf, workerOf } from './tree-statuses';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"</script><script>alert(2)</script>`;
@@ -36,33 +31,26 @@ interface Shown {
 
 describe('the overview', () => {
   let ops: OpsWeb;
-  let redis: Redis;
-  before(async () => {
-    ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
-    redis = new Redis(ops.redis.url, new Events());
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
-  });
-  after(async () => {
-    await redis?.stop(Deadline.after(1000));
-    await ops?.stop();
-  });
-
+  let trees: PublishedTrees;
   let operator: { Cookie: string };
   let viewer: { Cookie: string };
   before(async () => {
+    ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
+    trees = new PublishedTrees(ops.redis);
     operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
     viewer = { Cookie: await ops.signIn(SIGNED.OPS_VIEWER_PASSWORD) };
   });
+  after(() => ops?.stop());
 
   const show = async (query = '', headers = operator) =>
     (await ops.get(`/ops.json${query}`, headers)).json<unknown>() as Shown;
-  /** Publishes a status like another primary, and waits until it is shown. */
-  const publish = async (treeStatus: object & { readonly id: string }, heartbeatAgeMs = 0) => {
-    await redis.client.set(treeStatusKey(treeStatus.id), JSON.stringify(treeStatus));
-    await redis.client.zAdd(TREES, { value: treeStatus.id, score: Date.now() - heartbeatAgeMs });
-    const seen = async () => (await show()).trees?.some(({ id }) => id === treeStatus.id);
-    await until(`tree ${treeStatus.id} is shown`, seen);
+  /** Publishes statuses like other primaries, and waits until they are shown. */
+  const publish = async (...statuses: readonly (readonly [status: TreeStatus, heartbeatAgeMs?: number])[]) => {
+    await Promise.all(statuses.map((given) => trees.publish(...given)));
+    await until('the trees are shown', async () => {
+      const shown = (await show()).trees?.map(({ id }) => id) ?? [];
+      return statuses.every(([{ id }]) => shown.includes(id));
+    });
   };
   /** The event stream of an open page. */
   const streamOf = async (query = '') => {
@@ -74,7 +62,7 @@ describe('the overview', () => {
     });
     return { text: () => text, close: () => request.destroy() };
   };
-  const retire = (id: string) => Promise.all([redis.client.del(treeStatusKey(id)), redis.client.zRem(TREES, id)]);
+  const retire = (id: string) => trees.retire(id);
 
   it('is available as a page, without inline scripts or styles, and as JSON', async () => {
     const { status, body, headers } = await ops.get('/ops', operator);
@@ -91,12 +79,12 @@ describe('the overview', () => {
     const dispatch = { part: 'dispatch', movedMs: 41_500, owedMs: 0, cause: 'noAnswer', error: '' } as const;
     const lastStatus = { ...processorOf().lastStatus, progress: [dispatch] } as ProcessorStatus;
     const moving = treeStatusOf({ id: 'moving', jobs: processorOf({ lastStatus }) });
-    await publish(moving);
+    await publish([moving]);
     const { machine } = await show('?tree=moving');
     assert.deepEqual(machine?.last_moves, [{ part: 'dispatch', moved_ms: 41_500 }]);
     const { body } = await ops.get('/ops?tree=moving', operator);
     assert.match(body, /<p class="moved"[^>]*>Last progress: due jobs 41.s ago<\/p>/);
-    await publish(moving, 20_000);
+    await trees.publish(moving, 20_000);
     const unheard = async () => (await ops.get('/ops?tree=moving', operator)).body;
     await until('outdated progress is no longer shown', async () =>
       /<p class="moved"[^>]*><\/p>/.test(await unheard()),
@@ -170,7 +158,7 @@ describe('the overview', () => {
         { at: ago(9), name: 'phase.aborted', about: { phase: 1, reason: 'Error: ann@example.com' } },
       ],
     });
-    await publish(treeStatus);
+    await publish([treeStatus]);
     for (const path of [
       '/ops?tree=private',
       '/ops.json?tree=private',
@@ -188,14 +176,14 @@ describe('the overview', () => {
   });
 
   it("rejects commands without the form's token, and impossible ones", async () => {
-    await publish(treeStatusOf({ id: 'other' }));
+    await publish([treeStatusOf({ id: 'other' })]);
     const path = '/ops/processes/quiet?tree=other';
     assert.equal((await ops.post(path, { token: 'forged' }, operator)).status, 403);
     const page = await ops.get(path, operator);
     assert.match(page.body, /Quiet the jobs of web\.1\?/);
     const token = tokenIn(page.body);
     assert.equal((await ops.post(path, { token }, { ...operator, Origin: 'https://evil.example' })).status, 403);
-    assert.equal(await redis.client.exists(treeCommandsKey('other')), 0);
+    assert.deepEqual(await trees.commandsTo('other'), []);
     for (const wrong of [
       '/ops/processes/resume?tree=other',
       '/ops/processes/recycle?tree=other&slot=7',
@@ -208,31 +196,26 @@ describe('the overview', () => {
       '/ops/processes/quiet?tree=nobody',
     ])
       assert.equal((await ops.post(missing, { token }, operator)).status, 404, missing);
-    await retire('other');
   });
 
   it('queues a command for the right tree, once for a double click, and confirms it', async () => {
-    await publish(treeStatusOf({ id: 'other' }));
     const path = '/ops/processes/recycle?tree=other&slot=1';
     const token = tokenIn((await ops.get(path, operator)).body);
     const [first, twin] = await Promise.all([ops.post(path, { token }, operator), ops.post(path, { token }, operator)]);
     assert.deepEqual([first.status, twin.status], [303, 303]);
     assert.match(String(first.headers.location), /^\/ops\?tree=other&flash=/);
-    const commands = (await redis.client.lRange(treeCommandsKey('other'), 0, -1)).map(
-      (text) => JSON.parse(text) as object,
-    );
+    const commands = await trees.commandsTo('other');
     assert.deepEqual(
       commands.map((command) => ({ ...command, id: '' })),
       [{ id: '', command: 'recycle', argument: 1, by: 'pages:127.0.0.1' }],
     );
     const { body } = await ops.get(String(first.headers.location), operator);
     assert.match(body, /Worker 1 of web\.1 is being replaced\./);
-    await Promise.all([retire('other'), redis.client.del(treeCommandsKey('other'))]);
+    await retire('other');
   });
 
   it('shows every tree, an unresponsive one in grey, and answers 404 for an unknown one', async () => {
-    await publish(treeStatusOf({ id: 'near', name: 'web.2' }));
-    await publish(treeStatusOf({ id: 'far', name: 'web.10' }), 12_000);
+    await publish([treeStatusOf({ id: 'near', name: 'web.2' })], [treeStatusOf({ id: 'far', name: 'web.10' }), 12_000]);
     const shown = await show();
     assert.deepEqual(
       shown.trees?.slice(-2).map(({ name, tone }) => [name, tone]),
@@ -255,9 +238,9 @@ describe('the overview', () => {
 
   it('shows a tree with a worker that has just been forked and has not reported yet', async () => {
     const silent = { state: 'booting', booted: false, lastCheckin: null, lastStatus: {}, pssMb: null } as const;
-    await publish(treeStatusOf({ id: 'replaced' }));
+    await publish([treeStatusOf({ id: 'replaced' })]);
     const treeStatus = treeStatusOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
-    await redis.client.set(treeStatusKey('replaced'), JSON.stringify(treeStatus));
+    await trees.publish(treeStatus);
     const name = await until('its new status is shown, or an error', async () => {
       const { status, body } = await ops.get('/ops.json?tree=replaced', operator);
       if (status !== 200) return String(status);
@@ -280,23 +263,16 @@ describe('the overview', () => {
       place: 'evil',
       events,
     });
-    await publish(treeStatus);
+    await publish([treeStatus]);
     await ops.database.query(
       `insert into job_queue (id, state, queue, class, payload, run_at)
        values (gen_random_uuid(), 'scheduled', $1, 'LaterJob', '{}', now() + interval '1 day')`,
       [HOSTILE],
     );
-    const at = Math.floor(Date.now() / 10_000) * 10_000 - 10_000;
-    const sums = { requests: 1, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
-    const part = { number: 1, at, sums, duration: [1], queued: [1], slowest: NONE_SLOW, memory: { [HOSTILE]: 40 } };
-    await writeRollup(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
     await until('the queue is shown', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));
     for (const path of [
-      '/ops?tree=evil&range=10m',
-      '/ops',
-      '/ops/processes?tree=evil',
-      '/ops/processes/restart?tree=evil',
-      '/ops?tree=evil&locale=ko',
+      ...'/ops?tree=evil /ops /ops/processes?tree=evil /ops/processes/restart?tree=evil'.split(' '),
+      ...'/ops?tree=evil&locale=ko'.split(' '),
     ]) {
       const { status, body } = await ops.get(path, operator);
       assert.equal(status, 200, path);
@@ -308,8 +284,8 @@ describe('the overview', () => {
 
   it('tolerates unreadable statuses and unknown parameters', async () => {
     for (const text of ['no JSON', '[]', '{"id":"odd"}', 'null', JSON.stringify({ ...treeStatusOf(), slots: null })]) {
-      await redis.client.set(treeStatusKey('odd'), text);
-      await redis.client.zAdd(TREES, { value: 'odd', score: Date.now() });
+      await trees.publish(treeStatusOf({ id: 'odd' }));
+      await trees.write('odd', text);
       assert.equal((await ops.get('/ops', operator)).status, 200, text);
     }
     await retire('odd');
@@ -333,7 +309,7 @@ describe('the overview', () => {
   });
 
   it('reloads the page when the tree that it shows is gone', async () => {
-    await publish(treeStatusOf({ id: 'short' }));
+    await publish([treeStatusOf({ id: 'short' })]);
     const { text, close } = await streamOf('?tree=short');
     await until('the tree is shown', () => text().includes('p-worker-0'));
     await retire('short');

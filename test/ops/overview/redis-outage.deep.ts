@@ -1,29 +1,21 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/async';
-import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';
+import { PublishedTrees } from './published-trees';
 import { treeStatusOf } from './tree-statuses';
 
 describe('the overview without Redis', () => {
   let ops: OpsWeb;
-  let redis: Redis;
+  let trees: PublishedTrees;
   let operator: { Cookie: string };
   before(async () => {
     ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
-    redis = new Redis(ops.redis.url, new Events());
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
+    trees = new PublishedTrees(ops.redis);
     operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
   });
-  after(async () => {
-    await redis?.stop(Deadline.after(1000));
-    await ops?.stop();
-  });
+  after(() => ops?.stop());
 
   const overview = async (query = '') =>
     (await ops.get(`/ops.json${query}`, operator)).json<unknown>() as {
@@ -32,9 +24,7 @@ describe('the overview without Redis', () => {
     };
 
   it('remains available, and recovers by itself', async () => {
-    // A heartbeat far in the future, so that the tree does not become unresponsive during the outage.
-    await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen' })));
-    await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() + 3_600_000 });
+    await trees.publish(treeStatusOf({ id: 'unseen' }), -3_600_000);
     await until('the tree is listed', async () => (await overview()).trees?.some(({ id }) => id === 'unseen'));
     let sent = '';
     const page = http.get(`${ops.url}/ops/events?tree=unseen`, { headers: operator, agent: false });
@@ -66,8 +56,7 @@ describe('the overview without Redis', () => {
     await ops.redis.start();
     await until('all is well again', async () => (await overview()).verdict.tone === 'ok');
     const heard = sent.length;
-    await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen', name: 'web.8' })));
-    await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() });
+    await trees.publish(treeStatusOf({ id: 'unseen', name: 'web.8' }));
     await until('the same page receives its status again', () => sent.slice(heard).includes('web.8'));
     assert.doesNotMatch(sent, /event: reload/);
     page.destroy();

@@ -1,35 +1,21 @@
 import assert from 'node:assert/strict';
 import type { TreeStatus } from '../../../lib/cluster/status';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/async';
-import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
-import { WAIT_LIMIT_MS } from '../../support/wait-limit';
-import { textOf } from '../jobs/visitor';
 import { OpsWeb, SIGNED } from '../ops-web';
+import { PublishedTrees } from '../overview/published-trees';
 import { processorOf, statusOf, treeStatusOf, workerOf } from '../overview/tree-statuses';
+import { textOf } from '../page-view';
 
 describe('the pages of processes', () => {
   let ops: OpsWeb;
-  let redis: Redis;
   let operator: { readonly Cookie: string };
   before(async () => {
     ops = await OpsWeb.start(SIGNED);
     operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
-    redis = new Redis(ops.redis.url, new Events());
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
   });
-  after(async () => {
-    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
-    await ops?.stop();
-  });
+  after(() => ops?.stop());
 
-  const tell = async (treeStatus: TreeStatus) => {
-    await redis.client.set(treeStatusKey(treeStatus.id), JSON.stringify(treeStatus));
-    await redis.client.zAdd(TREES, { value: treeStatus.id, score: Date.now() + 3_600_000 });
-  };
+  const tell = (treeStatus: TreeStatus) => new PublishedTrees(ops.redis).publish(treeStatus, -3_600_000);
 
   it('link running jobs to their pages', async () => {
     const job = {

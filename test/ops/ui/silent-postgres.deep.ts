@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { TcpProxy } from '../../support/tcp-proxy';
-import { textOf } from '../jobs/visitor';
 import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
+import { textOf } from '../page-view';
 
 describe('when Postgres accepts connections but does not reply', () => {
   let ops: OpsWeb;
@@ -28,24 +28,29 @@ describe('when Postgres accepts connections but does not reply', () => {
       assert.deepEqual([status, headers['retry-after']], [503, '2'], textOf(body));
       assert.match(textOf(body), /Postgres does not answer/, path);
     };
+    const forms = {
+      'cron/NoJob/pause': {},
+      // A form that only leads to the confirmation page is not an action.
+      'retry/action': { action: 'delete', all: '1' },
+    };
+    const token = tokenIn(page.body);
     // First the existing connection of the pool is silent, then new ones.
-    await says503('/ops/mail/deliveries');
-    await Promise.all([says503('/ops/jobs/scheduled'), says503('/ops/jobs/dead'), says503('/ops/jobs/queues')]);
-    const [answer, json] = await Promise.all([
-      ops.post('/ops/jobs/cron/NoJob/pause', { token: tokenIn(page.body) }, { Cookie: cookie }),
-      get('/ops/jobs/scheduled.json'),
+    await Promise.all([
+      ...['mail/deliveries', 'jobs/scheduled', 'jobs/dead', 'jobs/queues'].map((path) => says503(`/ops/${path}`)),
+      ...Object.entries(forms).map(async ([path, fields]) => {
+        const { status, body } = await ops.post(`/ops/jobs/${path}`, { token, ...fields }, { Cookie: cookie });
+        assert.deepEqual([status, /Postgres does not answer/.test(textOf(body))], [503, true], path);
+      }),
+      get('/ops/jobs/scheduled.json').then((json) =>
+        assert.deepEqual([json.status, json.json().reason], [503, 'away']),
+      ),
+      get('/ops').then(({ body }) => assert.match(textOf(body), /Postgres/)),
+      get('/ops/jobs/busy').then(({ status }) => assert.equal(status, 200)),
     ]);
-    assert.deepEqual([answer.status, /Postgres does not answer/.test(textOf(answer.body))], [503, true]);
-    assert.deepEqual([json.status, json.json().reason], [503, 'away']);
-    // A form that only leads to the confirmation page is not an action.
-    const ask = { token: tokenIn(page.body), action: 'delete', all: '1' };
-    assert.equal((await ops.post('/ops/jobs/retry/action', ask, { Cookie: cookie })).status, 503);
     assert.deepEqual(
       ops.operated.flatMap(([name, payload]) => (name === 'operator.failed' ? [payload] : [])),
       [{ command: 'pause recurring job', of: 'NoJob', count: 0, service: 'postgres', via: 'pages:127.0.0.1' }],
     );
-    assert.match(textOf((await get('/ops')).body), /Postgres/);
-    assert.equal((await get('/ops/jobs/busy')).status, 200);
   });
 
   it('a process that has not read the session key yet says so, too', async () => {

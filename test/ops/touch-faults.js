@@ -2,7 +2,7 @@
  * Runs in a page on a phone. Finds links, buttons and fields that are too small to touch, elements that overlap, frames that
  * are taller than the window, and whether the page scrolls sideways.
  */
-window.phoneFaults = (least) => {
+window.touchFaults = (least) => {
   const name = (element) => {
     const text = (
       element.textContent ||

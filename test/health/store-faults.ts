@@ -9,9 +9,9 @@ import { RedisCluster } from '../support/redis-cluster';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import { IllTree, type Injection } from './ill-tree';
+import { type Fault, FaultyTree } from './faulty-tree';
 
-const stalled = (words: RegExp): Pick<Injection, 'ready' | 'log' | 'codes'> => ({
+const stalled = (words: RegExp): Pick<Fault, 'ready' | 'log' | 'codes'> => ({
   ready: new RegExp(`"jobs":"stalled".*${words.source}`),
   log: new RegExp(`stands still.*${words.source}`),
   codes: ['stalled'],
@@ -25,7 +25,7 @@ const SIGN_UP_MS = 1000;
 const filler = (length: number) => `insert into job_queue (id, state, queue, class, payload, run_at)
   values (gen_random_uuid(), 'scheduled', 'default', 'FillerJob', to_json(repeat('x', ${length})), '2100-01-01')`;
 
-async function untilFull({ database }: IllTree, insert: string): Promise<void> {
+async function untilFull({ database }: FaultyTree, insert: string): Promise<void> {
   for (;;) {
     const error = await database.query(insert).then(
       () => undefined,
@@ -40,35 +40,35 @@ async function untilFull({ database }: IllTree, insert: string): Promise<void> {
  * More causes, which need special servers or trees; the others are in standstills.ts.
  * @param promisedS time within which each must be reported, s; default: not asserted.
  */
-export function illStores(promisedS?: number): void {
+export function storeFaults(promisedS?: number): void {
   const told = promisedS === undefined ? 'reported' : `reported within ${promisedS} s`;
   const assertPromised = (name: string, ms: number) =>
     assert.ok(ms / 1000 <= (promisedS ?? Number.POSITIVE_INFINITY), `${name} was reported after ${ms / 1000} s`);
 
   describe(`standstills with special stores: each is ${told} with its cause, and clears with it, when`, () => {
-    let ill: IllTree | undefined;
-    const suffers = async (injection: Injection) =>
-      assertPromised(injection.name, await (ill ?? assert.fail()).suffers(injection));
+    let faulty: FaultyTree | undefined;
+    const reports = async (injection: Fault) =>
+      assertPromised(injection.name, await (faulty ?? assert.fail()).reports(injection));
     afterEach(async () => {
-      await ill?.remove();
-      ill = undefined;
+      await faulty?.remove();
+      faulty = undefined;
     });
 
     it('the address of Redis now leads to a cluster', async () => {
-      ill = await IllTree.make();
+      faulty = await FaultyTree.make();
       const cluster = await RedisCluster.start(3);
       try {
-        await suffers({
+        await reports({
           name: 'cluster',
-          inject: async ({ ways, redis }) => {
-            ways.redis.lead(cluster.first.url);
-            ways.redis.cut();
+          inject: async ({ proxies, redis }) => {
+            proxies.redis.lead(cluster.first.url);
+            proxies.redis.cut();
             // A worker notices it by the answer to a command whose key belongs to another node, such as the hint of a sign-up's job.
-            const signUps = setInterval(() => void ill?.signUp().catch(() => undefined), SIGN_UP_MS);
+            const signUps = setInterval(() => void faulty?.signUp().catch(() => undefined), SIGN_UP_MS);
             return () => {
               clearInterval(signUps);
-              ways.redis.lead(redis.url);
-              ways.redis.cut();
+              proxies.redis.lead(redis.url);
+              proxies.redis.cut();
             };
           },
           ready: /"reason":"[^"]*Redis is in cluster mode/,
@@ -84,8 +84,8 @@ export function illStores(promisedS?: number): void {
     it('the disk of Postgres is full, or the standby that every COMMIT waits for has fallen behind', async () => {
       const entry = await buildFixtureApp('jobs-app');
       const postgres = await ChaosPostgres.make({ connections: 40, migrated: false, walApart: true });
-      ill = await IllTree.make({ entry, postgres });
-      await suffers({
+      faulty = await FaultyTree.make({ entry, postgres });
+      await reports({
         name: 'standby',
         inject: async () => {
           await postgres.administer(`alter system set synchronous_standby_names = 'standby'`);
@@ -98,7 +98,7 @@ export function illStores(promisedS?: number): void {
         ...stalled(/(fetching jobs|looking for jobs that are due|enqueuing recurring jobs) stands still/),
         log: /(fetching jobs|looking for jobs that are due|enqueuing recurring jobs) stands still/,
       });
-      await suffers({
+      await reports({
         name: 'disk',
         inject: async (tree) => {
           // An open snapshot keeps vacuum from reusing the space of finished jobs' rows.
@@ -116,9 +116,9 @@ export function illStores(promisedS?: number): void {
     });
 
     it('the job processor whose dispatcher leads is frozen; meanwhile that of another tree leads, and its jobs run', async () => {
-      ill = await IllTree.make();
-      const { tree, admin, sink, database } = ill;
-      const other = await ill.another();
+      faulty = await FaultyTree.make();
+      const { tree, admin, sink, database } = faulty;
+      const other = await faulty.another();
       const listener = new Client({ connectionString: database.url });
       let leader = '';
       listener.on('notification', ({ payload = '' }) => {
@@ -134,15 +134,15 @@ export function illStores(promisedS?: number): void {
       try {
         // The tree that started last leads. While it is frozen, this one takes over.
         process.kill(pidOf(other), 'SIGSTOP');
-        await ill.signUp();
+        await faulty.signUp();
         await until('this tree leads', () => leads(tree));
         process.kill(pidOf(other), 'SIGCONT');
         await sink.waitFor(1);
-        await suffers({
+        await reports({
           name: 'leader',
           inject: async () => {
             process.kill(pidOf(tree), 'SIGSTOP');
-            await ill?.signUp();
+            await faulty?.signUp();
             return async () => {
               await sink.waitFor(2);
               // A dispatcher that has just been unfrozen may have to reconnect before it announces that it leads.
@@ -163,29 +163,29 @@ export function illStores(promisedS?: number): void {
     it('when it is set forward and when it is set back, and nothing stalls', async () => {
       const folder = tempFolder('clock');
       const clock = new Clock(path.join(folder, 'offset'));
-      const ill = await IllTree.make({ env: clock.env });
+      const faulty = await FaultyTree.make({ env: clock.env });
       try {
         let mails = 0;
         for (const [ms, way] of [
           [2 * HOUR_MS, 'forward'],
           [0, 'back'],
         ] as const) {
-          const from = ill.tree.lines.length;
+          const from = faulty.tree.lines.length;
           clock.set(ms);
           const set = performance.now();
-          await ill.tree.waitForLine(new RegExp(`the clock was set ${way} by 7200 s`), { from });
+          await faulty.tree.waitForLine(new RegExp(`the clock was set ${way} by 7200 s`), { from });
           assertPromised('a clock', performance.now() - set);
-          await ill.signUp();
-          await ill.sink.waitFor(++mails);
-          assert.ok(await ill.isWell(), await ill.readyBody());
-          const codes = await ill.codesOnOps();
+          await faulty.signUp();
+          await faulty.sink.waitFor(++mails);
+          assert.ok(await faulty.isWell(), await faulty.readyBody());
+          const codes = await faulty.codesOnOps();
           assert.deepEqual(
             codes.filter((code) => /stalled|unresponsive|away/i.test(code)),
             [],
           );
         }
       } finally {
-        await ill.remove();
+        await faulty.remove();
         removeFolder(folder);
       }
     });

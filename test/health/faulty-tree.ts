@@ -17,12 +17,12 @@ export const PASSWORD = 'first';
 const SELDOM = { everyMs: 100 };
 
 /** Undoes what was injected. */
-export type Cure = () => unknown;
+export type Undo = () => unknown;
 
 /** A cause that brings jobs to a standstill, and how each place reports it. */
-export interface Injection {
+export interface Fault {
   readonly name: string;
-  readonly inject: (ill: IllTree) => Promise<Cure> | Cure;
+  readonly inject: (faulty: FaultyTree) => Promise<Undo> | Undo;
   /** Matches the body of /ready. */
   readonly ready: RegExp;
   /** Matches a line of the log. */
@@ -41,7 +41,7 @@ async function connected(url: string) {
 }
 
 /** A tree whose connections to Postgres, Redis and SMTP all pass through switches of the test. */
-export class IllTree {
+export class FaultyTree {
   private readonly others: Tree[] = [];
 
   private constructor(
@@ -55,7 +55,7 @@ export class IllTree {
     readonly redis: TestRedis,
     readonly admin: Awaited<ReturnType<typeof connected>>,
     readonly sink: SmtpSink,
-    readonly ways: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpProxy>>,
+    readonly proxies: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpProxy>>,
   ) {}
 
   /**
@@ -70,8 +70,8 @@ export class IllTree {
     readonly entry?: string | undefined;
     readonly postgres?: ChaosPostgres;
     readonly env?: Readonly<Record<string, string>>;
-  } = {}): Promise<IllTree> {
-    const folder = tempFolder('ill');
+  } = {}): Promise<FaultyTree> {
+    const folder = tempFolder('faulty');
     const own = postgres && databaseAt(postgres.superuserUrl, () => postgres.remove());
     const [database, redis, sink] = await Promise.all([own ?? createDatabase(), startTestRedis(), startSmtpSink()]);
     const url = new URL(database.url);
@@ -82,7 +82,7 @@ export class IllTree {
     await database.query(`alter schema public owner to ${role}`);
     url.username = role;
     url.password = PASSWORD;
-    const ways = {
+    const proxies = {
       postgres: await TcpProxy.start(url.href),
       direct: await TcpProxy.start(url.href),
       redis: await TcpProxy.start(redis.url),
@@ -92,17 +92,17 @@ export class IllTree {
     const env = {
       NODE_ENV: 'development',
       WEB_CONCURRENCY: '1',
-      DATABASE_URL: ways.postgres.url,
-      DATABASE_DIRECT_URL: ways.direct.url,
-      REDIS_URL: ways.redis.url,
-      SMTP_URL: ways.smtp.url,
+      DATABASE_URL: proxies.postgres.url,
+      DATABASE_DIRECT_URL: proxies.direct.url,
+      REDIS_URL: proxies.redis.url,
+      SMTP_URL: proxies.smtp.url,
       OPS_TOKEN: TOKEN,
       JOBS_RECORD: path.join(folder, 'book'),
       WORKER_TIMEOUT: '10m',
       ...more,
     };
     const tree = await startTree({ ...(entry !== undefined && { entry }), env });
-    const made = new IllTree(tree, folder, env, database, role, redis, admin, sink, ways);
+    const made = new FaultyTree(tree, folder, env, database, role, redis, admin, sink, proxies);
     // The web is ready before the processor, and only a processor at work can come to a standstill.
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await until('/ready says that all is well', () => made.isWell());
@@ -118,7 +118,7 @@ export class IllTree {
   }
 
   async signUp(): Promise<void> {
-    const email = `ill.${Date.now()}.${Math.random()}@example.com`;
+    const email = `faulty.${Date.now()}.${Math.random()}@example.com`;
     await this.tree.request('POST', '/users', { json: { email, name: 'Ill' } });
   }
 
@@ -159,7 +159,7 @@ export class IllTree {
   }
 
   /** Holds the locks of a statement. @returns a function that releases them. */
-  async lock(sql: string): Promise<Cure> {
+  async lock(sql: string): Promise<Undo> {
     const client = new pg.Client(this.database.url);
     await client.connect();
     await client.query('begin');
@@ -186,10 +186,10 @@ export class IllTree {
    * Injects the cause, waits until /ready, /ops and the log report it, cures it, and waits until they report its end.
    * @returns ms from the injection until all three had reported it.
    */
-  async suffers({ inject, ready, log, codes, jobsGoOn = false }: Injection): Promise<number> {
+  async reports({ inject, ready, log, codes, jobsGoOn = false }: Fault): Promise<number> {
     const isTold = async () => (await this.codesOnOps()).some((code) => codes.includes(code));
     const from = Math.min(this.tree.lines.length, ...this.standstills().values());
-    const cure = await inject(this);
+    const undo = await inject(this);
     const since = performance.now();
     try {
       await Promise.all([
@@ -205,7 +205,7 @@ export class IllTree {
       }
       return toldAfterMs;
     } finally {
-      await cure();
+      await undo();
       await until('/ready says that all is well again', () => this.isWell(), SELDOM);
       await until(`/ops no longer reports any of ${codes}`, async () => !(await isTold()), SELDOM);
       await until('the log says that all standstills have ended', () => this.standstills().size === 0, SELDOM);
@@ -229,7 +229,7 @@ export class IllTree {
     await Promise.all([this.tree, ...this.others].map((tree) => tree.cleanup()));
     removeFolder(this.folder);
     this.admin.destroy();
-    await Promise.all(Object.values(this.ways).map((way) => way.down()));
+    await Promise.all(Object.values(this.proxies).map((way) => way.down()));
     await Promise.all([this.redis.remove(), this.sink.stop(), this.database.drop()]);
   }
 }

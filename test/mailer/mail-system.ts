@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Knex } from 'knex';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { type I18n, loadI18n } from '../../lib/core/i18n';
 import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery/delivery';
@@ -32,8 +33,32 @@ export function textsOf(locales: Readonly<Record<string, unknown>>): Promise<I18
   return loadI18n([folderOf(Object.fromEntries(files))], 'en');
 }
 
+type Options = Partial<Omit<MailDeliveryOptions, 'config' | 'events'>>;
+
+/** A delivery as in a job processor. Default: it sends the mails of the sample app to nobody. */
+export async function mailDelivery(
+  knex: Knex,
+  events: Events,
+  mail: Partial<MailDeliveryOptions['config']['mail']>,
+  options: Options = {},
+): Promise<MailDelivery> {
+  return new MailDelivery({
+    config: {
+      mail: { delivery: 'test', smtpUrl: null, from: 'Shop <hello@shop.example>', dir: '/nowhere', ...mail },
+      appUrl: 'https://shop.example',
+      defaultLocale: 'en',
+      environment: 'production',
+    },
+    record: new DeliveryRecord(knex),
+    i18n: await loadI18n([APP_LOCALES], 'en'),
+    templatesDir: APP_TEMPLATES,
+    events,
+    ...options,
+  });
+}
+
 /** A delivery with its own database, connected to the mailers, which records its events. */
-export class Stage {
+export class MailSystem {
   readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
 
   private constructor(
@@ -41,51 +66,37 @@ export class Stage {
     readonly database: Database,
     readonly events: Events,
     readonly delivery: MailDelivery,
-    private readonly options: MailDeliveryOptions,
-    private readonly recordIn: (database: Database) => DeliveryRecord,
+    private readonly deliveryOn: (database: Database) => Promise<MailDelivery>,
   ) {
     events.onAny((name, payload) => this.heard.push({ name, payload }));
   }
 
+  /**
+   * @param options.migrated true: with all tables; default: only those of mail.
+   * @param options.leaseMs as in the options of DeliveryRecord.
+   */
   static async open(
-    mail: Partial<MailDeliveryOptions['config']['mail']>,
-    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport' | 'setup' | 'patienceMs'>> & {
-      /** Whether to create all tables; default: only those of mail. */
-      readonly migrated?: true;
-      /** As in the options of DeliveryRecord. */
-      readonly leaseMs?: number;
-    } = {},
-  ): Promise<Stage> {
-    const testDatabase = await createDatabase({ migrated: options.migrated ?? ['lib/mailer/migrations'] });
+    mail: Parameters<typeof mailDelivery>[2],
+    { migrated, leaseMs, ...options }: Options & { readonly migrated?: true; readonly leaseMs?: number } = {},
+  ): Promise<MailSystem> {
+    const testDatabase = await createDatabase({ migrated: migrated ?? ['lib/mailer/migrations'] });
     const events = new Events();
-    const recordIn = ({ knex }: Database) =>
-      new DeliveryRecord(knex, options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs });
+    const deliveryOn = ({ knex }: Database) =>
+      mailDelivery(knex, events, mail, {
+        record: new DeliveryRecord(knex, leaseMs === undefined ? {} : { leaseMs }),
+        ...options,
+      });
     const database = new Database(testDatabase.url, { production: false, events });
-    const all: MailDeliveryOptions = {
-      config: {
-        mail: { delivery: 'test', smtpUrl: null, from: 'Shop <hello@shop.example>', dir: '/nowhere', ...mail },
-        appUrl: 'https://shop.example',
-        defaultLocale: 'en',
-        environment: 'production',
-      },
-      record: recordIn(database),
-      i18n: options.i18n ?? (await loadI18n([APP_LOCALES], 'en')),
-      templatesDir: options.templatesDir ?? APP_TEMPLATES,
-      events,
-      ...(options.transport ? { transport: options.transport } : {}),
-      ...(options.setup ? { setup: options.setup } : {}),
-      ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
-    };
-    const stage = new Stage(testDatabase, database, events, new MailDelivery(all), all, recordIn);
-    await stage.delivery.start();
-    Mailer.connect(stage.delivery);
-    return stage;
+    const system = new MailSystem(testDatabase, database, events, await deliveryOn(database), deliveryOn);
+    await system.delivery.start();
+    Mailer.connect(system.delivery);
+    return system;
   }
 
   /** A second delivery on the same database, like that of another processor. It is not connected to the mailers. */
-  another(): { readonly delivery: MailDelivery; readonly close: () => Promise<void> } {
+  async another(): Promise<{ readonly delivery: MailDelivery; readonly close: () => Promise<void> }> {
     const database = new Database(this.testDatabase.url, { production: false, events: this.events });
-    const delivery = new MailDelivery({ ...this.options, record: this.recordIn(database) });
+    const delivery = await this.deliveryOn(database);
     const close = async () => {
       await delivery.stop(Deadline.after(LONG_MS));
       await database.stop(Deadline.after(LONG_MS));

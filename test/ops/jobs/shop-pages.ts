@@ -6,18 +6,26 @@ import { pauseQueue } from '../../../lib/job/row/pauses';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
 import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
+import { type StoredJob, store, storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
-import { OpsWeb } from '../ops-web';
+import { OpsWeb, SIGNED } from '../ops-web';
+import { OPERATOR, VIEWER, Visitor } from '../visitor';
 import shop from './shop/app';
 import { billing, imports } from './shop/billing';
+import ImportRowsJob from './shop/jobs/import-rows';
+import SecretJob from './shop/jobs/secret';
+import SyncInvoiceJob from './shop/jobs/sync-invoice';
+import WelcomeMailJob from './shop/jobs/welcome-mail';
 
-/** The shop's web process with its operator's pages, and job processors on demand. */
-export class ShopStage {
+/** The pages of a shop: its web process, two people who are signed in, jobs in any state, and processors on demand. */
+export class ShopPages {
   readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
   private readonly processors: JobProcessor[] = [];
 
   private constructor(
     readonly ops: OpsWeb,
+    readonly operator: Visitor,
+    readonly viewer: Visitor,
     readonly database: Database,
     readonly redis: Redis,
     private readonly events: Events,
@@ -25,14 +33,15 @@ export class ShopStage {
     events.onAny((name, payload) => this.heard.push({ name, payload }));
   }
 
-  static async start(env: Readonly<Record<string, string>> = {}): Promise<ShopStage> {
-    const ops = await OpsWeb.start(env, shop);
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<ShopPages> {
+    const ops = await OpsWeb.start({ ...SIGNED, ...env }, shop);
+    const [operator, viewer] = await Promise.all([Visitor.signIn(ops, OPERATOR), Visitor.signIn(ops, VIEWER)]);
     const events = new Events();
     const database = new Database(ops.database.url, { production: false, events, poolMax: 4 });
     const redis = new Redis(ops.redis.url, events);
     await redis.start();
     await until('redis is connected', () => redis.client.isReady);
-    return new ShopStage(ops, database, redis, events);
+    return new ShopPages(ops, operator, viewer, database, redis, events);
   }
 
   /** Starts a job processor of the shop. */
@@ -58,6 +67,34 @@ export class ShopStage {
     await Promise.all(this.processors.splice(0).map((processor) => processor.stop(Deadline.after(2000))));
   }
 
+  /** Stores an invoice's job that waits, or that is scheduled: with errors it is a retry. @returns its id. */
+  store(state: 'ready' | 'scheduled', job: StoredJob = {}): Promise<string> {
+    return store(this.database.knex, state, { class: 'SyncInvoiceJob', ...job });
+  }
+
+  /** Stores an invoice's dead job. @returns its id. */
+  storeDead(job: StoredJob = {}): Promise<string> {
+    return storeDead(this.database.knex, { class: 'SyncInvoiceJob', errors: ['no'], ...job });
+  }
+
+  /** Fills every set with at least one job, by having jobs run, fail and die. @returns the ids of the dead invoices. */
+  async seed(dead = 3): Promise<string[]> {
+    await this.processor();
+    const ids: string[] = [];
+    for (let i = 0; i < dead; i++) {
+      const order = { invoice: `inv_${i}`, amount: 12_900 + i, token: 'tok_secret', email: 'ada@example.com' };
+      ids.push((await SyncInvoiceJob.performLater(order)).id);
+    }
+    await SecretJob.performLater('sesame');
+    await WelcomeMailJob.performLater(4812, 'ko');
+    await WelcomeMailJob.set({ wait: '2h' }).performLater(4790, 'en');
+    await until('they are dead', async () => (await this.deadIds()).length === dead + 1);
+    await until('one is to be retried', () => this.eventsNamed('job.retrying').length === 1);
+    await ImportRowsJob.performLater({ import: 771, from: 12_000 });
+    await until('one runs', () => imports.held === 1);
+    return ids;
+  }
+
   /** The ids of the dead jobs, oldest first. */
   async deadIds(): Promise<string[]> {
     const rows = await this.ops.database.query<{ id: string }>('select id from job_dead order by died_at, id');
@@ -65,17 +102,20 @@ export class ShopStage {
   }
 
   /** Counts the jobs that wait in a queue. */
-  async waiting(queue: string): Promise<number> {
-    const [row] = await this.ops.database.query<{ count: number }>(
-      `select count(*)::int from job_queue where state = 'ready' and queue = $1`,
-      [queue],
-    );
-    return row?.count ?? -1;
+  async waiting(queue = 'default'): Promise<number> {
+    const sql = `select count(*)::int from job_queue where state = 'ready' and queue = $1`;
+    return (await this.ops.database.query<{ count: number }>(sql, [queue]))[0]?.count ?? -1;
   }
 
   /** Pauses a queue as another operator does. */
   async pause(queue: string, by = 'test'): Promise<void> {
     await pauseQueue(this.database.knex, queue, by);
+  }
+
+  /** What operators have done, but for their sign-ins. */
+  actions(): object[] {
+    const done = this.ops.operated.filter(([name]) => name !== 'operator.sign-in');
+    return done.map(([name, payload]) => ({ name, ...payload }));
   }
 
   /** Stops processors and empties both stores. */
@@ -86,8 +126,7 @@ export class ShopStage {
     await this.redis.client.flushAll();
     await this.ops.database.query('truncate job_queue, job_cron, job_pauses, job_dead, job_processes, job_stats');
     billing.works = false;
-    billing.invoices.length = 0;
-    this.heard.length = 0;
+    for (const list of [billing.invoices, this.heard, this.ops.operated]) list.length = 0;
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { NO_RATES } from '../../lib/cli/top/rates';
 import { judgementLines, NO_STORES, readJudgement } from '../../lib/cli/top/stores';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
+import { treeIssues } from '../../lib/health/issues';
 import { judge, judgementJson } from '../../lib/health/judge';
 import type { SystemStatus } from '../../lib/health/status-collector';
 import type { Scrape } from '../../lib/ops/metrics/scrape';
@@ -63,6 +64,10 @@ const failing = (failed: number, runs: number) =>
   known({ ...NO_FAILURES, classes: [{ class: 'ImportJob', failed, runs }] });
 const other = (treeStatus: TreeStatus, heartbeatAgeMs = 0) => known([{ treeStatus, heartbeatAgeMs }]);
 
+const tree = (changes: Parameters<typeof treeStatusOf>[0] = {}, others: Partial<SystemStatus> = {}) =>
+  systemStatusOf(treeStatusOf(changes), others);
+const stores = (changes: Partial<SystemStatus>) => systemStatusOf(treeStatusOf(), changes);
+
 /** [the state, its status, the codes that are reported, parts of the texts] */
 const STATES: readonly (readonly [
   state: string,
@@ -73,50 +78,36 @@ const STATES: readonly (readonly [
   ['all is well', systemStatusOf(), [], /^All is well/],
   [
     'migrations that have not run, for want of which the relay stands still',
-    systemStatusOf(
-      treeStatusOf({
-        workers: [workerOf(0, { lastStatus: statusOf({ unready: PENDING }) }), workerOf(1)],
-        jobs: reporting({ progress: [{ ...STILL, cause: 'other', error: 'relation "job_outbox" does not exist' }] }),
-      }),
-    ),
+    tree({
+      workers: [workerOf(0, { lastStatus: statusOf({ unready: PENDING }) }), workerOf(1)],
+      jobs: reporting({ progress: [{ ...STILL, cause: 'other', error: 'relation "job_outbox" does not exist' }] }),
+    }),
     ['migrationsPending'],
     /5 migrations have not run: run catamount db migrate, .* 01_a, 02_b, 03_c, …$/m,
   ],
   [
     'a migration that has not run, where the primary serves the web',
-    systemStatusOf(
-      treeStatusOf({
-        workers: [],
-        stats: { workers: 0, single: statusOf({ unready: { cause: 'migrations', names: ['01_a'] } }) },
-      }),
-    ),
+    tree({
+      workers: [],
+      stats: { workers: 0, single: statusOf({ unready: { cause: 'migrations', names: ['01_a'] } }) },
+    }),
     ['migrationsPending'],
     /1 migration has not run: .* 01_a$/m,
   ],
   ['migrations that cannot be read', systemStatusOf(UNREAD), ['migrationsUnread'], /42501.*503/],
   ['the same without Postgres', systemStatusOf(UNREAD, { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
   ['a job processor that starts', systemStatusOf(processor('booting')), [], /^Processes are starting/],
-  [
-    'a dead worker',
-    systemStatusOf(treeStatusOf(dead)),
-    ['restarts'],
-    /Worker 0 restarts, try 2\. Loop blocked for 10 s/,
-  ],
-  [
-    'no worker serves',
-    systemStatusOf(treeStatusOf({ workers: [], slots: [slotOf(0), slotOf(1)] })),
-    ['nobodyServes'],
-    /none of 2 workers/,
-  ],
+  ['a dead worker', tree(dead), ['restarts'], /Worker 0 restarts, try 2\. Loop blocked for 10 s/],
+  ['no worker serves', tree({ workers: [], slots: [slotOf(0), slotOf(1)] }), ['nobodyServes'], /none of 2 workers/],
   [
     'an unresponsive worker',
-    systemStatusOf(treeStatusOf({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] })),
+    tree({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] }),
     ['unresponsive'],
     /No heartbeat for 8\.0 s/,
   ],
   [
     'a worker that uses far more memory than the other',
-    systemStatusOf(treeStatusOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] })),
+    tree({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] }),
     ['hot'],
     /171 MB/,
   ],
@@ -131,179 +122,175 @@ const STATES: readonly (readonly [
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'an unresponsive job processor',
-    systemStatusOf(treeStatusOf({ jobs: processorOf({ lastCheckin: ago(9) }) })),
+    tree({ jobs: processorOf({ lastCheckin: ago(9) }) }),
     ['jobsUnresponsive'],
     /No heartbeat for 9\.0 s/,
   ],
   [
     'shed requests, and errors',
-    systemStatusOf(treeStatusOf({ rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 } })),
+    tree({ rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 } }),
     ['shed', 'serverErrors'],
     /4 requests were shed/,
     /2 requests failed/,
   ],
   [
     'low memory',
-    systemStatusOf(treeStatusOf({ stats: { memory: { pssMb: 450, limitMb: 512 } } })),
+    tree({ stats: { memory: { pssMb: 450, limitMb: 512 } } }),
     ['memory'],
     /Memory at 88 %\. 450 of 512 MB/,
   ],
   [
     'an aborted phased restart',
-    systemStatusOf(treeStatusOf({ stats: { lastPhase: { phase: 3, completed: false, reason: 'no such module' } } })),
+    tree({ stats: { lastPhase: { phase: 3, completed: false, reason: 'no such module' } } }),
     ['phase'],
     /no such module/,
   ],
   [
     'another tree that is unresponsive',
-    systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) }),
+    stores({ trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) }),
     ['treeUnresponsive'],
     /Tree web\.2 is unresponsive for 12 s/,
   ],
   [
     'another tree with problems',
-    systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ ...dead, id: 'b', name: 'web.2' })) }),
+    stores({ trees: other(treeStatusOf({ ...dead, id: 'b', name: 'web.2' })) }),
     ['otherTree'],
     /Tree web\.2: one thing/,
   ],
   [
     'Redis that does not answer',
-    systemStatusOf(treeStatusOf(), { redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
+    stores({ redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
     ['redisAway'],
     /Redis does not answer/,
     /for 12 s: ECONNREFUSED/,
   ],
-  ['Postgres down', systemStatusOf(treeStatusOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
+  ['Postgres down', stores({ postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
   [
     'neither Redis nor Postgres answers',
-    systemStatusOf(treeStatusOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
+    stores({ redis: away('E1', 12), postgres: away('E2', 3) }),
     ['postgresAway', 'redisAway'],
     /Neither Redis nor Postgres answers/,
   ],
   [
     'a database that was copied from another installation',
-    systemStatusOf(treeStatusOf(), { foreign: known(true) }),
+    stores({ foreign: known(true) }),
     ['foreign'],
     /copied from another installation/,
     /catamount jobs adopt/,
   ],
   [
     'a paused queue',
-    systemStatusOf(treeStatusOf(), {
+    stores({
       queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(ago(300)), by: 'ada' } })]),
     }),
     ['paused'],
     /Queue mailer is paused \(for 5 min.*, by ada\): 31 jobs wait/,
   ],
-  ['a queue that is late', systemStatusOf(treeStatusOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
+  ['a queue that is late', stores({ queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
     'slots occupied by long jobs',
-    systemStatusOf(treeStatusOf({ jobs: running(['ImportJob', 90_000], ['ImportJob', 80_000]) }), {
-      queues: late,
-    }),
+    tree(
+      { jobs: running(['ImportJob', 90_000], ['ImportJob', 80_000]) },
+      {
+        queues: late,
+      },
+    ),
     ['slotsHeld'],
     /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
   ],
   [
     'slots used by short jobs',
-    systemStatusOf(treeStatusOf({ jobs: running(['QuickJob', 90], ['QuickJob', 80]) }), {
-      queues: late,
-    }),
+    tree(
+      { jobs: running(['QuickJob', 90], ['QuickJob', 80]) },
+      {
+        queues: late,
+      },
+    ),
     ['late'],
   ],
   [
     'a queue without a processor',
-    systemStatusOf(treeStatusOf(), { queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
+    stores({ queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
     ['unserved'],
     /Nobody serves queue odd/,
   ],
   [
     'a queue whose only processor is in a tree that is unresponsive',
-    systemStatusOf(treeStatusOf({ limits: { jobConcurrency: 0 } }), {
-      queues: late,
-      trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000),
-    }),
+    tree(
+      { limits: { jobConcurrency: 0 } },
+      {
+        queues: late,
+        trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000),
+      },
+    ),
     ['treeUnresponsive', 'unserved'],
     /Nobody serves queue default/,
   ],
   [
     'failures of a class',
-    systemStatusOf(treeStatusOf(), { failures: failing(139, 200) }),
+    stores({ failures: failing(139, 200) }),
     ['failing'],
     /ImportJob fails: 139 of 200 runs \(70 %\) in the last 5 min/,
   ],
-  [
-    'deaths',
-    systemStatusOf(treeStatusOf(), { failures: known({ ...NO_FAILURES, dead: 315 }) }),
-    ['deaths'],
-    /315 jobs died within 1 d/,
-  ],
+  ['deaths', stores({ failures: known({ ...NO_FAILURES, dead: 315 }) }), ['deaths'], /315 jobs died within 1 d/],
   [
     'a recurring job whose latest run failed',
-    systemStatusOf(treeStatusOf(), { cron: known([{ name: 'nightly', place: 'dead' }]) }),
+    stores({ cron: known([{ name: 'nightly', place: 'dead' }]) }),
     ['cronFails'],
     /Recurring job nightly failed: its latest run is dead/,
   ],
-  ['a read-only Postgres', systemStatusOf(treeStatusOf(), { postgres: READ_ONLY }), ['postgresReadOnly'], /standby/],
-  [
-    'few connections left',
-    systemStatusOf(treeStatusOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
-    ['connections'],
-    /19 of 20/,
-  ],
+  ['a read-only Postgres', stores({ postgres: READ_ONLY }), ['postgresReadOnly'], /standby/],
+  ['few connections left', stores({ postgres: known({ ...POSTGRES, used: 19 }) }), ['connections'], /19 of 20/],
   [
     'pools that are larger in total than Postgres allows',
-    systemStatusOf(treeStatusOf({ limits: { databaseConnections: 6 } }), {
-      trees: other({ ...treeStatusOf({ limits: { databaseConnections: 5 } }), id: 'second', name: 'second' }),
-    }),
+    tree(
+      { limits: { databaseConnections: 6 } },
+      {
+        trees: other({ ...treeStatusOf({ limits: { databaseConnections: 5 } }), id: 'second', name: 'second' }),
+      },
+    ),
     ['connectionsPlanned'],
     /come to 22 of 20\. Lower DATABASE_POOL/,
   ],
   [
     'a dispatcher that stands still',
-    systemStatusOf(treeStatusOf({ jobs: reporting({ progress: [STILL] }) })),
+    tree({ jobs: reporting({ progress: [STILL] }) }),
     ['stalled'],
     /Standing still: looking for jobs that are due, for 20 s: Redis is a replica now and takes no writes\./,
   ],
   [
     'notifications that do not arrive, and jobs of a release that does not run here',
-    systemStatusOf(treeStatusOf({ jobs: reporting({ listening: false, left: [LEFT] }) })),
+    tree({ jobs: reporting({ listening: false, left: [LEFT] }) }),
     ['listenDeaf', 'left'],
     /Set DATABASE_DIRECT_URL/,
     /NewJob is left to other processors for 1 min(?:ute)?: there is no NewJob\. /,
   ],
   [
     'a Redis that is nearly full, and may evict keys',
-    systemStatusOf(treeStatusOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
+    stores({ redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
     ['redisFull', 'eviction'],
     /96 %/,
     /allkeys-lru/,
   ],
   [
     'a Redis that is full',
-    systemStatusOf(treeStatusOf(), { redis: known({ ...REDIS, usedBytes: 84e6 }) }),
+    stores({ redis: known({ ...REDIS, usedBytes: 84e6 }) }),
     ['redisFull'],
     /Redis is full: 336 % of its maxmemory is in use/,
   ],
-  ['one refused mail', systemStatusOf(treeStatusOf(), { mail: refused(1) }), [], /^All is well/],
-  [
-    'nothing but refused mails',
-    systemStatusOf(treeStatusOf(), { mail: refused(3) }),
-    ['mailFails'],
-    /last 3 mails failed/,
-    /550 no/,
-  ],
-  ['a mail that is greylisted', systemStatusOf(treeStatusOf(), { mail: refused(1, GREYLISTED) }), [], /^All is well/],
+  ['one refused mail', stores({ mail: refused(1) }), [], /^All is well/],
+  ['nothing but refused mails', stores({ mail: refused(3) }), ['mailFails'], /last 3 mails failed/, /550 no/],
+  ['a mail that is greylisted', stores({ mail: refused(1, GREYLISTED) }), [], /^All is well/],
   [
     'nothing but greylisted mails',
-    systemStatusOf(treeStatusOf(), { mail: refused(8, GREYLISTED) }),
+    stores({ mail: refused(8, GREYLISTED) }),
     ['mailFails'],
     /last 8 mails failed/,
     /450 4\.2\.0 greylisted/,
   ],
   [
     'a bad day',
-    systemStatusOf(treeStatusOf(dead), {
+    tree(dead, {
       queues: known([queueOf('mailer', { waiting: 30, paused: { since: new Date(NOW), by: 'ada' } })]),
       failures: known({ ...NO_FAILURES, dead: 315, classes: [{ class: 'ImportJob', failed: 139, runs: 200 }] }),
       mail: refused(1),
@@ -311,15 +298,15 @@ const STATES: readonly (readonly [
     ['restarts', 'paused', 'failing', 'deaths'],
     /4 things need you/,
   ],
-  ['a stopping tree', systemStatusOf(treeStatusOf({ stopping: true })), [], /^The tree is stopping/],
-  ['a phased restart', systemStatusOf(treeStatusOf({ phasedRestart: true })), [], /^A phased restart is under way/],
+  ['a stopping tree', tree({ stopping: true }), [], /^The tree is stopping/],
+  ['a phased restart', tree({ phasedRestart: true }), [], /^A phased restart is under way/],
   [
     'a starting worker',
-    systemStatusOf(treeStatusOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', lastStatus: {} })] })),
+    tree({ workers: [workerOf(0), workerOf(1, { state: 'booting', lastStatus: {} })] }),
     [],
     /^Processes are starting/,
   ],
-  ['unreadable failures', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not everything is/],
+  ['unreadable failures', stores({ failures: away('E', 1) }), [], /^Not everything is/],
 ];
 
 /** The head and the rest of an issue, on one line. */
@@ -414,6 +401,14 @@ describe('the state of everything', () => {
       }
     });
   }
+
+  it('takes a process for unresponsive by the age of its heartbeat, wherever the clock is set', () => {
+    const codesOf = (heard: { readonly lastCheckin: string; readonly heartbeatAgeMs: number }) =>
+      treeIssues(treeStatusOf({ workers: [workerOf(0, heard)], jobs: processorOf(heard) })).map(({ code }) => code);
+    assert.deepEqual(codesOf({ lastCheckin: ago(3600), heartbeatAgeMs: 700 }), [], 'set forward');
+    const setBack = codesOf({ lastCheckin: ago(-3600), heartbeatAgeMs: 8000 });
+    assert.deepEqual(setBack, ['unresponsive', 'jobsUnresponsive']);
+  });
 
   it('has an issue if the tree that is shown no longer answers', () => {
     const gone = systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) });

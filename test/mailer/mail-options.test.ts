@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Layout, Render } from '../../lib/mailer/definition/mail-types';
+import type { MailInterceptor, MailSetup } from '../../lib/mailer/definition/setup';
+import { Mailer } from '../../lib/mailer/mailer';
+import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
+import { tempFolder } from '../support/temp-folder';
+import { folderOf, MailSystem, textsOf } from './mail-system';
+
+const PIXEL = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
+  'base64',
+);
+
+class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; readonly name: string } }> {
+  static override readonly layout: Layout = 'shop';
+  static readonly placed = this.action('placed');
+  static readonly shipped = this.action('shipped');
+  static readonly plain = this.action('plain');
+
+  placed(order: number) {
+    const { email, name } = this.params.customer;
+    this.attach('terms.txt', 'All sales are final.\n');
+    const logo = this.inline('logo.png', PIXEL);
+    return this.mail({ to: { name, address: email }, locals: { order, logo } });
+  }
+  async shipped(layout: Layout) {
+    return this.mail({ to: this.params.customer.email, layout });
+  }
+  plain(delivery: 'log' | 'file' | 'test' | 'smtp') {
+    return this.mail({ to: this.params.customer.email, layout: false, delivery });
+  }
+}
+
+class SilentMailer extends OrderMailer {
+  static override readonly performDeliveries = false;
+}
+
+const TEMPLATES = {
+  'layouts/shop/html.ejs': '<html><body><i>shop</i><%- slot("content") %></body></html>',
+  'layouts/shop/text.ejs': 'SHOP\n<%- slot("content") %>',
+  'order_mailer/placed/html.ejs': '<p>Order <%= order %></p><img src="<%= logo %>"><img src="<%= cid("logo.png") %>">',
+  'order_mailer/shipped/html.ejs': '<p>Shipped</p>',
+  'order_mailer/shipped/text.ejs': 'Shipped',
+  'order_mailer/plain/text.ejs': 'Plain',
+};
+
+const customer = { email: 'ada@example.com', name: "Ada O'Neil" };
+
+describe('a mail through a real SMTP server:', () => {
+  let system: MailSystem;
+  let sink: SmtpSink;
+  let render: Render | undefined;
+  const setup: { -readonly [K in keyof MailSetup]: MailSetup[K] } = {
+    render: (request, standard) => (render ? render(request, standard) : standard()),
+  };
+  const dir = path.join(tempFolder('mail'), 'mails');
+
+  before(async () => {
+    sink = await startSmtpSink();
+    const i18n = await textsOf({ en: { order_mailer: { placed: { subject: 'Order {{order}} placed' } } } });
+    system = await MailSystem.open(
+      { delivery: 'smtp', smtpUrl: sink.url, dir },
+      { i18n, templatesDir: folderOf(TEMPLATES), setup },
+    );
+  });
+  beforeEach(() => {
+    sink.messages.length = 0;
+    system.heard.length = 0;
+    delete setup.interceptors;
+    delete setup.observers;
+    render = undefined;
+  });
+  after(async () => {
+    await system.close();
+    await sink.stop();
+  });
+
+  const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has been received');
+  const shop = () => OrderMailer.with({ customer });
+
+  it('a layout for HTML and text, for one of them, or for none', async () => {
+    const bodies = async (layout: Layout) => {
+      await shop().shipped(layout).deliverNow();
+      return [/<i>shop/.test(String(received().html)), received().text?.startsWith('SHOP\n')];
+    };
+    assert.deepEqual(await bodies('shop'), [true, true]);
+    assert.deepEqual(await bodies({ html: 'shop', text: false }), [true, false]);
+    assert.deepEqual(await bodies(false), [false, false]);
+  });
+
+  it('attachments, and inline images', async () => {
+    await shop().placed(7).deliverNow();
+    const named = (name: string) => received().attachments.find(({ filename }) => filename === name);
+    const [terms, logo] = [named('terms.txt'), named('logo.png')];
+    assert.deepEqual(
+      [terms?.filename, terms?.contentType, terms?.content.toString(), terms?.contentDisposition],
+      ['terms.txt', 'text/plain', 'All sales are final.\n', 'attachment'],
+    );
+    assert.deepEqual([logo?.filename, logo?.contentType, logo?.related], ['logo.png', 'image/png', true]);
+    assert.deepEqual(logo?.content, PIXEL);
+    // mailparser replaces each cid: with the image.
+    assert.equal(String(received().html).match(/src="data:image\/png;base64/g)?.length, 2);
+  });
+
+  it('a delivery method per mail', async () => {
+    await shop().plain('log').deliverNow();
+    assert.deepEqual(
+      system.all('mail.logged').map(({ to, subject, text }) => [to, subject, text]),
+      [[['ada@example.com'], 'Plain', 'Plain\n']],
+    );
+    await shop().plain('file').deliverNow();
+    assert.equal(fs.readdirSync(dir).length, 1);
+    await shop().plain('test').deliverNow();
+    assert.equal(sink.messages.length, 0);
+    await shop().plain('smtp').deliverNow();
+    assert.equal(sink.messages.length, 1);
+    assert.deepEqual(
+      system.all('mail.sent').map(({ via }) => via),
+      ['log', 'file', 'test', 'smtp'],
+    );
+  });
+
+  it('performDeliveries = false builds and sends nothing', async () => {
+    const result = await SilentMailer.with({ customer }).plain('smtp').deliverNow();
+    assert.deepEqual(result, { status: 'skipped', reason: 'performDeliveries of its mailer is false' });
+  });
+
+  it('interceptors that redirect or cancel a mail, and observers of sent mails', async () => {
+    const seen: string[] = [];
+    const redirect: MailInterceptor = (message) => ({
+      ...message,
+      to: 'Staging <staging@shop.example>',
+      cc: [],
+      bcc: [],
+      subject: `[to ${message.to[0]?.address}] ${message.subject}`,
+    });
+    setup.interceptors = [redirect];
+    setup.observers = [
+      ({ subject }, { response }, { mailer, action }) => seen.push(`${mailer}#${action} ${subject} ${response}`),
+    ];
+    await shop().placed(7).deliverNow();
+    assert.deepEqual(received().envelope.to, ['staging@shop.example']);
+    assert.equal(received().subject, '[to ada@example.com] Order 7 placed');
+    assert.match(seen[0] ?? '', /^OrderMailer#placed \[to ada@example\.com\] Order 7 placed 250 /);
+
+    setup.interceptors = [redirect, () => 'cancel'];
+    assert.deepEqual(await shop().placed(7).deliverNow(), {
+      status: 'skipped',
+      reason: 'an interceptor cancelled it',
+    });
+    assert.deepEqual([sink.messages.length, seen.length], [1, 1]);
+  });
+
+  it('the app’s own renderer, with the text derived from its HTML', async () => {
+    render = ({ template, subject, locals }, standard) =>
+      template === 'order_mailer/placed'
+        ? { html: `<h1>${subject}</h1><p>${String(locals.order)} &amp; more</p>` }
+        : standard();
+    await shop().placed(7).deliverNow();
+    assert.equal(received().html, '<h1>Order 7 placed</h1><p>7 &amp; more</p>');
+    assert.match(received().text ?? '', /Order 7 placed\s+7 & more/i);
+    await shop().shipped('shop').deliverNow();
+    assert.match(received().text ?? '', /^SHOP\nShipped/);
+    render = () => ({});
+    await assert.rejects(shop().placed(7).deliverNow(), /gave neither html nor text for order_mailer\/placed/);
+  });
+});

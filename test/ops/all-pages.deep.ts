@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { type Browser, launchBrowser, WatchedPage } from '../support/browser';
+import { until } from '../support/until';
+import { ShopPages } from './jobs/shop-pages';
+import { Mailbox } from './mail/mailbox';
+import { checkPages, type PageToCheck, PHONE, sessionOf } from './page-check';
+
+/** Those that need a tree are in mail/previews.deep.ts and overview/tree.deep.ts. */
+describe('all pages are accessible and fit a phone', () => {
+  let shop: ShopPages;
+  let browser: Browser;
+  let pages: Record<string, string | PageToCheck>;
+  before(async () => {
+    [shop, browser] = await Promise.all([ShopPages.start(), launchBrowser()]);
+    pages = { ...(await pagesOfMails()), ...(await pagesOfJobs()) };
+  });
+  after(async () => {
+    await browser?.close();
+    await shop?.stop();
+  });
+
+  async function pagesOfJobs(): Promise<typeof pages> {
+    const [id = ''] = await shop.seed(4);
+    const waiting = await shop.store('ready', { args: [{ invoice: 'inv_9' }] });
+    await shop.storeDead({
+      args: [{ long: 'x'.repeat(190) }],
+      errors: [`Error: ${'y'.repeat(300)}`],
+      tags: ['billing', 'a-long-tag-of-somebody'],
+      at: Date.now(),
+    });
+    await shop.pause('mailer', 'pages:203.0.113.7');
+    await until(
+      'the recurring jobs are stored',
+      async () => (await shop.ops.database.query('select from job_cron')).length > 0,
+    );
+    await shop.ops.database.query(`
+      insert into job_cron select (jsonb_populate_record(cron, '{"name": "send-the-digest-of-the-week-to-everybody"}')).*
+      from job_cron cron limit 1`);
+    return {
+      overview: '/ops',
+      processes: '/ops/processes',
+      queues: '/ops/jobs/queues',
+      queue: '/ops/jobs/queues/default',
+      'queue-paused': '/ops/jobs/queues/mailer',
+      clear: '/ops/jobs/queues/default/clear',
+      busy: '/ops/jobs/busy',
+      scheduled: '/ops/jobs/scheduled',
+      retries: '/ops/jobs/retry',
+      'dead-filtered': '/ops/jobs/dead?class=SyncInvoiceJob&q=inv',
+      'dead-ticked': '/ops/jobs/dead?select=page',
+      'dead-none': '/ops/jobs/dead?q=synkinvoice&queue=mailer',
+      cron: '/ops/jobs/cron',
+      classes: '/ops/jobs/classes',
+      job: `/ops/jobs/job/default/${id}`,
+      'job-waiting': `/ops/jobs/job/default/${waiting}`,
+      confirm: '/ops/jobs/dead/confirm?all=1',
+      reschedule: '/ops/jobs/retry/confirm?all=1&action=reschedule',
+      find: '/ops/jobs/find?q=inv_1',
+      gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
+      refused: { path: '/ops/jobs/dead?page=0', status: 400 },
+    };
+  }
+
+  async function pagesOfMails(): Promise<typeof pages> {
+    const box = new Mailbox(shop.ops);
+    const html = `<p>${'A welcome. '.repeat(200)}</p>`;
+    const address = 'a.very.long.address.that.somebody.has@a.long.example.com';
+    const names = [
+      await box.send({
+        subject: `A subject that goes on ${'and on '.repeat(20)}`,
+        html,
+        to: [{ name: 'Ada', address }],
+      }),
+      await box.send({ subject: 'A plain one' }),
+    ];
+    await shop.ops.database.query(`
+      insert into mail_deliveries (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at,
+        claimed_by_pid, response, error)
+      select state, 'UserMailer', 'welcome', array['ada@example.com'], 'Welcome to Catamount', '<1@example.com>', state,
+        gen_random_uuid(), now(), 1, '250 2.0.0 Ok', case state when 'failed' then '550 5.1.1 ${'no such user '.repeat(8)}' end
+      from unnest(array['sent', 'failed', 'claimed']) state`);
+    return {
+      inbox: '/ops/mail/inbox',
+      'inbox-nothing': '/ops/mail/inbox?q=nobody',
+      mail: `/ops/mail/inbox/${names[0]}`,
+      'mail-text': `/ops/mail/inbox/${names[1]}`,
+      'clear-inbox': '/ops/mail/inbox/clear',
+      deliveries: '/ops/mail/deliveries',
+      'deliveries-nothing': '/ops/mail/deliveries?q=nobody@nowhere',
+      delivery: '/ops/mail/deliveries/failed',
+    };
+  }
+
+  for (const locale of ['en', 'ko'] as const)
+    it(`in ${locale}`, async () => {
+      const language = locale === 'ko' ? 'ko-KR' : 'en-GB';
+      const { page, troubles } = await WatchedPage.open(browser, { ...PHONE, locale: language });
+      const { url } = shop.ops;
+      await checkPages(page, url, locale, { 'sign-in': '/ops' });
+      await page.context().addCookies(sessionOf(shop.operator, url));
+      await checkPages(page, url, locale, pages);
+      // The browser reports what the sandbox of a mail has blocked, which is expected.
+      const ours = troubles.filter((trouble) => !/document's frame is sandboxed|"img-src data:"/.test(trouble));
+      assert.deepEqual(ours, []);
+      await page.context().close();
+    });
+});

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { until } from '../../support/until';
+import { tokenIn } from '../ops-web';
+import { hiddenFields, viewOf } from '../page-view';
+import { OPERATOR, Visitor } from '../visitor';
+import { billing } from './shop/billing';
+import SyncInvoiceJob from './shop/jobs/sync-invoice';
+import { ShopPages } from './shop-pages';
+
+const DEAD = '/ops/jobs/dead';
+const RETRIES = '/ops/jobs/retry';
+const SCHEDULED = '/ops/jobs/scheduled';
+const LATER = () => Date.now() + 3 * 3_600_000;
+
+describe('actions on jobs:', () => {
+  let shop: ShopPages;
+  let operator: Visitor;
+  let viewer: Visitor;
+  before(async () => {
+    shop = await ShopPages.start();
+    ({ operator, viewer } = shop);
+  });
+  after(() => shop?.stop());
+  beforeEach(() => shop.reset());
+
+  const ref = (id: string) => `default/${id}`;
+  const died = () => shop.eventsNamed('job.dead').length;
+  /** Stores as many dead jobs. @returns their ids, oldest first. */
+  const storeDead = (count: number) =>
+    Promise.all(
+      Array.from({ length: count }, (_, n) => shop.storeDead({ args: [{ invoice: `inv_${n}` }], at: n + 1 })),
+    );
+  /** The confirmation page. */
+  const question = async (path: string, fields?: Record<string, string | string[]>) => {
+    const { status, body } = fields ? await operator.post(path, fields) : await operator.get(path);
+    return { status, ...viewOf(body), fields: hiddenFields(body) };
+  };
+
+  it('selected jobs are retried, and the event says who requested it', async () => {
+    const [one = '', two = '', three = ''] = await storeDead(3);
+    const back = `${DEAD}?queue=default`;
+    const { headings, notes } = await operator.act(`${DEAD}/action`, {
+      action: 'retry',
+      id: [ref(one), ref(three)],
+      back,
+    });
+    assert.deepEqual([headings[0], notes], ['Dead jobs', ['2 jobs are back on their queues.']]);
+    assert.deepEqual([await shop.waiting(), await shop.deadIds()], [2, [two]]);
+    const done = { name: 'operator.jobs', action: 'retry', set: 'dead', count: 2, via: 'pages:127.0.0.1' };
+    assert.deepEqual(shop.actions(), [done]);
+  });
+
+  it('a double click retries once, even if the job dies again at once, and all clicks get the same response', async () => {
+    await shop.processor();
+    const { id } = await SyncInvoiceJob.performLater({ invoice: 'inv_1', amount: 1, token: 't', email: 'e' });
+    await until('it is dead', async () => (await shop.deadIds()).length === 1);
+    const fields = { token: await operator.token(), action: 'retry', id: ref(id), back: DEAD };
+    const answers = await Promise.all([1, 2, 3].map(() => operator.send(`${DEAD}/action`, fields)));
+    // Keep the record of the first click, so that the last one counts as a double click even on a slow machine.
+    await shop.database.knex.raw(`update ops_flashes set expires_at = 'infinity'`);
+    answers.push(await operator.send(`${DEAD}/action`, fields));
+    assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([303]));
+    assert.equal(new Set(answers.map((answer) => answer.headers.location)).size, 1);
+    await until('it is dead again', async () => (await shop.deadIds()).length === 1);
+    assert.deepEqual([died(), shop.actions().length], [2, 1]);
+    const { notes } = await operator.view(answers[0]?.headers.location ?? '');
+    assert.deepEqual(notes, ['1 job is back on its queue.']);
+  });
+
+  it('an outdated form reports that its jobs have left the list', async () => {
+    const [one = '', two = ''] = await storeDead(2);
+    await operator.act(`${DEAD}/action`, { action: 'delete', id: ref(one), confirmed: '1', expected: '1' });
+    const retry = (...ids: string[]) => operator.act(`${DEAD}/action`, { action: 'retry', id: ids.map(ref) });
+    assert.deepEqual((await retry(one, two)).notes, ['1 job is back on its queue. 1 had already left the list.']);
+    assert.deepEqual((await retry(one)).notes, ['Nothing was changed: the jobs had already left the list.']);
+    const { headings } = await operator.view(`${DEAD}/confirm?action=delete&id=${ref(one)}`, 409);
+    assert.match(headings[0] ?? '', /^These jobs have left the list/);
+  });
+
+  it('a deletion is confirmed first, says that it is final, and can be cancelled', async () => {
+    const ids = (await storeDead(2)).map(ref);
+    const asked = await question(`${DEAD}/action`, { action: 'delete', id: ids, back: `${DEAD}?q=inv` });
+    assert.deepEqual([asked.status, asked.headings], [200, ['Delete 2 dead jobs?']]);
+    assert.match(asked.text, /They cannot be restored\./);
+    assert.deepEqual(asked.buttons, ['Delete 2 jobs', 'Keep them']);
+    assert.equal(asked.links.get('Keep them'), `${DEAD}?q=inv`);
+    assert.equal((await shop.deadIds()).length, 2);
+    const { notes } = await operator.act(`${DEAD}/action`, { ...asked.fields, action: 'delete' });
+    assert.deepEqual([notes, await shop.deadIds()], [['2 jobs were deleted.'], []]);
+  });
+
+  it('many matching jobs are deleted only once their number is typed; one that dies meanwhile is left', async () => {
+    await storeDead(30);
+    const choice = await question(`${DEAD}/confirm?all=1&q=inv_`);
+    assert.deepEqual(choice.buttons, ['Retry 30 jobs', 'Delete 30 jobs', 'Leave them']);
+    const asked = await question(`${DEAD}/action`, { ...choice.fields, action: 'delete' });
+    assert.deepEqual([asked.status, asked.headings], [200, ['Delete 30 dead jobs?']]);
+    const fields = { ...asked.fields, action: 'delete' };
+    for (const count of ['', '29', '3O']) {
+      const refused = await question(`${DEAD}/action`, { ...fields, count });
+      assert.deepEqual([refused.status, refused.notes], [422, ['Type 30 to confirm.']]);
+    }
+    const late = await shop.storeDead({ args: [{ invoice: 'inv_30' }], at: Date.now() });
+    assert.deepEqual((await operator.act(`${DEAD}/action`, { ...fields, count: '30' })).notes, [
+      '30 jobs were deleted.',
+    ]);
+    assert.deepEqual(await shop.deadIds(), [late]);
+    const done = { name: 'operator.jobs', action: 'delete', set: 'dead', count: 30, via: 'pages:127.0.0.1' };
+    assert.deepEqual(shop.actions(), [done]);
+  });
+
+  it('many matching jobs are retried without typing their number, since nothing is lost', async () => {
+    await storeDead(30);
+    const asked = await question(`${DEAD}/confirm?all=1&action=retry`);
+    assert.deepEqual(asked.buttons, ['Retry 30 jobs', 'Leave them']);
+    const { notes } = await operator.act(`${DEAD}/action`, { ...asked.fields, action: 'retry' });
+    assert.deepEqual([notes, await shop.waiting()], [['30 jobs are back on their queues.'], 30]);
+  });
+
+  it('matching jobs are counted again, and more of them are confirmed again', async () => {
+    await Promise.all([1, 2].map(() => shop.store('scheduled', { at: LATER() })));
+    const { fields } = await question(`${SCHEDULED}/confirm?all=1&action=delete`);
+    await shop.store('scheduled', { at: LATER() });
+    const again = await question(`${SCHEDULED}/action`, { ...fields, action: 'delete' });
+    assert.deepEqual([again.status, again.headings], [422, ['Delete 3 scheduled jobs?']]);
+    assert.match(again.notes.join(), /There are 3 now\. Look again/);
+    const { notes } = await operator.act(`${SCHEDULED}/action`, { ...again.fields, action: 'delete' });
+    assert.deepEqual(notes, ['3 jobs were deleted.']);
+  });
+
+  it('a retry is rescheduled and killed, and a scheduled job promoted', async () => {
+    const id = await shop.store('scheduled', { errors: ['no answer'], at: LATER() });
+    const asked = await question(`${RETRIES}/confirm?action=reschedule&id=${ref(id)}`);
+    const fields = { ...asked.fields, action: 'reschedule' };
+    for (const at of ['', 'tomorrow', '2026-02-30T10:00'])
+      assert.match((await question(`${RETRIES}/action`, { ...fields, at })).notes.join(), /Give a date and a time/, at);
+    const at = '2099-12-24T18:00';
+    assert.deepEqual((await operator.act(`${RETRIES}/action`, { ...fields, at })).notes, ['1 job was rescheduled.']);
+    const [row] = await shop.ops.database.query<{ run_at: Date }>('select run_at from job_queue where id = $1', [id]);
+    assert.equal(row?.run_at.toISOString(), `${at}:00.000Z`);
+    const kill = await question(`${RETRIES}/confirm?action=kill&id=${ref(id)}`);
+    const { notes } = await operator.act(`${RETRIES}/action`, { ...kill.fields, action: 'kill' });
+    assert.deepEqual(notes, ['1 job is now dead.']);
+    assert.match((await operator.view(DEAD)).rows[0]?.join(' ') ?? '', /SyncInvoiceJob .* Killed no answer/);
+
+    const later = await shop.store('scheduled', { at: LATER() });
+    const promoted = await operator.act(`${SCHEDULED}/action`, { action: 'promote', id: ref(later) });
+    assert.deepEqual([promoted.notes, await shop.waiting()], [['1 job was promoted and is on its queue.'], 1]);
+  });
+
+  it('invalid requests are rejected, and change nothing', async () => {
+    const id = await shop.storeDead();
+    const cases: [Record<string, string>, number, RegExp][] = [
+      [{ action: 'retry' }, 422, /^No job is ticked/],
+      [{ action: 'retry', id: 'nonsense' }, 422, /^No job is ticked/],
+      [{ action: 'retry', id: 'a b/c' }, 422, /^No job is ticked/],
+      [{ action: 'retry', id: 'default/\n' }, 422, /^No job is ticked/],
+      [{ action: 'explode', id: ref(id) }, 400, /^That cannot be done with these jobs/],
+      [{ action: 'kill', id: ref(id) }, 400, /^That cannot be done with these jobs/],
+      [{ action: 'delete', id: ref(id), confirmed: '1' }, 422, /^This form is out of date/],
+      [{ action: 'delete', all: '1', confirmed: '1', expected: '1', asOf: '1' }, 422, /^This form is out of date/],
+      [{ action: 'retry', all: '1', queue: 'a b' }, 400, /^That is not a queue name/],
+    ];
+    for (const [fields, status, title] of cases) {
+      const refused = await question(`${DEAD}/action`, fields);
+      assert.equal(refused.status, status, JSON.stringify(fields));
+      assert.match(refused.headings[0] ?? '', title);
+      assert.match(refused.text, /Nothing was changed\./);
+    }
+    assert.deepEqual([await shop.deadIds(), shop.actions()], [[id], []]);
+  });
+
+  it('redirects lead only to pages of jobs', async () => {
+    for (const back of ['https://evil.example/', '//evil.example/ops/jobs/', '/ops/jobs/../../evil', '/ops/sign-out']) {
+      const id = ref(await shop.storeDead());
+      const { headers } = await operator.post(`${DEAD}/action`, { action: 'retry', id, back });
+      assert.match(headers.location ?? '', /^\/ops\/jobs\/dead\?flash=[\w-]{12}$/, back);
+    }
+  });
+
+  it('only operators can act, and only with their own forms', async () => {
+    const id = await shop.storeDead();
+    const fields = { token: tokenIn((await operator.get(DEAD)).body), action: 'retry', id: ref(id) };
+    const { token: _, ...bare } = fields;
+    const token = tokenIn((await viewer.get(DEAD)).body);
+    const another = await Visitor.signIn(shop.ops, OPERATOR);
+    const refused = [
+      await operator.send(`${DEAD}/action`, bare),
+      await operator.send(`${DEAD}/action`, { ...fields, token }),
+      await operator.send(`${DEAD}/action`, fields, { Origin: 'https://evil.example' }),
+      await operator.send(`${DEAD}/action`, fields, { Origin: 'null' }),
+      await another.send(`${DEAD}/action`, fields),
+      await viewer.send(`${DEAD}/action`, { ...fields, token }),
+      await viewer.send('/ops/jobs/queues/default/pause', { token }),
+      await viewer.send('/ops/jobs/cron/send-digests/trigger', { token }),
+    ];
+    assert.deepEqual(new Set(refused.map(({ status }) => status)), new Set([403]));
+    assert.equal((await operator.get(`${DEAD}/action`)).status, 405);
+    assert.deepEqual([await shop.deadIds(), billing.invoices, shop.actions()], [[id], [], []]);
+  });
+});

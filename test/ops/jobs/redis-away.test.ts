@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Database } from '../../../lib/model/database';
+import { Deadline } from '../../../lib/support/async';
+import { store } from '../../job/sets/stored-job';
+import { until } from '../../support/until';
+import { OpsWeb, SIGNED } from '../ops-web';
+import { viewOf } from '../page-view';
+import { OPERATOR, Visitor } from '../visitor';
+import shop from './shop/app';
+import { ShopPages } from './shop-pages';
+
+describe('pages of jobs while Redis is away', () => {
+  let pages: ShopPages;
+  before(async () => {
+    pages = await ShopPages.start();
+  });
+  after(() => pages?.stop());
+
+  it('work, but for what processors report: that names Redis, and recovers', async () => {
+    const { operator } = pages;
+    const waiting = await pages.store('ready');
+    const retry = await pages.store('scheduled', { errors: ['no'] });
+    const token = await operator.token();
+    await pages.ops.redis.kill();
+    for (const path of ['busy', 'queues'])
+      await until(`${path} says so`, async () =>
+        (await operator.view(`/ops/jobs/${path}`)).text.includes(
+          'Redis does not answer, so the job processors are unknown here',
+        ),
+      );
+    const queues = await operator.view('/ops/jobs/queues');
+    assert.deepEqual(queues.rows[0]?.slice(0, 2), ['1. default', '1']);
+    for (const [path, heading] of [
+      ['queues/default', 'default'],
+      [`job/default/${waiting}`, 'SyncInvoiceJob waiting'],
+      ['retry', 'Retries'],
+      ['scheduled', 'Scheduled jobs'],
+      ['dead', 'Dead jobs'],
+      ['cron', 'Cron'],
+      ['classes', 'Job classes'],
+    ] as const)
+      assert.equal((await operator.view(`/ops/jobs/${path}`)).headings[0], heading);
+    const act = async (path: string, fields: Readonly<Record<string, string>> = {}) =>
+      (await operator.send(`/ops/jobs/${path}`, { token, ...fields })).status;
+    assert.equal(await act('retry/action', { action: 'retry', id: `default/${retry}` }), 303);
+    assert.equal(await pages.waiting(), 2);
+    assert.equal(await act('queues/default/pause'), 303);
+    assert.match((await operator.view('/ops/jobs/queues/default')).notes.join(), /No job of this queue starts\./);
+    assert.equal(await act('queues/default/clear', { expected: '2' }), 303);
+    assert.equal(await pages.waiting(), 0);
+    await pages.ops.redis.start();
+    await until(
+      'the pages have Redis again',
+      async () => !(await operator.view('/ops/jobs/busy')).text.includes('Redis does not answer'),
+    );
+  });
+});
+
+describe('pages of a tree with REDIS=off', () => {
+  let ops: OpsWeb;
+  let database: Database;
+  let operator: Visitor;
+  before(async () => {
+    ops = await OpsWeb.start({ ...SIGNED, REDIS: 'off', REDIS_URL: '' }, shop);
+    database = new Database(ops.database.url, { production: false, events: new Events(), poolMax: 2 });
+    operator = await Visitor.signIn(ops, OPERATOR);
+  });
+  after(async () => {
+    await database?.stop(Deadline.after(5000));
+    await ops?.stop();
+  });
+  beforeEach(() => database.knex.raw('truncate job_queue, ops_flashes'));
+
+  it('carry out a double click once, and report its outcome to both', async () => {
+    await store(database.knex, 'ready', { class: 'SyncInvoiceJob' });
+    const token = await operator.token();
+    const click = () => operator.send('/ops/jobs/queues/default/clear', { token, expected: '1' });
+    const [one, two] = await Promise.all([click(), click()]);
+    assert.deepEqual([one.status, two.status], [303, 303]);
+    assert.equal(one.headers.location, two.headers.location);
+    assert.equal(ops.operated.filter(([name]) => name === 'operator.queue').length, 1);
+    assert.match((await operator.view(one.headers.location ?? '')).notes.join(), /1 job/);
+    // Long after the first click the same form is another order.
+    await database.knex.raw(`update ops_flashes set expires_at = now() - interval '1 second'`);
+    await store(database.knex, 'ready', { class: 'SyncInvoiceJob' });
+    assert.notEqual((await click()).headers.location, one.headers.location);
+    const flashes = await ops.database.query<{ count: number }>('select count(*)::int from ops_flashes');
+    assert.equal(flashes[0]?.count, 2, 'what has expired is gone');
+  });
+
+  it('let a form be sent again when its work has failed', async () => {
+    const id = await store(database.knex, 'scheduled', { class: 'SyncInvoiceJob', errors: ['no'] });
+    const token = await operator.token();
+    const retry = async () =>
+      (await operator.send('/ops/jobs/retry/action', { token, action: 'retry', id: `default/${id}` })).status;
+    await database.knex.raw('alter table job_queue rename to elsewhere');
+    assert.equal(await retry(), 503);
+    await database.knex.raw('alter table elsewhere rename to job_queue');
+    assert.equal(await retry(), 303);
+    assert.equal((await operator.json<{ total: number }>('/ops/jobs/queues/default')).total, 1);
+  });
+
+  it('list the running jobs, as Postgres knows them', async () => {
+    const id = await store(database.knex, 'ready', { class: 'SyncInvoiceJob' });
+    const claim = `update job_queue set state = 'running', claimed_by = 'tree-0', claimed_at = now() where id = ?`;
+    await database.knex.raw(claim, [id]);
+    const body = await until('the header counts it', async () => {
+      const page = await operator.get('/ops/jobs/busy');
+      return /data-count="busy">1</.test(page.body) && page.body;
+    });
+    assert.equal(viewOf(body).rows[0]?.[0], 'SyncInvoiceJob');
+    assert.match(viewOf(body).text, /the job processors of other trees are not known here/);
+    const { jobs, processes } = await operator.json<{ jobs: { id: string; process: null }[]; processes: [] }>(
+      '/ops/jobs/busy',
+    );
+    assert.deepEqual([jobs.map((job) => [job.id, job.process]), processes], [[[id, null]], []]);
+    assert.match(await operator.read('/ops/jobs/classes/SyncInvoiceJob'), /Running now 1 job .* Last hour 0 0 0 0/);
+  });
+
+  it('say in a sentence what is not there', async () => {
+    for (const path of ['/ops', '/ops/jobs/queues']) {
+      const text = await operator.read(path);
+      assert.match(text, /This tree runs without Redis/, path);
+      assert.doesNotMatch(text, /does not answer|unknown without Redis/, path);
+    }
+    const charts = await operator.get('/ops/charts.json');
+    assert.deepEqual([charts.status, charts.json().reason], [404, 'redisOff']);
+    assert.equal((await operator.get('/ops?tree=other')).status, 404);
+    assert.deepEqual(
+      ops.errors.filter(({ error }) => /redis/i.test(error.message)),
+      [],
+    );
+  });
+});

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { type Page, scrollsSideways, shoot, violations } from '../support/browser';
+import type { Visitor } from './visitor';
+
+/** The minimum size of a touch target, px. */
+const FINGER = 44;
+const SCRIPT = fs.readFileSync(path.join(__dirname, 'touch-faults.js'), 'utf8');
+/** A browser context of a phone. */
+export const PHONE = { viewport: { width: 375, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 1 };
+
+/** The session of somebody who is signed in, for a browser. */
+export function sessionOf({ cookies }: Visitor, url: string): { name: string; value: string; url: string }[] {
+  return cookies.split('; ').map((pair) => {
+    const [name = '', ...value] = pair.split('=');
+    return { name, value: value.join('='), url };
+  });
+}
+
+interface Faults {
+  readonly small: readonly string[];
+  readonly overlaps: readonly string[];
+  /** Frames that are taller than the window. */
+  readonly tall: readonly string[];
+}
+
+export interface PageToCheck {
+  readonly path: string;
+  /** Default 200. */
+  readonly status?: number;
+}
+
+/**
+ * Visits pages on a phone, and checks that each is accessible, that nothing scrolls sideways down to 320 px, overlaps or is
+ * too small to touch. A screenshot of each is kept, for people to look at.
+ */
+export async function checkPages(
+  page: Page,
+  url: string,
+  locale: string,
+  pages: Readonly<Record<string, string | PageToCheck>>,
+): Promise<void> {
+  const faults: object[] = [];
+  for (const [name, given] of Object.entries(pages)) {
+    const { path: at, status = 200 } = typeof given === 'string' ? { path: given } : given;
+    const answer = await page.goto(url + at);
+    // Otherwise the sign-in page could be checked in place of the page.
+    const asksWho = (await page.locator('form[action="/ops/sign-in"]').count()) > 0;
+    assert.deepEqual([answer?.status(), asksWho], [status, name === 'sign-in'], name);
+    await page.evaluate(SCRIPT);
+    const { small, overlaps, tall } = await page.evaluate<Faults>(`touchFaults(${FINGER})`);
+    await page.setViewportSize({ width: 320, height: 740 });
+    const found = [...small, ...overlaps, ...tall, ...((await scrollsSideways(page)) ? ['it scrolls sideways'] : [])];
+    found.push(...(await violations(page)));
+    if (found.length > 0) faults.push({ name, found });
+    await shoot(page, `${name}.${locale}`);
+    await page.setViewportSize(PHONE.viewport);
+  }
+  assert.deepEqual(faults, []);
+}
