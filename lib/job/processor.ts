@@ -152,7 +152,7 @@ export class JobProcessor implements Service {
       adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],
       onReturned: (jobs) => this.announcer.announce(jobs, false, 'head'),
       onScheduled: () => this.announcer.announce([], true),
-      onLimitedEnded: (limitKeys) => void this.admit(limitKeys),
+      admit: (limitKeys) => void this.admit(limitKeys),
       onError: (error) => events.emit('queue.error', { error, during: 'fetching jobs' }),
     });
     const onRescued = (jobs: readonly RescuedJob[]) => {

@@ -71,8 +71,8 @@ export interface FetcherOptions {
   readonly onReturned: (jobs: readonly ReadyJob[]) => void;
   /** Called when jobs are to run again later. */
   readonly onScheduled: () => void;
-  /** Called when jobs of limits have ended, so that others may run. */
-  readonly onLimitedEnded: (limitKeys: readonly string[]) => void;
+  /** Has held jobs of these limits run as far as they are free: some of their jobs have ended, or were held. */
+  readonly admit: (limitKeys: readonly string[]) => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -275,7 +275,7 @@ export class Fetcher {
   }
 
   private async record(endings: readonly Ending[]): Promise<void> {
-    const { knex, identity, onLimitedEnded, onReturned, onScheduled } = this.options;
+    const { knex, identity, admit, onReturned, onScheduled } = this.options;
     this.recording = endings;
     const applied = await recordOutcomes(knex, identity, endings).catch((error: unknown) => {
       this.ended.unshift(...endings);
@@ -287,7 +287,7 @@ export class Fetcher {
     if (returned.length > 0) onReturned(returned.map(({ delivery }) => delivery));
     if (endings.some(({ outcome }) => 'waitMs' in outcome)) onScheduled();
     const limitKeys = new Set(endings.flatMap(({ delivery }) => delivery.limitKey ?? []));
-    if (limitKeys.size > 0) onLimitedEnded([...limitKeys]);
+    if (limitKeys.size > 0) admit([...limitKeys]);
   }
 
   private async fill(): Promise<void> {
@@ -376,7 +376,7 @@ export class Fetcher {
 
   /** Claims jobs and begins them. @returns the ids of those that it found, even if their limits were reached. */
   private async claim(claimant: Claimant, choice: Choice, wanted: number): Promise<ReadonlySet<string>> {
-    const { knex, limits, gate } = this.options;
+    const { knex, limits, gate, admit } = this.options;
     try {
       const found = await claim(knex, claimant, choice);
       this.begin(found);
@@ -392,7 +392,9 @@ export class Fetcher {
           : { ...choice, limit: Math.max(1, wanted - found.length) };
       const { claimed, held } = await claimLimited(knex, claimant, rest, limits);
       this.begin(claimed);
-      return new Set([...claimedIds, ...claimed.map(({ id }) => id), ...held]);
+      const heldKeys = new Set(held.flatMap(({ limitKey }) => limitKey ?? []));
+      if (heldKeys.size > 0) admit([...heldKeys]);
+      return new Set([...claimedIds, ...[...claimed, ...held].map(({ id }) => id)]);
     } catch (thrown) {
       // It may have been carried out all the same, even later.
       const now = performance.now();

@@ -75,15 +75,15 @@ function ordered(rows: Delivery[], choice: Choice): Delivery[] {
 /** The limits of classes, by the name that their rows carry. */
 export type Limits = ReadonlyMap<string, number>;
 
-/** The jobs that a claim has found, and the ids of those that were set aside since their limits were reached. */
+/** The jobs that a claim has found, and those that were set aside since their limits were reached. */
 export interface LimitedClaim {
   readonly claimed: Delivery[];
-  readonly held: readonly string[];
+  readonly held: readonly Delivery[];
 }
 
 /**
- * Claims those of the chosen jobs that count towards a limit and find it free; the others are held until a job of their limit
- * ends (`admit`). A name without a limit here limits nothing: its class has none any more.
+ * Claims those of the chosen jobs that count towards a limit and find it free; the others are held until they are admitted
+ * (`admit`), and so are those that would overtake a held one. Call that after this, too: the limit may be free by then. A name without a limit here limits nothing: its class has none any more.
  */
 export async function claimLimited(
   knex: Knex,
@@ -111,7 +111,10 @@ export async function claimLimited(
          select limit_key as key, count(*) as running from ${TABLES.jobs}
          where limit_key = any(?::text[]) and state = 'running' group by limit_key
        ), next as (
-         select id, row_number() over (partition by limit_key order by run_at) + coalesce(running, 0) <= coalesce(most, 'Infinity') as fits
+         select id, most is null or row_number() over (partition by limit_key order by run_at) + coalesce(running, 0) <= most and not exists (
+           select from ${TABLES.jobs} as earlier
+           where earlier.limit_key = ${TABLES.jobs}.limit_key and earlier.state = 'held' and earlier.queue = ${TABLES.jobs}.queue and earlier.run_at < ${TABLES.jobs}.run_at
+         ) as fits
          from ${TABLES.jobs} left join busy on busy.key = limit_key
            left join unnest(?::text[], ?::float8[]) as given (name, most) on given.name = limit_key
          where id = any(?::uuid[]) and ${IS_READY}
@@ -133,7 +136,7 @@ export async function claimLimited(
       ] as unknown as Knex.RawBinding[],
     );
     const claimed = rows.filter(({ state }) => state === 'running').map(({ state: _, ...delivery }) => delivery);
-    const held = rows.filter(({ state }) => state === 'held').map(({ id }) => id);
+    const held = rows.filter(({ state }) => state === 'held');
     return { claimed: ordered(claimed, choice), held };
   });
 }

@@ -225,20 +225,30 @@ describe('the rows of jobs', () => {
       });
       await trx.commit();
       const { claimed, held } = await other;
-      assert.deepEqual([claimed, held], [[], [second]]);
+      assert.deepEqual([ids(claimed), ids(held)], [[], [second]]);
       assert.deepEqual(await states(), ['running 1', 'held 0']);
     });
 
     it('are admitted in their order when the limit is free', async () => {
       const all = await enqueue(3, { name: 'OneJob', limited: true });
       const { claimed, held } = await claimLimitedAs('a', { queues: ['default'], limit: 3 });
-      assert.deepEqual([ids(claimed), [...held].sort()], [all.slice(0, 1), all.slice(1).sort()]);
+      assert.deepEqual([ids(claimed), ids(held).sort()], [all.slice(0, 1), all.slice(1).sort()]);
       assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'it is taken');
       const [first] = claimed;
       assert.ok(first);
       await end('a', first);
       assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [{ id: all[1], queue: 'default' }]);
       assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'one is ready already');
+    });
+
+    it('do not overtake one that is held, although the limit is free', async () => {
+      const [first = '', second = '', third = ''] = await enqueue(3, { name: 'OneJob', limited: true });
+      const { claimed } = await claimLimitedAs('a', { ids: [first, second] });
+      assert.ok(claimed[0]);
+      await end('a', claimed[0]);
+      assert.deepEqual(ids((await claimLimitedAs('a', { ids: [third] })).held), [third]);
+      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default' }]);
+      assert.deepEqual(ids((await claimLimitedAs('a', { ids: [second] })).claimed), [second]);
     });
 
     it('are not claimed while their queue is paused, nor by a process that takes this database for another', async () => {
