@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import type { TreeStats } from '../../lib/cluster/status';
+import type { TreeStatus } from '../../lib/cluster/status';
 import { request } from '../support/http';
 import { startLoad } from '../support/load';
 import { isRunning } from '../support/processes';
@@ -25,8 +25,8 @@ describe('two workers', () => {
   });
   after(() => cluster.end());
 
-  const ask = async (operation: string, argument = 0): Promise<Told> =>
-    JSON.parse((await request(`${address}/ask/${operation}/${argument}`)).body) as Told;
+  const ask = async (operation: string): Promise<Told> =>
+    JSON.parse((await request(`${address}/ask/${operation}`)).body) as Told;
 
   it('fill the slots from 0 and share one address', async () => {
     const slots = cluster.of('worker.ready').map(({ slot }) => slot);
@@ -39,16 +39,16 @@ describe('two workers', () => {
   });
 
   it('can query the primary about the whole tree, many times at once, and get its errors', async () => {
-    const all = await Promise.all(Array.from({ length: 50 }, () => ask('stats')));
+    const all = await Promise.all(Array.from({ length: 50 }, () => ask('status')));
     for (const { value } of all) {
-      const { pid, workerStatus } = value as TreeStats;
+      const { pid, workerStatus } = (value as TreeStatus).stats;
       assert.equal(pid, cluster.pid);
       assert.deepEqual(
         workerStatus.map(({ index, pid }) => [index, pid]),
         [0, 1].map((slot) => [slot, cluster.pidOf(slot)]),
       );
     }
-    assert.deepEqual(await ask('quietJobs'), { name: 'UserError', message: 'this tree runs no job processor' });
+    assert.deepEqual(await ask('jobs%20quiet'), { name: 'UserError', message: 'this tree runs no job processor' });
   });
 
   it('are replaced one by one without losing a request when they alone get SIGTERM', async () => {

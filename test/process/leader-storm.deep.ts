@@ -20,9 +20,14 @@ const MAILS_MEANWHILE = 20;
 /** People sign up on three trees. The leading dispatcher is frozen for a while, and later the leading tree is killed. */
 describe(`${USERS} sign-ups over ${TREES} trees, whose leading dispatcher is frozen and then killed`, function () {
   this.timeout(4 * SETTLED_MS);
-  const deployment = useDeployment();
   let ledger: MailLedger;
   let listener: Client;
+  // Before the database is dropped.
+  after(async () => {
+    await listener?.end();
+    await ledger?.stop();
+  });
+  const deployment = useDeployment();
   let leader = '';
   const trees: Tree[] = [];
   const killed = new Set<Tree>();
@@ -39,10 +44,6 @@ describe(`${USERS} sign-ups over ${TREES} trees, whose leading dispatcher is fro
       await tree.waitForLine(/job processor \(pid \d+\) is ready/);
       trees.push(tree);
     }
-  });
-  after(async () => {
-    await listener?.end();
-    await ledger?.stop();
   });
 
   /** @returns the pid of the processor whose dispatcher leads, and its tree. */

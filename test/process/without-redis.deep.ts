@@ -117,7 +117,7 @@ describe('a tree in production with REDIS=off', () => {
     assert.match(busy, /data-count="busy">[1-9]/);
     for (const page of ['queues', 'queues/default', 'scheduled', 'retry', 'dead', 'cron', 'classes/LongJob'])
       assert.equal((await read(`/ops/jobs/${page}`)).status, 200, page);
-    await until('the history has a class', async () => (await read('/ops/jobs/classes')).body.includes('ChoreJob'));
+    await until('the history has a class', async () => (await read('/ops/jobs/classes')).body.includes('TaskJob'));
     const token = tokenIn((await read('/ops/jobs/queues')).body);
     const clicks = await Promise.all(
       [1, 2].map(() => postForm(tree, '/ops/jobs/cron/TickJob/trigger', { token }, visitor)),
@@ -152,10 +152,10 @@ describe('a tree in production with REDIS=off', () => {
       const { code, stderr } = await typed('jobs', ...words.split(' '));
       assert.deepEqual([code, /redis|error/i.test(stderr)], [0, false], `${words}: ${stderr}`);
     }
-    const enqueued = await typed('jobs', 'enqueue', 'NumberedJob', '[92]');
+    const enqueued = await typed('jobs', 'enqueue', 'TaskJob', '[92]');
     assert.equal(enqueued.code, 0, enqueued.stderr);
     await ran(92);
-    const processes = await typed('jobs', 'processes', 'list');
+    const processes = await typed('jobs', 'processes');
     assert.deepEqual([processes.code, processes.stderr], [69, 'Nothing done: this needs Redis, which is off here.\n']);
     const script = path.join(tree.cwd, 'hello.js');
     fs.writeFileSync(script, 'module.exports = async () => console.log("hello");\n');
