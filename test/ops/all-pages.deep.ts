@@ -23,7 +23,7 @@ describe('all pages are accessible and fit a phone', () => {
   async function pagesOfJobs(): Promise<typeof pages> {
     const [id = ''] = await shop.seed(4);
     const waiting = await shop.store('ready', { args: [{ invoice: 'inv_9' }] });
-    await shop.store('scheduled', { errors: ['no'] });
+    await shop.store('scheduled', { errors: ['no'], at: Date.now() + 3_600_000 });
     await shop.storeDead({
       args: [{ long: 'x'.repeat(190) }],
       errors: [`Error: ${'y'.repeat(300)}`],

@@ -96,7 +96,7 @@ describe('the processes of a tree in production load', () => {
 
   it('what each needs', () => {
     const needed = {
-      primary: ['throng', 'zod'],
+      primary: ['throng'],
       web: ['koa', 'knex', 'objection', 'pg', '@redis/client'],
       jobs: ['bee-queue', 'email-templates', 'nodemailer', 'objection', '@redis/client'],
     };

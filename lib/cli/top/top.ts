@@ -17,7 +17,7 @@ const ANSWER_MS = 3000;
 /** How long a frame waits for Redis and Postgres, ms: the live one shows the tree even while they do not answer. */
 const STORES_MS = { live: 500, piped: 10_000 };
 /** Size of a frame if the output is not a terminal. */
-const IN_A_PIPE = { columns: 160, rows: 200 };
+const IN_A_PIPE = { columns: 1000, rows: 200 };
 
 /** A terminal, a pipe or a file. */
 export interface Output extends NodeJS.WritableStream {
