@@ -71,7 +71,7 @@ export interface FetcherOptions {
   readonly onReturned: (jobs: readonly ReadyJob[]) => void;
   /** Called when jobs are to run again later. */
   readonly onScheduled: () => void;
-  /** Has held jobs of these limits run as far as they are free: some of their jobs have ended, or were held. */
+  /** Has held jobs of these limits run, since some of their jobs have ended. */
   readonly admit: (limitKeys: readonly string[]) => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
@@ -376,7 +376,7 @@ export class Fetcher {
 
   /** Claims jobs and begins them. @returns the ids of those that it found, even if their limits were reached. */
   private async claim(claimant: Claimant, choice: Choice, wanted: number): Promise<ReadonlySet<string>> {
-    const { knex, limits, gate, admit } = this.options;
+    const { knex, limits, gate } = this.options;
     try {
       const found = await claim(knex, claimant, choice);
       this.begin(found);
@@ -392,8 +392,6 @@ export class Fetcher {
           : { ...choice, limit: Math.max(1, wanted - found.length) };
       const { claimed, held } = await claimLimited(knex, claimant, rest, limits);
       this.begin(claimed);
-      const heldKeys = new Set(held.flatMap(({ limitKey }) => limitKey ?? []));
-      if (heldKeys.size > 0) admit([...heldKeys]);
       return new Set([...claimedIds, ...[...claimed, ...held].map(({ id }) => id)]);
     } catch (thrown) {
       // It may have been carried out all the same, even later.

@@ -75,15 +75,16 @@ function ordered(rows: Delivery[], choice: Choice): Delivery[] {
 /** The limits of classes, by the name that their rows carry. */
 export type Limits = ReadonlyMap<string, number>;
 
-/** The jobs that a claim has found, and those that were set aside since their limits were reached. */
+/** The jobs that a claim has found, and those that were set aside. */
 export interface LimitedClaim {
   readonly claimed: Delivery[];
   readonly held: readonly Delivery[];
 }
 
 /**
- * Claims those of the chosen jobs that count towards a limit and find it free; the others are held until they are admitted
- * (`admit`), and so are those that would overtake a held one. Call that after this, too: the limit may be free by then. A name without a limit here limits nothing: its class has none any more.
+ * Claims as many of the chosen jobs that count towards a limit as find it free; the others are held until a job of their limit
+ * ends (`admit`). A held job of their queue that is earlier goes first: it is claimed in place of one of them. A name without a
+ * limit here limits nothing: its class has none any more.
  */
 export async function claimLimited(
   knex: Knex,
@@ -107,31 +108,36 @@ export async function claimLimited(
       keys,
     ]);
     const { rows } = await trx.raw<{ rows: (Delivery & { readonly state: string })[] }>(
-      `with busy as (
-         select limit_key as key, count(*) as running from ${TABLES.jobs}
-         where limit_key = any(?::text[]) and state = 'running' group by limit_key
-       ), next as (
-         select id, most is null or row_number() over (partition by limit_key order by run_at) + coalesce(running, 0) <= most and not exists (
-           select from ${TABLES.jobs} as earlier
-           where earlier.limit_key = ${TABLES.jobs}.limit_key and earlier.state = 'held' and earlier.queue = ${TABLES.jobs}.queue and earlier.run_at < ${TABLES.jobs}.run_at
-         ) as fits
-         from ${TABLES.jobs} left join busy on busy.key = limit_key
-           left join unnest(?::text[], ?::float8[]) as given (name, most) on given.name = limit_key
-         where id = any(?::uuid[]) and ${IS_READY}
+      `with chosen as (
+         select id, limit_key, queue, run_at from ${TABLES.jobs} where id = any(?::uuid[]) and ${IS_READY}
            and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
            and (select origin from ${TABLES.installation}) = ?
+       ), limits as (
+         select limit_key as key, count(*) as wanted, array_agg(queue) as queues,
+           most - (select count(*) from ${TABLES.jobs} where limit_key = chosen.limit_key and state = 'running') as free
+         from chosen left join unnest(?::text[], ?::float8[]) as given (name, most) on name = limit_key
+         group by limit_key, most
+       ), candidates as (
+         select id, limit_key as key, run_at, true as is_chosen from chosen
+         union all
+         select earlier.id, key, earlier.run_at, false from limits cross join lateral (
+           select id, run_at from ${TABLES.jobs}
+           where limit_key = key and state = 'held' and free > 0 and queue = any(queues) order by run_at limit wanted
+         ) as earlier
+       ), next as (
+         select id, is_chosen, row_number() over (partition by key order by run_at) <= least(wanted, free) as fits
+         from candidates join limits using (key)
        )
        update ${TABLES.jobs} set state = case when fits then 'running' else 'held' end,
          claimed_by = case when fits then ? end, claimed_at = case when fits then clock_timestamp() end,
          deliveries = deliveries + fits::int
-       from next where ${TABLES.jobs}.id = next.id and ${IS_READY}
+       from next where ${TABLES.jobs}.id = next.id and ${TABLES.jobs}.state || '' in ('ready', 'held') and (fits or is_chosen)
        returning state, ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
       [
-        keys,
-        [...limits.keys()],
-        [...limits.values()],
         found.map(({ id }) => id),
         origin,
+        [...limits.keys()],
+        [...limits.values()],
         identity,
       ] as unknown as Knex.RawBinding[],
     );

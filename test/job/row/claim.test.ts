@@ -241,14 +241,28 @@ describe('the rows of jobs', () => {
       assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'one is ready already');
     });
 
-    it('do not overtake one that is held, although the limit is free', async () => {
-      const [first = '', second = '', third = ''] = await enqueue(3, { name: 'OneJob', limited: true });
+    it('do not overtake one that is held: it is claimed in their place', async () => {
+      const [first = '', second = '', third = '', fourth = ''] = await enqueue(4, { name: 'OneJob', limited: true });
       const { claimed } = await claimLimitedAs('a', { ids: [first, second] });
       assert.ok(claimed[0]);
       await end('a', claimed[0]);
-      assert.deepEqual(ids((await claimLimitedAs('a', { ids: [third] })).held), [third]);
-      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default' }]);
-      assert.deepEqual(ids((await claimLimitedAs('a', { ids: [second] })).claimed), [second]);
+      const next = await claimLimitedAs('a', { ids: [third] });
+      assert.deepEqual([ids(next.claimed), ids(next.held)], [[second], [third]]);
+      const lifted = await claimLimitedAs('a', { ids: [fourth] }, new Map());
+      assert.deepEqual([ids(lifted.claimed), lifted.held], [[fourth], []], 'nothing is held for a limit that is gone');
+    });
+
+    it('are claimed beside one that is held in a queue that is paused', async () => {
+      const { knex } = system.database;
+      const [first = ''] = await enqueue(1, { name: 'OneJob', limited: true });
+      const [paused = ''] = await enqueue(1, { name: 'OneJob', limited: true, queue: 'other' });
+      const [last = ''] = await enqueue(1, { name: 'OneJob', limited: true });
+      const { claimed, held } = await claimLimitedAs('a', { ids: [first, paused] });
+      assert.deepEqual(ids(held), [paused]);
+      await pauseQueue(knex, 'other', 'test');
+      assert.ok(claimed[0]);
+      await end('a', claimed[0]);
+      assert.deepEqual(ids((await claimLimitedAs('a', { ids: [last] })).claimed), [last]);
     });
 
     it('are not claimed while their queue is paused, nor by a process that takes this database for another', async () => {
