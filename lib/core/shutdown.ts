@@ -33,7 +33,7 @@ export const STOP_PHASES = {
   runningJobs: { reserveMs: 3000, reserveShare: 1 / 2 },
   /** Handlers react to their aborted signal. */
   abortedJobs: { maxMs: 300, share: 1 / 2 },
-  /** The last outcomes reach Redis. */
+  /** The last outcomes reach Postgres. */
   outcomes: { maxMs: 2000, share: 1 / 2 },
   /** Statistics are flushed, and the processor leaves the list of processes. */
   deregistration: { maxMs: 1000, share: 1 / 2 },

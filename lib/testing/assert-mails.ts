@@ -47,7 +47,7 @@ export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>
  * @throws AssertionError that lists what is enqueued instead.
  */
 export function assertEnqueuedEmail(message: MessageToMatch, match?: EnqueuedEmailMatch): void;
-/** @param during only mails that it enqueues count. */
+/** Checks the same for one piece of code. @param during only mails that it enqueues count. */
 export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch, during: During): Promise<void>;
 export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch = {}, during?: During) {
   requireMail('assertEnqueuedEmail', message);
@@ -68,7 +68,7 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
   action: A,
   match?: EnqueuedEmailWith<M, A>,
 ): void;
-/** @param during only mails that it enqueues count. */
+/** Checks the same for one piece of code. @param during only mails that it enqueues count. */
 export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
   mailer: MailerClass<M>,
   action: A,
@@ -94,7 +94,7 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
  * @throws AssertionError that lists what is enqueued.
  */
 export function assertEnqueuedEmails(count: number): void;
-/** @param during only mails that it enqueues count. */
+/** Checks the same for one piece of code. @param during only mails that it enqueues count. */
 export function assertEnqueuedEmails(count: number, during: During): Promise<void>;
 export function assertEnqueuedEmails(count: number, during?: During) {
   const mode = connectedMode('assertEnqueuedEmails');

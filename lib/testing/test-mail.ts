@@ -77,6 +77,7 @@ export class TestMails {
     await this.delivery.stop(Deadline.after(CLOSE_MS));
   }
 
+  /** Calls `restore`, at the end of a scope with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.restore();
   }

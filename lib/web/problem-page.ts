@@ -41,10 +41,12 @@ export function problemPage(
 <style>${STYLE}</style>
 </head>
 <body>
+<main>
 <h1>${escaped(title)}</h1>
 <p>${escaped(shown)}</p>
 ${list && `<ul>${list}</ul>\n`}<p><small>${status} ${STATUS_CODES[status] ?? ''} · ${request} ${escaped(requestId)}</small></p>
 <a href="/">${home}</a>
+</main>
 </body>
 </html>
 `;

@@ -138,7 +138,7 @@ export function commandPath(command: Command): string {
   return `/${command.name.replaceAll(' ', '/')}`;
 }
 
-/** The command as it is typed: `heap-snapshot N`. */
+/** The command as it is typed: `recycle N`. */
 export function commandUsage({ name, argument }: Command): string {
   return argument === undefined ? name : `${name} ${argument.name}`;
 }

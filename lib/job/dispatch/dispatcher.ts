@@ -14,7 +14,7 @@ import { Leadership } from './leadership';
 const LOOK_MS = 1000;
 const LOOK_GROWTH = 3;
 const MAX_LOOK_MS = 900_000;
-/** The same while Redis does not answer, which otherwise shows which processors are alive, ms. */
+/** The same while Redis does not answer, so that jobs are not hinted at, ms. */
 const MAX_LOOK_WITHOUT_REDIS_MS = 15_000;
 /** Interval of looks while more jobs wait than may be hinted at, ms. */
 const REFILL_MS = 200;

@@ -85,7 +85,7 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
     `update ${TABLES.jobs} set claimed_by = null,
        state = case when wait_ms is null then 'ready' else 'scheduled' end,
        run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
-       left_since = case op when 'leave' then coalesce(left_since, run_at) end,
+       left_since = case op when 'leave' then coalesce(left_since, run_at) when 'retry' then null else left_since end,
        deliveries = case op when 'retry' then 0 when 'return-counted' then deliveries else deliveries - 1 end,
        attempts = coalesce(failed, attempts),
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)

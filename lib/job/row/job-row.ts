@@ -12,18 +12,19 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  *                         ▲                            ├── the process stops or dies ◀────┤
  *                         └── a retry, or left to another release (run_at) ◀──────────────┤
  *        job_dead ◀── gives up, or its processes died three times ◀───────────────────────┘
- *           └── an operator retries ──▶ ready          an operator kills or deletes: from any state but running
+ *           └── an operator retries ──▶ ready          an operator kills what is scheduled, and deletes from any state but running
  * ```
  *
- * Each arrow is one statement of a file in this folder, which one class calls:
+ * Each arrow is one statement:
  *
  * | arrow | statement | called by |
  * |---|---|---|
- * | INSERT | `insert.ts`, `insertJobs` | `enqueue/enqueuer`; a hint follows the commit |
- * | due, promoted | `ready.ts`, `makeDueReady` | `dispatch/dispatcher`, in the process that leads |
- * | claim; its limit is reached; admitted | `claim.ts`: `claim`, `claimLimited`, `admit` | `fetch/fetcher`, which then has `perform/executor` run it |
+ * | INSERT | `insert.ts`, `insertJobs` | `enqueue/enqueuer`, `hint/plain-producers`; a hint follows the commit |
+ * | due | `ready.ts`, `makeDueReady` | `dispatch/dispatcher`, in the process that leads |
+ * | claim, or held | `claim.ts`: `claim`, `claimLimited` | `fetch/fetcher`, which then has `perform/executor` run it |
+ * | held to ready | `claim.ts`, `admit` | `processor`, when a job of the limit has ended; `dispatch/dispatcher` |
  * | done, discarded, a retry, left, returned | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says |
- * | gives up; an operator retries or kills | `dead.ts`: `insertDead`, `reviveJobs`, `killJobs` | `end.ts`; `sets/job-set` |
+ * | gives up; an operator retries or kills | `dead.ts`: `insertDead`, `reviveJobs`, `killJobs` | `end.ts`; `sets/job-set`, which also promotes, reschedules and deletes |
  * | its process dies | `rescue.ts`, `rescue` | `dispatch/dispatcher`; `processes/process-reporter`, when the primary says so |
  *
  * What operators see are conditions on the row: *scheduled* and *retries* (attempts > 0) are `scheduled`, *waiting* is `ready`,

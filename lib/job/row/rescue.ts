@@ -3,8 +3,8 @@ import { TABLES } from '../../core/config';
 import type { ReadyJob } from './claim';
 
 /**
- * Makes the jobs of processors that have died ready again. As the oldest they go first; the caller hints at the heads of the queues. Their deliveries stay counted, since each of
- * them may have killed its process.
+ * Makes the jobs of processors that have died ready again. They keep their `run_at`, and the caller hints at them at the heads of
+ * their queues, so they go first. Their deliveries stay counted, since each of them may have killed its process.
  * @param identity of one that is known to be dead. Default: all that have been silent for so long.
  * @param silentMs how long a processor must have been silent; one shows itself at least each 5 s while it runs something long.
  */
