@@ -191,7 +191,7 @@ export async function captureEmails(during: () => unknown): Promise<readonly Out
  * @throws AssertionError that lists the mails.
  */
 export function assertEmails(count: number): void;
-/** @param during only mails that it sends count. */
+/** Checks the same for one piece of code. @param during only mails that it sends count. */
 export function assertEmails(count: number, during: () => unknown): Promise<void>;
 export function assertEmails(count: number, during?: () => unknown): void | Promise<void> {
   requireCount('assertEmails', count);

@@ -10,8 +10,10 @@ const SELDOM = { everyMs: 50 };
 const LOOKS_MS = 8000;
 
 describe('a row that plain SQL has inserted', () => {
-  const deployment = useDeployment();
   let listener: Client;
+  // Before the database is dropped, which the deployment does.
+  after(() => listener.end());
+  const deployment = useDeployment();
   let heard = 0;
   before(async () => {
     listener = new Client({ connectionString: deployment.database.url });
@@ -19,10 +21,6 @@ describe('a row that plain SQL has inserted', () => {
     await listener.connect();
     await listener.query(`LISTEN ${TABLES.channel}`);
   });
-  after(async () => {
-    await listener.end();
-  });
-
   it('is reported to the job processors by a health check or a scrape, and without such a row no notification is sent', async () => {
     const env = { WEB_CONCURRENCY: '1', METRICS_TOKEN: TOKEN };
     const tree = await deployment.start({ args: ['--only', 'web'], env });

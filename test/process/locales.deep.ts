@@ -5,6 +5,7 @@ import { appFolder } from '../support/app-folder';
 import { createDatabase } from '../support/postgres';
 import { removeFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
+import { until } from '../support/until';
 import { useDeployment } from './deployment';
 
 const texts = (value: object) => JSON.stringify(value);
@@ -90,9 +91,11 @@ describe('an app in languages for which Catamount has no texts', () => {
     ]);
     const page = await tree.request('GET', '/none', { headers: { Accept: 'text/html' } });
     assert.match(page.body, /<html lang="de">[\s\S]*Diese Seite gibt es nicht\./);
-    const told = tree
-      .linesMatching(/is missing in/)
-      .map(({ text }) => /the text (\S+) is missing in (\S+), .* of (\w+)/.exec(text));
+    const told = await until('all are logged', () => {
+      const lines = tree.linesMatching(/is missing in/);
+      const found = lines.map(({ text }) => /the text (\S+) is missing in (\S+), .* of (\w+)/.exec(text));
+      return found.length >= 5 && found;
+    });
     assert.deepEqual(told.map((found) => found?.slice(1, 4).join(' ')).sort(), [
       'catamount.problems.home de en',
       'catamount.problems.request de en',
