@@ -249,7 +249,7 @@ export class SetReader {
        )
        select extent.*, page.* from (select
          (select case when ? then count(*)::int end from (select from ${source.from} where ${source.where.sql} limit ?) as counted) as total,
-         ${isOrdered ? 'false' : `(select count(*) = ${MAX_READ} from (${read}) as read)`} as partial
+         ${isOrdered ? 'false' : `(select count(*) = ${MAX_READ} from ${text ? `(${read})` : 'found'} as read)`} as partial
        ) as extent left join page on true order by position`,
       [
         ...columns.values,
@@ -260,7 +260,7 @@ export class SetReader {
         count,
         ...source.where.values,
         count ? MAX_COUNTED + 1 : 0,
-        ...(isOrdered ? [] : columns.values),
+        ...(isOrdered || !text ? [] : columns.values),
       ],
     );
     const { total, partial } = rows[0] ?? { total: 0, partial: false };
