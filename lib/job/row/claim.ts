@@ -28,6 +28,9 @@ export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
 const IS_READY = `${TABLES.jobs}.state || '' = 'ready'`;
 const IS_LIMITED = `${TABLES.jobs}.limit_key || '' is not null`;
 
+/** SQL: a job's queue is not paused. */
+const isOpen = () => `not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)`;
+
 /** SQL: the ids of the first jobs that are due, in the order of the queues. Bindings: queues, and twice how many. */
 const FIRST_DUE = (limitKey: 'is null' | 'is not null', lock: string) =>
   `select id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
@@ -53,7 +56,7 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
   const { rows } = await knex.raw<{ rows: Delivery[] }>(
     `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
      where id = ${sql} and ${IS_READY} and limit_key is null
-       and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
+       and ${isOpen()}
        and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null
      returning ${COLUMNS}`,
     [identity, ...values, origin] as unknown as Knex.RawBinding[],
@@ -110,7 +113,7 @@ export async function claimLimited(
     const { rows } = await trx.raw<{ rows: (Delivery & { readonly state: string })[] }>(
       `with chosen as (
          select id, limit_key, queue, run_at from ${TABLES.jobs} where id = any(?::uuid[]) and ${IS_READY}
-           and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
+           and ${isOpen()}
            and (select origin from ${TABLES.installation}) = ?
        ), limits as (
          select limit_key as key, count(*) as wanted, array_agg(queue) as queues,
@@ -164,13 +167,13 @@ export async function admit(knex: Knex, limits: Limits, keys?: readonly string[]
        ${keys ? '' : `union select distinct limit_key from ${TABLES.jobs} where limit_key is not null and state = 'held'`}
      ), free as (
        select key, least(1000, coalesce(most, 1000) - (
-         select count(*) from ${TABLES.jobs} where limit_key = key and state in ('running', 'ready')
+         select count(*) from ${TABLES.jobs} where limit_key = key and (state = 'running' or state = 'ready' and ${isOpen()})
        ))::int as count
        from holding left join unnest(?::text[], ?::float8[]) as given (name, most) on given.name = key
      )
      update ${TABLES.jobs} set state = 'ready' where state = 'held' and id = any(array(
        select id from free cross join lateral (
-         select id from ${TABLES.jobs} where limit_key = key and state = 'held'
+         select id from ${TABLES.jobs} where limit_key = key and state = 'held' and ${isOpen()}
          order by run_at limit greatest(free.count, 0) for update skip locked
        ) as next
      ))

@@ -252,6 +252,31 @@ describe('the rows of jobs', () => {
       assert.deepEqual([ids(lifted.claimed), lifted.held], [[fourth], []], 'nothing is held for a limit that is gone');
     });
 
+    it('of one limit do not count towards another', async () => {
+      const [first = ''] = await enqueue(1, { name: 'OneJob', limited: true });
+      const [other = ''] = await enqueue(1, { name: 'OtherJob', limited: true });
+      const limits = new Map([...LIMITS, ['OtherJob', 1]]);
+      const { claimed, held } = await claimLimitedAs('a', { ids: [first, other] }, limits);
+      assert.deepEqual([ids(claimed), held], [[first, other], []]);
+    });
+
+    it('are admitted although others wait in a queue that is paused, which are not', async () => {
+      const { knex } = system.database;
+      const [first = '', second = ''] = await enqueue(2, { name: 'OneJob', limited: true });
+      const [waiting = '', held = ''] = await enqueue(2, { name: 'OneJob', limited: true, queue: 'other' });
+      const { claimed } = await claimLimitedAs('a', { ids: [first, second, held] });
+      await pauseQueue(knex, 'other', 'test');
+      assert.ok(claimed[0]);
+      await end('a', claimed[0]);
+      assert.deepEqual(await admit(knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default' }]);
+      const [next] = (await claimLimitedAs('a', { ids: [second] })).claimed;
+      assert.ok(next);
+      await end('a', next);
+      assert.deepEqual(await admit(knex, LIMITS, ['OneJob']), []);
+      await resumeQueue(knex, 'other');
+      assert.deepEqual(ids((await claimLimitedAs('a', { ids: [waiting] })).claimed), [waiting]);
+    });
+
     it('are claimed beside one that is held in a queue that is paused', async () => {
       const { knex } = system.database;
       const [first = ''] = await enqueue(1, { name: 'OneJob', limited: true });
