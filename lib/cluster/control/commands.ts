@@ -118,7 +118,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'reopen-log',
     method: 'POST',
     signals: ['SIGHUP'],
-    help: 'reopen the log file after it was moved away',
+    help: 'reopen the log file after it was moved away. Without a log file HUP stops the tree: its terminal was closed',
     run: (operations) => done(operations.reopenLog()),
   },
 ];

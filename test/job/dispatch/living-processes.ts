@@ -70,6 +70,7 @@ export function livingProcesses(...interruptions: readonly Interruption[]): void
           await trx.raw('lock table job_queue, job_processes in access exclusive mode');
           await pass(5500);
         });
+        await showLife(knex, 'living');
       },
       'the machine has slept': async ({ clock }: Judge) => {
         clock.aheadMs = 3_600_000;
@@ -91,7 +92,6 @@ export function livingProcesses(...interruptions: readonly Interruption[]): void
             return judge.listening === true && performance.now() - from > 1.2 * SILENT_MS;
           });
           await interrupt[what](started);
-          await showsLife();
           await until('it is connected', () => judge.listening === true);
           await runningAs('dead');
           await until('the dead one is noticed', async () => {
