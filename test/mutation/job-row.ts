@@ -79,8 +79,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'held jobs are admitted only as far as their limit is free',
     file: CLAIM,
-    find: `where limit_key = key and state in ('running', 'ready')`,
-    replace: `where limit_key = key and state = 'running'`,
+    find: `(state = 'running' or state = 'ready' and `,
+    replace: `(state = 'running' or false and `,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'a held job of the same queue is claimed in place of a later one',
+    file: CLAIM,
+    find: `where limit_key = key and state = 'held' and free > 0 and`,
+    replace: `where limit_key = key and state = 'held' and false and`,
     killedBy: CLAIM_TEST,
   },
   {
