@@ -21,15 +21,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no job of a paused queue is claimed',
     file: CLAIM,
-    find: `       and not exists (select from \${TABLES.pauses} as pause where pause.queue = \${TABLES.jobs}.queue)
-       and (select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
-    replace: `       and (select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
+    find: `limit_key is null
+       and \${isOpen()}`,
+    replace: 'limit_key is null',
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'no job of a paused queue that counts towards a limit is claimed',
     file: CLAIM,
-    find: `           and not exists (select from \${TABLES.pauses} as pause where pause.queue = \${TABLES.jobs}.queue)
+    find: `           and \${isOpen()}
            and (select origin from`,
     replace: '           and (select origin from',
     killedBy: CLAIM_TEST,
@@ -65,8 +65,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the limit of a class is never exceeded: jobs that run elsewhere count',
     file: CLAIM,
-    find: '+ coalesce(running, 0) <= coalesce',
-    replace: '<= coalesce',
+    find: `most - (select count(*) from \${TABLES.jobs} where limit_key = chosen.limit_key and state = 'running') as free`,
+    replace: 'most as free',
     killedBy: CLAIM_TEST,
   },
   {
