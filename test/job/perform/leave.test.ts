@@ -61,12 +61,13 @@ describe('a job that only another release can run', () => {
       );
       return found?.seconds;
     };
-    const first = await until('the job is left', waitS);
-    await system.postgres.query(`update job_queue set run_at = now(), state = 'ready' where id = $1`, [id]);
-    await notify(system.database.knex, 'look');
-    await left(2);
-    const second = await until('the job is left again', waitS);
-    for (const seconds of [first, second]) assert.ok(seconds > 440 && seconds < 760, `${seconds} s`);
+    for (let times = 1; times <= 3; times++) {
+      await left(times);
+      const seconds = await until('the job is left', waitS);
+      assert.ok(seconds > 440 && seconds < 760, `${seconds} s, the ${times}th time`);
+      await system.postgres.query(`update job_queue set run_at = now(), state = 'ready' where id = $1`, [id]);
+      await notify(system.database.knex, 'look');
+    }
   });
 
   it('keeps the count of its deliveries that ended without an outcome', async () => {
