@@ -121,8 +121,17 @@ describe('a job processor that is killed', () => {
         await until('it may end', () => !isHeld);
       }
     }
-    await system.processor([HeldJob], { lineage: { identity: 'living', dead: [] } });
+    /** At each look another one runs beside it. */
+    class ShortJob extends Job {
+      async perform(): Promise<void> {
+        const from = performance.now();
+        await until('half a second has passed', () => performance.now() - from > 500);
+        if (isHeld) await ShortJob.performLater();
+      }
+    }
+    await system.processor([HeldJob, ShortJob], { lineage: { identity: 'living', dead: [] } });
     await HeldJob.performLater();
+    await ShortJob.performLater();
     await until(
       'it runs',
       async () => (await system.postgres.query(`select from job_queue where state = 'running'`)).length,
