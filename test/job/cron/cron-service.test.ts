@@ -121,6 +121,14 @@ describe('recurring jobs', () => {
     assert.ok(next);
   });
 
+  it('that are not paused lose no tick when somebody resumes them', async () => {
+    const jobClass = recurring({ at: '@yearly', catchUp: 'once' });
+    await sleptSince2023(system, jobClass);
+    await board.act('resume', 'TickJob');
+    await system.processor([jobClass], { tuning: { cron: { pollMs: HOUR } } });
+    await hasRun('TickJob');
+  });
+
   it('are named in the error for an unknown one', async () => {
     const message = 'There is no recurring job "nightly". There is none yet.';
     await assert.rejects(board.act('trigger', 'nightly'), { name: 'UserError', message });
