@@ -6,7 +6,7 @@ import { MAX_DEAD, pruneDead } from '../../../lib/job/row/dead';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from '../sets/set-sources';
-import { store } from '../sets/stored-job';
+import { store, storeDead } from '../sets/stored-job';
 
 const ran: string[] = [];
 let deadly = true;
@@ -124,6 +124,20 @@ describe('jobs that die', () => {
     await until('its row is gone', async () => (await system.jobCount()) === 0);
   });
 
+  it('get all attempts of their rules again when they are retried', async () => {
+    const id = await storeDead(system.database.knex, { errors: ['busy'] });
+    await system.postgres.query(
+      `update job_dead set history = (history::jsonb || '{"attemptsBy": {"BusyError": 3}}')::json where id = $1`,
+      [id],
+    );
+    assert.equal(await isMoved(sets.dead.runMany('retry', { ids: [id] })), true);
+    const [row] = await system.postgres.query<{ by: unknown }>(
+      `select history -> 'attemptsBy' as by from job_queue where id = $1`,
+      [id],
+    );
+    assert.deepEqual(row, { by: null });
+  });
+
   it('are kept for 180 days, and up to a number for each queue', async () => {
     await system.postgres.query(
       `insert into job_dead (id, queue, class, payload, error, attempts, tags, messages, search, died_at)
@@ -133,7 +147,8 @@ describe('jobs that die', () => {
     );
     await system.postgres.query(
       `insert into job_dead (id, queue, class, payload, error, attempts, tags, messages, search, died_at)
-       values (gen_random_uuid(), 'mailer', 'OldJob', '{}', '', 1, '{}', '', '', now() - interval '181 days')`,
+       select gen_random_uuid(), 'mailer', 'OldJob', '{}', '', 1, '{}', '', '', now() - days * interval '1 day'
+       from unnest(array[1, 181]) as days`,
     );
     assert.deepEqual(await pruneDead(system.database.knex), [
       { queue: 'default', count: 2, reason: 'limit' },
