@@ -195,6 +195,13 @@ describe('the architecture', () => {
     );
   });
 
+  it('has no file with a catch-all name', () => {
+    assert.deepEqual(
+      sources.filter(({ file }) => /(util|helper|common|misc|manager)/i.test(file)).map(({ file }) => file),
+      [],
+    );
+  });
+
   it('has no escape hatch from the type checker or the linter', () => {
     const all = [...sources, ...tracked('test/*.ts').map(read)].filter(
       ({ file }) => file !== 'test/architecture.test.ts',

@@ -39,6 +39,15 @@ describe('the guides', () => {
     assert.deepEqual(dead, []);
   });
 
+  it('have at most 1,800 words each', () => {
+    const words = (guide: string) => read(guide).split(/\s+/).filter(Boolean).length;
+    const long = guides.filter((guide) => words(guide) > 1800);
+    assert.deepEqual(
+      long.map((guide) => `${guide}: ${words(guide)}`),
+      [],
+    );
+  });
+
   it('name only existing npm scripts', () => {
     const { scripts } = JSON.parse(read('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
     const named = guides.flatMap((guide) =>

@@ -119,7 +119,7 @@ export function sendTogether(connection: RawConnection): void {
       held = [];
       return answer(text, callback);
     }
-    const undo = undoOf(text);
+    const undo = findUndo(text);
     if (!undo) return sendHeld(statement, callback);
     // What was held may fail, and then this was skipped: the transaction, or the savepoint, is still open.
     sendHeld(statement, (error, result) => {
@@ -130,7 +130,7 @@ export function sendTogether(connection: RawConnection): void {
 }
 
 /** The statement that takes back what a statement would have kept; undefined for one that keeps nothing. */
-function undoOf(text: string): string | undefined {
+function findUndo(text: string): string | undefined {
   if (/^COMMIT\b/.test(text)) return 'ROLLBACK';
   return /^RELEASE (SAVEPOINT \w+)/.test(text) ? text.replace(/^RELEASE/, 'ROLLBACK TO') : undefined;
 }

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { isRunning } from '../support/processes';
@@ -15,6 +13,7 @@ import {
   processesOf,
   startServers,
   stateFolder,
+  useOtherProcess,
 } from './servers-under-test';
 
 /** Longer than any test, so that the next start always comes within it. */
@@ -97,14 +96,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
   });
 
   describe('and of themselves, when other processes have their pids,', () => {
-    let stranger: ChildProcess;
-    beforeEach(() => {
-      stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
-    });
-    afterEach(async () => {
-      stranger.kill('SIGKILL');
-      if (stranger.signalCode === null) await once(stranger, 'exit');
-    });
+    const other = useOtherProcess();
 
     it('are started again with their data, and the other process is left alone', async () => {
       const owner = OwnerProcess.start(stateDir, { graceMs: LONG_MS });
@@ -115,13 +107,13 @@ describe('after a kill -9 of their owner the embedded servers', () => {
       const pidFile = path.join(stateDir, 'postgres', 'data', 'postmaster.pid');
       const record = path.join(stateDir, 'redis', 'redis.json');
       const [, ...rest] = fs.readFileSync(pidFile, 'utf8').split('\n');
-      fs.writeFileSync(pidFile, [stranger.pid, ...rest].join('\n'));
-      fs.writeFileSync(record, fs.readFileSync(record, 'utf8').replace(String(pids[1]), String(stranger.pid)));
+      fs.writeFileSync(pidFile, [other().pid, ...rest].join('\n'));
+      fs.writeFileSync(record, fs.readFileSync(record, 'utf8').replace(String(pids[1]), String(other().pid)));
 
       const next = await startServers(stateDir);
       assert.equal(await countUp(next.urls.databaseUrl), count + 1);
       await next.stop();
-      assert.equal(stranger.signalCode, null);
+      assert.equal(other().signalCode, null);
       await until('the first keeper has exited', nothingRuns(stateDir));
     });
   });

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
@@ -20,6 +18,7 @@ import {
   processesOf,
   startServers,
   stateFolder,
+  useOtherProcess,
 } from './servers-under-test';
 
 /** The thin path, with Redis, which starts in a moment. The tests with Postgres are in the deep tier. */
@@ -80,27 +79,20 @@ describe('an embedded Redis', () => {
   });
 
   describe('whose pid another process has now', () => {
-    let stranger: ChildProcess;
-    beforeEach(() => {
-      stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
-    });
-    afterEach(async () => {
-      stranger.kill('SIGKILL');
-      if (stranger.signalCode === null) await once(stranger, 'exit');
-    });
+    const other = useOtherProcess();
 
     it('is started again', async () => {
       fs.mkdirSync(path.join(stateDir, 'redis'), { recursive: true, mode: 0o700 });
-      const record = JSON.stringify({ pid: stranger.pid, port: 1 });
+      const record = JSON.stringify({ pid: other().pid, port: 1 });
       fs.writeFileSync(path.join(stateDir, 'redis', 'redis.json'), record);
       const run = await startServers(stateDir, 'redis');
       assert.ok(run.started.has('redis'));
       await run.stop();
-      assert.equal(stranger.signalCode, null);
+      assert.equal(other().signalCode, null);
     });
 
     it('does not get that process killed by its owner or by the keeper', async () => {
-      const pid = stranger.pid ?? 0;
+      const pid = other().pid ?? 0;
       await stopServer(new RedisServer(stateDir), pid, Deadline.after(1000));
       const keeper = new Keeper(stateDir, 0);
       keeper.watch(pid, 'TERM', path.join(stateDir, 'redis', 'data'));

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
 import pg from 'pg';
 import { type EventMap, Events } from '../../lib/core/events';
@@ -77,4 +79,17 @@ export function keepersOf(stateDir: string): string[] {
 
 export function assertNothingRuns(stateDir: string): void {
   assert.deepEqual(processesOf(stateDir), []);
+}
+
+/** For tests in which another process has the pid of a server that is gone. @returns the one of the current test. */
+export function useOtherProcess(): () => ChildProcess {
+  let other: ChildProcess;
+  beforeEach(() => {
+    other = spawn('sleep', ['600'], { stdio: 'ignore' });
+  });
+  afterEach(async () => {
+    other.kill('SIGKILL');
+    if (other.signalCode === null) await once(other, 'exit');
+  });
+  return () => other;
 }
