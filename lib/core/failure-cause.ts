@@ -135,7 +135,5 @@ export function causeOf(error: Error): FailureCause {
 }
 
 function byMessage(message: string): FailureCause | undefined {
-  // node_redis 3 puts a prefix of its own before the message of the error that kept it from connecting.
-  const native = message.replace(/^Redis connection to \S+ failed - /, '');
-  return MESSAGES.find(([beginning]) => beginning.test(native))?.[1];
+  return MESSAGES.find(([beginning]) => beginning.test(message))?.[1];
 }

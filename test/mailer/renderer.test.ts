@@ -115,7 +115,6 @@ describe('Renderer', () => {
     const textOf = async (renderer: Renderer, given: Partial<RenderRequest> = {}) =>
       (await renderer.render(request({ name: "O'Brien <b>" }, given))).text;
     assert.equal(await textOf(rendererOf(files)), `${bare}\n\n--\nWhy\n`);
-    assert.equal(await textOf(rendererOf(files), { layout: { html: 'mailer', text: false } }), `${bare}\n`);
     // Without a text layout, the text is derived from the whole HTML, layout included.
     const own = { 'shop/note/html.ejs': html, 'layouts/own/html.ejs': layout };
     assert.equal(await textOf(rendererOf(own), { layout: 'own' }), `Shop\n\n${bare}\n`);

@@ -95,7 +95,7 @@ export class Renderer {
       ...request.helpers,
       ...request.locals,
     };
-    const layout = layoutFor(request.layout, kind);
+    const { layout } = request;
     let whole = this.views.exists(view)
       ? this.views.render(view, locals)
       : await this.derived(kind, layout, request.template, locals);
@@ -112,7 +112,7 @@ export class Renderer {
    */
   private async derived(
     kind: 'html' | 'text',
-    layout: string | false,
+    layout: Layout,
     template: string,
     locals: Readonly<Record<string, unknown>>,
   ): Promise<string | undefined> {
@@ -133,9 +133,4 @@ function tidy(text: string): string {
     .replace(/[^\S\n]+$/gm, '')
     .replace(/\n{3,}/g, '\n\n')
     .trim()}\n`;
-}
-
-/** Returns the layout of one part, or false for none. */
-export function layoutFor(layout: Layout, part: 'html' | 'text'): string | false {
-  return typeof layout === 'object' ? layout[part] : layout;
 }

@@ -54,14 +54,12 @@ const FORGED_MS = 5000;
 /** No proxy is trusted, so forwarding headers from clients must be ignored. */
 const FORGED_HEADERS: Fault = {
   name: 'forged-headers',
-  about: 'clients forge headers about their address, the start of the request and the host',
+  about: 'clients forge headers about their address and the host',
   async inject({ ledger, platform, traffic }) {
     const { baseUrl } = platform;
     const begun = performance.now();
     for (let n = 0; performance.now() - begun < FORGED_MS; n++) {
-      const age = [31_000, 60_000, 599_000][n % 3] ?? 0;
       const headers = {
-        'x-request-start': n % 2 === 0 ? `t=${(Date.now() - age) / 1000}` : String(Date.now() - age),
         'x-forwarded-for': `203.0.113.${n % 250}, 127.0.0.1`,
         'x-forwarded-host': 'evil.example',
         'x-forwarded-proto': 'https',
