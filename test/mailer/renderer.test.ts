@@ -122,6 +122,22 @@ describe('Renderer', () => {
     assert.deepEqual(plain, { text: 'Only text\n' });
   });
 
+  it('inlines style sheets, whatever a template does with the output of a partial', async () => {
+    const row = '<%= name %>';
+    for (const [use, shown] of [
+      ["<%= include('/row') %>", 'a&amp;amp;b'],
+      ["<%- include('/row').toUpperCase() %>", 'A&AMP;B'],
+      ["<%- include('/row').slice(0, 3) %>", 'a&a'],
+      ["<% include('/row') %>none", 'none'],
+    ] as const) {
+      const html = `<style>p { color: red }</style><p>${use}</p>`;
+      const rendered = await rendererOf({ 'shop/note/html.ejs': html, 'row.ejs': row }).render(
+        request({ name: 'a&b' }, { layout: false }),
+      );
+      assert.equal(rendered.html, `<p style="color: red;">${shown}</p>`);
+    }
+  });
+
   it('reads a template again when it changes, unless told to cache', async () => {
     for (const cache of [false, true]) {
       const templatesDir = folderOf({ 'shop/note/text.ejs': 'old' });

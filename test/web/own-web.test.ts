@@ -195,7 +195,7 @@ describe("an app's settings of its web:", () => {
   });
 
   const WRONG: Readonly<Record<string, readonly [unknown, RegExp]>> = {
-    'an invalid parser': [{ bodyParser: 'json' }, /^defineApp: bodyParser is "json"; give a middleware, false/],
+    'an invalid parser': [{ bodyParser: 'json' }, /^defineApp: bodyParser is "json"; give a middleware, or false$/],
     'invalid headers': [{ headers: true }, /headers is true; give helmet's options, or false/],
     'an option that helmet rejects': [{ headers: { frameguard: { action: 'x' } } }, /headers is .*; helmet says: /],
     'a probe without a slash': [{ probes: { health: 'livez' } }, /probes\.health is "livez"; give a path/],
