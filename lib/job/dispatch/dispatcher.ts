@@ -151,7 +151,9 @@ export class Dispatcher {
 
   /** Call when a job has died. */
   died(): void {
-    if (++this.deaths === PRUNE_AFTER) this.task.trigger();
+    if (++this.deaths !== PRUNE_AFTER) return;
+    this.noticed = true;
+    this.task.trigger();
   }
 
   private get firstLookMs(): number {
