@@ -91,8 +91,8 @@ describe('the dispatcher', () => {
     const resting = await system.processor([NoteJob], { tuning: { dispatch: { lookMs: 3_600_000 } } });
     await until('it has nothing to do', () => resting.listening && resting.progress.dispatch?.owedMs === 0);
     await system.postgres.query(
-      `insert into job_dead (id, queue, class, payload, history, error, attempts, messages, search, died_at)
-       values (gen_random_uuid(), 'default', 'NoteJob', '{}', '{}', 'Error', 1, '', '', now() - interval '1 year')`,
+      `insert into job_dead (id, queue, class, payload, tags, history, error, attempts, messages, search, died_at)
+       values (gen_random_uuid(), 'default', 'NoteJob', '{}', '{}', '{}', 'Error', 1, '', '', now() - interval '1 year')`,
     );
     const error = new Error('as told');
     const death = { error, reason: '', id: '', class: 'NoteJob', queue: 'default', attempt: 1, requestId: undefined };
