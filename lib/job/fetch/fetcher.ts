@@ -39,7 +39,7 @@ const BEGUN_MS = 1000;
 /** The result of one run. */
 export interface ExecutionResult {
   readonly outcome: Outcome;
-  /** Called once Postgres has the outcome; false: it was void, since the job belongs to another delivery by now. */
+  /** Called once Postgres has the outcome; false: it was void (`recordOutcomes`). */
   readonly recorded: (applied: boolean) => void;
 }
 

@@ -45,8 +45,8 @@ interface Recorded<E> {
 }
 
 /**
- * Records outcomes, one statement for each kind. An outcome is void when the job belongs to another delivery by now: its
- * process seemed to be dead, or an operator has deleted the row.
+ * Records outcomes, one statement for each kind. An outcome is void when the row is no longer that of this delivery: its process
+ * seemed to be dead, so that the job was returned; or it was recorded before, and the reply was lost.
  */
 export async function recordOutcomes<E extends Ended>(
   knex: Knex,
