@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { summary } from '../../lib/cli/top/frame';
-import { NO_RATES } from '../../lib/cli/top/rates';
-import { judgementLines, NO_STORES, readJudgement } from '../../lib/cli/top/stores';
+import { judgementLines, readJudgement } from '../../lib/cli/tree-health';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { treeIssues } from '../../lib/health/issues';
@@ -325,12 +323,6 @@ describe('the state of everything', () => {
 
   const onThePage = (systemStatus: SystemStatus, locale: 'en' | 'ko' = 'en') =>
     overviewView(systemStatus, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();
-  const inTop = (systemStatus: SystemStatus) => {
-    const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
-    const stores = { ...NO_STORES, systemStatus };
-    const lines = summary({ treeStatus, stores, rates: NO_RATES, silence: undefined }, Date.parse(NOW), 99);
-    return lines.slice(1, -2).map(({ text }) => text);
-  };
   const inMetrics = (systemStatus: SystemStatus) => {
     const family = TREE.find(({ name }) => name === 'catamount_issues');
     assert.ok(family && family.type !== 'histogram');
@@ -340,7 +332,7 @@ describe('the state of everything', () => {
   };
 
   for (const [state, systemStatus, codes, ...told] of STATES) {
-    it(`is reported alike on the overview, in top, by status and in the metrics: ${state}`, () => {
+    it(`is reported alike on the overview, by status and top, and in the metrics: ${state}`, () => {
       const view = onThePage(systemStatus);
       const { verdict } = view;
       const lines = verdict.issues.map(({ head, rest }) => `${head} ${rest}`.trim());
@@ -348,19 +340,17 @@ describe('the state of everything', () => {
         verdict.issues.map(({ id }) => id.split('-')[0]),
         codes,
       );
-      const [title = '', ...below] = inTop(systemStatus);
+      const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
+      const [title = '', ...below] = judgementLines(systemStatus, treeStatus, new Date(NOW));
       assert.equal(title.replace(/^[!~] /, '').replace(/[.:]$/, ''), verdict.title);
       assert.deepEqual(
         below.map((text) => text.trim()),
         lines,
       );
-      const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
       const status = readJudgement(systemStatus, treeStatus);
       assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
       const { level, issues } = snakeCase(view);
       assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');
-      const byStatus = judgementLines(systemStatus, treeStatus, new Date(NOW)).map(({ text }) => text);
-      assert.deepEqual(byStatus, [title, ...below]);
       assert.deepEqual(inMetrics(systemStatus), [...codes].sort());
       const text = [verdict.title, ...lines].join('\n').replaceAll('\u00a0', ' ');
       for (const part of told) assert.match(text, part);

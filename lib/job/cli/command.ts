@@ -92,7 +92,6 @@ export const OPTIONS = {
   text: { type: 'string', value: 'TEXT', help: 'only jobs with this in id, class, arguments, tags, request or errors' },
   limit: { type: 'string', value: 'N', help: 'at most this many jobs' },
   page: { type: 'string', value: 'N', help: 'a later page of the list' },
-  after: { type: 'string', value: 'NEXT', help: 'the page after the one whose JSON has this `next`' },
   all: { type: 'boolean', help: 'instead of ids: all jobs of a set that match the filters' },
   set: { type: 'string', value: 'SET', help: 'the set for --all: retry, scheduled or dead' },
   yes: { type: 'boolean', short: 'y', help: 'do not ask for confirmation' },

@@ -28,7 +28,6 @@ const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   ['list dead --limit 0', /^--limit is "0"; give a whole number from 1\.$/],
   ['list dead --limit 501', /^--limit is 501; a page has at most 500 jobs\.$/],
   ['list dead --page two', /^--page is "two"/],
-  ['list dead --page 2 --after x', /--page or --after, not both/],
   ['list dead --tag a --tag b', /^--tag can be given once here, not 2 times\.$/],
   ['list dead --queue no/queue', /the queue is "no\/queue"/],
   ['list busy --text x', /^Only the queue, class and attempt of busy jobs are known/],
