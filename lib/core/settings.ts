@@ -225,7 +225,7 @@ function readServers(
   if (production && redis === null && !redisOff)
     read.require(
       'REDIS_URL',
-      `${REDIS_URL.allowed} (or name its variable in REDIS_PROVIDER), or set REDIS=off to run without Redis; ${embedded}`,
+      `${REDIS_URL.allowed}, or set REDIS=off to run without Redis; ${embedded}`,
     );
   return {
     databaseUrl: database && (onHeroku ? asOnHeroku(database, 'Postgres') : database),

@@ -39,8 +39,7 @@ export function greetingFault({ message }: Error): string | undefined {
 
 export async function cluster({ name, info }: RedisContext): Promise<Finding[]> {
   if ((await info()).get('cluster_enabled') !== '1') return [];
-  const remedy = 'use one without it, with sentinels if it must survive a server.';
-  return [fault(`${name} is in cluster mode, which cannot be used: ${remedy}`)];
+  return [fault(`${name} is in cluster mode, which cannot be used: use one without it.`)];
 }
 
 /** Reported even without a memory limit, since a later plan may have one. */

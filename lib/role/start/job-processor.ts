@@ -19,7 +19,6 @@ import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
 import { onJobEvents } from '../../core/notable-events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
-import { isSentinelUrl } from '../../core/redis-url';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
 import { OutOfBandGc } from '../../internals/gc';
 import { leaveWhenSilent } from '../../job/hint/silence';
@@ -166,7 +165,7 @@ export class JobProcessorRole {
     const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
     this.database = database;
     const redis = new Redis(urls.redis, events);
-    if (urls.redis !== null && !isSentinelUrl(urls.redis)) leaveWhenSilent(redis);
+    if (urls.redis !== null) leaveWhenSilent(redis);
     // A Redis that does not answer costs no time of its own.
     const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);
