@@ -1,4 +1,4 @@
-import { type ProcessorStats, reported, type TreeStats, type WorkerStats, type WorkerStatus } from '../cluster/status';
+import { type ProcessorStats, reported, type TreeStats, type WorkerStats } from '../cluster/status';
 import { formatSpan } from '../support/duration';
 import { megabytes, percent, UNKNOWN } from '../support/figures';
 import { table } from '../support/text-table';
@@ -12,9 +12,7 @@ export function statsText(stats: TreeStats, now = Date.now()): string {
   const old = oldWorkers > 0 ? `, ${oldWorkers} of an older phase` : '';
   const lines = [
     `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}`,
-    stats.single
-      ? `Web:     ${singleLine(stats.single)}`
-      : `Workers: ${bootedWorkers} of ${workers} ready, phase ${phase}${old}`,
+    `Workers: ${bootedWorkers} of ${workers} ready, phase ${phase}${old}`,
   ];
   if (stats.workerStatus.length > 0) lines.push('', ...table([COLUMNS, ...stats.workerStatus.map(workerRow)]), '');
   lines.push(`Jobs:    ${processorLine(stats.jobProcessor)}`);
@@ -22,12 +20,6 @@ export function statsText(stats: TreeStats, now = Date.now()): string {
   lines.push(`Memory:  ${memoryLine(stats.memory)}`);
   lines.push(`Phased:  ${phaseLine(stats.lastPhase)}`);
   return `${lines.join('\n')}\n`;
-}
-
-/** For a tree without workers, in which the primary serves the web itself. */
-function singleLine(status: WorkerStatus): string {
-  const { busyThreads: busy, maxThreads: slots, backlog, requestsCount: requests } = status;
-  return `in the primary, ${busy}/${slots} busy, ${backlog} waiting, ${requests} requests, lag p99 ${lag(status)}`;
 }
 
 function workerRow(worker: WorkerStats): string[] {

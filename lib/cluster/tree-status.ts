@@ -165,8 +165,6 @@ export interface TreeStats {
   readonly jobProcessor: ProcessorStats;
   /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
   readonly otherJobProcessor?: ProcessorStats | undefined;
-  /** Status of the primary, if it serves the web itself. */
-  readonly single: WorkerStatus | null;
   readonly totals: TreeTotals;
   readonly memory: { readonly pssMb: number | null; readonly limitMb: number | null };
   /** Outcome of the last phased restart; null before the first. */

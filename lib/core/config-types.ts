@@ -64,7 +64,7 @@ export interface HeapCaps {
 export interface WebConfig {
   /** false: the tree serves no web, as with `--only jobs`. */
   readonly enabled: boolean;
-  /** Number of forked workers; 0 = the primary serves the web itself. */
+  /** Number of forked workers. */
   readonly concurrency: number;
   /** The calculation of that number for `auto`; null when it was given. */
   readonly sizing: string | null;

@@ -170,8 +170,6 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
 export interface UncaughtRules {
   /** @returns true when the error belongs to one piece of work, which has been failed with it. Default: never. */
   readonly contain?: (error: Error) => boolean;
-  /** @returns true when the process may continue after a rejection, which was logged. Default: never. */
-  readonly outlives?: () => boolean;
 }
 
 /**
@@ -181,14 +179,13 @@ export interface UncaughtRules {
 export function onUncaught(
   events: Events,
   leave: () => Promise<unknown>,
-  { contain = () => false, outlives = () => false }: UncaughtRules = {},
+  { contain = () => false }: UncaughtRules = {},
 ): void {
   let leaving = false;
-  process.on('uncaughtException', (thrown: unknown, origin) => {
+  process.on('uncaughtException', (thrown: unknown) => {
     const error = toError(thrown);
     if (contain(error)) return;
     events.emit('process.error', { error, during: 'uncaught' });
-    if (origin === 'unhandledRejection' && outlives()) return;
     if (leaving) process.exit(1);
     leaving = true;
     leave().then(

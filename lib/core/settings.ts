@@ -163,8 +163,8 @@ export function readSettings(input: SettingsInput): Config {
 }
 
 function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number | null, cores?: number): Config['web'] {
-  const { parse } = whole(0, 64);
-  const concurrency = kind<number | 'auto'>('auto, or a whole number from 0 to 64', (given) =>
+  const { parse } = whole(1, 64);
+  const concurrency = kind<number | 'auto'>('auto, or a whole number from 1 to 64', (given) =>
     given === 'auto' ? given : parse(given),
   );
   const wanted = read.get('WEB_CONCURRENCY', concurrency, 2);

@@ -294,8 +294,8 @@ function processIssues(treeStatus: TreeStatus, now: Date): Issue[] {
 const MAX_LISTED = 3;
 
 /** Other reasons why a tree is not ready have issues of their own: that Postgres refuses writes, that jobs do not run. */
-function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[] {
-  const statuses = [...workerStatus.map(({ lastStatus }) => reported(lastStatus)), single];
+function unreadyIssues({ stats: { workerStatus } }: TreeStatus): Issue[] {
+  const statuses = workerStatus.map(({ lastStatus }) => reported(lastStatus));
   const unready = statuses.flatMap((status) => status?.unready ?? []);
   const pending = unready.find(({ cause }) => cause === 'migrations');
   if (pending?.cause === 'migrations') {

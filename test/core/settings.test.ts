@@ -154,7 +154,6 @@ describe('settings', () => {
 
   it('count all pools of a tree, and the LISTEN connection', () => {
     assert.equal(connectionsOfTree(read()), 2 * 5 + 3 + 1);
-    assert.equal(connectionsOfTree(read({ WEB_CONCURRENCY: '0' })), 5 + 3 + 1);
     assert.equal(connectionsOfTree(read({}, 'jobs')), 3 + 1);
     assert.equal(connectionsOfTree(read({}, 'web')), 2 * 5);
   });

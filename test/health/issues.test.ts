@@ -87,7 +87,7 @@ const STATES: readonly (readonly [
     'a migration that has not run, where the primary serves the web',
     tree({
       workers: [],
-      stats: { workers: 0, single: statusOf({ unready: { cause: 'migrations', names: ['01_a'] } }) },
+      workers: [workerOf(0, { lastStatus: statusOf({ unready: { cause: 'migrations', names: ['01_a'] } }) })],
     }),
     ['migrationsPending'],
     /1 migration has not run: .* 01_a$/m,

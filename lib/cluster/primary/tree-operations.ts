@@ -3,7 +3,6 @@ import { type Config, version } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
-import { sumRequests } from '../../core/request-counts';
 import { toError } from '../../support/async';
 import { COMMANDS } from '../control/commands';
 import type { ReplyMessage, RequestMessage } from '../messages';
@@ -74,7 +73,7 @@ export class TreeOperations implements Operations {
   }
 
   private describeTree({ byPid, totalMb }: TreeMemory): TreeStats {
-    const { workers, processor, phased, monitor, config } = this.parts;
+    const { workers, processor, phased, config } = this.parts;
     const pss = (pid: number) => rounded(byPid.get(pid) ?? null);
     return {
       startedAt: this.startedAt.toISOString(),
@@ -87,7 +86,6 @@ export class TreeOperations implements Operations {
       pid: process.pid,
       jobProcessor: processor?.stats(pss) ?? NO_PROCESSOR,
       otherJobProcessor: processor?.otherStats(pss),
-      single: monitor.single,
       totals: this.totals(),
       memory: { pssMb: rounded(totalMb), limitMb: config.memoryLimitMb },
       lastPhase: phased.last,
@@ -95,12 +93,12 @@ export class TreeOperations implements Operations {
   }
 
   private totals(): TreeTotals {
-    const { workers, processor, monitor } = this.parts;
+    const { workers, processor } = this.parts;
     const { requests, cpuSeconds: ofWorkers, ...totals } = workers.counters.totals(workers.slots);
     const { user, system } = process.cpuUsage();
     return {
       ...totals,
-      requests: monitor.single ? sumRequests([requests, monitor.single.requests]) : requests,
+      requests,
       cpuSeconds: {
         primary: (user + system) / 1e6,
         ...ofWorkers,

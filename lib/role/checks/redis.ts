@@ -59,7 +59,7 @@ export async function proxies(context: RedisContext): Promise<Finding[]> {
   const trees = (await new TreeDirectory(client).list()).map(({ treeStatus }) => treeStatus);
   const statuses = trees
     .filter(({ app }) => app === appName)
-    .flatMap(({ stats }) => [...stats.workerStatus.map(({ lastStatus }) => lastStatus), stats.single ?? {}]);
+    .flatMap(({ stats }) => stats.workerStatus.map(({ lastStatus }) => lastStatus));
   const peers = new Set(
     statuses.flatMap((status) => ('untrustedProxy' in status ? (status.untrustedProxy ?? []) : [])),
   );

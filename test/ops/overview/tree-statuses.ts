@@ -116,7 +116,6 @@ export function treeStatusOf({
       versions: { catamount: '0.1.0', node: 'v20.20.2' },
       pid: 24,
       jobProcessor: jobs,
-      single: null,
       totals: { requests: sumRequests([]), workerRestarts: {}, cpuSeconds: {} },
       memory: { pssMb: 220, limitMb: 512 },
       lastPhase: null,
