@@ -201,8 +201,6 @@ export interface Operations extends Tree {
   quietJobs(): Promise<void>;
   /** Undoes `quietJobs`, and starts a job processor that an operator stopped. */
   resumeJobs(): Promise<void>;
-  /** Reopens the log file after it was moved away; standard output is not affected. */
-  reopenLog(): Promise<void>;
 }
 
 /** An unexpected end of a process. Times are ISO 8601. */

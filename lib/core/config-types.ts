@@ -218,8 +218,6 @@ export interface Config {
     readonly format: 'pretty' | 'json';
     /** false: requests have no lines of their own; their failures have. */
     readonly requests: boolean;
-    /** The file that standard output was redirected to. */
-    readonly file: string | null;
   };
   /** true: in production a web is ready although migrations are pending (`--allow-pending`). */
   readonly allowPending?: boolean;

@@ -28,8 +28,6 @@ export interface SettingsInput {
   /** `--only web` or `--only jobs`. */
   readonly only?: string | undefined;
   readonly isTty?: boolean;
-  /** The file that standard output was redirected to. */
-  readonly logFile?: string | null;
   /** Replaces the machine's own values, in tests. */
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
@@ -154,7 +152,6 @@ export function readSettings(input: SettingsInput): Config {
       level: read.get('LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'),
       format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), input.isTty ? 'pretty' : 'json'),
       requests: read.get('LOG_REQUESTS', ON_OR_OFF, '1') === '1',
-      file: input.logFile ?? null,
     },
     warnings,
   };

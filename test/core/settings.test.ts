@@ -73,7 +73,7 @@ describe('settings', () => {
     assert.equal(config.appUrl, 'http://localhost:3000');
     assert.equal(config.defaultLocale, 'en');
     assert.equal(config.control.socket, '/srv/shop/.catamount/control.sock');
-    assert.deepEqual(config.log, { level: 'info', format: 'json', requests: true, file: null });
+    assert.deepEqual(config.log, { level: 'info', format: 'json', requests: true });
   });
 
   it('report all mistakes at once, each with its name, its value and what is allowed', () => {

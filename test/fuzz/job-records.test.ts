@@ -44,7 +44,7 @@ describe('payloads and histories of jobs', () => {
   events.on('process.error', (event) => broken.push(event));
   logEvents(
     events,
-    createLogger({ log: { level: 'debug', format: 'json', file: null } }, 'jobs', { write: () => undefined }),
+    createLogger({ log: { level: 'debug', format: 'json' } }, 'jobs', { write: () => undefined }),
   );
   new OutcomeCounter().listen(events);
   const executor = new Executor({

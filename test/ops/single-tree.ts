@@ -19,7 +19,6 @@ export function singleTree(config: Config, events: Events): Operations {
   const never = async (): Promise<never> => {
     throw new Error('a test does not stop itself');
   };
-  const reopenLog = () => undefined;
   const processor = undefined;
   const monitor = new TreeMonitor({ id: 'test', app: 'catamount', config, events, workers, processor, memory, phased });
   return new TreeOperations({
@@ -30,7 +29,6 @@ export function singleTree(config: Config, events: Events): Operations {
     events,
     memory,
     phased,
-    reopenLog,
     stop: never,
   });
 }

@@ -69,7 +69,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'stop',
     method: 'POST',
-    signals: ['SIGTERM', 'SIGINT'],
+    signals: ['SIGTERM', 'SIGINT', 'SIGHUP'],
     help: 'finish what is in flight and end',
     final: true,
     run: (operations) => done(operations.stop()),
@@ -113,13 +113,6 @@ export const COMMANDS: readonly Command[] = [
     help: 'the job processor fetches jobs again after a quiet, or is started again after a stop',
     remark: 'paused queues stay paused (jobs resume QUEUE)',
     run: (operations) => done(operations.resumeJobs()),
-  },
-  {
-    name: 'reopen-log',
-    method: 'POST',
-    signals: ['SIGHUP'],
-    help: 'reopen the log file after it was moved away. Without a log file HUP stops the tree: its terminal was closed',
-    run: (operations) => done(operations.reopenLog()),
   },
 ];
 

@@ -27,7 +27,6 @@ export interface TreeParts {
   readonly phased: PhasedRestart;
   readonly monitor: TreeMonitor;
   readonly events: Events;
-  readonly reopenLog: () => void;
   readonly stop: (reason: string) => Promise<never>;
 }
 
@@ -94,11 +93,10 @@ export class TreeOperations implements Operations {
 
   private totals(): TreeTotals {
     const { workers, processor } = this.parts;
-    const { requests, cpuSeconds: ofWorkers, ...totals } = workers.counters.totals(workers.slots);
+    const { cpuSeconds: ofWorkers, ...totals } = workers.counters.totals(workers.slots);
     const { user, system } = process.cpuUsage();
     return {
       ...totals,
-      requests,
       cpuSeconds: {
         primary: (user + system) / 1e6,
         ...ofWorkers,
@@ -158,15 +156,6 @@ export class TreeOperations implements Operations {
     const { processor } = this.parts;
     if (!processor) throw new UserError('this tree runs no job processor');
     return processor;
-  }
-
-  async reopenLog(): Promise<void> {
-    if (this.parts.config.log.file === null) {
-      throw new UserError('there is no log file to reopen: the log goes to standard output, which is not a file');
-    }
-    this.parts.reopenLog();
-    const { workers, processor } = this.parts;
-    for (const handle of [...workers.handles, ...(processor?.handles ?? [])]) handle.send({ catamount: 'reopen-log' });
   }
 }
 

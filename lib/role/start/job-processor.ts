@@ -49,7 +49,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   const config = inheritedConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
-  const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
+  const events = openLog(config, 'jobs', CHILD_LOG_FD);
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
   // Only the tree's reporter sends requests to the primary, and it may be another process.
   const tree = lazy(async () => {
@@ -85,7 +85,6 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();
     else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
-    else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'reply') void tree().then((client) => client.settle(message));
   });

@@ -41,7 +41,6 @@ const PROCESSOR_WAITS_MS = 2000;
 export class Primary {
   private readonly startedAt = performance.now();
   private readonly events: Events;
-  private readonly reopenLog: () => void;
   private embedded: EmbeddedServers | undefined;
   private readonly workers: WorkerPool;
   private readonly memory: MemoryWatch;
@@ -69,10 +68,9 @@ export class Primary {
     const id = randomBytes(6).toString('hex');
     const config = { ...settings, treeId: id };
     this.config = config;
-    const { events, reopen } = openLog(config, 'primary');
+    const events = openLog(config, 'primary');
     const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
     this.events = events;
-    this.reopenLog = reopen;
     this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events);
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
@@ -156,16 +154,16 @@ export class Primary {
   }
 
   private buildOperations(): TreeOperations {
-    const { config, events, workers, processor, memory, phased, monitor, reopenLog } = this;
+    const { config, events, workers, processor, memory, phased, monitor } = this;
     const stop = (reason: string) => this.stop(reason);
-    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, reopenLog, stop });
+    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, stop });
   }
 
   /** Resolves when the tree serves. From then on it ends only through `stop`. */
   async start(): Promise<void> {
     const { app, config, events } = this;
     process.title = 'catamount: primary';
-    onStopSignals((reason) => void this.stop(reason), config.log.file === null);
+    onStopSignals((reason) => void this.stop(reason));
     onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
     onOperatorSignals(this.operations, events);
     onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));
@@ -319,12 +317,11 @@ async function migrate(events: Events): Promise<void> {
 }
 
 /**
- * Calls `stop` on every SIGTERM and SIGINT: platforms, npm and terminals repeat them, and without a handler the second
- * would kill the process.
- * @param hangup true if SIGHUP stops too, as in Puma without a log file: the terminal was closed.
+ * Calls `stop` on every SIGTERM, SIGINT and SIGHUP (the terminal was closed): platforms, npm and terminals repeat them, and
+ * without a handler the second would kill the process.
  */
-export function onStopSignals(stop: (reason: string) => void, hangup = false): void {
-  for (const signal of ['SIGTERM', 'SIGINT', ...(hangup ? (['SIGHUP'] as const) : [])] as const)
+export function onStopSignals(stop: (reason: string) => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
     process.on(signal, () => stop(`got ${signal}`));
 }
 

@@ -50,8 +50,7 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   const worker = new Worker(config.shutdownTimeoutMs);
   const { slot } = await worker.assigned.promise;
   process.title = `catamount: web ${slot}`;
-  const { events, reopen } = openLog(config, `web.${slot}`, CHILD_LOG_FD);
-  worker.onReopenLog = reopen;
+  const events = openLog(config, `web.${slot}`, CHILD_LOG_FD);
   onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
   try {
     const note = RequestJournal.open(config.stateDir);

@@ -16,7 +16,6 @@ const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/worker-count-down': ['scale -1', { status: 'ok', workers: 1 }],
   '/jobs/quiet': ['quietJobs', { status: 'ok' }],
   '/jobs/resume': ['resumeJobs', { status: 'ok' }],
-  '/reopen-log': ['reopenLog', { status: 'ok' }],
   '/recycle/1': ['recycle 1', { status: 'ok' }],
 };
 
@@ -103,7 +102,7 @@ describe('the table of commands', () => {
   it('is printed in the guide, one row per command', () => {
     const rows = commandTable().split('\n');
     assert.equal(rows.length, COMMANDS.length + 2);
-    assert.ok(rows.includes('| `catamount stop` | `TERM`, `INT` | finish what is in flight and end |'));
+    assert.ok(rows.includes('| `catamount stop` | `TERM`, `INT`, `HUP` | finish what is in flight and end |'));
     const guide = fs.readFileSync(path.resolve(__dirname, '../../../lib/cluster/README.md'), 'utf8');
     assert.ok(guide.includes(commandTable()), `lib/cluster/README.md should hold\n${commandTable()}`);
   });

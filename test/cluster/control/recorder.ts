@@ -103,7 +103,6 @@ export function recordedOperations(called: (call: string) => void, failing: read
     scale: (by) => record('scale', by).then(() => sampleStats().workers + by),
     quietJobs: () => record('quietJobs'),
     resumeJobs: () => record('resumeJobs'),
-    reopenLog: () => record('reopenLog'),
   };
 }
 
