@@ -150,15 +150,6 @@ export function parseArgument(command: Command, text: string | undefined): numbe
   throw new UserError(`${commandUsage(command)} needs ${argument.meaning}, a whole number: ${complaint}.`, EXIT.usage);
 }
 
-/** The table as Markdown, for lib/cluster/README.md. */
-export function commandTable(): string {
-  const rows = COMMANDS.map((command) => {
-    const signals = command.signals.map((signal) => `\`${signal.slice('SIG'.length)}\``).join(', ');
-    return `| \`catamount ${commandUsage(command)}\` | ${signals || '–'} | ${command.help} |`;
-  });
-  return ['| command | signal | what it does |', '|---|---|---|', ...rows].join('\n');
-}
-
 /** JSON of `stats`. */
 export type StatsJson = SnakeCased<TreeStats>;
 
