@@ -116,16 +116,9 @@ export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolder
   return slot.nextRestart !== null;
 }
 
-type Liveness = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
-
-/**
- * Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. A clock that is set
- * makes no child look unresponsive: timestamps are compared only for a tree of an older version, which reports no age.
- */
-export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Liveness, now: Date): number | null {
-  if (lastCheckin === null) return null;
-  const ageMs = heartbeatAgeMs ?? now.getTime() - Date.parse(lastCheckin);
-  return ageMs > UNRESPONSIVE_MS ? ageMs : null;
+/** Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. */
+export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>) {
+  return lastCheckin !== null && heartbeatAgeMs !== null && heartbeatAgeMs > UNRESPONSIVE_MS ? heartbeatAgeMs : null;
 }
 
 /** Ratio of the worker's memory to the median of the others; null when it does not stand out. */
@@ -237,7 +230,7 @@ const NO_FAILURES: JobFailures = { classes: [], dead: 0, spanMs: 0, deadSpanMs: 
 
 /** Maximum number of connections to Postgres that all trees may have open during a deploy. */
 export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
-  return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections ?? 0));
+  return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections));
 }
 
 function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTree[]): Issue[] {
@@ -324,7 +317,7 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   }
   if (current?.state !== 'ready') return [];
   const status = reported(current.lastStatus);
-  const spanMs = unresponsiveMs(current, now);
+  const spanMs = unresponsiveMs(current);
   if (spanMs !== null)
     return [warn('unresponsive', { slot: index, spanMs }, { subject, detail: status?.inFlight[0]?.what ?? '' })];
   const mb = current.pssMb ?? status?.rssMb;
@@ -348,7 +341,7 @@ function stalledIssues(status: ProcessorStatus): Issue[] {
 
 /** Before its first heartbeat there is nothing else that it could tell. */
 function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats, { bootTimeoutMs }: TreeStatus['limits']): Issue[] {
-  if (typeof spanMs !== 'number' || bootTimeoutMs === undefined || spanMs <= bootTimeoutMs) return [];
+  if (spanMs === null || spanMs <= bootTimeoutMs) return [];
   return [bad('stalled', { part: 'processor', cause: 'boots', spanMs }, { subject: 'processor', detail: '' })];
 }
 
@@ -369,7 +362,7 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'quiet':
       return [warn('jobsQuiet')];
     case 'ready': {
-      const spanMs = unresponsiveMs(processor, now);
+      const spanMs = unresponsiveMs(processor);
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
       if (spanMs !== null) return [bad('jobsUnresponsive', { spanMs }, { detail: running ?? '' })];

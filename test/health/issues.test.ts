@@ -99,7 +99,7 @@ const STATES: readonly (readonly [
   ['no worker serves', tree({ workers: [], slots: [slotOf(0), slotOf(1)] }), ['nobodyServes'], /none of 2 workers/],
   [
     'an unresponsive worker',
-    tree({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] }),
+    tree({ workers: [workerOf(0, { lastCheckin: ago(8), heartbeatAgeMs: 8000 }), workerOf(1)] }),
     ['unresponsive'],
     /No heartbeat for 8\.0 s/,
   ],
@@ -120,7 +120,7 @@ const STATES: readonly (readonly [
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'an unresponsive job processor',
-    tree({ jobs: processorOf({ lastCheckin: ago(9) }) }),
+    tree({ jobs: processorOf({ lastCheckin: ago(9), heartbeatAgeMs: 9000 }) }),
     ['jobsUnresponsive'],
     /No heartbeat for 9\.0 s/,
   ],

@@ -164,6 +164,7 @@ const NO_PROCESSOR: TreeStats['jobProcessor'] = {
   state: 'disabled',
   startedAt: null,
   lastCheckin: null,
+  heartbeatAgeMs: null,
   restarts: 0,
   pssMb: null,
   lastStatus: {},

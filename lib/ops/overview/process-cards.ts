@@ -158,7 +158,7 @@ function readyState(
 ): State {
   const { t, now, redacted } = format;
   const phase = t('overview.phase.ready');
-  const heartbeatAgeMs = unresponsiveMs(current, now);
+  const heartbeatAgeMs = unresponsiveMs(current);
   if (heartbeatAgeMs !== null)
     return unresponsiveState(heartbeatAgeMs, redacted ? undefined : status?.inFlight[0]?.what, format);
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };

@@ -61,7 +61,7 @@ export async function proxies(context: RedisContext): Promise<Finding[]> {
     .filter(({ app }) => app === appName)
     .flatMap(({ stats }) => stats.workerStatus.map(({ lastStatus }) => lastStatus));
   const peers = new Set(
-    statuses.flatMap((status) => ('untrustedProxy' in status ? (status.untrustedProxy ?? []) : [])),
+    statuses.flatMap((status) => (status.untrustedProxy ?? [])),
   );
   if (peers.size === 0) return [];
   const from = [...peers].map((peer) => peer || 'a unix socket').join(', ');

@@ -160,7 +160,7 @@ describe('cards and events on the overview:', () => {
 
     it('shows what an unresponsive worker was doing', () => {
       const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
-      const silent = workerOf(0, { lastCheckin: ago(8), lastStatus: statusOf({ inFlight: doing }) });
+      const silent = workerOf(0, { lastCheckin: ago(8), heartbeatAgeMs: 8000, lastStatus: statusOf({ inFlight: doing }) });
       const view = worker(treeStatusOf({ workers: [silent, workerOf(1)] }));
       assert.deepEqual([view.tone, view.phase], ['warn', 'unresponsive']);
       assert.match(view.say, /No heartbeat for 8\.0 s.*POST \/imports/);

@@ -25,6 +25,8 @@ export function statusOf(changes: Partial<WorkerStatus> = {}): WorkerStatus {
     requests: sumRequests([]),
     slowest: NONE_SLOW,
     pool: POOL,
+    untrustedProxy: null,
+    unready: null,
     ...VITALS,
     ...changes,
   };
@@ -39,6 +41,7 @@ export function workerOf(index: number, changes: Partial<WorkerStats> = {}): Wor
     booted: true,
     state: 'ready',
     lastCheckin: before(1),
+    heartbeatAgeMs: 0,
     lastStatus: statusOf(),
     pssMb: 60,
     restarts: {},
@@ -56,9 +59,19 @@ export function processorOf(changes: Partial<ProcessorStats> = {}): ProcessorSta
     state: 'ready',
     startedAt: before(7200),
     lastCheckin: before(1),
+    heartbeatAgeMs: 0,
     restarts: 0,
     pssMb: 70,
-    lastStatus: { inFlight: [], quiet: false, pool: POOL, ...VITALS },
+    lastStatus: {
+      inFlight: [],
+      quiet: false,
+      listening: true,
+      progress: [],
+      stalled: null,
+      waiting: [],
+      pool: POOL,
+      ...VITALS,
+    },
     ...changes,
   };
 }
@@ -104,6 +117,8 @@ export function treeStatusOf({
       latencyWarningMs: 60_000,
       recycleAboveMb: 435,
       drainMs: 25_000,
+      bootTimeoutMs: 30_000,
+      databaseConnections: 14,
       ...limits,
     },
     stats: {
