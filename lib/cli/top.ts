@@ -37,7 +37,8 @@ export async function top(flags: TreeFlags, output: Output = process.stdout, pac
   let treeStatus = await statusOf(tree);
   const reader = new HealthReader(tree.cwd, async () => treeStatus);
   let lines = picture(treeStatus, await reader.read());
-  if (output.isTTY !== true) await new Promise<void>((resolve) => output.write(`${lines.join('\n')}\n`, () => resolve()));
+  if (output.isTTY !== true)
+    await new Promise<void>((resolve) => output.write(`${lines.join('\n')}\n`, () => resolve()));
   while (output.isTTY === true && !closed.signal.aborted) {
     output.write(redraw(lines, output));
     await wait(paceMs, undefined, { signal: closed.signal }).catch(() => undefined);

@@ -220,10 +220,7 @@ function readServers(
   if (direct !== null)
     read.require('DATABASE_URL', 'the URL of the pooler, since DATABASE_DIRECT_URL leads past it to the same database');
   if (production && redis === null && !redisOff)
-    read.require(
-      'REDIS_URL',
-      `${REDIS_URL.allowed}, or set REDIS=off to run without Redis; ${embedded}`,
-    );
+    read.require('REDIS_URL', `${REDIS_URL.allowed}, or set REDIS=off to run without Redis; ${embedded}`);
   return {
     databaseUrl: database && (onHeroku ? asOnHeroku(database, 'Postgres') : database),
     databaseDirectUrl: direct && (onHeroku ? asOnHeroku(direct, 'Postgres') : direct),

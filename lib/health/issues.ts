@@ -263,20 +263,20 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
   return [warn('mailFails', { count, spanMs: since(failure.at, at), ...unsent }, { detail: failure.error })];
 }
 
-/** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
+/** Issues of one tree's processes. */
 export function treeIssues(treeStatus: TreeStatus): Issue[] {
   const pending = unreadyIssues(treeStatus);
-  const others = processIssues(treeStatus, new Date(treeStatus.at));
+  const others = processIssues(treeStatus);
   // What stands still for want of a table needs nothing but the migrations.
   const isConsequence = ({ code, detail = '' }: Issue) =>
     pending.length > 0 && code === 'stalled' && /does not exist/.test(detail);
   return [...pending, ...others.filter((issue) => !isConsequence(issue))];
 }
 
-function processIssues(treeStatus: TreeStatus, now: Date): Issue[] {
+function processIssues(treeStatus: TreeStatus): Issue[] {
   return [
-    ...workerIssues(treeStatus, now),
-    ...jobsIssues(treeStatus, now),
+    ...workerIssues(treeStatus),
+    ...jobsIssues(treeStatus),
     ...trafficIssues(treeStatus),
     ...memoryIssues(treeStatus),
     ...phaseIssues(treeStatus),
@@ -300,14 +300,14 @@ function unreadyIssues({ stats: { workerStatus } }: TreeStatus): Issue[] {
   return unread?.cause === 'unread' ? [bad('migrationsUnread', { error: unread.error })] : [];
 }
 
-function workerIssues(treeStatus: TreeStatus, now: Date): Issue[] {
+function workerIssues(treeStatus: TreeStatus): Issue[] {
   const { slots, stats, stopping } = treeStatus;
   const nobody = stats.workers > 0 && readyWorkers(treeStatus) === 0 && !stopping;
-  const ofSlots = slots.flatMap((slot) => slotIssue(treeStatus, slot, now));
+  const ofSlots = slots.flatMap((slot) => slotIssue(treeStatus, slot));
   return nobody ? [bad('nobodyServes', { count: stats.workers }), ...ofSlots] : ofSlots;
 }
 
-function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
+function slotIssue(treeStatus: TreeStatus, slot: SlotStatus): Issue[] {
   const here = inSlot(treeStatus, slot);
   const { current, outgoing } = here;
   const [index, subject] = [slot.index, String(slot.index)];
@@ -345,7 +345,7 @@ function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats, { bootTimeoutMs }:
   return [bad('stalled', { part: 'processor', cause: 'boots', spanMs }, { subject: 'processor', detail: '' })];
 }
 
-function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus, now: Date): Issue[] {
+function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { jobProcessor: processor } = stats;
   const attempt = nextRestart?.attempt ?? 0;

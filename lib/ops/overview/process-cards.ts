@@ -156,7 +156,7 @@ function readyState(
   format: Formatter,
   cutOff: string,
 ): State {
-  const { t, now, redacted } = format;
+  const { t, redacted } = format;
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = unresponsiveMs(current);
   if (heartbeatAgeMs !== null)

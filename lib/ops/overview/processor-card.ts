@@ -100,7 +100,7 @@ function readyState(
   status: ProcessorStatus | undefined,
   format: Formatter,
 ): State {
-  const { t, now } = format;
+  const { t } = format;
   const heartbeatAgeMs = unresponsiveMs(processor);
   const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
   const named =

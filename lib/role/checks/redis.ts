@@ -60,9 +60,7 @@ export async function proxies(context: RedisContext): Promise<Finding[]> {
   const statuses = trees
     .filter(({ app }) => app === appName)
     .flatMap(({ stats }) => stats.workerStatus.map(({ lastStatus }) => lastStatus));
-  const peers = new Set(
-    statuses.flatMap((status) => (status.untrustedProxy ?? [])),
-  );
+  const peers = new Set(statuses.flatMap((status) => status.untrustedProxy ?? []));
   if (peers.size === 0) return [];
   const from = [...peers].map((peer) => peer || 'a unix socket').join(', ');
   const trusts = 'hops' in config.trustProxy ? 'TRUST_PROXY is 0' : 'TRUST_PROXY does not name it';

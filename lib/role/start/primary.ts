@@ -321,8 +321,7 @@ async function migrate(events: Events): Promise<void> {
  * without a handler the second would kill the process.
  */
 export function onStopSignals(stop: (reason: string) => void): void {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-    process.on(signal, () => stop(`got ${signal}`));
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(`got ${signal}`));
 }
 
 /** Interval at which a tree started by npm checks that npm still runs, ms. */

@@ -5,7 +5,7 @@ import { allQueries, parseQuery, unknownTo } from '../../ops/metrics/queries';
 import { ScrapedText } from '../../ops/metrics/scrape';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { catamount, order, statsOf } from './operator';
+import { order, statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
 
 const METRICS_TOKEN = 'sesame-opens-0123456789';

@@ -1,4 +1,11 @@
-import type { ProcessorStats, SlotStatus, TreeStatus, WorkerStats, WorkerStatus } from '../../../lib/cluster/status';
+import type {
+  ProcessorStats,
+  ProcessorStatus,
+  SlotStatus,
+  TreeStatus,
+  WorkerStats,
+  WorkerStatus,
+} from '../../../lib/cluster/status';
 import { NONE_SLOW, sumRequests } from '../../../lib/core/request-counts';
 
 export const NOW = '2026-03-12T14:02:11.000Z';
@@ -53,6 +60,11 @@ export function slotOf(index: number, changes: Partial<SlotStatus> = {}): SlotSt
   return { index, lastTermination: null, nextRestart: null, drainUntil: null, outgoing: null, ...changes };
 }
 
+export function processorStatusOf(changes: Partial<ProcessorStatus> = {}): ProcessorStatus {
+  const idle = { inFlight: [], quiet: false, listening: true, progress: [], stalled: null, waiting: [], pool: POOL };
+  return { ...idle, ...VITALS, ...changes };
+}
+
 export function processorOf(changes: Partial<ProcessorStats> = {}): ProcessorStats {
   return {
     pid: 90,
@@ -62,16 +74,7 @@ export function processorOf(changes: Partial<ProcessorStats> = {}): ProcessorSta
     heartbeatAgeMs: 0,
     restarts: 0,
     pssMb: 70,
-    lastStatus: {
-      inFlight: [],
-      quiet: false,
-      listening: true,
-      progress: [],
-      stalled: null,
-      waiting: [],
-      pool: POOL,
-      ...VITALS,
-    },
+    lastStatus: processorStatusOf(),
     ...changes,
   };
 }
