@@ -80,7 +80,7 @@ describe('settings', () => {
     const message = complaints({ PORT: 'abc', WEB_CONCURRENCY: '-1', JOB_QUEUES: 'a,,b', MAIL_FROM: 'x\nBcc: y@z' });
     assert.match(message, /4 settings are wrong/);
     assert.match(message, /PORT +is "abc"; it must be a whole number from 0 to 65535/);
-    assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 0 to 64/);
+    assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 1 to 64/);
     assert.match(message, /JOB_QUEUES +is "a,,b"/);
     assert.match(message, /MAIL_FROM/);
   });

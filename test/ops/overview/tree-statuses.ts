@@ -121,7 +121,7 @@ export function treeStatusOf({
       recycleAboveMb: 435,
       drainMs: 25_000,
       bootTimeoutMs: 30_000,
-      databaseConnections: 14,
+      databaseConnections: 0,
       ...limits,
     },
     stats: {
