@@ -147,7 +147,7 @@ export class ProcessorSupervisor {
   stats(pssMb: (pid: number) => number | null): ProcessorStats {
     const { current, absence, restarts } = this;
     if (current) return current.stats(restarts, pssMb(current.pid));
-    const nobody = { pid: null, startedAt: null, lastCheckin: null, pssMb: null, lastStatus: {} };
+    const nobody = { pid: null, startedAt: null, lastCheckin: null, heartbeatAgeMs: null, pssMb: null, lastStatus: {} };
     return { ...nobody, state: absence, restarts };
   }
 
@@ -282,8 +282,8 @@ export class ProcessorSupervisor {
     if (wasAtWork) this.current = undefined;
     else this.other = undefined;
     if (this.stopping) return;
-    // Killed at the deadline or crashed, it has not returned all its jobs.
-    if (code !== 0) this.haveJobsRescued(handle);
+    // It may not have returned all its jobs: killed or crashed, or Postgres was away.
+    this.haveJobsRescued(handle);
     if (!wasAtWork) return;
     if (code !== 0 && !asked) this.policy.last = handle.termination;
     this.restarts++;
