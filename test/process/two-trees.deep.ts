@@ -20,6 +20,12 @@ for (const [title, env] of [
     const start = (more: Readonly<Record<string, string>> = {}) => app.start({ ...env, ...more });
     const numbers = () => app.entries().filter(({ number }) => number !== undefined);
 
+    before(async () => {
+      if (env === WITHOUT_REDIS) living = await start();
+    });
+
+    // job/dispatch/dispatcher.test.ts shows that a dispatcher without Redis notices a silent process.
+    if (env !== WITHOUT_REDIS)
     it('one is killed while it runs two jobs: the other notices its silence and runs them without counting an attempt', async () => {
       const killed = await start();
       await post(killed, '/long?name=alone');
@@ -60,7 +66,7 @@ for (const [title, env] of [
       await second.stop();
     });
 
-    it('each tick of a recurring job is enqueued once, although a tree was killed', async () => {
+    it(`each tick of a recurring job is enqueued once${env === WITHOUT_REDIS ? '' : ', although a tree was killed'}`, async () => {
       const ticks = () => app.entries().flatMap(({ tick, job }) => (tick === undefined ? [] : [`${tick} ${job}`]));
       const { length } = ticks();
       await until('some more have run', () => ticks().length >= length + 3);
