@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { Load } from './support/load';
 import { catamount, order, statsOf } from './cluster/primary/operator';
-import { underLoad } from './cluster/primary/under-load';
 import { SIGNED } from './ops/ops-web';
 import { OperatorWindow } from './ops/overview/operator-window';
 import { useDeployment } from './process/deployment';
@@ -96,14 +96,12 @@ describe('one tree, as on a dyno', () => {
 
   it('loses no request during a phased restart', async () => {
     const before = (await statsOf(tree)).worker_status.map(({ pid }) => pid);
-    const { failures } = await underLoad(
-      tree,
-      4,
-      () => '/health',
+    const { failures } = await Load.during(
+      new Load(tree.baseUrl, 4, () => '/health'),
       async (load) => {
-        await load.answered(20);
+        await load.more(20);
         await order(tree, 'phased-restart');
-        await load.answered(20);
+        await load.more(20);
       },
     );
     assert.deepEqual(failures, {});
