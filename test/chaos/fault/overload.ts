@@ -30,4 +30,3 @@ export const OVERLOAD: Fault = {
     agent.destroy();
   },
 };
-

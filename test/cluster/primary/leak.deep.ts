@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { Load } from '../../support/load';
 import { measureTree } from '../../../lib/cluster/primary/memory-watch';
 import { request } from '../../support/http';
+import { Load } from '../../support/load';
 import { sized } from '../../support/long-form';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
@@ -53,15 +53,12 @@ describe('a leaking worker', () => {
     // The slots count their recycled workers.
     const recycled = async () =>
       (await statsOf(tree)).worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
-    const { failures, answered } = await Load.during(
-      new Load(tree.baseUrl, 4, () => '/slow?ms=50'),
-      async () => {
-        for (let n = 1; n <= times; n++) {
-          leaked.push(...(await leak(tree, () => tree.linesMatching(/is recycled/).length >= n)));
-          await until('the successor serves', async () => (await recycled()) >= n);
-        }
-      },
-    );
+    const { failures, answered } = await Load.during(new Load(tree.baseUrl, 4, () => '/slow?ms=50'), async () => {
+      for (let n = 1; n <= times; n++) {
+        leaked.push(...(await leak(tree, () => tree.linesMatching(/is recycled/).length >= n)));
+        await until('the successor serves', async () => (await recycled()) >= n);
+      }
+    });
     const peakMb = stopWatching();
     assert.deepEqual(failures, {});
     assert.deepEqual(new Set(leaked), new Set([200]));

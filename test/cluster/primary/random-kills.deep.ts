@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { Load } from '../../support/load';
 import fs from 'node:fs';
 import net from 'node:net';
 import { dice } from '../../support/dice';
+import { Load } from '../../support/load';
 import { sized } from '../../support/long-form';
 import { serverPort } from '../../support/server-port';
 import type { Tree } from '../../support/tree';
