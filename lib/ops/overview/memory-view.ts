@@ -98,8 +98,6 @@ function nodeSizes(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
         .map((one) => one.pssMb ?? reported(one.lastStatus)?.rssMb);
       return [{ id, name, shade: 'j', mb: sumKnown(sizes) }];
     }
-    // In single mode the web server is part of the primary.
-    if (id === 'web') return [];
     const index = Number(id.slice(WORKER.length));
     const sizes = stats.workerStatus
       .filter((one) => one.index === index)

@@ -51,10 +51,6 @@ function jobsRow(row: Row, { stats }: TreeStatus, format: Formatter): ProcessRow
 }
 
 function workerRow(row: Row, id: string, { stats }: TreeStatus, format: Formatter): ProcessRow {
-  if (stats.single && id === 'web') {
-    const { requestsCount: requests, inFlight } = stats.single;
-    return { ...row, pid: stats.pid, up: format.up(stats.startedAt), requests, work: workRows(inFlight, format, true) };
-  }
   const slot = Number(id.slice('worker-'.length));
   const here = stats.workerStatus.filter(({ index }) => index === slot);
   const shown = here.find(({ state }) => state === 'ready') ?? here[0];
