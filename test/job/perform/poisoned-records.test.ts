@@ -103,4 +103,14 @@ describe('poisoned records', () => {
       assert.equal((await perform(failing)).op, 'retry', String(typeof what));
     }
   });
+
+  it('have an outcome when they are nested 100,000 levels deep', async () => {
+    for (const deep of [
+      `${'['.repeat(100_000)}${']'.repeat(100_000)}`,
+      `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`,
+    ]) {
+      const payload = payloadText({ class: 'FailingJob', args: [] }).replace('"args":[', `"args":[${deep}`);
+      assert.match((await perform(payload)).op, /^(retry|dead)$/);
+    }
+  });
 });
