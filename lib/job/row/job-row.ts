@@ -8,7 +8,7 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  *                          for later                 due, or promoted
  * performLater ─ INSERT ─┬───────────▶ scheduled ─────────────────────┐
  *  in the caller's       │                 ▲                          ▼         its limit is reached
- *  transaction           └─ for now ───────┼──────────────────────▶ ready ◀──────────────────────────▶ held
+ *  transaction, if any   └─ for now ───────┼──────────────────────▶ ready ◀──────────────────────────▶ held
  *                                          │                        │   ▲       free again
  *                                          │                  claim │   │ returned by a stop, or
  *                           fails, or left │                        ▼   │ its process has died
@@ -17,7 +17,7 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  *                                                                     └─ gives up ──▶ job_dead ── an operator retries it ──▶ ready
  * ```
  *
- * Each arrow is one statement:
+ * Each move of a row is one statement:
  *
  * | arrow | statement | called by |
  * |---|---|---|
@@ -25,12 +25,12 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * | due | `ready.ts`, `makeDueReady` | `dispatch/dispatcher` in the process that leads, which then hints |
  * | claim | `claim.ts`: `claim`; for a class with a limit `claimLimited`, which holds the jobs beyond it, and takes an earlier held one in place of a chosen one | `fetch/fetcher`, which then has `perform/executor` run it |
  * | free again | `claim.ts`, `admit` | `processor`, when a job of the limit has ended; `dispatch/dispatcher` |
- * | done, discarded, fails, left | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says |
- * | gives up | the same, by `dead.ts`, `insertDead` | the same. After three deliveries without an outcome the fourth does not run: `perform/executor` (`poisoned`) |
- * | returned | `end.ts`, `recordOutcomes` | `fetch/fetcher`: at a stop (`processor`, `drain`), or when a claimed job cannot begin here |
+ * | done, discarded, fails, left | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says. A job that a rule with a handler gives up is discarded |
+ * | gives up | the same, by `dead.ts`, `insertDead` | the same; at once when its record cannot be read. After three deliveries without an outcome the fourth does not run: `perform/executor` (`poisoned`) |
+ * | returned | `end.ts`, `recordOutcomes`; the delivery is not counted, except after an uncaught error of unknown cause | `fetch/fetcher`: at a stop (`perform/executor` for runs that end when aborted, `processor`, `drain`, for the others), or when a claimed job cannot begin here |
  * | its process has died | `rescue.ts`, `rescue`; the delivery stays counted | `processes/process-reporter`, which the primary tells; `dispatch/dispatcher`, after 25 s of silence |
- * | a claim whose reply was lost: running to ready | `claim.ts`, `releaseUnknown` | `fetch/fetcher`, at once and after 10 s |
- * | an operator promotes, retries a retry, reschedules, deletes | `moves.ts`: `makeReady`, `reschedule`, `deleteChosen` | `sets/job-set` |
+ * | a claim whose reply was lost: running to ready | `claim.ts`, `releaseUnknown` | `fetch/fetcher`, at its next look and at the first one 10 s later |
+ * | an operator promotes, retries a retry, reschedules; deletes what is scheduled, ready or dead | `moves.ts`: `makeReady`, `reschedule`, `deleteChosen` | `sets/job-set` |
  * | an operator kills what is scheduled, or retries a dead job | `dead.ts`: `killJobs`, `reviveJobs` | `sets/job-set` |
  * | an operator clears a queue of ready and held jobs | `moves.ts`, `clearQueue` | `admin/queues` |
  * | dead for too long, or one of too many: no row | `dead.ts`, `pruneDead` | `dispatch/dispatcher` |

@@ -31,7 +31,7 @@ export async function reschedule(knex: Knex, { sql, values }: ChosenJobs, at: st
   );
 }
 
-/** Deletes jobs that do not run, or dead ones. @returns how many. */
+/** Deletes the chosen jobs of a table, of which none runs. @returns how many. */
 export async function deleteChosen(knex: Knex, table: string, { sql, values }: ChosenJobs): Promise<number> {
   return count(knex, `delete from ${table} where id in (${sql})`, values);
 }
