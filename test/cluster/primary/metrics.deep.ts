@@ -98,15 +98,6 @@ describe('the metrics of a whole tree', () => {
     assert.equal(last.sum('catamount_phase'), 1);
   });
 
-  it('keep the counts of a worker that is removed', async () => {
-    await order(tree, 'worker-count-up');
-    await told('three workers are ready', (scraped) => scraped.sum('catamount_workers_ready') === 3);
-    await get('/slow?ms=1', 30);
-    await order(tree, 'worker-count-down');
-    await allAreTold();
-    assert.equal(last.sum('catamount_workers'), 2);
-  });
-
   it('show requests in flight, waiting and shed', async () => {
     const release = app.switchOn('hold');
     // Two at a time: single requests, with a scrape in between, would all go to the same worker.
