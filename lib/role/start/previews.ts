@@ -2,9 +2,9 @@ import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../../cluster/messages';
 import { inheritedConfig, serverUrls } from '../../core/config';
 import { Events } from '../../core/events';
-import { Transports } from '../../mailer/delivery/transports';
 import { loadPreviews, type PreviewRequest, type Previews } from '../../mailer/preview/preview-registry';
 import { PreviewRenderer } from '../../mailer/preview/preview-renderer';
+import { openTransport } from '../../mailer/transport/open-transport';
 import type { Database } from '../../model/database';
 import { connectTransactions } from '../../model/transaction';
 import type { AppDefinition } from '../app/app-definition';
@@ -27,7 +27,7 @@ export function runPreviews(app: AppDefinition): void {
   let previews: Promise<Previews> | undefined;
   const renderer = new PreviewRenderer({
     config,
-    app: { root: app.root, code: [app.mailersDir, app.previewsDir, app.modelsDir] },
+    root: app.root,
     templatesDir: app.templatesDir,
     localesDir: app.localesDir,
     setup: () => loadMailSetup(app),
@@ -35,7 +35,7 @@ export function runPreviews(app: AppDefinition): void {
       previews ??= loadPreviews(app.previewsDir, app);
       return previews;
     },
-    transports: new Transports(config.mail, events),
+    transport: () => openTransport(config.mail, events),
     inRolledBackTransaction: (work) => inRolledBackTransaction(database, work),
   });
   const leave = () => process.exit(0);
