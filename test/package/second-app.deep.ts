@@ -27,8 +27,6 @@ const TABLES = [
   'job_queue',
   'job_stats',
   'mail_deliveries',
-  'ops_flashes',
-  'ops_keys',
   'ops_sign_outs',
 ];
 

@@ -126,7 +126,7 @@ export function judgementLines(
   now: Date,
   most = Number.POSITIVE_INFINITY,
 ): Line[] {
-  const format = new Formatter(texts, now, false);
+  const format = new Formatter(texts, now);
   const judgement = readJudgement(systemStatus, treeStatus);
   const { level, issues, transit } = judgement;
   const title = judgementTitle(judgement, format);
@@ -142,7 +142,7 @@ export function judgementLines(
 
 /** @returns when each part of the tree's jobs last made progress, in one line as on the overview page; '' without any. */
 export function progressLine(treeStatus: TreeStatus, now: Date): string {
-  return progressText(treeStatus, new Formatter(texts, now, false));
+  return progressText(treeStatus, new Formatter(texts, now));
 }
 
 /** Judges the given tree status, which may be newer than the one in `systemStatus`. */

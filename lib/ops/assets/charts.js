@@ -67,7 +67,7 @@
   };
 
   const limitLine = (limit) => (u) => {
-    if (limit === null) return;
+    if (limit === null || limit > u.scales.y.max) return;
     const y = u.valToPos(limit, 'y', true);
     const { ctx, bbox } = u;
     const { stroke, dash } = styled('ln k4');
@@ -83,7 +83,8 @@
   };
 
   // Writes the names to the left of the layers' last known values.
-  const nameLayers = ({ series, max }, { over }) => {
+  const nameLayers = ({ series }, { over, scales }) => {
+    const { max } = scales.y;
     const last = Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
     let below = 0;
     for (const { label, values } of series) {
@@ -126,16 +127,14 @@
           legend: { show: false },
           tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
           cursor: { y: false, drag: { x: false }, sync: { key: 'ops' }, points: { size: 6, show: !one.stacked } },
-          scales: { y: { range: [0, one.max] } },
+          scales: { y: { range: (_u, _least, greatest) => [0, Math.max(one.max ?? 0, greatest ?? 0) || 1] } },
           axes: [
             { ...axis, size: 22, gap: 4, grid: { show: false }, values: (_u, at) => at.map(clock), space: 70 },
             {
               ...axis,
-              size: 34,
+              size: 48,
               gap: 6,
               grid: { stroke: color('--line'), width: 1 },
-              splits: () => one.ticks.map(({ value }) => value),
-              values: () => one.ticks.map(({ text }) => text),
             },
           ],
           series: [{}, ...looks(one)],
@@ -181,8 +180,6 @@
       if (section.querySelector('.canvas:hover')) return;
       for (const one of data.charts) {
         const figure = section.querySelector(`[data-chart="${one.key}"]`);
-        const total = figure?.querySelector('[data-total]');
-        if (total) total.textContent = one.total;
         for (const b of figure?.querySelectorAll('[data-series]') ?? []) {
           b.textContent = one.series[b.dataset.series]?.latest ?? '–';
         }

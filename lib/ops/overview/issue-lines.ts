@@ -16,12 +16,12 @@ const PROCESSES = '/ops/processes';
 
 /** The texts are `overview.issue.<code>.head` and `.rest`. */
 export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
-  const { t, redacted } = format;
+  const { t } = format;
   const values: Record<string, unknown> = { ...figures };
   for (const [name, figure] of Object.entries(figures))
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
-  values.detail = redacted ? '' : (detail ?? '').slice(0, MAX_DETAIL);
+  values.detail = (detail ?? '').slice(0, MAX_DETAIL);
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   if (by !== undefined) values.by = format.caller(by);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);

@@ -77,7 +77,7 @@ export function overviewView(
   return {
     at: systemStatus.at,
     level: judgement.level,
-    issues: format.redacted ? judgement.issues.map(redactedIssue) : judgement.issues,
+    issues: judgement.issues,
     verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
@@ -94,12 +94,6 @@ export function overviewView(
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
     redisOff: redis.ok && redis.value === null,
   };
-}
-
-/** Viewers may see neither the output of a process, nor the path of a request, nor the name of an operator. */
-function redactedIssue({ detail: _detail, by: _by, termination, ...issue }: Issue): Issue {
-  if (termination === undefined) return issue;
-  return { ...issue, termination: termination && { ...termination, message: null, activity: null } };
 }
 
 function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, format: Formatter): MachineView {
@@ -124,7 +118,7 @@ function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, fo
     unresponsive: unresponsiveFor !== null,
     line: unresponsiveFor === null ? summary : t('overview.say.unheard', { span: unresponsiveFor }),
     nodes: nodes.map(cardView),
-    memory: memoryView(treeStatus, nodes, format, unresponsiveFor === null),
+    memory: memoryView(treeStatus, format, unresponsiveFor === null),
     events: eventLines(treeStatus.events, format, MAX_EVENTS),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),

@@ -156,11 +156,10 @@ function readyState(
   format: Formatter,
   cutOff: string,
 ): State {
-  const { t, now, redacted } = format;
+  const { t, now } = format;
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = unresponsiveMs(current, now);
-  if (heartbeatAgeMs !== null)
-    return unresponsiveState(heartbeatAgeMs, redacted ? undefined : status?.inFlight[0]?.what, format);
+  if (heartbeatAgeMs !== null) return unresponsiveState(heartbeatAgeMs, status?.inFlight[0]?.what, format);
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
   const say = facts(
@@ -171,7 +170,7 @@ function readyState(
   return { tone: 'ok', phase, say: slot.nextRestart ? terminationText(slot.lastTermination, null, format) : say };
 }
 
-/** @param activity what the process does, if it may be shown. */
+/** @param activity what the process does, if it is known. */
 export function unresponsiveState(heartbeatAgeMs: number, activity: string | undefined, format: Formatter): State {
   const { t } = format;
   const span = format.seconds(heartbeatAgeMs);

@@ -28,7 +28,6 @@ export interface WorkRow {
   readonly age: string;
 }
 
-/** @param format in the reader's language, redacted for viewers. */
 export function processRows({ treeStatus, nodes }: TreeHealth, format: Formatter): ProcessRow[] {
   const then = format.at(treeStatus.at);
   return nodes.map((node) => {
@@ -74,10 +73,9 @@ function workerRow(row: Row, id: string, { stats }: TreeStatus, format: Formatte
   };
 }
 
-/** @param http true for requests: their paths may name people, and are hidden from viewers. */
 function workRows(work: readonly WorkInFlight[], format: Formatter, http: boolean): WorkRow[] {
   return work.map(({ what, job, id, ageMs }) => ({
-    what: http && format.redacted ? (what.split(' ')[0] ?? '') : format.work({ what, job }),
+    what: format.work({ what, job }),
     id: format.t(http ? 'work.requestId' : 'work.jobId', { id }),
     href: job ? jobPath({ id, queue: job.queue }) : null,
     age: format.span(ageMs),

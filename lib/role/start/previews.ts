@@ -2,7 +2,6 @@ import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../../cluster/messages';
 import { inheritedConfig, serverUrls } from '../../core/config';
 import { Events } from '../../core/events';
-import { Transports } from '../../mailer/delivery/transports';
 import { loadPreviews, type PreviewRequest, type Previews } from '../../mailer/preview/preview-registry';
 import { PreviewRenderer } from '../../mailer/preview/preview-renderer';
 import type { Database } from '../../model/database';
@@ -35,7 +34,6 @@ export function runPreviews(app: AppDefinition): void {
       previews ??= loadPreviews(app.previewsDir, app);
       return previews;
     },
-    transports: new Transports(config.mail, events),
     inRolledBackTransaction: (work) => inRolledBackTransaction(database, work),
   });
   const leave = () => process.exit(0);

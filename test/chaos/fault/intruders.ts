@@ -94,7 +94,7 @@ async function whileOperatorWorks(environment: Environment, attack: () => Promis
 
 const FROM_ONE: Fault = {
   name: 'guesses-from-one',
-  about: 'one address guesses the password of /ops, and signs in as a viewer in between, while the operator works',
+  about: 'one address guesses the password of /ops, while the operator works',
   async inject(environment, roll) {
     const guesses: Guesses = new Map();
     const { ledger, platform } = environment;
@@ -105,7 +105,6 @@ const FROM_ONE: Fault = {
         // These headers claim a different client each time. No proxy is trusted here, so they must be ignored.
         const forged = { 'x-forwarded-for': `198.51.100.${n}`, 'x-real-ip': `198.51.100.${n}` };
         note(guesses, await visitor.signIn(`guess ${n}`, forged), environment);
-        if (n % 4 === 3) await visitor.signIn(OPERATOR.OPS_VIEWER_PASSWORD);
       }
       const late = await new Visitor(platform.baseUrl, address).signIn(OPERATOR.OPS_PASSWORD);
       if (late.status !== 429)

@@ -25,7 +25,7 @@ export interface Incident {
 }
 
 /** Credentials for /ops. */
-export const OPERATOR = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
+export const OPERATOR = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse' };
 
 /** A tree in production with real servers of its own, and clients that use it. */
 export class Environment {

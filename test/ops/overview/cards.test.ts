@@ -27,7 +27,7 @@ describe('cards and events on the overview:', () => {
     const translate = pageTexts(TEXTS).in('en');
     // Numbers and units are joined by non-breaking spaces.
     t = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
-    words = new Formatter(t, new Date(NOW), false);
+    words = new Formatter(t, new Date(NOW));
   });
 
   const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
@@ -106,7 +106,7 @@ describe('cards and events on the overview:', () => {
     });
 
     it('shows in Korean why it died; only its own output remains untranslated', () => {
-      const korean = new Formatter(pageTexts(TEXTS).in('ko'), new Date(NOW), false);
+      const korean = new Formatter(pageTexts(TEXTS).in('ko'), new Date(NOW));
       const told = (lastTermination: Termination) => worker(dead({ lastTermination, nextRestart: IN_2_S }), korean).say;
       const exited: Termination = {
         ...BLOCKED,
@@ -127,22 +127,6 @@ describe('cards and events on the overview:', () => {
         { ...BLOCKED, activity: null },
       ] as const)
         assert.doesNotMatch(told(death).replace('SIGABRT', ''), /[a-z]/i, told(death));
-    });
-
-    it('shows a viewer no paths and no output of processes', () => {
-      const viewer = new Formatter(t, new Date(NOW), true);
-      assert.doesNotMatch(worker(dead({ lastTermination: BLOCKED, nextRestart: IN_2_S }), viewer).say, /imports|ann/);
-      const broken: Termination = {
-        ...BLOCKED,
-        reason: 'crash',
-        heartbeatAgeMs: null,
-        signal: null,
-        message: 'Error: ann@example.com is taken',
-      };
-      assert.equal(
-        worker(dead({ lastTermination: broken, nextRestart: IN_2_S }), viewer).say,
-        'It crashed. Starts in 2.0 s, try 2.',
-      );
     });
 
     it('shows how long it may drain', () => {
@@ -254,35 +238,18 @@ describe('cards and events on the overview:', () => {
     assert.match(primaryView(treeStatusOf({ address: 'unix:/run/app.sock' }), words).say, /unix:\/run\/app\.sock/);
   });
 
-  describe('all cards together', () => {
-    const nodes = (treeStatus: TreeStatus) => [
-      primaryView(treeStatus, words),
-      ...treeStatus.slots.map((slot) => workerView(treeStatus, slot, words)),
-      jobsView(treeStatus, 0, words),
-    ];
-    it('share one memory bar', () => {
-      const treeStatus = treeStatusOf();
-      const memory = memoryView(treeStatus, nodes(treeStatus), words);
-      assert.deepEqual([memory.text, memory.share, memory.tone, memory.mark], ['220 of 512 MB', '43 %', 'ok', 84.96]);
-      assert.deepEqual(
-        memory.segments.map(({ name, x, width, shade }) => [name, x, width, shade]),
-        [
-          ['Primary', 0, 5.86, 'p'],
-          ['Worker 0', 5.86, 11.72, 'w0'],
-          ['Worker 1', 17.58, 11.72, 'w1'],
-          ['Jobs', 29.3, 13.67, 'j'],
-        ],
-      );
-      assert.deepEqual(memory.ticks, ['0', '128', '256', '384', '512']);
-      const unlimited = treeStatusOf({
-        stats: { memory: { pssMb: 220, limitMb: null } },
-        limits: { recycleAboveMb: null },
-      });
-      const free = memoryView(unlimited, nodes(unlimited), words);
-      assert.deepEqual(
-        [free.text, free.share, free.mark, free.free, free.note],
-        ['220 MB', '', null, null, 'no limit is set'],
-      );
+  it('the memory of the tree is shown against its limit', () => {
+    const { text, percent, tone, note } = memoryView(treeStatusOf(), words);
+    assert.deepEqual([text, percent, tone], ['220 of 512 MB', 43, 'ok']);
+    assert.match(note, /^recycles the largest worker at 85 %$/);
+    const full = treeStatusOf({ stats: { memory: { pssMb: 450, limitMb: 512 } } });
+    assert.equal(memoryView(full, words).tone, 'warn');
+    const unlimited = treeStatusOf({
+      stats: { memory: { pssMb: 220, limitMb: null } },
+      limits: { recycleAboveMb: null },
     });
+    const free = memoryView(unlimited, words);
+    assert.deepEqual([free.text, free.percent, free.note], ['220 MB', null, 'no limit is set']);
+    assert.equal(memoryView(treeStatusOf(), words, false).text, '– of 512 MB');
   });
 });
