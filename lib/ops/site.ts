@@ -83,7 +83,7 @@ const FOLDERS: readonly PageFolder[] = [
   { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets', COUNTS], load: async () => shared },
   { paths: ['/ops/jobs'], load: async () => (await import('./jobs/routes')).jobRoutes },
   { paths: ['/ops/mail'], load: async () => (await import('./mail/routes')).mailRoutes },
-  { paths: ['/ops/processes'], load: async () => (await import('./processes/processes-page')).processRoutes },
+  { paths: ['/ops/processes'], load: async () => (await import('./processes/tree-action-pages')).treeActionRoutes },
   { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
 ];
 

@@ -4,8 +4,8 @@ import type { OpsContext, PageModule } from '../ui/context';
 import { readFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
 import { livePage } from '../ui/live-page';
-import { localizedProblem } from '../ui/shell';
-import { chosenTree, linkToTree } from './chosen-tree';
+import { linkWith, localizedProblem } from '../ui/shell';
+import { chosenTree } from './chosen-tree';
 import { type OverviewView, overviewView } from './overview-view';
 import type { ProcessFlash } from './tree-actions';
 import { missingTree } from './tree-health';
@@ -30,7 +30,8 @@ export const overviewRoutes: PageModule = async (site) => {
       scripts: ['uPlot.iife.min.js', 'charts.js'],
       view,
       requestId: ctx.requestId,
-      to: (path: string) => linkToTree(path, machine && !machine.own ? machine.id : null),
+      to: (path: string, more: Readonly<Record<string, string>> = {}) =>
+        linkWith(path, '', { tree: machine && !machine.own ? machine.id : null, ...more }),
       ...(streamed ? { charts: undefined } : await chartsFor(ctx, view)),
       flash: readFlash<ProcessFlash>(ctx),
     };

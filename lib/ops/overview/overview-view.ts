@@ -10,10 +10,12 @@ import { healthSummary, type TreeTab, treeTab, type VerdictView } from './health
 import { type MemoryView, memoryView } from './memory-view';
 import { type CardView, cardView, webLoad } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
+import { possibleActions, type TreeAction } from './tree-actions';
 import { assessTrees, type TreeHealth } from './tree-health';
+import { type WorkRow, workRows } from './work-rows';
 
 /** Number of events that the page shows. */
-const MAX_EVENTS = 8;
+const MAX_EVENTS = 30;
 
 /** The tree that the page shows, formatted. */
 interface MachineView {
@@ -30,7 +32,9 @@ interface MachineView {
   readonly nodes: readonly CardView[];
   readonly memory: MemoryView;
   readonly events: readonly EventLine[];
-  readonly workers: number;
+  readonly work: readonly WorkRow[];
+  /** Commands that are possible now, but for those that are for one worker. */
+  readonly actions: readonly TreeAction['key'][];
   readonly order: string;
   /** When each part of its jobs last made progress, for programs: `last_moves` in the page's JSON. */
   readonly lastMoves: readonly LastProgress[];
@@ -120,7 +124,8 @@ function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, fo
     nodes: nodes.map(cardView),
     memory: memoryView(treeStatus, format, unresponsiveFor === null),
     events: eventLines(treeStatus.events, format, MAX_EVENTS),
-    workers: stats.workers,
+    work: workRows(treeStatus, format),
+    actions: unresponsiveFor === null ? possibleActions(treeStatus) : [],
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
     lastMoves: lastProgress(treeStatus),
   };

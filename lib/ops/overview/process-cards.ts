@@ -42,8 +42,6 @@ export interface NodeView {
 }
 
 export interface CardView extends NodeView {
-  /** True when its sentence adds nothing to the figures, so that lists may leave it out. */
-  readonly calm: boolean;
   readonly iconClass: string;
   /** Used slots in percent, for processes with too many slots for pips. */
   readonly loadPercent: number;
@@ -52,7 +50,7 @@ export interface CardView extends NodeView {
 export function cardView(node: NodeView): CardView {
   const turning = node.icon === 'restart' && node.tone !== 'ok';
   const loadPercent = node.of === 0 ? 0 : Math.min(100, Math.round(((node.on ?? 0) / node.of) * 100));
-  return { calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
+  return { iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
 }
 
 /** Scale of the memory bars, MB. */

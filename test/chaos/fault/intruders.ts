@@ -78,7 +78,7 @@ async function whileOperatorWorks(environment: Environment, attack: () => Promis
   let over = false;
   const work = async () => {
     for (let n = 0; !over; n++) {
-      const target = ['/ops', '/ops/jobs/queues', '/ops/jobs/dead', '/ops/processes'][n % 4] ?? '/ops';
+      const target = ['/ops', '/ops/jobs/queues', '/ops/jobs/dead', '/ops/mail/deliveries'][n % 4] ?? '/ops';
       const { status, body } = await operator.get(target);
       if (status !== 200 || body.includes('name="password"'))
         ledger.broken.push(`the operator was answered ${status} at ${target} while others guessed`);

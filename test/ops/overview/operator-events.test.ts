@@ -53,11 +53,7 @@ describe('the actions of operators among the events', () => {
       'Retried 1 dead job',
       'Paused queue default',
     ];
-    for (const at of ['/ops', '/ops/processes'])
-      await shows(
-        events.map((event) => `${event} ${BY}`),
-        at,
-      );
+    await shows(events.map((event) => `${event} ${BY}`));
     await until('it is there in Korean', async () =>
       /default 큐 일시 중지 · 운영자 \(127\.0\.0\.1\)/.test(await operator.read('/ops?locale=ko')),
     );

@@ -1,25 +1,17 @@
 import { UserError } from '../../core/errors';
 import { judge } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
-import { snakeCase } from '../../support/snake-case';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { chosenTree, linkToTree } from '../overview/chosen-tree';
-import { eventLines } from '../overview/event-lines';
 import { actionValues, type ProcessFlash, TREE_ACTIONS, type TreeAction, touchedBy } from '../overview/tree-actions';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
-import { readFlash, redirectWithFlash } from '../ui/flash';
+import { redirectWithFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
-import { livePage } from '../ui/live-page';
-import { linkWith, localizedProblem } from '../ui/shell';
-import { processRows } from './process-rows';
+import { localizedProblem } from '../ui/shell';
 
-const LIST = '/ops/processes';
-/** Number of events on the page. */
-const MAX_EVENTS = 60;
-
-/** The page of a tree's processes, and the commands that an operator can send to them. */
-export const processRoutes: PageModule = async (site) => {
+/** The commands that an operator can send to a tree. Each asks for confirmation. */
+export const treeActionRoutes: PageModule = async (site) => {
   const { router } = site;
   const statusCollector = await site.statusCollector();
   const find = async (ctx: OpsContext): Promise<TreeHealth> =>
@@ -33,12 +25,8 @@ export const processRoutes: PageModule = async (site) => {
     return tree;
   };
 
-  livePage(site, LIST, 'processes/processes', async (ctx) =>
-    describePage(ctx, findIn(ctx, await statusCollector.collect())),
-  );
-
   for (const action of TREE_ACTIONS) {
-    const path = `${LIST}/${action.key}`;
+    const path = `/ops/processes/${action.key}`;
     router.get(path, async (ctx) => {
       await confirm(site, ctx, action, await find(ctx));
     });
@@ -74,39 +62,6 @@ async function sendCommand(
   if (tree.own) return site.tree.runCommand(command, slot, by);
   const left = await new TreeDirectory(site.redis.client).send(tree.treeStatus.id, command, slot, by);
   if (!left) throw localizedProblem(404, 'treeGone');
-}
-
-function describePage(ctx: OpsContext, tree: TreeHealth) {
-  const { treeStatus, own, unresponsiveFor } = tree;
-  const { id, name, app, host, address, stats } = treeStatus;
-  const format = Formatter.of(ctx);
-  const rows = processRows(tree, format);
-  const events = eventLines(treeStatus.events, format, MAX_EVENTS);
-  const treeId = own ? null : id;
-  const operator = unresponsiveFor === null;
-  const locals = {
-    title: ctx.state.t('processes.title', { name }),
-    flash: readFlash<ProcessFlash>(ctx),
-    treeStatus,
-    unresponsiveFor,
-    rows,
-    events,
-    operator,
-    actions: operator ? TREE_ACTIONS.filter((action) => !action.slot && action.isAvailable(treeStatus, 0)) : [],
-    to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: treeId, ...more }),
-  };
-  const shown = { processes: snakeCase(rows), events: snakeCase(events) };
-  const json = {
-    id,
-    name,
-    app,
-    host,
-    address,
-    versions: stats.versions,
-    unresponsive: unresponsiveFor !== null,
-    ...shown,
-  };
-  return { locals, json };
 }
 
 async function confirm(
