@@ -57,7 +57,7 @@ async function helpFor(words: readonly string[]): Promise<string> {
 async function runTop(args: string[]): Promise<void> {
   const { readArguments } = await import('../core/command-line');
   const { values } = readArguments('top', { args: without(args, 'top'), options: PLACE });
-  await (await import('./top/top')).top(values);
+  await (await import('./top')).top(values);
   // A request to Redis or Postgres may still be open, but nobody needs its reply any more.
   process.exit();
 }

@@ -64,7 +64,6 @@ export type ToWorker =
   | { readonly catamount: 'jobs'; readonly jobs: JobsHealth }
   /** A worker of this tree has been ready for the first time. */
   | { readonly catamount: 'tree-served' }
-  | { readonly catamount: 'reopen-log' }
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   | ReplyMessage
@@ -128,8 +127,7 @@ export type ToProcessor =
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   | ReplyMessage
-  | BroadcastMessage
-  | { readonly catamount: 'reopen-log' };
+  | BroadcastMessage;
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }

@@ -38,11 +38,11 @@ export interface WorkerStatus extends ProcessMetrics {
   readonly pool: PoolStats;
   /**
    * Address of the last peer that sent the headers of a proxy although TRUST_PROXY does not name it, empty for one that
-   * came through a unix socket; null: there was none. Absent from workers of an older version.
+   * came through a unix socket; null: there was none.
    */
-  readonly untrustedProxy?: string | null;
-  /** Why the tree has not been ready once, in production; null when it has been. Absent from workers of an older version. */
-  readonly unready?: Unready | null;
+  readonly untrustedProxy: string | null;
+  /** Why the tree has not been ready once, in production; null when it has been. */
+  readonly unready: Unready | null;
 }
 
 /** A reason why no process of a tree has been ready yet. */
@@ -61,8 +61,8 @@ export interface WorkerStats {
   readonly booted: boolean;
   readonly state: string;
   readonly lastCheckin: string | null;
-  /** Age of its last message on the monotonic clock, ms; null before the first; absent from older versions. */
-  readonly heartbeatAgeMs?: number | null;
+  /** Age of its last message on the monotonic clock, ms; null before the first. */
+  readonly heartbeatAgeMs: number | null;
   readonly lastStatus: WorkerStatus | Record<string, never>;
   /** Proportional set size, MB; null where the system does not report it. */
   readonly pssMb: number | null;
@@ -74,8 +74,8 @@ export interface WaitingQueue {
   readonly queue: string;
   /** Time for which the oldest of them has been due, ms. */
   readonly ms: number;
-  /** `ms` as it was when the queue was read; absent from older versions. */
-  readonly readMs?: number;
+  /** `ms` as it was when the queue was read. */
+  readonly readMs: number;
   readonly paused: boolean;
 }
 
@@ -115,13 +115,13 @@ export interface ProcessorStatus extends ProcessMetrics {
   readonly inFlight: readonly WorkInFlight[];
   readonly quiet: boolean;
   /** false: notifications of Postgres do not arrive; null: not known yet. */
-  readonly listening?: boolean | null;
-  /** Progress of its parts; absent from processors of an older version. */
-  readonly progress?: readonly PartProgress[];
+  readonly listening: boolean | null;
+  /** Progress of its parts. */
+  readonly progress: readonly PartProgress[];
   /** Sentences about the parts that are stalled; null: none is. */
-  readonly stalled?: string | null;
+  readonly stalled: string | null;
   /** Queues with jobs that are due, as it last read them. */
-  readonly waiting?: readonly WaitingQueue[];
+  readonly waiting: readonly WaitingQueue[];
   /** Jobs that it leaves to others, since its code cannot run them; absent when there are none. */
   readonly left?: readonly LeftClass[];
   readonly pool: PoolStats;
@@ -136,8 +136,8 @@ export interface ProcessorStats {
   readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'backing_off' | 'crash_loop';
   readonly startedAt: string | null;
   readonly lastCheckin: string | null;
-  /** Age of its last message, before the first its own, on the monotonic clock, ms; null or absent in older versions. */
-  readonly heartbeatAgeMs?: number | null;
+  /** Age of its last message, before the first its own, on the monotonic clock, ms; null: there is no processor. */
+  readonly heartbeatAgeMs: number | null;
   readonly restarts: number;
   readonly pssMb: number | null;
   readonly lastStatus: ProcessorStatus | Record<string, never>;
@@ -165,8 +165,6 @@ export interface TreeStats {
   readonly jobProcessor: ProcessorStats;
   /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
   readonly otherJobProcessor?: ProcessorStats | undefined;
-  /** Status of the primary, if it serves the web itself. */
-  readonly single: WorkerStatus | null;
   readonly totals: TreeTotals;
   readonly memory: { readonly pssMb: number | null; readonly limitMb: number | null };
   /** Outcome of the last phased restart; null before the first. */
@@ -203,8 +201,6 @@ export interface Operations extends Tree {
   quietJobs(): Promise<void>;
   /** Undoes `quietJobs`, and starts a job processor that an operator stopped. */
   resumeJobs(): Promise<void>;
-  /** Reopens the log file after it was moved away; standard output is not affected. */
-  reopenLog(): Promise<void>;
 }
 
 /** An unexpected end of a process. Times are ISO 8601. */
@@ -267,10 +263,10 @@ export interface TreeStatus {
     /** The largest worker is recycled when the tree takes more than this; null without a limit. */
     readonly recycleAboveMb: number | null;
     readonly drainMs: number;
-    /** Time after which a process that boots is late; absent from trees of an older version. */
-    readonly bootTimeoutMs?: number;
-    /** The most connections to Postgres that it may open; absent from trees of an older version. */
-    readonly databaseConnections?: number;
+    /** Time after which a process that boots is late. */
+    readonly bootTimeoutMs: number;
+    /** The most connections to Postgres that it may open. */
+    readonly databaseConnections: number;
   };
   /** Rates of the recent past. */
   readonly rates: {

@@ -48,8 +48,6 @@ export interface Assignment {
  */
 export class Worker {
   readonly assigned = deferred<Assignment>();
-  /** Called after a log rotation. */
-  onReopenLog: () => void = () => undefined;
   /** The whole tree, for the operator's pages. */
   readonly tree = new PrimaryClient((message) => this.tell(message));
   private server: DrainableServer | undefined;
@@ -151,9 +149,6 @@ export class Worker {
         break;
       case 'reporter':
         this.server?.setReporter(message.on);
-        break;
-      case 'reopen-log':
-        this.onReopenLog();
         break;
       case 'exit':
         process.exit(this.aborted > 0 ? 1 : 0);

@@ -64,7 +64,7 @@ export interface HeapCaps {
 export interface WebConfig {
   /** false: the tree serves no web, as with `--only jobs`. */
   readonly enabled: boolean;
-  /** Number of forked workers; 0 = the primary serves the web itself. */
+  /** Number of forked workers. */
   readonly concurrency: number;
   /** The calculation of that number for `auto`; null when it was given. */
   readonly sizing: string | null;
@@ -213,8 +213,6 @@ export interface Config {
     readonly format: 'pretty' | 'json';
     /** false: requests have no lines of their own; their failures have. */
     readonly requests: boolean;
-    /** The file that standard output was redirected to. */
-    readonly file: string | null;
   };
   /** true: in production a web is ready although migrations are pending (`--allow-pending`). */
   readonly allowPending?: boolean;

@@ -63,8 +63,7 @@ export const LOCALES = ['en', 'ko'] as const satisfies readonly ShippedLocale[];
 
 /** The most Postgres connections that this tree may open: the pools of its processes, and one that LISTENs. */
 export function connectionsOfTree({ web, jobs, databasePool }: Pick<Config, 'web' | 'jobs' | 'databasePool'>): number {
-  // In single mode the primary is the one web process.
-  const webProcesses = web.enabled ? Math.max(1, web.concurrency) : 0;
+  const webProcesses = web.enabled ? web.concurrency : 0;
   return webProcesses * databasePool.web + (jobs.enabled ? databasePool.jobs + 1 : 0);
 }
 

@@ -61,7 +61,7 @@ export function reasonText(reason: string): string {
 }
 
 /**
- * The English sentence of each event, shared by the log, `catamount top` and the pages. An event that is not listed is
+ * The English sentence of each event, shared by the log and the pages. An event that is not listed is
  * not logged.
  */
 const CATALOG: Catalog = {
@@ -337,7 +337,7 @@ export function logEvents(events: Events, logger: Logger, { requests = true } = 
   });
 }
 
-const IS_CALLER = /^(?:(pages|cli|signal):.*|socket|top|redis)$/s;
+const IS_CALLER = /^(?:(pages|cli|signal):.*|socket|redis)$/s;
 
 export function isCaller(text: string): text is Caller {
   return IS_CALLER.test(text);

@@ -93,7 +93,6 @@ const CODES: Partial<Record<FailureCause, readonly string[]>> = {
       'ESOCKET',
       'EPIPE',
     ],
-    ...['CONNECTION_BROKEN', 'NR_CLOSED', 'UNCERTAIN_STATE'],
     ...['08001', '08006', '08P01', '57P01', '57P02', '57P03'],
   ],
 };
@@ -116,7 +115,7 @@ const MESSAGES: readonly (readonly [RegExp, FailureCause])[] = [
     /^(?:no answer|the SMTP server did not accept|timeout expired|Query read timeout|Connection timeout|Socket timeout)/,
     'noAnswer',
   ],
-  [/^(?:Connection terminated|Client has encountered|Postgres ended|Socket closed|no [\w ]+ answers)/, 'unreachable'],
+  [/^(?:Connection terminated|Client has encountered|Postgres ended|Socket closed)/, 'unreachable'],
 ];
 
 /**
@@ -135,7 +134,5 @@ export function causeOf(error: Error): FailureCause {
 }
 
 function byMessage(message: string): FailureCause | undefined {
-  // node_redis 3 puts a prefix of its own before the message of the error that kept it from connecting.
-  const native = message.replace(/^Redis connection to \S+ failed - /, '');
-  return MESSAGES.find(([beginning]) => beginning.test(native))?.[1];
+  return MESSAGES.find(([beginning]) => beginning.test(message))?.[1];
 }

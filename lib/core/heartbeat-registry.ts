@@ -12,16 +12,16 @@ const WATCHED_TTL_S = 10;
 // KEYS  1 members, 2 the member's info, 3 its commands, 4 watched
 // ARGV  1 its id  2 its info, or '' to keep the last one  3 TTL of the info, s
 //       4 time for which it lives without a further heartbeat, if nobody watches
-// reply commands, 1 if "watched" exists, else 0, 1 if it was no member before
+// reply commands, 1 if "watched" exists, else 0
 const HEARTBEAT_SCRIPT = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- This comes first, since a Redis that is out of memory lets a script go on only if its first write needs none.
 call('expire', KEYS[2], ARGV[3])
 local watched = call('exists', KEYS[4])
-local joined = call('zadd', KEYS[1], watched == 1 and now or now + ARGV[4], ARGV[1])
+call('zadd', KEYS[1], watched == 1 and now or now + ARGV[4], ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
-return { call('lrange', KEYS[3], 0, -1), watched, joined }`);
+return { call('lrange', KEYS[3], 0, -1), watched }`);
 
 /** Lua for `wake(id)`: has one member send a heartbeat at once, or all of them by an empty id. */
 const WAKE_LUA = `
@@ -87,8 +87,6 @@ interface HeartbeatReply {
   readonly commands: readonly string[];
   /** true: somebody lists the members, so their info is wanted more often. */
   readonly watched: boolean;
-  /** true: Redis did not know it as a member before. */
-  readonly joined: boolean;
 }
 
 export interface Listed<Info> {
@@ -109,8 +107,8 @@ export class HeartbeatRegistry {
     const { members, infoPrefix, commands: commandsOf, watched: watchedKey } = this.keys;
     const keys = [members, infoPrefix + id, commandsOf(id), watchedKey];
     const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, info, String(ttlS), String(aheadMs)]);
-    const [commands, watched, joined] = reply as [string[], number, number];
-    return { commands, watched: watched === 1, joined: joined === 1 };
+    const [commands, watched] = reply as [string[], number];
+    return { commands, watched: watched === 1 };
   }
 
   /**

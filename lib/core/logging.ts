@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import { Writable } from 'node:stream';
 import type { DestinationStream, Logger } from 'pino';
 import pino from 'pino';
@@ -60,21 +59,7 @@ export function isoTime(now: () => number = Date.now): () => string {
   };
 }
 
-/**
- * @returns the file that standard output was redirected to, or null. Call it at the start: once a log rotation has
- * moved the file, the system only reports its new name.
- */
-export function fileBehindOutput(): string | null {
-  try {
-    return readStat(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
-  } catch {
-    return null;
-  }
-}
-
 export interface LogDestination extends DestinationStream {
-  /** Opens a new file of the same name, after a log rotation. It does nothing without a file. */
-  reopen(): void;
   /** Writes a line of another logger as it is, in either format. */
   pass(line: string): void;
   /** Calls the listener with the number of lines that were dropped while nobody read them, once they are read again. */
@@ -86,10 +71,9 @@ export interface LogDestination extends DestinationStream {
  * reads, or a stopped terminal, blocks nothing.
  * @param fd the descriptor of standard output, or a child's copy of it.
  */
-export function openLogDestination({ format, file }: Omit<Config['log'], 'requests'>, fd: number): LogDestination {
-  const writer = new NonBlockingWriter(file === null || leadsTo(fd, file) ? fd : openToAppend(file));
+export function openLogDestination({ format }: Pick<Config['log'], 'format'>, fd: number): LogDestination {
+  const writer = new NonBlockingWriter(fd);
   const more: Omit<LogDestination, 'write'> = {
-    reopen: () => file !== null && writer.redirect(openToAppend(file)),
     pass: (line) => writer.write(`${line}\n`),
     onDropped: (listener) => {
       writer.onDropped = listener;
@@ -123,35 +107,15 @@ function prettyMessage({ process: name, child, msg, requestId }: Readonly<Record
   return `[${name}] ${child ? `${child}: ` : ''}${text}${requestId ? ` (${requestId})` : ''}`;
 }
 
-/**
- * A file is written through the descriptor that the shell has opened: all processes share its offset, and `console.log`
- * and crashes write there too. A second descriptor would overwrite their lines, or they its own.
- * @returns false once a log rotation has given the name to another file.
- */
-function leadsTo(fd: number, file: string): boolean {
-  const [own, named] = [readStat(fd), fs.statSync(file, { bigint: true, throwIfNoEntry: false })];
-  return own.ino === named?.ino && own.dev === named.dev;
-}
-
-function openToAppend(file: string): number {
-  return fs.openSync(file, 'a');
-}
-
 /** The descriptor of the log in a child, whose standard output is a pipe to the primary for stray lines. */
 export const CHILD_LOG_FD = 4;
-
-export interface ProcessLog {
-  readonly events: Events;
-  /** Opens a new file of the same name, after a log rotation. */
-  readonly reopen: () => void;
-}
 
 /**
  * Makes the events of this process, with the one subscriber that logs them, and a watch over its file descriptors.
  * @param name the name of the process in log lines.
  * @param fd the descriptor of the log: 1, or CHILD_LOG_FD in a child.
  */
-export function openLog(config: Config, name: string, fd = 1): ProcessLog {
+export function openLog(config: Config, name: string, fd = 1): Events {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
   logEvents(events, createLogger(config, name, destination, new LogFilter(events)), config.log);
@@ -164,14 +128,12 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   // The pipe breaks when the primary dies; a stray line must not kill the child then.
   if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   new DescriptorWatch(events).start();
-  return { events, reopen: () => destination.reopen() };
+  return events;
 }
 
 export interface UncaughtRules {
   /** @returns true when the error belongs to one piece of work, which has been failed with it. Default: never. */
   readonly contain?: (error: Error) => boolean;
-  /** @returns true when the process may continue after a rejection, which was logged. Default: never. */
-  readonly outlives?: () => boolean;
 }
 
 /**
@@ -181,14 +143,13 @@ export interface UncaughtRules {
 export function onUncaught(
   events: Events,
   leave: () => Promise<unknown>,
-  { contain = () => false, outlives = () => false }: UncaughtRules = {},
+  { contain = () => false }: UncaughtRules = {},
 ): void {
   let leaving = false;
-  process.on('uncaughtException', (thrown: unknown, origin) => {
+  process.on('uncaughtException', (thrown: unknown) => {
     const error = toError(thrown);
     if (contain(error)) return;
     events.emit('process.error', { error, during: 'uncaught' });
-    if (origin === 'unhandledRejection' && outlives()) return;
     if (leaving) process.exit(1);
     leaving = true;
     leave().then(

@@ -12,13 +12,13 @@ const WRITE_RETRY_MS = 100;
 export class NonBlockingWriter {
   /** Called with the number of dropped texts once writing works again. */
   onDropped: (count: number) => void = () => undefined;
-  private fd: number;
+  private readonly fd: number;
   private kept: Buffer[] = [];
   private size = 0;
   private dropped = 0;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly inherited: number) {
+  constructor(inherited: number) {
     if (readStat(inherited).isFile()) {
       this.fd = inherited;
       return;
@@ -26,13 +26,6 @@ export class NonBlockingWriter {
     this.fd = reopenNonBlocking(inherited);
     // A last attempt writes the lines of the stop.
     process.once('exit', () => this.flush());
-  }
-
-  /** From now on it writes to this descriptor of a file. */
-  redirect(fd: number): void {
-    const previous = this.fd;
-    this.fd = fd;
-    if (previous !== this.inherited) fs.closeSync(previous);
   }
 
   write(text: string): void {

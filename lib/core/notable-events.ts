@@ -4,7 +4,7 @@ import type { Events } from './events';
 /** The process that tells of an event for operators; the primary keeps it. `tree`: the primary or the processor. `web`: a worker, of what is done on its pages. */
 type Keeper = 'primary' | 'processor' | 'tree' | 'web';
 
-/** The events that `catamount top` and the pages list. */
+/** The events that the pages list. */
 const NOTABLE = {
   'primary.listening': 'primary',
   'worker.ready': 'primary',

@@ -2,7 +2,6 @@ import { redisTlsMode } from './tls';
 
 /** Our parameter of a Redis URL: the prefix of every key and channel of this app, such as `{shop}`. */
 export const KEY_PREFIX = 'keyPrefix';
-const SENTINEL_PARAMETERS = ['master', 'sentinels', 'sentinelUsername', 'sentinelPassword'];
 
 /** @returns the TLS options for both Redis clients (tls.ts); empty for redis://. */
 export function redisTls(
@@ -14,20 +13,14 @@ export function redisTls(
 
 /** @returns the URL without our own parameters, which Redis clients do not know. */
 export function clientUrl(url: string): string {
-  const parsed = new URL(url.replace('+sentinel:', ':'));
-  for (const name of ['sslmode', KEY_PREFIX, ...SENTINEL_PARAMETERS]) parsed.searchParams.delete(name);
+  const parsed = new URL(url);
+  for (const name of ['sslmode', KEY_PREFIX]) parsed.searchParams.delete(name);
   return parsed.toString();
 }
 
-/** @returns true for the URL of sentinels, as typed, or as `readSentinelUrl` makes it. */
-export function isSentinelUrl(url: string): boolean {
-  return /^rediss?\+sentinel:/.test(url);
-}
-
-/** @returns the server for messages: its host and port, or those of the sentinels and the name of the master. */
+/** @returns the server for messages: its host and port. */
 export function redisPlace(url: string): string {
-  const { host, searchParams } = new URL(url);
-  return isSentinelUrl(url) ? `${searchParams.get('sentinels')}/${searchParams.get('master')}` : host;
+  return new URL(url).host;
 }
 
 /**

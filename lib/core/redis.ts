@@ -2,8 +2,7 @@ import { createClient, isDemotion, isOfClient, replaceRejections } from '../inte
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
-import { clientUrl, isSentinelUrl, readKeyPrefix, redisTls } from './redis-url';
-import type { MasterConnection } from './sentinels';
+import { clientUrl, readKeyPrefix, redisTls } from './redis-url';
 import { withTlsAdvice } from './tls';
 
 /** The client's type without its modules, which are not loaded (internals/redis-client.ts). */
@@ -12,14 +11,13 @@ export type RedisClient = Omit<
   'bf' | 'cf' | 'cms' | 'ft' | 'json' | 'tDigest' | 'topK' | 'ts'
 >;
 
-/** @param isFinal true: the client does not reconnect. Default: it does. */
-function createRedis(url: string, isFinal = () => false) {
+function createRedis(url: string) {
   return createClient({
     url: clientUrl(url),
     keyPrefix: readKeyPrefix(url),
     socket: {
       connectTimeout: 5000,
-      reconnectStrategy: (retries) => !isFinal() && Math.min(50 * 2 ** retries, 2000),
+      reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000),
       ...redisTls(url),
     },
     // Managed servers close connections that are idle for 300 s.
@@ -81,8 +79,6 @@ export class Redis implements Service {
   private readonly backoff = new Backoff({ base: 50, max: 2000 });
   private reconnection: NodeJS.Timeout | undefined;
   private stopped = false;
-  /** undefined: the URL leads to the server itself. */
-  private readonly master: MasterConnection | undefined;
 
   /** @param url null: it is off. */
   constructor(
@@ -91,16 +87,11 @@ export class Redis implements Service {
   ) {
     this.isOff = url === null;
     this.url = url ?? NOWHERE;
-    this.client = this.observe(createRedis(this.url, () => this.master !== undefined));
+    this.client = this.observe(createRedis(this.url));
     if (url === null) {
       this.lostBy = Object.assign(new Error('Redis is off'), { code: REDIS_OFF });
       this.attempted.resolve();
     }
-    if (url === null || !isSentinelUrl(url)) return;
-    // Loaded on demand: the usual case is a single plain server.
-    const { MasterConnection } = require('./sentinels') as typeof import('./sentinels');
-    const create = (server: string) => this.observe(createRedis(server, () => true));
-    this.master = new MasterConnection(url, this.client, create, (error) => this.leave(error));
   }
 
   private observe(client: ReturnType<typeof createRedis>): typeof client {
@@ -120,7 +111,7 @@ export class Redis implements Service {
   }
 
   private connect(): Promise<unknown> {
-    return (this.master ?? this.client).connect().catch(() => undefined);
+    return this.client.connect().catch(() => undefined);
   }
 
   /**
@@ -137,7 +128,7 @@ export class Redis implements Service {
     // If the connection was lost instead, the next one subscribes again.
     const refused = (error: unknown) => this.client.isReady && onHeard(toError(error));
     const ask = () => this.client.subscribe(readKeyPrefix(this.url) + channel, onMessage).then(heard, refused);
-    // The client subscribes again by itself, but behind sentinels another client takes its place.
+    // The client subscribes again by itself; asking again tells when that is in force.
     this.events.on('redis.ready', ask);
     if (this.client.isReady) void ask();
     return () => confirmed && this.client.isReady;
@@ -183,7 +174,7 @@ export class Redis implements Service {
   }
 
   private async connected(): Promise<void> {
-    if ((this.master || this.demotion) && !(await this.acceptsWrites())) return;
+    if (this.demotion && !(await this.acceptsWrites())) return;
     this.demotion = undefined;
     this.lostBy = undefined;
     this.backoff.reset();

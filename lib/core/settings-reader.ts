@@ -84,8 +84,7 @@ export class SettingsReader {
 
   /** @returns the text of a variable, trimmed; undefined when it is unset or empty. */
   raw(variable: string): string | undefined {
-    // REDIS_PROVIDER may name anything, also `toString`, which every object inherits.
-    return Object.hasOwn(this.env, variable) ? this.env[variable]?.trim() || undefined : undefined;
+    return this.env[variable]?.trim() || undefined;
   }
 
   /** @returns the parsed value, or `fallback` when the variable is unset, or is wrong, which adds a complaint. */

@@ -28,8 +28,6 @@ export interface SettingsInput {
   /** `--only web` or `--only jobs`. */
   readonly only?: string | undefined;
   readonly isTty?: boolean;
-  /** The file that standard output was redirected to. */
-  readonly logFile?: string | null;
   /** Replaces the machine's own values, in tests. */
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
@@ -154,7 +152,6 @@ export function readSettings(input: SettingsInput): Config {
       level: read.get('LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'),
       format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), input.isTty ? 'pretty' : 'json'),
       requests: read.get('LOG_REQUESTS', ON_OR_OFF, '1') === '1',
-      file: input.logFile ?? null,
     },
     warnings,
   };
@@ -163,8 +160,8 @@ export function readSettings(input: SettingsInput): Config {
 }
 
 function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number | null, cores?: number): Config['web'] {
-  const { parse } = whole(0, 64);
-  const concurrency = kind<number | 'auto'>('auto, or a whole number from 0 to 64', (given) =>
+  const { parse } = whole(1, 64);
+  const concurrency = kind<number | 'auto'>('auto, or a whole number from 1 to 64', (given) =>
     given === 'auto' ? given : parse(given),
   );
   const wanted = read.get('WEB_CONCURRENCY', concurrency, 2);
@@ -223,10 +220,7 @@ function readServers(
   if (direct !== null)
     read.require('DATABASE_URL', 'the URL of the pooler, since DATABASE_DIRECT_URL leads past it to the same database');
   if (production && redis === null && !redisOff)
-    read.require(
-      'REDIS_URL',
-      `${REDIS_URL.allowed} (or name its variable in REDIS_PROVIDER), or set REDIS=off to run without Redis; ${embedded}`,
-    );
+    read.require('REDIS_URL', `${REDIS_URL.allowed}, or set REDIS=off to run without Redis; ${embedded}`);
   return {
     databaseUrl: database && (onHeroku ? asOnHeroku(database, 'Postgres') : database),
     databaseDirectUrl: direct && (onHeroku ? asOnHeroku(direct, 'Postgres') : direct),

@@ -6,7 +6,7 @@ import type { DeadlinePart } from '../support/async';
  * which the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
  */
 export const STOP_PHASES = {
-  // The primary. In single mode `role/start/single-mode` applies `lameDuck` and `drain` itself.
+  // The primary.
   /** The tree still accepts connections, until the router in front has stopped sending them (worker-pool). */
   lameDuck: { maxMs: 1500, share: 1 / 4 },
   /** The listening socket is closed at a moment without new connections (cluster/primary/listener). */

@@ -116,16 +116,9 @@ export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolder
   return slot.nextRestart !== null;
 }
 
-type Liveness = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
-
-/**
- * Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. A clock that is set
- * makes no child look unresponsive: timestamps are compared only for a tree of an older version, which reports no age.
- */
-export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Liveness, now: Date): number | null {
-  if (lastCheckin === null) return null;
-  const ageMs = heartbeatAgeMs ?? now.getTime() - Date.parse(lastCheckin);
-  return ageMs > UNRESPONSIVE_MS ? ageMs : null;
+/** Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. */
+export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>) {
+  return lastCheckin !== null && heartbeatAgeMs !== null && heartbeatAgeMs > UNRESPONSIVE_MS ? heartbeatAgeMs : null;
 }
 
 /** Ratio of the worker's memory to the median of the others; null when it does not stand out. */
@@ -237,7 +230,7 @@ const NO_FAILURES: JobFailures = { classes: [], dead: 0, spanMs: 0, deadSpanMs: 
 
 /** Maximum number of connections to Postgres that all trees may have open during a deploy. */
 export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
-  return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections ?? 0));
+  return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections));
 }
 
 function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTree[]): Issue[] {
@@ -270,20 +263,20 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
   return [warn('mailFails', { count, spanMs: since(failure.at, at), ...unsent }, { detail: failure.error })];
 }
 
-/** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
+/** Issues of one tree's processes. */
 export function treeIssues(treeStatus: TreeStatus): Issue[] {
   const pending = unreadyIssues(treeStatus);
-  const others = processIssues(treeStatus, new Date(treeStatus.at));
+  const others = processIssues(treeStatus);
   // What stands still for want of a table needs nothing but the migrations.
   const isConsequence = ({ code, detail = '' }: Issue) =>
     pending.length > 0 && code === 'stalled' && /does not exist/.test(detail);
   return [...pending, ...others.filter((issue) => !isConsequence(issue))];
 }
 
-function processIssues(treeStatus: TreeStatus, now: Date): Issue[] {
+function processIssues(treeStatus: TreeStatus): Issue[] {
   return [
-    ...workerIssues(treeStatus, now),
-    ...jobsIssues(treeStatus, now),
+    ...workerIssues(treeStatus),
+    ...jobsIssues(treeStatus),
     ...trafficIssues(treeStatus),
     ...memoryIssues(treeStatus),
     ...phaseIssues(treeStatus),
@@ -294,8 +287,8 @@ function processIssues(treeStatus: TreeStatus, now: Date): Issue[] {
 const MAX_LISTED = 3;
 
 /** Other reasons why a tree is not ready have issues of their own: that Postgres refuses writes, that jobs do not run. */
-function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[] {
-  const statuses = [...workerStatus.map(({ lastStatus }) => reported(lastStatus)), single];
+function unreadyIssues({ stats: { workerStatus } }: TreeStatus): Issue[] {
+  const statuses = workerStatus.map(({ lastStatus }) => reported(lastStatus));
   const unready = statuses.flatMap((status) => status?.unready ?? []);
   const pending = unready.find(({ cause }) => cause === 'migrations');
   if (pending?.cause === 'migrations') {
@@ -307,14 +300,14 @@ function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[]
   return unread?.cause === 'unread' ? [bad('migrationsUnread', { error: unread.error })] : [];
 }
 
-function workerIssues(treeStatus: TreeStatus, now: Date): Issue[] {
+function workerIssues(treeStatus: TreeStatus): Issue[] {
   const { slots, stats, stopping } = treeStatus;
   const nobody = stats.workers > 0 && readyWorkers(treeStatus) === 0 && !stopping;
-  const ofSlots = slots.flatMap((slot) => slotIssue(treeStatus, slot, now));
+  const ofSlots = slots.flatMap((slot) => slotIssue(treeStatus, slot));
   return nobody ? [bad('nobodyServes', { count: stats.workers }), ...ofSlots] : ofSlots;
 }
 
-function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
+function slotIssue(treeStatus: TreeStatus, slot: SlotStatus): Issue[] {
   const here = inSlot(treeStatus, slot);
   const { current, outgoing } = here;
   const [index, subject] = [slot.index, String(slot.index)];
@@ -324,7 +317,7 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   }
   if (current?.state !== 'ready') return [];
   const status = reported(current.lastStatus);
-  const spanMs = unresponsiveMs(current, now);
+  const spanMs = unresponsiveMs(current);
   if (spanMs !== null)
     return [warn('unresponsive', { slot: index, spanMs }, { subject, detail: status?.inFlight[0]?.what ?? '' })];
   const mb = current.pssMb ?? status?.rssMb;
@@ -348,11 +341,11 @@ function stalledIssues(status: ProcessorStatus): Issue[] {
 
 /** Before its first heartbeat there is nothing else that it could tell. */
 function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats, { bootTimeoutMs }: TreeStatus['limits']): Issue[] {
-  if (typeof spanMs !== 'number' || bootTimeoutMs === undefined || spanMs <= bootTimeoutMs) return [];
+  if (spanMs === null || spanMs <= bootTimeoutMs) return [];
   return [bad('stalled', { part: 'processor', cause: 'boots', spanMs }, { subject: 'processor', detail: '' })];
 }
 
-function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus, now: Date): Issue[] {
+function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { jobProcessor: processor } = stats;
   const attempt = nextRestart?.attempt ?? 0;
@@ -369,7 +362,7 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'quiet':
       return [warn('jobsQuiet')];
     case 'ready': {
-      const spanMs = unresponsiveMs(processor, now);
+      const spanMs = unresponsiveMs(processor);
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
       if (spanMs !== null) return [bad('jobsUnresponsive', { spanMs }, { detail: running ?? '' })];

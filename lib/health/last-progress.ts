@@ -10,7 +10,7 @@ export interface LastProgress {
 
 /**
  * @returns the parts of the processor that fetches, by its last heartbeat. A part that never had work is left out; so
- *   are all parts before the first heartbeat, or from an older version.
+ *   are all parts before the first heartbeat.
  */
 export function lastProgress({ stats: { jobProcessor } }: TreeStatus): LastProgress[] {
   const { heartbeatAgeMs, lastStatus } = jobProcessor;
@@ -27,7 +27,7 @@ const FLEETING_MS = 1000;
 export function oldestDueMs({ stats: { jobProcessor } }: TreeStatus): number | undefined {
   const { heartbeatAgeMs, lastStatus } = jobProcessor;
   const waiting = (reported(lastStatus)?.waiting ?? [])
-    .filter(({ ms, readMs = ms }) => readMs >= FLEETING_MS)
+    .filter(({ readMs }) => readMs >= FLEETING_MS)
     .map(({ ms }) => ms + (heartbeatAgeMs ?? 0));
   return waiting.length === 0 ? undefined : Math.max(...waiting);
 }

@@ -38,7 +38,7 @@ export function owedSinceStart(
   return isFirst ? Math.max(owedMs, processMs) : owedMs;
 }
 
-type Reported = Pick<ProcessorStatus, 'quiet' | 'progress' | 'waiting'>;
+type Reported = Pick<ProcessorStatus, 'quiet'> & Partial<Pick<ProcessorStatus, 'progress' | 'waiting'>>;
 
 /** Finds the standstills in what the processor knows itself, without a request to any server. */
 export function findStandstills({ quiet, progress = [], waiting = [] }: Reported): Standstill[] {

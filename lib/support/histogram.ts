@@ -115,8 +115,4 @@ export class RateWindow<T> {
   within(at: number, ms: number): readonly { readonly at: number; readonly value: T }[] {
     return this.samples.filter((sample) => sample.at >= at - ms);
   }
-
-  clear(): void {
-    this.samples = [];
-  }
 }

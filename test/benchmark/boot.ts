@@ -15,8 +15,6 @@ const startBare = (env: Env, ...args: string[]) =>
 const STARTS = {
   /** A primary, two workers, a job processor. */
   catamount: (env) => startTree(env),
-  /** The primary serves; the job processor is another process. */
-  'catamount, no workers': (env) => startTree({ ...env, WEB_CONCURRENCY: '0' }),
   bare: (env) => startBare(env),
   'bare, node:cluster': (env) => startBare(env, '2'),
 } as const satisfies Readonly<Record<string, (env: Env) => Promise<MeasuredServer>>>;

@@ -24,7 +24,7 @@ const WEB = {
 };
 
 const events = new (product<Events>('lib/core/events').Events)();
-const log = { level: 'info', format: 'json', file: null } as const;
+const log = { level: 'info', format: 'json' } as const;
 const destination = pino.destination({ dest: '/dev/null', sync: true });
 const logger = product<Loggers>('lib/core/logging').createLogger({ log }, 'web', destination);
 product<Subscriber>('lib/core/event-catalog').logEvents(events, logger);

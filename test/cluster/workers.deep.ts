@@ -167,7 +167,7 @@ describe('workers', () => {
   it('that are forked in the moment in which a stop begins are killed', async () => {
     cluster = new ClusterProcess('1');
     await cluster.address();
-    cluster.signal('SIGHUP');
+    cluster.signal('SIGTSTP');
     assert.deepEqual(await cluster.ended, { code: 0, signal: null });
     assert.deepEqual(
       cluster.of('child.killed').map(({ reason }) => reason),

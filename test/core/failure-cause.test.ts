@@ -33,7 +33,6 @@ describe('the cause of a failure', () => {
     [new Error('something else'), 'other'],
     [new Error('ERR Error running script (call to f_1): @user_script:5: -READONLY You can’t write'), 'redisReadOnly'],
     [new Error('Ready check failed: NOAUTH Authentication required.', { cause: coded('', 'NOAUTH') }), 'password'],
-    [new Error('Redis connection to a:1 failed - no sentinel answers (b:2: refused)'), 'unreachable'],
     [new Error('Connection terminated unexpectedly (in: select set_config($1, timeout))'), 'unreachable'],
     [coded('relation "jobs" does not exist (in: select lock_timeout, no_answer from jobs)', '42P01'), 'other'],
     [coded('a BUSY period is over, Connection terminated', 'P0001'), 'other'],

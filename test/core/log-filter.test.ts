@@ -16,10 +16,7 @@ describe('the log hides', () => {
     const events = new Events();
     const filter = new LogFilter(events);
     const destination = { write: (text: string) => void texts.push(text) };
-    logEvents(
-      events,
-      createLogger({ log: { level: 'info', format: 'json', file: null } }, 'web.0', destination, filter),
-    );
+    logEvents(events, createLogger({ log: { level: 'info', format: 'json' } }, 'web.0', destination, filter));
     const line = () => JSON.parse(texts.at(-1) ?? '{}') as Record<string, unknown> & { err: Record<string, unknown> };
     return { events, texts, line };
   }

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { connectionsOfTree, serverUrls } from '../../lib/core/config';
-import { redisPlace } from '../../lib/core/redis-url';
-import { serverUrl } from '../../lib/core/sentinels';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
-import { redisTlsMode } from '../../lib/core/tls';
 
 const machine = { memoryLimitMb: null, cores: 4 };
 const read = (env: Record<string, string | undefined> = {}, only?: string) =>
@@ -76,14 +73,14 @@ describe('settings', () => {
     assert.equal(config.appUrl, 'http://localhost:3000');
     assert.equal(config.defaultLocale, 'en');
     assert.equal(config.control.socket, '/srv/shop/.catamount/control.sock');
-    assert.deepEqual(config.log, { level: 'info', format: 'json', requests: true, file: null });
+    assert.deepEqual(config.log, { level: 'info', format: 'json', requests: true });
   });
 
   it('report all mistakes at once, each with its name, its value and what is allowed', () => {
     const message = complaints({ PORT: 'abc', WEB_CONCURRENCY: '-1', JOB_QUEUES: 'a,,b', MAIL_FROM: 'x\nBcc: y@z' });
     assert.match(message, /4 settings are wrong/);
     assert.match(message, /PORT +is "abc"; it must be a whole number from 0 to 65535/);
-    assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 0 to 64/);
+    assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 1 to 64/);
     assert.match(message, /JOB_QUEUES +is "a,,b"/);
     assert.match(message, /MAIL_FROM/);
   });
@@ -157,7 +154,6 @@ describe('settings', () => {
 
   it('count all pools of a tree, and the LISTEN connection', () => {
     assert.equal(connectionsOfTree(read()), 2 * 5 + 3 + 1);
-    assert.equal(connectionsOfTree(read({ WEB_CONCURRENCY: '0' })), 5 + 3 + 1);
     assert.equal(connectionsOfTree(read({}, 'jobs')), 3 + 1);
     assert.equal(connectionsOfTree(read({}, 'web')), 2 * 5);
   });
@@ -231,63 +227,19 @@ describe('settings', () => {
     });
 
     it('is refused beside the address of a Redis', () => {
-      for (const variable of ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL'])
+      for (const variable of ['REDIS_TLS_URL', 'REDIS_URL'])
         assert.match(
           complaints({ REDIS: 'off', [variable]: 'redis://localhost' }),
           new RegExp(`REDIS +is "off"; it must be unset, or ${variable}: a tree has a Redis or none`),
         );
-      const named = { REDIS_PROVIDER: 'MINE', MINE: 'redis://localhost' };
-      assert.match(complaints({ REDIS: 'off', ...named }), /it must be unset, or REDIS_PROVIDER/);
     });
   });
 
   describe('the Redis URL', () => {
-    const urls = { REDIS_TLS_URL: 'rediss://tls:1', REDIS_URL: 'redis://plain:2', REDISTOGO_URL: 'redis://togo:3' };
-
-    it('is read from the variable that REDIS_PROVIDER names', () => {
-      assert.equal(read({ ...urls, REDIS_PROVIDER: 'REDISTOGO_URL' }).redisUrl, 'redis://togo:3');
-      assert.equal(
-        read({ ...urls, REDIS_PROVIDER: 'MY_REDIS', MY_REDIS: 'redis://mine:4' }).redisUrl,
-        'redis://mine:4',
-      );
-    });
-
-    it('is otherwise the first one set of REDIS_TLS_URL, REDIS_URL, REDISTOGO_URL', () => {
+    it('is that of REDIS_TLS_URL, or else of REDIS_URL', () => {
+      const urls = { REDIS_TLS_URL: 'rediss://tls:1', REDIS_URL: 'redis://plain:2' };
       assert.equal(read(urls).redisUrl, 'rediss://tls:1');
       assert.equal(read({ ...urls, REDIS_TLS_URL: undefined }).redisUrl, 'redis://plain:2');
-      assert.equal(read({ REDISTOGO_URL: 'redis://togo:3' }).redisUrl, 'redis://togo:3');
-    });
-
-    it('may name sentinels and their master', () => {
-      const sentinels = (text: string) => read({ REDIS_URL: text, REDIS_PREFIX: 'app' }).redisUrl ?? '';
-      const url = sentinels('redis+sentinel://user:pa%40ss@one.example,[::1]:5000/my-shop.1/3?sentinelPassword=x');
-      const servers = serverUrl(url, { host: 'fe80::1', port: 6380 });
-      assert.equal(servers, 'redis://user:pa%40ss@[fe80::1]:6380/3?keyPrefix=%7Bapp%7D');
-      assert.equal(redisPlace(url), 'one.example:26379,[::1]:5000/my-shop.1');
-      assert.equal(redisTlsMode(sentinels('rediss+sentinel://one.example/shop')), 'checked');
-      assert.equal(redisTlsMode(sentinels('rediss+sentinel://one.example/shop?sslmode=require')), 'unchecked');
-    });
-
-    for (const wrong of 'one.example /shop one.example,/shop one.example:x/shop one.example/shop?user=x'.split(' ')) {
-      it(`is not redis+sentinel://${wrong}`, () => {
-        assert.match(
-          complaints({ REDIS_URL: `redis+sentinel://${wrong}` }),
-          /redis\+sentinel:\/\/host:26379,host2:26379/,
-        );
-      });
-    }
-
-    it('is never the value of REDIS_PROVIDER itself', () => {
-      assert.match(complaints({ REDIS_PROVIDER: 'redis://u:secret@h:1' }), /the name of the variable/);
-      assert.doesNotMatch(complaints({ REDIS_PROVIDER: 'redis://u:secret@h:1' }), /secret/);
-    });
-
-    it('is reported missing when the named variable is not set', () => {
-      assert.match(complaints({ REDIS_PROVIDER: 'toString' }), /toString +is not set/);
-      assert.match(
-        complaints({ REDIS_PROVIDER: 'REDISTOGO_URL' }),
-        /REDISTOGO_URL +is not set.*REDIS_PROVIDER names it/,
-      );
     });
   });
 

@@ -42,10 +42,7 @@ describe('payloads and histories of jobs', () => {
   const broken: unknown[] = [];
   const events = new Events();
   events.on('process.error', (event) => broken.push(event));
-  logEvents(
-    events,
-    createLogger({ log: { level: 'debug', format: 'json', file: null } }, 'jobs', { write: () => undefined }),
-  );
+  logEvents(events, createLogger({ log: { level: 'debug', format: 'json' } }, 'jobs', { write: () => undefined }));
   new OutcomeCounter().listen(events);
   const executor = new Executor({
     registry: new JobRegistry([PlainJob, RuledJob]),

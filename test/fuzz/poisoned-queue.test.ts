@@ -81,14 +81,10 @@ describe('a queue with poisoned records', () => {
     const { total = 0 } = await sets.dead.page();
     assert.ok(total > cases(50), String(total));
     for (const filter of [{}, { class: 'PlainJob' }, { tag: 'fails' }, { error: 'record' }, { text: 'acme' }]) {
+      const { total: expected = 0 } = await sets.dead.page(filter);
       let seen = 0;
-      let page = await sets.dead.page({ ...filter, limit: 500 });
-      const expected = page.total;
-      for (;;) {
-        seen += page.entries.length;
-        if (page.next === undefined) break;
-        page = await sets.dead.page({ ...filter, limit: 500, after: page.next });
-      }
+      for (let offset = 0; offset < expected; offset += 500)
+        seen += (await sets.dead.page({ ...filter, limit: 500, offset })).entries.length;
       assert.equal(seen, expected, JSON.stringify(filter));
     }
     for (const by of ['class', 'error', 'attempts'] as const) {

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { summary } from '../../lib/cli/top/frame';
-import { NO_RATES } from '../../lib/cli/top/rates';
-import { judgementLines, NO_STORES, readJudgement } from '../../lib/cli/top/stores';
+import { judgementLines, readJudgement } from '../../lib/cli/tree-health';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { treeIssues } from '../../lib/health/issues';
@@ -17,6 +15,7 @@ import {
   before as ago,
   NOW,
   processorOf,
+  processorStatusOf,
   slotOf,
   statusOf,
   treeStatusOf,
@@ -36,8 +35,7 @@ const DEATH: Termination = {
 const NEXT = { at: ago(-2), attempt: 2 };
 
 const dead = { slots: [slotOf(0, { lastTermination: DEATH, nextRestart: NEXT }), slotOf(1)], workers: [workerOf(1)] };
-const reporting = (changes: Partial<ProcessorStatus>) =>
-  processorOf({ lastStatus: { ...statusOf(), quiet: false, inFlight: [], ...changes } });
+const reporting = (changes: Partial<ProcessorStatus>) => processorOf({ lastStatus: processorStatusOf(changes) });
 const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =>
   reporting({
     inFlight: jobs.map(([name, ageMs], i) => ({
@@ -85,15 +83,6 @@ const STATES: readonly (readonly [
     ['migrationsPending'],
     /5 migrations have not run: run catamount db migrate, .* 01_a, 02_b, 03_c, …$/m,
   ],
-  [
-    'a migration that has not run, where the primary serves the web',
-    tree({
-      workers: [],
-      stats: { workers: 0, single: statusOf({ unready: { cause: 'migrations', names: ['01_a'] } }) },
-    }),
-    ['migrationsPending'],
-    /1 migration has not run: .* 01_a$/m,
-  ],
   ['migrations that cannot be read', systemStatusOf(UNREAD), ['migrationsUnread'], /42501.*503/],
   ['the same without Postgres', systemStatusOf(UNREAD, { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
   ['a job processor that starts', systemStatusOf(processor('booting')), [], /^Processes are starting/],
@@ -101,7 +90,7 @@ const STATES: readonly (readonly [
   ['no worker serves', tree({ workers: [], slots: [slotOf(0), slotOf(1)] }), ['nobodyServes'], /none of 2 workers/],
   [
     'an unresponsive worker',
-    tree({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] }),
+    tree({ workers: [workerOf(0, { lastCheckin: ago(8), heartbeatAgeMs: 8000 }), workerOf(1)] }),
     ['unresponsive'],
     /No heartbeat for 8\.0 s/,
   ],
@@ -122,7 +111,7 @@ const STATES: readonly (readonly [
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'an unresponsive job processor',
-    tree({ jobs: processorOf({ lastCheckin: ago(9) }) }),
+    tree({ jobs: processorOf({ lastCheckin: ago(9), heartbeatAgeMs: 9000 }) }),
     ['jobsUnresponsive'],
     /No heartbeat for 9\.0 s/,
   ],
@@ -325,12 +314,6 @@ describe('the state of everything', () => {
 
   const onThePage = (systemStatus: SystemStatus, locale: 'en' | 'ko' = 'en') =>
     overviewView(systemStatus, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();
-  const inTop = (systemStatus: SystemStatus) => {
-    const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
-    const stores = { ...NO_STORES, systemStatus };
-    const lines = summary({ treeStatus, stores, rates: NO_RATES, silence: undefined }, Date.parse(NOW), 99);
-    return lines.slice(1, -2).map(({ text }) => text);
-  };
   const inMetrics = (systemStatus: SystemStatus) => {
     const family = TREE.find(({ name }) => name === 'catamount_issues');
     assert.ok(family && family.type !== 'histogram');
@@ -340,7 +323,7 @@ describe('the state of everything', () => {
   };
 
   for (const [state, systemStatus, codes, ...told] of STATES) {
-    it(`is reported alike on the overview, in top, by status and in the metrics: ${state}`, () => {
+    it(`is reported alike on the overview, by status and top, and in the metrics: ${state}`, () => {
       const view = onThePage(systemStatus);
       const { verdict } = view;
       const lines = verdict.issues.map(({ head, rest }) => `${head} ${rest}`.trim());
@@ -348,19 +331,17 @@ describe('the state of everything', () => {
         verdict.issues.map(({ id }) => id.split('-')[0]),
         codes,
       );
-      const [title = '', ...below] = inTop(systemStatus);
+      const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
+      const [title = '', ...below] = judgementLines(systemStatus, treeStatus, new Date(NOW));
       assert.equal(title.replace(/^[!~] /, '').replace(/[.:]$/, ''), verdict.title);
       assert.deepEqual(
         below.map((text) => text.trim()),
         lines,
       );
-      const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
       const status = readJudgement(systemStatus, treeStatus);
       assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
       const { level, issues } = snakeCase(view);
       assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');
-      const byStatus = judgementLines(systemStatus, treeStatus, new Date(NOW)).map(({ text }) => text);
-      assert.deepEqual(byStatus, [title, ...below]);
       assert.deepEqual(inMetrics(systemStatus), [...codes].sort());
       const text = [verdict.title, ...lines].join('\n').replaceAll('\u00a0', ' ');
       for (const part of told) assert.match(text, part);

@@ -8,8 +8,8 @@ import { processorOf, treeStatusOf } from '../ops/overview/tree-statuses';
 const MOVING: PartProgress = { part: 'dispatch', movedMs: 10, owedMs: 0, cause: 'noAnswer', error: '' };
 const FULL: PartProgress = { ...MOVING, owedMs: 11_000, cause: 'redisFull', error: 'OOM at redis://app@10.0.0.7' };
 const waiting = [
-  { queue: 'default', ms: 60_000, paused: false },
-  { queue: 'mailer', ms: 12_000, paused: true },
+  { queue: 'default', ms: 60_000, readMs: 60_000, paused: false },
+  { queue: 'mailer', ms: 12_000, readMs: 12_000, paused: true },
 ];
 
 describe('standstills', () => {

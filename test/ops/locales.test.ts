@@ -49,7 +49,7 @@ describe("the texts of the operator's pages", () => {
   it('have a sentence for every event that operators see, in Korean too', () => {
     const t = pageTexts(TEXTS).in('ko');
     const words = new Formatter(t, new Date('2026-03-12T14:00:00Z'));
-    const plain = { slot: 1, code: 1, signal: null, via: 'top', count: 3, jobs: 3, set: 'dead', of: 'dead' };
+    const plain = { slot: 1, code: 1, signal: null, via: 'socket', count: 3, jobs: 3, set: 'dead', of: 'dead' };
     for (const name of NOTABLE_EVENTS)
       for (const kind of KINDS[name] ?? [{}]) {
         const about = { ...plain, service: 'redis', command: 'retry jobs', ...kind };
@@ -77,7 +77,7 @@ describe("the texts of the operator's pages", () => {
     const known = t('overview.event.command.phased-restart');
     assert.notEqual(known, 'overview.event.command.phased-restart');
     for (const name of orders)
-      assert.doesNotMatch(event({ command: name, via: 'top' }) ?? '', new RegExp(`^${name}`), name);
+      assert.doesNotMatch(event({ command: name, via: 'socket' }) ?? '', new RegExp(`^${name}`), name);
   });
 
   it('exist for every key that a page uses', () => {

@@ -60,7 +60,7 @@ export class OpsWeb {
         NODE_ENV: 'test',
         PORT: '0',
         HOST: '127.0.0.1',
-        WEB_CONCURRENCY: '0',
+        WEB_CONCURRENCY: '1',
         DATABASE_URL: await wayToPostgres(database.url),
         REDIS_URL: redis.url,
         MAIL_DELIVERY: 'file',

@@ -7,7 +7,7 @@ import type { Operations } from '../../lib/cluster/status';
 import type { Config } from '../../lib/core/config';
 import type { Events } from '../../lib/core/events';
 
-/** The operations of a primary in single mode without a job processor: this process is the whole tree. */
+/** The operations of a primary without children: this process is the whole tree. */
 export function singleTree(config: Config, events: Events): Operations {
   const workers = new WorkerPool(0, config, events);
   const memory = new MemoryWatch(workers, events, {
@@ -19,7 +19,6 @@ export function singleTree(config: Config, events: Events): Operations {
   const never = async (): Promise<never> => {
     throw new Error('a test does not stop itself');
   };
-  const reopenLog = () => undefined;
   const processor = undefined;
   const monitor = new TreeMonitor({ id: 'test', app: 'catamount', config, events, workers, processor, memory, phased });
   return new TreeOperations({
@@ -30,7 +29,6 @@ export function singleTree(config: Config, events: Events): Operations {
     events,
     memory,
     phased,
-    reopenLog,
     stop: never,
   });
 }

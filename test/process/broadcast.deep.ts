@@ -196,18 +196,6 @@ describe('a chat over two trees on one Redis', () => {
     for (const roamer of roamers) roamer.close();
   });
 
-  it('reaches the sockets of a tree whose primary serves them itself', async () => {
-    const single = await start({ WEB_CONCURRENCY: '0' });
-    const alone = await new Client(single).open();
-    assert.equal((await single.request('POST', '/say-later?words=in-single-mode')).status, 202);
-    await hear([alone, ...of(second())], 'in-single-mode');
-    of(second())[0]?.say('to it');
-    await hear([alone], 'to it');
-    assert.deepEqual(alone.now, ['in-single-mode', 'to it']);
-    alone.close();
-    assert.equal((await single.stop()).code, 0);
-  });
-
   it('has logged no failure of a broadcast, and the trees stop', async () => {
     for (const tree of trees) {
       assert.equal((await tree.stop()).code, 0);

@@ -71,7 +71,7 @@ describe('a start that fails names', () => {
     const rows = both.map((name) => IN_THE_APP[name] ?? assert.fail(name));
     const cwd = writeApp(Object.assign({}, ...rows.map(({ files }) => files)));
     const embedded = { NODE_ENV: undefined, DATABASE_URL: undefined, REDIS_URL: undefined };
-    for (const env of [{ ...PRODUCTION, ...embedded }, PRODUCTION, { ...PRODUCTION, WEB_CONCURRENCY: '0' }]) {
+    for (const env of [{ ...PRODUCTION, ...embedded }, PRODUCTION]) {
       const { code, text, tree } = await refused({ entry: COMMAND, cwd, env });
       for (const { says } of rows) assert.match(text, says);
       assert.equal(code, 78, text);

@@ -49,16 +49,6 @@ describe('the shapes of a tree', () => {
     }
   });
 
-  it('WEB_CONCURRENCY=0: the primary serves the web itself', async () => {
-    const tree = await deployment.start({ env: { WEB_CONCURRENCY: '0' } });
-    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    await assertConsistsOf(tree, 'jobs', 'primary');
-    assert.equal((await signUp(tree)).status, 201);
-    await assertOneMailEach(deployment);
-    assert.equal((await tree.stop()).code, 0);
-    await tree.allGone();
-  });
-
   describe('HOST=unix:path', () => {
     let folder: string;
     beforeEach(() => {

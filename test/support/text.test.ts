@@ -148,31 +148,16 @@ describe('tables for terminals', () => {
     assert.deepEqual(lines, ['who     what', '김하늘  x', '🐈      y', 'ada     z']);
   });
 
-  it('truncate the last column to the width of the terminal, down to a minimum', () => {
+  it('cut lines at the width of the terminal, and nothing in a pipe', () => {
     const rows = [
-      ['id', 'error'],
-      ['1', 'a'.repeat(200)],
+      ['id', 'arguments', 'error'],
+      ['1', 'x'.repeat(700), 'Error: no such invoice'],
     ];
-    assert.equal(table(rows, 60)[1], ` 1  ${'a'.repeat(55)}…`);
-    assert.equal(table(rows, 5)[1], ` 1  ${'a'.repeat(19)}…`);
-    assert.equal(table(rows)[1]?.length, 204);
-  });
-
-  it('narrow the columns before the last one, except the first and numbers, until a line fits', () => {
-    const id = '0b9b6b1e-1c1f-4d62-a2d8-9c2b7a3c1a55';
-    const rows = [
-      ['id', 'class', 'failed', 'arguments', 'error'],
-      [id, 'SynchroniseInvoicesJob', '12', `[{"a":"${'x'.repeat(700)}`, 'Error: no such invoice, whatever one does'],
-    ];
-    for (const columns of [90, 110, 160]) {
-      const [, line = ''] = table(rows, columns);
-      assert.ok(width(line) <= columns, `${width(line)} of ${columns}: ${line}`);
-      assert.ok(line.startsWith(id));
-      assert.match(line, / 12 {2}/);
-    }
+    const [, cut = ''] = table(rows, 60);
+    assert.equal(cut, ` 1  ${'x'.repeat(55)}…`);
     const [heading = '', line = ''] = table(rows);
-    assert.ok(heading.length < 150, 'the output to a pipe is not padded to one long cell');
-    assert.ok(line.includes('x'.repeat(700)), 'the output to a pipe is not truncated');
+    assert.ok(heading.length < 60, 'a column is not padded to one long cell');
+    assert.ok(line.endsWith(`${'x'.repeat(700)}  Error: no such invoice`));
   });
 
   it('truncate any text to any width', () => {

@@ -32,7 +32,7 @@ describe("a tree's place in Redis", () => {
     redis = new Redis(server.url, events);
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
-    const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0', DYNO: 'web.7' };
+    const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0', DYNO: 'web.7' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
     reporter = new TreeReporter({ redis, tree, events, heartbeatMs: 50 });
     list = new TreeDirectory(redis.client);

@@ -186,9 +186,6 @@ export class DevServer {
 
   private async restart(name: 'restart' | 'phased-restart'): Promise<void> {
     try {
-      const { single } = await this.ask('stats');
-      // In single mode the primary itself runs the app's code.
-      if (single !== undefined && single !== null) return await this.startAgain();
       await this.ask(name);
     } catch (thrown) {
       if (thrown instanceof Fault) throw thrown;

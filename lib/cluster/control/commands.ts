@@ -69,7 +69,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'stop',
     method: 'POST',
-    signals: ['SIGTERM', 'SIGINT'],
+    signals: ['SIGTERM', 'SIGINT', 'SIGHUP'],
     help: 'finish what is in flight and end',
     final: true,
     run: (operations) => done(operations.stop()),
@@ -114,13 +114,6 @@ export const COMMANDS: readonly Command[] = [
     remark: 'paused queues stay paused (jobs resume QUEUE)',
     run: (operations) => done(operations.resumeJobs()),
   },
-  {
-    name: 'reopen-log',
-    method: 'POST',
-    signals: ['SIGHUP'],
-    help: 'reopen the log file after it was moved away. Without a log file HUP stops the tree: its terminal was closed',
-    run: (operations) => done(operations.reopenLog()),
-  },
 ];
 
 /** @throws Error for a name that is not in the table. */
@@ -155,15 +148,6 @@ export function parseArgument(command: Command, text: string | undefined): numbe
   if (text !== undefined && /^\d{1,6}$/.test(text)) return Number(text);
   const complaint = text === undefined ? 'nothing was given' : `"${text.slice(0, MAX_SHOWN_LENGTH)}" is not one`;
   throw new UserError(`${commandUsage(command)} needs ${argument.meaning}, a whole number: ${complaint}.`, EXIT.usage);
-}
-
-/** The table as Markdown, for lib/cluster/README.md. */
-export function commandTable(): string {
-  const rows = COMMANDS.map((command) => {
-    const signals = command.signals.map((signal) => `\`${signal.slice('SIG'.length)}\``).join(', ');
-    return `| \`catamount ${commandUsage(command)}\` | ${signals || '–'} | ${command.help} |`;
-  });
-  return ['| command | signal | what it does |', '|---|---|---|', ...rows].join('\n');
 }
 
 /** JSON of `stats`. */

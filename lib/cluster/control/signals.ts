@@ -5,7 +5,7 @@ import type { Operations } from '../status';
 import { COMMANDS, type Command } from './commands';
 
 /** Handled by `role/start/primary`: they must work before there is anything else to operate. */
-const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 
 /** The table's signals without those that stop the tree. */
 function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command: Command }[] {

@@ -4,7 +4,7 @@ import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { EventBuffer, type RecentEvent } from '../../core/notable-events';
 import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
-import { type RequestCounts, sumRequests } from '../../core/request-counts';
+import type { RequestCounts } from '../../core/request-counts';
 import { PeriodicTask } from '../../support/periodic-task';
 import type { TreeStats, TreeStatus, WorkerStatus } from '../status';
 import type { MemoryWatch } from './memory-watch';
@@ -40,8 +40,6 @@ export class TreeMonitor {
   readonly tasks: readonly PeriodicTask[];
   /** The address at which the tree listens. */
   address: string | null = null;
-  /** The primary's own last web status, if it serves the web itself. */
-  single: WorkerStatus | null = null;
   embedded: TreeStatus['embedded'] = [];
   private readonly isStopping: () => boolean;
   private readonly eventBuffer: EventBuffer;
@@ -72,12 +70,6 @@ export class TreeMonitor {
     this.eventBuffer.add(event);
   }
 
-  /** Receives the status of the web in this process. */
-  hearSingle(status: WorkerStatus): void {
-    this.single = status;
-    this.hear(status);
-  }
-
   private hear({ slowest }: WorkerStatus): void {
     this.rollups.addSlowest(slowest);
     this.rates.addSlowest(slowest);
@@ -86,7 +78,7 @@ export class TreeMonitor {
   /** Request counters since the tree began. */
   private requests(): RequestCounts {
     const { workers } = this.options;
-    return sumRequests([workers.counters.totals(workers.slots).requests, this.single?.requests ?? []].flat());
+    return workers.counters.totals(workers.slots).requests;
   }
 
   /** @param stats of this moment. */

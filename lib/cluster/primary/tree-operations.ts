@@ -3,7 +3,6 @@ import { type Config, version } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
-import { sumRequests } from '../../core/request-counts';
 import { toError } from '../../support/async';
 import { COMMANDS } from '../control/commands';
 import type { ReplyMessage, RequestMessage } from '../messages';
@@ -28,7 +27,6 @@ export interface TreeParts {
   readonly phased: PhasedRestart;
   readonly monitor: TreeMonitor;
   readonly events: Events;
-  readonly reopenLog: () => void;
   readonly stop: (reason: string) => Promise<never>;
 }
 
@@ -74,7 +72,7 @@ export class TreeOperations implements Operations {
   }
 
   private describeTree({ byPid, totalMb }: TreeMemory): TreeStats {
-    const { workers, processor, phased, monitor, config } = this.parts;
+    const { workers, processor, phased, config } = this.parts;
     const pss = (pid: number) => rounded(byPid.get(pid) ?? null);
     return {
       startedAt: this.startedAt.toISOString(),
@@ -87,7 +85,6 @@ export class TreeOperations implements Operations {
       pid: process.pid,
       jobProcessor: processor?.stats(pss) ?? NO_PROCESSOR,
       otherJobProcessor: processor?.otherStats(pss),
-      single: monitor.single,
       totals: this.totals(),
       memory: { pssMb: rounded(totalMb), limitMb: config.memoryLimitMb },
       lastPhase: phased.last,
@@ -95,12 +92,11 @@ export class TreeOperations implements Operations {
   }
 
   private totals(): TreeTotals {
-    const { workers, processor, monitor } = this.parts;
-    const { requests, cpuSeconds: ofWorkers, ...totals } = workers.counters.totals(workers.slots);
+    const { workers, processor } = this.parts;
+    const { cpuSeconds: ofWorkers, ...totals } = workers.counters.totals(workers.slots);
     const { user, system } = process.cpuUsage();
     return {
       ...totals,
-      requests: monitor.single ? sumRequests([requests, monitor.single.requests]) : requests,
       cpuSeconds: {
         primary: (user + system) / 1e6,
         ...ofWorkers,
@@ -161,15 +157,6 @@ export class TreeOperations implements Operations {
     if (!processor) throw new UserError('this tree runs no job processor');
     return processor;
   }
-
-  async reopenLog(): Promise<void> {
-    if (this.parts.config.log.file === null) {
-      throw new UserError('there is no log file to reopen: the log goes to standard output, which is not a file');
-    }
-    this.parts.reopenLog();
-    const { workers, processor } = this.parts;
-    for (const handle of [...workers.handles, ...(processor?.handles ?? [])]) handle.send({ catamount: 'reopen-log' });
-  }
 }
 
 const NO_PROCESSOR: TreeStats['jobProcessor'] = {
@@ -177,6 +164,7 @@ const NO_PROCESSOR: TreeStats['jobProcessor'] = {
   state: 'disabled',
   startedAt: null,
   lastCheckin: null,
+  heartbeatAgeMs: null,
   restarts: 0,
   pssMb: null,
   lastStatus: {},

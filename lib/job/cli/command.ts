@@ -92,12 +92,10 @@ export const OPTIONS = {
   text: { type: 'string', value: 'TEXT', help: 'only jobs with this in id, class, arguments, tags, request or errors' },
   limit: { type: 'string', value: 'N', help: 'at most this many jobs' },
   page: { type: 'string', value: 'N', help: 'a later page of the list' },
-  after: { type: 'string', value: 'NEXT', help: 'the page after the one whose JSON has this `next`' },
   all: { type: 'boolean', help: 'instead of ids: all jobs of a set that match the filters' },
   set: { type: 'string', value: 'SET', help: 'the set for --all: retry, scheduled or dead' },
   yes: { type: 'boolean', short: 'y', help: 'do not ask for confirmation' },
   wait: { type: 'string', value: 'TIME', help: 'run after this long: 90s, 5m, 2h, 7d' },
-  at: { type: 'string', value: 'TIME', help: 'run at this moment: 2026-12-24T18:00 here, or with Z or +09:00' },
   json: { type: 'boolean', help: 'print the answer as JSON' },
   help: { type: 'boolean', short: 'h', help: 'print this' },
 } as const;
@@ -108,8 +106,6 @@ export type OptionName = keyof typeof OPTIONS;
 export type Options = ReturnType<typeof parseArgs<{ readonly options: typeof OPTIONS }>>['values'];
 
 export const FILTERS = ['queue', 'class', 'tag', 'error', 'text'] as const satisfies readonly OptionName[];
-
-const MOMENT = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/;
 
 /** @throws UserError for an invalid filter. */
 export function readFilter({ queue, class: name, tag, error, text }: Options): JobFilter {
@@ -131,31 +127,12 @@ export function readNumber(name: OptionName, given: string | undefined): number 
   throw wrongUsage(`--${name} is ${JSON.stringify(given)}; give a whole number from 1.`);
 }
 
-/** The time at which a job is to run, by --wait or --at; undefined if neither was given. @throws UserError. */
-export function readTime({
-  wait,
-  at,
-}: Options): { readonly wait: Duration } | { readonly waitUntil: Date } | undefined {
-  if (wait !== undefined && at !== undefined) throw wrongUsage('Give --wait or --at, not both.');
-  if (wait !== undefined) {
-    const ms = /[a-z]$/.test(wait) ? parseDuration(wait) : undefined;
-    if (ms === undefined) throw wrongUsage(`--wait is ${JSON.stringify(wait)}; give a time such as 90s, 5m, 2h or 7d.`);
-    return { wait: ms };
-  }
-  if (at === undefined) return undefined;
-  const waitUntil = parseMoment(at);
-  if (waitUntil) return { waitUntil };
-  throw wrongUsage(`--at is ${JSON.stringify(at)}; give a moment such as 2026-12-24T18:00 or 2026-12-24T09:00Z.`);
-}
-
-function parseMoment(text: string): Date | undefined {
-  if (!MOMENT.test(text)) return undefined;
-  // A date alone would be read as UTC, while a time without a zone is local.
-  const moment = new Date(text.length === 10 ? `${text}T00:00` : text);
-  // Date accepts the 30th of February and moves it to March.
-  const day = new Date(text.slice(0, 10));
-  const exists = !Number.isNaN(day.getTime()) && day.getUTCDate() === Number(text.slice(8, 10));
-  return exists && !Number.isNaN(moment.getTime()) ? moment : undefined;
+/** The time after which a job is to run; undefined if --wait was not given. @throws UserError. */
+export function readWait({ wait }: Options): Duration | undefined {
+  if (wait === undefined) return undefined;
+  const ms = /[a-z]$/.test(wait) ? parseDuration(wait) : undefined;
+  if (ms === undefined) throw wrongUsage(`--wait is ${JSON.stringify(wait)}; give a time such as 90s, 5m, 2h or 7d.`);
+  return ms;
 }
 
 export function wrongUsage(message: string): UserError {

@@ -33,12 +33,6 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   ADOPT,
 ];
 
-/** The table as Markdown, for lib/job/cli/README.md. */
-export function jobCommandTable(): string {
-  const rows = JOB_COMMANDS.map((command) => `| \`catamount ${describeUsage(command)}\` | ${command.help} |`);
-  return ['| command | what it does |', '|---|---|', ...rows].join('\n');
-}
-
 /** The parsed words after `jobs`. */
 export type Typed =
   | { readonly help: true; readonly command: JobCommand | undefined }

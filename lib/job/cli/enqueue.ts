@@ -15,7 +15,7 @@ import {
   findJobClass,
   type JobCommand,
   onlyOne,
-  readTime,
+  readWait,
   wrongUsage,
 } from './command';
 import { fullMoment, shortMoment } from './list';
@@ -29,11 +29,11 @@ interface Typed {
 export const ENQUEUE: JobCommand = {
   name: 'enqueue',
   operands: [{ name: 'CLASS' }, { name: 'JSON', optional: true }],
-  options: ['queue', 'tag', 'wait', 'at'],
+  options: ['queue', 'tag', 'wait'],
   help: `enqueue a job, its arguments as a JSON array such as '["ada", 7]'`,
   prepare: ({ operands: [name = '', json = '[]'], options }) => {
     const queue = onlyOne('queue', options.queue);
-    const typed = { name, args: parseArguments(json), options: { queue, tags: options.tag, ...readTime(options) } };
+    const typed = { name, args: parseArguments(json), options: { queue, tags: options.tag, wait: readWait(options) } };
     return (context) => enqueue(context, typed);
   },
 };
@@ -94,8 +94,7 @@ function explainRefusal(name: string, { id, enqueued, reason }: EnqueuedJob): st
   return [`Not enqueued: the app's own code cancelled it.`];
 }
 
-function describeRunAt({ wait, waitUntil }: JobOptions): string | null {
-  if (waitUntil) return waitUntil.toISOString();
+function describeRunAt({ wait }: JobOptions): string | null {
   return wait === undefined ? null : new Date(Date.now() + Number(wait)).toISOString();
 }
 

@@ -1,6 +1,6 @@
 import { fromNow } from '../../support/duration';
 import { countText, escapeControls, pluralize } from '../../support/text';
-import { table, truncate } from '../../support/text-table';
+import { table } from '../../support/text-table';
 import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
 import type { JobFilter, PageRequest } from '../sets/query';
 import { MAX_READ } from '../sets/set-reader';
@@ -43,7 +43,7 @@ const NO_JOBS: Readonly<Record<string, string>> = {
 export const LIST: JobCommand = {
   name: 'list',
   operands: [{ name: 'SET' }],
-  options: [...FILTERS, 'limit', 'page', 'after'],
+  options: [...FILTERS, 'limit', 'page'],
   help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
   prepare: ({ operands: [set = ''], options }) => {
     if (!SETS.includes(set)) {
@@ -51,7 +51,7 @@ export const LIST: JobCommand = {
     }
     const request = readRequest(options);
     if (set !== BUSY) return (context) => listSet(context, set as StoredSet, request);
-    if (options.tag ?? options.error ?? options.text ?? options.after)
+    if (options.tag ?? options.error ?? options.text)
       throw wrongUsage('Only the queue, class and attempt of busy jobs are known: use --queue and --class.');
     return (context) => listBusy(context, request);
   },
@@ -66,37 +66,24 @@ function readRequest(options: Options): ListRequest {
   const limit = readNumber('limit', options.limit) ?? LIMIT;
   const page = readNumber('page', options.page) ?? 1;
   if (limit > 500) throw wrongUsage(`--limit is ${limit}; a page has at most 500 jobs.`);
-  if (options.after !== undefined && options.page !== undefined) throw wrongUsage('Give --page or --after, not both.');
-  return { ...readFilter(options), limit, offset: (page - 1) * limit, after: options.after };
+  return { ...readFilter(options), limit, offset: (page - 1) * limit };
 }
 
 async function listSet(context: CommandContext, set: StoredSet, request: ListRequest): Promise<Answer> {
   const { admin, terminal } = context;
   await checkQueues(context, filteredQueues(request));
   const page = await admin.set(set).page(request);
-  const { entries, total = 0, complete, isPartial, next } = page;
+  const { entries, total = 0, complete, isPartial } = page;
   if (total === 0) checkClass(context, request.class);
   const rules = redactionRules(context);
   const jobs = entries.map((entry) => jobJson(entry, rules));
-  const { columns } = terminal;
-  const names = columnsThatFit(COLUMNS[set], columns);
-  const lines = jobs.length > 0 ? [...table(jobRows(jobs, names, columns), columns), ''] : [];
+  const rows = [[...COLUMNS[set]], ...jobs.map((job) => COLUMNS[set].map((name) => cell(job, name)))];
+  const lines = jobs.length > 0 ? [...table(rows, terminal.columns), ''] : [];
   return {
-    json: { set, total, complete, next: next ?? null, jobs },
-    text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}${isPartial ? PARTIAL : ''}\n`,
+    json: { set, total, complete, jobs },
+    text: `${[...lines, summary(set, request, jobs.length, { total, complete })].join('\n')}${isPartial ? PARTIAL : ''}\n`,
   };
 }
-
-/** Drops columns on a narrow terminal, so that a job still fits in a line. `jobs show` and --json have them all. */
-function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_INFINITY): readonly ColumnName[] {
-  return names.filter((name, i) => {
-    const needed = NEEDED[name];
-    return needed === undefined || i === names.length - 1 || columns >= needed;
-  });
-}
-
-/** Minimum width of the terminal for the columns that can be dropped. */
-const NEEDED: Readonly<Partial<Record<ColumnName, number>>> = { arguments: 130, queue: 100, failed: 90 };
 
 async function listBusy(context: CommandContext, request: ListRequest): Promise<Answer> {
   await checkQueues(context, filteredQueues(request));
@@ -119,10 +106,9 @@ async function listBusy(context: CommandContext, request: ListRequest): Promise<
   const { columns } = context.terminal;
   const heading = ['id', 'class', 'queue', 'run', 'started', 'process'];
   const lines = jobs.length > 0 ? [...table([heading, ...rows], columns), ''] : [];
-  const page = { total: all.length, complete: true, more: offset + limit < all.length };
   return {
-    json: { set: BUSY, total: all.length, complete: true, next: null, jobs },
-    text: `${[...lines, summary(BUSY, request, jobs.length, page)].join('\n')}\n`,
+    json: { set: BUSY, total: all.length, complete: true, jobs },
+    text: `${[...lines, summary(BUSY, request, jobs.length, { total: all.length, complete: true })].join('\n')}\n`,
   };
 }
 
@@ -133,38 +119,28 @@ function filteredQueues({ queue }: JobFilter): readonly string[] | undefined {
 interface Extent {
   readonly total: number;
   readonly complete: boolean;
-  readonly more: boolean;
-  readonly next?: string | undefined;
 }
 
 /** For example `26–50 of 1,204 jobs; go on with --page 3`. */
 function summary(set: string, request: ListRequest, shown: number, extent: Extent): string {
-  const { offset, limit, after } = request;
-  const { total, complete, more, next } = extent;
+  const { offset, limit } = request;
+  const { total, complete } = extent;
   if (total === 0)
     return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${NO_JOBS[set]}`;
   const all = `${complete ? '' : 'more than '}${pluralize(total, 'job')}`;
   if (shown === 0) return `Nothing on this page, of ${all}.`;
   if (shown === total) return all;
-  const place = after === undefined ? `${countText(offset + 1)}–${countText(offset + shown)}` : countText(shown);
-  const way = after === undefined ? `--page ${offset / limit + 2}` : `--after ${next}`;
-  return `${place} of ${all}${more ? `; go on with ${way}` : ''}`;
+  const place = `${countText(offset + 1)}–${countText(offset + shown)} of ${all}`;
+  const isLast = shown < limit || (complete && offset + shown >= total);
+  return isLast ? place : `${place}; go on with --page ${offset / limit + 2}`;
 }
 
 const REDACTED = '(redacted)';
 const UNREADABLE = '(unreadable)';
 const NONE = '–';
-/** Arguments before another column are cut to a quarter of the terminal's width, but not below this. */
-const SOME = 24;
-
 type ColumnName = 'id' | 'class' | 'queue' | 'failed' | 'next' | 'died' | 'since' | 'due' | 'arguments' | 'error';
 
-/** @param columns the width of the terminal; undefined if the output is not a terminal. */
-function jobRows(jobs: readonly JobJson[], names: readonly ColumnName[], columns: number | undefined): string[][] {
-  return [[...names], ...jobs.map((job) => names.map((name) => cell(job, name, names, columns)))];
-}
-
-function cell(job: JobJson, name: ColumnName, names: readonly ColumnName[], columns: number | undefined): string {
+function cell(job: JobJson, name: ColumnName): string {
   switch (name) {
     case 'id':
       return escapeControls(job.id);
@@ -174,12 +150,8 @@ function cell(job: JobJson, name: ColumnName, names: readonly ColumnName[], colu
       return job.queue;
     case 'failed':
       return String(job.attempts);
-    case 'arguments': {
-      const text = argumentsText(job);
-      return columns === undefined || names.at(-1) === name
-        ? text
-        : truncate(text, Math.max(SOME, Math.floor(columns / 4)));
-    }
+    case 'arguments':
+      return argumentsText(job);
     case 'error':
       return errorText(job);
     default:

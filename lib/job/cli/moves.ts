@@ -17,7 +17,7 @@ import {
   type Run,
   readFilter,
   readNumber,
-  readTime,
+  readWait,
   suggestion,
   wrongUsage,
 } from './command';
@@ -26,7 +26,7 @@ import { unknownJob } from './show';
 const HELP: Readonly<Record<JobAction, string>> = {
   retry: 'run failed or dead jobs now, after the jobs that wait in their queues',
   promote: 'run scheduled jobs now, after the jobs that wait in their queues',
-  reschedule: 'run retries or scheduled jobs at another time, by --wait or --at',
+  reschedule: 'run retries or scheduled jobs at another time, by --wait',
   kill: 'move retries or scheduled jobs to the dead set, from where they can be retried by hand',
   delete: 'delete retries, scheduled, dead or waiting jobs for good',
 };
@@ -42,7 +42,7 @@ const DONE: Readonly<Record<JobAction, string>> = {
 export const MOVES: readonly JobCommand[] = (Object.keys(SETS_BY_ACTION) as JobAction[]).map((action) => ({
   name: action,
   operands: [{ name: 'ID', optional: true, repeated: true, instead: 'all' }],
-  options: [...FILTERS, 'all', 'set', 'limit', 'yes', ...(action === 'reschedule' ? (['wait', 'at'] as const) : [])],
+  options: [...FILTERS, 'all', 'set', 'limit', 'yes', ...(action === 'reschedule' ? (['wait'] as const) : [])],
   help: HELP[action],
   prepare: ({ operands: ids, options }) => {
     const when = action === 'reschedule' ? chooseMoment(options) : () => new Date();
@@ -77,11 +77,11 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options,
   return (context) => moveAll(context, action, { set, filter, limit, yes: options.yes === true, at: when() });
 }
 
-/** @throws UserError if neither --wait nor --at gives a valid time. */
+/** @throws UserError without a valid --wait. */
 function chooseMoment(options: Options): () => Date {
-  const time = readTime(options);
-  if (!time) throw wrongUsage('Say when: --wait 5m, or --at 2026-12-24T18:00.');
-  return () => ('waitUntil' in time ? time.waitUntil : new Date(Date.now() + Number(time.wait)));
+  const wait = readWait(options);
+  if (wait === undefined) throw wrongUsage('Say when: --wait 5m.');
+  return () => new Date(Date.now() + Number(wait));
 }
 
 const STATE: Readonly<Record<SetName, string>> = {

@@ -3,8 +3,8 @@ import { formatDuration } from '../../support/duration';
 import { countText, pluralize } from '../../support/text';
 import { table } from '../../support/text-table';
 import { queueJson } from '../admin/job-json';
-import type { ListedQueue } from '../admin/queues';
 import type { ListedProcess } from '../processes/process-list';
+import type { QueueStatus } from '../row/queue-status';
 import type { ClassSummary } from '../stats/history';
 import { type Answer, type CommandContext, checkQueues, confirmed, type JobCommand } from './command';
 import { shortMoment } from './list';
@@ -104,7 +104,7 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
     `Scheduled  ${countText(sizes.scheduled)}`,
     `Dead       ${countText(sizes.dead)}`,
     '',
-    ...table([HEADING, ...queues.map(queueRow)], terminal.columns),
+    ...queueTable(queues, terminal.columns),
   ];
   return {
     json: {
@@ -125,9 +125,12 @@ function busyText(processes: readonly ListedProcess[], busy: number): string {
   return `${countText(busy)} of ${countText(capacity)}, in ${pluralize(processes.length, 'job processor')}`;
 }
 
-const HEADING = ['queue', 'waiting', 'running', 'blocked', 'latency', 'state'];
+/** @param columns width of the terminal. Default: nothing is cut. */
+export function queueTable(queues: readonly QueueStatus[], columns?: number): string[] {
+  return table([['queue', 'waiting', 'running', 'blocked', 'latency', 'state'], ...queues.map(queueRow)], columns);
+}
 
-function queueRow(queue: ListedQueue): string[] {
+function queueRow(queue: QueueStatus): string[] {
   const { paused } = queue;
   return [
     queue.name,

@@ -1,7 +1,6 @@
 import { Events } from '../../core/events';
 import { Redis, type RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
-import { isSentinelUrl } from '../../core/redis-url';
 import type { Deadline } from '../../support/async';
 import { queueKey } from './keys';
 import { leaveWhenSilent } from './silence';
@@ -63,7 +62,7 @@ export class HintReader {
     this.keys = queues.flatMap((queue) => (['waiting', 'jobs', 'active'] as const).map((key) => queueKey(queue, key)));
     // Outages are reported by the shared connection, so nobody listens to the events of this one.
     this.waiter = new Redis(url, new Events());
-    if (!isSentinelUrl(url)) leaveWhenSilent(this.waiter, PATIENCE_MS);
+    leaveWhenSilent(this.waiter, PATIENCE_MS);
   }
 
   async start(): Promise<void> {

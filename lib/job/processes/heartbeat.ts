@@ -29,8 +29,7 @@ interface HeartbeatOptions extends HeartbeatTuning {
   readonly identity: string;
   /** @returns the time at which it last had a job, ms on the monotonic clock. */
   readonly activeAt: () => number;
-  /** @param redisMs duration of the last round trip, ms; null before the first. */
-  readonly describe: (redisMs: number | null) => ProcessInfo;
+  readonly describe: () => ProcessInfo;
 }
 
 /**
@@ -42,7 +41,6 @@ interface HeartbeatOptions extends HeartbeatTuning {
 export class Heartbeat {
   private readonly task: PeriodicTask;
   private isWatched = false;
-  private redisMs: number | null = null;
   private unsubscribe: (() => void) | undefined;
   private canBeWoken: () => boolean = () => false;
   private readonly everyMs: number;
@@ -103,12 +101,11 @@ export class Heartbeat {
     const isIdle = this.isIdle();
     const begun = performance.now();
     const reply = await this.registry.heartbeat(identity, {
-      info: JSON.stringify(describe(this.redisMs)),
+      info: JSON.stringify(describe()),
       ttlS: TTL_S,
       aheadMs: isIdle ? (IDLE_EVERY - 1) * this.everyMs : 0,
     });
     const tookMs = performance.now() - begun;
-    this.redisMs = Math.round(tookMs * 10) / 10;
     this.isWatched = reply.watched;
     // The round trip's time is subtracted, since jobs that block the event loop may leave it only moments in between.
     return Math.max(0, (isIdle ? IDLE_EVERY : 1) * this.everyMs - tookMs);

@@ -37,8 +37,6 @@ export interface ProcessInfo {
   readonly lagP99Ms: number;
   /** Event-loop utilisation since the previous report, 0 to 1. */
   readonly utilization: number;
-  /** Duration of the last round trip to Redis, ms; null before the first. */
-  readonly redisMs: number | null;
 }
 
 /** @returns the id of a processor's tree, with which its identity begins. */

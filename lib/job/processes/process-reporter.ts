@@ -71,7 +71,7 @@ export class ProcessReporter {
         redis,
         events,
         identity,
-        describe: (redisMs) => this.describe(redisMs),
+        describe: () => this.describe(),
         activeAt: options.activeAt,
       });
     this.orphans = new PeriodicTask({
@@ -168,7 +168,7 @@ export class ProcessReporter {
     return this.options.config.jobs.queues.map((queue) => queue.name);
   }
 
-  private describe(redisMs: number | null): ProcessInfo {
+  private describe(): ProcessInfo {
     const { app, identity, config, snapshot } = this.options;
     const { running, quiet } = snapshot();
     const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.processMetrics?.read() ?? {};
@@ -188,7 +188,6 @@ export class ProcessReporter {
       rssMb,
       lagP99Ms,
       utilization,
-      redisMs,
     };
   }
 }

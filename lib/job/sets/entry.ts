@@ -54,8 +54,7 @@ export interface EntryRow {
   readonly attempts: number;
   readonly history: string | null;
   readonly progress: string | null;
-  /** Its time in the set: as Postgres writes it, and in ms since 1970. */
-  readonly time: string;
+  /** Its time in the set, ms since 1970. */
   readonly at: number;
   /** null: it is too long for a list. */
   readonly payload: string | null;

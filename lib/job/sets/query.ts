@@ -175,34 +175,6 @@ export interface SetSources extends Auditor {
 /** The actions of operators on jobs. */
 export type JobAction = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 
-/** The place of a job in the order of a set. */
-export interface Position {
-  /** Its time as Postgres writes it, with microseconds. */
-  readonly time: string;
-  readonly id: string;
-}
-
-/** @returns a position as text that fits into a URL; it is valid for this set only. */
-export function writeCursor(set: string, { time, id }: Position): string {
-  return Buffer.from(JSON.stringify([set, time, id])).toString('base64url');
-}
-
-/** @throws InvalidRequestError for a text that `writeCursor` has not written for this set. */
-export function readCursor(set: string, cursor: string): Position {
-  try {
-    const [itsSet, time, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
-    if (itsSet === set && typeof time === 'string' && TIME.test(time) && typeof id === 'string' && ID.test(id))
-      return { time, id };
-  } catch {
-    // It is not even JSON; the error below names it.
-  }
-  throw new InvalidRequestError(
-    `the cursor is ${JSON.stringify(cursor)?.slice(0, 100)}; give \`next\` of a page of the ${set} set, or none`,
-  );
-}
-
-const TIME = /^[-+ :.\d]{10,40}$/;
-
 export const SORT_KEYS = ['at', 'class', 'queue', 'error', 'attempts'] as const;
 export type SortKey = (typeof SORT_KEYS)[number];
 
@@ -213,14 +185,12 @@ export interface Sort {
 }
 
 export interface PageRequest extends JobFilter {
-  /** Default: the set's own order. Keys other than `at` allow no `after`. */
+  /** Default: the set's own order. */
   readonly sort?: Sort | undefined;
   /** Matching jobs to skip. Default 0. */
   readonly offset?: number | undefined;
   /** Maximum number of entries, up to 500. Default 25. */
   readonly limit?: number | undefined;
-  /** The `next` of an earlier page: this page begins after that one's last job, whatever has changed since. */
-  readonly after?: string | undefined;
   /** false omits `total`, which saves a scan of the whole set. Default true. */
   readonly count?: boolean | undefined;
 }
@@ -233,8 +203,6 @@ export interface JobPage {
   readonly complete: boolean;
   /** true: only 100,000 jobs were searched or sorted; there are more. */
   readonly isPartial: boolean;
-  /** Cursor of the next page; undefined when nothing follows. */
-  readonly next: string | undefined;
 }
 
 export interface PageBounds {
@@ -258,13 +226,10 @@ export function checkBounds({ offset = 0, limit = LIMIT, count = true }: PageReq
 }
 
 /** @throws InvalidRequestError. */
-export function checkSort({ sort, after }: PageRequest): Sort | undefined {
+export function checkSort({ sort }: PageRequest): Sort | undefined {
   if (sort === undefined) return undefined;
   if (!SORT_KEYS.includes(sort.by)) {
     throw new InvalidRequestError(`sort by ${JSON.stringify(sort.by)?.slice(0, 100)}; give ${SORT_KEYS.join(', ')}`);
-  }
-  if (sort.by !== 'at' && after !== undefined) {
-    throw new InvalidRequestError(`a page sorted by ${sort.by} cannot follow a cursor; give offset instead of after`);
   }
   return sort;
 }

@@ -14,9 +14,7 @@ import {
   type JobPage,
   type JobRef,
   type PageRequest,
-  readCursor,
   type Sort,
-  writeCursor,
 } from './query';
 
 /** A part of an SQL statement, with its bindings. */
@@ -207,7 +205,7 @@ const MAX_LISTED = 65_536;
 
 /** What an entry needs of a row. */
 const columnsOf = ({ time }: Pick<SetTable, 'time'>) =>
-  `id, queue, class, tags, attempts, history::text, progress::text, ${time}::text as time,
+  `id, queue, class, tags, attempts, history::text, progress::text,
    (extract(epoch from ${time}) * 1000)::float8 as at, octet_length(payload::text) as bytes`;
 
 /**
@@ -234,10 +232,9 @@ export class SetReader {
     const isOrdered = text === undefined && filter.tag === undefined && (sort === undefined || sort.by === 'at');
     const read = `select * from ${table} where ${columns.sql} limit ${MAX_READ}`;
     const source: Source = isOrdered ? { from: table, where: columns } : { from: 'found', where: EVERY_JOB };
-    const after = request.after === undefined ? EVERY_JOB : this.following(request.after, order);
     const isMerged = isOrdered && this.set.isOrderedByQueue && filter.class === undefined;
     const choose = isMerged ? firstOfQueues : firstOf;
-    const first = choose({ ...source, where: and([source.where, after]) }, order, offset + limit + 1);
+    const first = choose(source, order, offset + limit);
     const { rows } = await this.knex.raw<{ rows: PageRow[] }>(
       `with found as materialized (
          select id, queue, class, error, attempts, ${this.set.time} from (${read}) as read where ${(text ?? EVERY_JOB).sql}
@@ -265,13 +262,11 @@ export class SetReader {
     );
     const { total, partial } = rows[0] ?? { total: 0, partial: false };
     const entries = rows.flatMap((row) => (row.id === null ? [] : row));
-    const last = entries[limit - 1];
     return {
-      entries: entries.slice(0, limit).map((row) => describeRow(this.name, row)),
+      entries: entries.map((row) => describeRow(this.name, row)),
       total: total === null ? undefined : Math.min(total, MAX_COUNTED),
       complete: !partial && (total === null || total <= MAX_COUNTED),
       isPartial: partial,
-      next: entries.length > limit && last ? writeCursor(this.name, last) : undefined,
     };
   }
 
@@ -322,18 +317,5 @@ export class SetReader {
       [...values, MAX_COUNTED + 1],
     );
     return rows[0]?.count ?? 0;
-  }
-
-  /** The jobs that follow a position in this order. */
-  private following(cursor: string, order: string): Sql {
-    const { time, id } = readCursor(this.name, cursor);
-    const [first = '', second = ''] = order.split(', ');
-    const sign = (part: string) => (part.endsWith('desc') ? '<' : '>');
-    return {
-      // What the index can begin at comes first.
-      sql: `${this.set.time} ${sign(first)}= ?::timestamptz
-        and (${this.set.time} <> ?::timestamptz or id ${sign(second)} ?::uuid)`,
-      values: [time, time, id],
-    };
   }
 }

@@ -79,7 +79,7 @@ interface Place {
 function collectPlaces({ stats, processMetrics }: TreeStatus): Place[] {
   const places = new Map<string, Place['processes']>();
   const add = (name: string, one: Place['processes'][number]) => places.set(name, [...(places.get(name) ?? []), one]);
-  add('primary', { pssMb: processMetrics.pssMb, processMetrics, pool: stats.single?.pool });
+  add('primary', { pssMb: processMetrics.pssMb, processMetrics, pool: undefined });
   for (const { index, pssMb, lastStatus } of stats.workerStatus) {
     const status = reported(lastStatus);
     add(`web.${index}`, { pssMb, processMetrics: status, pool: status?.pool });
@@ -149,7 +149,6 @@ export const PROCESSES: readonly Family[] = [
 
 /** The processes that serve requests; during a replacement both workers appear under the name of their slot. */
 function webProcesses({ stats }: TreeStatus): { readonly process: string; readonly status: WorkerStatus }[] {
-  if (stats.single) return [{ process: 'primary', status: stats.single }];
   return stats.workerStatus.flatMap(({ index, lastStatus }) => {
     const status = reported(lastStatus);
     return status ? [{ process: `web.${index}`, status }] : [];

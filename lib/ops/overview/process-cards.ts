@@ -19,7 +19,7 @@ interface Figure {
 
 /** One process, formatted for its card. */
 export interface NodeView {
-  /** `worker-0`, `jobs`, `primary`; `web` in single mode. */
+  /** `worker-0`, `jobs`, `primary`. */
   readonly id: string;
   readonly kind: 'primary' | 'worker' | 'jobs';
   readonly tone: Tone;
@@ -154,9 +154,9 @@ function readyState(
   format: Formatter,
   cutOff: string,
 ): State {
-  const { t, now } = format;
+  const { t } = format;
   const phase = t('overview.phase.ready');
-  const heartbeatAgeMs = unresponsiveMs(current, now);
+  const heartbeatAgeMs = unresponsiveMs(current);
   if (heartbeatAgeMs !== null) return unresponsiveState(heartbeatAgeMs, status?.inFlight[0]?.what, format);
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
@@ -208,33 +208,10 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView
   };
 }
 
-/** In single mode the web server's card, which is shown below the primary; else undefined. */
-export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView | undefined {
-  const { single } = treeStatus.stats;
-  if (!single) return undefined;
-  return {
-    id: 'web',
-    kind: 'worker',
-    tone: 'ok',
-    line: 'solid',
-    icon: 'ok',
-    name: format.t('overview.name.web'),
-    phase: format.t('overview.phase.ready'),
-    on: single.busyThreads,
-    of: single.maxThreads,
-    waiting: { text: String(single.backlog), tone: single.backlog > 0 ? 'warn' : null },
-    lag: lagFigure(single.lagP99Ms),
-    memory: { text: '–', tone: null },
-    barPercent: 0,
-    hot: false,
-    say: format.t('overview.say.single'),
-  };
-}
-
 /** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
 export function webLoad({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
-  const statuses = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => reported(one.lastStatus) ?? []);
-  const workers = stats.single ? 1 : stats.workers;
+  const { workers, workerStatus } = stats;
+  const statuses = workerStatus.flatMap((one) => reported(one.lastStatus) ?? []);
   if (workers === 0) return undefined;
   const sum = (pick: (status: (typeof statuses)[number]) => number) =>
     statuses.reduce((total, one) => total + pick(one), 0);

@@ -100,8 +100,8 @@ function readyState(
   status: ProcessorStatus | undefined,
   format: Formatter,
 ): State {
-  const { t, now } = format;
-  const heartbeatAgeMs = unresponsiveMs(processor, now);
+  const { t } = format;
+  const heartbeatAgeMs = unresponsiveMs(processor);
   const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
   const named =
     running.slice(0, MAX_NAMED).join(', ') + (running.length > MAX_NAMED ? ` +${running.length - MAX_NAMED}` : '');

@@ -5,7 +5,7 @@ import type { SystemStatus } from '../../health/status-collector';
 import type { ProblemError } from '../../web/context';
 import type { Formatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
-import { type NodeView, primaryView, singleView, workerView } from './process-cards';
+import { type NodeView, primaryView, workerView } from './process-cards';
 import { jobsView } from './processor-card';
 
 /** A tree with its cards and issues, formatted for the reader. */
@@ -50,12 +50,11 @@ function seenTree(
 
 function nodeViews(treeStatus: TreeStatus, { queues }: SystemStatus, format: Formatter): NodeView[] {
   const { limits, slots } = treeStatus;
-  const single = singleView(treeStatus, format);
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
   const waiting = served?.reduce((sum, one) => sum + one.waiting + one.blocked, 0) ?? null;
   return [
     primaryView(treeStatus, format),
-    ...(single ? [single] : slots.map((slot) => workerView(treeStatus, slot, format))),
+    ...slots.map((slot) => workerView(treeStatus, slot, format)),
     ...(limits.jobConcurrency > 0 ? [jobsView(treeStatus, waiting, format)] : []),
   ];
 }

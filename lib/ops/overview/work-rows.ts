@@ -25,7 +25,6 @@ export function workRows({ stats }: TreeStatus, format: Formatter): WorkRow[] {
       age: format.span(ageMs),
     }));
   return [
-    ...rows(t('overview.name.web'), stats.single?.inFlight),
     ...stats.workerStatus.flatMap(({ index, lastStatus }) =>
       rows(t('overview.name.worker', { slot: index }), reported(lastStatus)?.inFlight),
     ),

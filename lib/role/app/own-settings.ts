@@ -1,6 +1,5 @@
 import { type Config, environment } from '../../core/config';
 import { UserError } from '../../core/errors';
-import { fileBehindOutput } from '../../core/logging';
 import { readSettings } from '../../core/settings';
 
 /** What is different without Redis, as the end of a sentence. */
@@ -14,7 +13,6 @@ export function ownSettings(only?: string): Config {
     cwd: process.cwd(),
     only,
     isTty: process.stdout.isTTY === true,
-    logFile: fileBehindOutput(),
   });
 }
 

@@ -39,8 +39,7 @@ export function greetingFault({ message }: Error): string | undefined {
 
 export async function cluster({ name, info }: RedisContext): Promise<Finding[]> {
   if ((await info()).get('cluster_enabled') !== '1') return [];
-  const remedy = 'use one without it, with sentinels if it must survive a server.';
-  return [fault(`${name} is in cluster mode, which cannot be used: ${remedy}`)];
+  return [fault(`${name} is in cluster mode, which cannot be used: use one without it.`)];
 }
 
 /** Reported even without a memory limit, since a later plan may have one. */
@@ -60,10 +59,8 @@ export async function proxies(context: RedisContext): Promise<Finding[]> {
   const trees = (await new TreeDirectory(client).list()).map(({ treeStatus }) => treeStatus);
   const statuses = trees
     .filter(({ app }) => app === appName)
-    .flatMap(({ stats }) => [...stats.workerStatus.map(({ lastStatus }) => lastStatus), stats.single ?? {}]);
-  const peers = new Set(
-    statuses.flatMap((status) => ('untrustedProxy' in status ? (status.untrustedProxy ?? []) : [])),
-  );
+    .flatMap(({ stats }) => stats.workerStatus.map(({ lastStatus }) => lastStatus));
+  const peers = new Set(statuses.flatMap((status) => status.untrustedProxy ?? []));
   if (peers.size === 0) return [];
   const from = [...peers].map((peer) => peer || 'a unix socket').join(', ');
   const trusts = 'hops' in config.trustProxy ? 'TRUST_PROXY is 0' : 'TRUST_PROXY does not name it';

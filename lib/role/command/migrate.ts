@@ -21,7 +21,7 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   process.once('disconnect', () => process.exit(EXIT.failed));
   // The listener alone must not keep this process alive.
   process.channel?.unref();
-  const { events } = openLog(config, 'migrate', hasInheritedConfig() ? CHILD_LOG_FD : 1);
+  const events = openLog(config, 'migrate', hasInheritedConfig() ? CHILD_LOG_FD : 1);
   const database = openDatabase(config, config.databaseDirectUrl ?? config.databaseUrl, events, 2);
   try {
     await connectOrFail(database, 'Cannot migrate');

@@ -118,5 +118,5 @@ export class AppConnection {
 /** Logs to standard error; on a terminal only warnings, since the answer already says what was done. */
 function logToStderr({ log }: Config): Omit<Config['log'], 'requests'> {
   const isTty = process.stderr.isTTY === true;
-  return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format, file: null };
+  return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format };
 }

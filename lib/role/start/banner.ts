@@ -7,11 +7,11 @@ import { pluralize } from '../../support/text';
 /** Describes what is about to start, one line each, in the form of Puma's banner. */
 export function banner(name: string, config: Config): string[] {
   const { web, jobs, mail } = config;
-  const mode = web.enabled ? (web.concurrency === 0 ? 'single mode' : 'cluster mode') : 'jobs only';
+  const mode = web.enabled ? 'cluster mode' : 'jobs only';
   const lines = [`Catamount ${version()} starts the app ${name}: ${mode}, ${config.environment}`];
   lines.push(`* Node.js: ${process.version}, pid ${process.pid}`);
   if (web.enabled) {
-    const workers = web.concurrency === 0 ? 'this process' : pluralize(web.concurrency, 'worker');
+    const workers = pluralize(web.concurrency, 'worker');
     lines.push(`* Web:     ${workers} × ${pluralize(web.maxThreads, 'thread')}, up to ${web.backlog} waiting each`);
   }
   if (jobs.enabled) {

@@ -18,7 +18,7 @@ export async function deployWarnings({ redis, treeId, ...sources }: Sources): Pr
   // Without Redis it knows no other tree.
   const listed = redis.isOff ? [] : await new TreeDirectory(redis.client).list().catch(() => []);
   const others = listed.filter(({ treeStatus }) => treeStatus.id !== treeId);
-  const otherTrees = others.map(({ treeStatus }) => treeStatus.limits.databaseConnections ?? 0);
+  const otherTrees = others.map(({ treeStatus }) => treeStatus.limits.databaseConnections);
   // Where Postgres does not answer, the start says so by itself.
   const found = await findings('postgres', 'start', { ...sources, otherTrees }, () => []);
   const pending = found.flatMap(({ subject }) => subject ?? []);

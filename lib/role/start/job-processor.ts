@@ -19,7 +19,6 @@ import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
 import { onJobEvents } from '../../core/notable-events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
-import { isSentinelUrl } from '../../core/redis-url';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
 import { OutOfBandGc } from '../../internals/gc';
 import { leaveWhenSilent } from '../../job/hint/silence';
@@ -50,7 +49,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   const config = inheritedConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
-  const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
+  const events = openLog(config, 'jobs', CHILD_LOG_FD);
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
   // Only the tree's reporter sends requests to the primary, and it may be another process.
   const tree = lazy(async () => {
@@ -86,7 +85,6 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();
     else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
-    else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'reply') void tree().then((client) => client.settle(message));
   });
@@ -166,7 +164,7 @@ export class JobProcessorRole {
     const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
     this.database = database;
     const redis = new Redis(urls.redis, events);
-    if (urls.redis !== null && !isSentinelUrl(urls.redis)) leaveWhenSilent(redis);
+    if (urls.redis !== null) leaveWhenSilent(redis);
     // A Redis that does not answer costs no time of its own.
     const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);

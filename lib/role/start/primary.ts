@@ -4,7 +4,7 @@ import { runEntry } from '../../cluster/child-process';
 import { awaitStopping } from '../../cluster/control/predecessor';
 import { ControlServer } from '../../cluster/control/server';
 import { onOperatorSignals } from '../../cluster/control/signals';
-import { BroadcastRelay } from '../../cluster/primary/broadcast-relay';
+import { relayBroadcasts } from '../../cluster/primary/broadcast-relay';
 import { type StopOutcome, sumOutcomes } from '../../cluster/primary/child-handle';
 import { JobsWatch } from '../../cluster/primary/jobs-watch';
 import { collectAtRest, MemoryWatch } from '../../cluster/primary/memory-watch';
@@ -18,7 +18,6 @@ import type { JobsHealth } from '../../cluster/status';
 import { type Config, connectionsOfTree, environment, passConfigToChildren, sumOverDeploy } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { currentContext } from '../../core/execution-context';
 import { asSentence } from '../../core/finding';
 import { appUrlAt, ensureFree, lacksPort } from '../../core/listen-address';
 import { onUncaught, openLog } from '../../core/logging';
@@ -31,7 +30,6 @@ import { type AppDefinition, callHooks } from '../app/app-definition';
 import { findings } from '../checks/list';
 import { checkAtStart } from './app-check';
 import { banner, pagesAt } from './banner';
-import type { WebServerRole } from './single-mode';
 
 /**
  * Outside production the job processor loads after the web, which a developer waits for; but it waits no longer than this,
@@ -43,7 +41,6 @@ const PROCESSOR_WAITS_MS = 2000;
 export class Primary {
   private readonly startedAt = performance.now();
   private readonly events: Events;
-  private readonly reopenLog: () => void;
   private embedded: EmbeddedServers | undefined;
   private readonly workers: WorkerPool;
   private readonly memory: MemoryWatch;
@@ -54,8 +51,8 @@ export class Primary {
   private readonly operations: TreeOperations;
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
-  private web: WebServerRole | undefined;
-  private readonly broadcasts: BroadcastRelay;
+  /** The workers, once they have been started. */
+  private web: WorkerPool | undefined;
   private jobsWatch: JobsWatch | undefined;
   private childConfig: Config | undefined;
   private checked = Promise.resolve();
@@ -71,10 +68,9 @@ export class Primary {
     const id = randomBytes(6).toString('hex');
     const config = { ...settings, treeId: id };
     this.config = config;
-    const { events, reopen } = openLog(config, 'primary');
+    const events = openLog(config, 'primary');
     const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
     this.events = events;
-    this.reopenLog = reopen;
     this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events);
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
@@ -122,7 +118,7 @@ export class Primary {
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
-    this.broadcasts = new BroadcastRelay(workers, processor);
+    relayBroadcasts(workers, processor);
     const candidates = () => [...workers.handles, ...(processor?.handles ?? [])];
     this.reporterElection = new ReporterElection(candidates, events);
     const { garbage, monitor, reporterElection, jobsWatch } = this;
@@ -142,7 +138,6 @@ export class Primary {
 
   private setJobsHealth(change: Partial<JobsHealth>): void {
     this.workers.setJobsHealth(change);
-    if (this.web !== this.workers) this.web?.setJobsHealth(change);
   }
 
   /** The web is not ready until a processor has booted; workers that are forked later do not wait for that again. */
@@ -159,22 +154,19 @@ export class Primary {
   }
 
   private buildOperations(): TreeOperations {
-    const { config, events, workers, processor, memory, phased, monitor, reopenLog } = this;
+    const { config, events, workers, processor, memory, phased, monitor } = this;
     const stop = (reason: string) => this.stop(reason);
-    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, reopenLog, stop });
+    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, stop });
   }
 
   /** Resolves when the tree serves. From then on it ends only through `stop`. */
   async start(): Promise<void> {
     const { app, config, events } = this;
     process.title = 'catamount: primary';
-    onStopSignals((reason) => void this.stop(reason), config.log.file === null);
+    onStopSignals((reason) => void this.stop(reason));
     onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
     onOperatorSignals(this.operations, events);
-    // In single mode a rejection that a route does not handle would end the whole tree. It affects only that request
-    // instead, as an exception in one of Puma's threads does.
-    const ofRequest = () => config.web.concurrency === 0 && currentContext().requestId !== undefined;
-    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed), { outlives: ofRequest });
+    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));
     callHooks(app.hooks, events);
     this.printBanner();
     await this.warn();
@@ -192,14 +184,14 @@ export class Primary {
         await permission.then(() => (this.stopped ? undefined : migrate(events)));
       if (this.stopped) return;
       for (const task of this.monitor.tasks) task.start();
-      if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.task.start();
+      this.reporterElection.task.start();
       const listening = deferred();
       const onListening = (address: string) => {
         // Processes that build links are forked after this.
         this.passConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
         listening.resolve();
       };
-      const web = config.web.enabled ? this.startWeb(app, settled, onListening, permission) : undefined;
+      const web = config.web.enabled ? this.startWeb(onListening, permission) : undefined;
       const needsPort = web !== undefined && lacksPort(settled.appUrl);
       // In production the tree is ready only once a processor is: it loads beside the web, and fetches once permitted.
       const early = config.environment === 'production' && !needsPort ? this.processor : undefined;
@@ -211,7 +203,7 @@ export class Primary {
       if (!early) this.processor?.start();
       this.jobsWatch?.task.start();
       await web;
-      if (this.web === undefined || this.web === this.workers) this.garbage.start();
+      this.garbage.start();
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
     }
@@ -276,22 +268,11 @@ export class Primary {
     return this.checked;
   }
 
-  private async startWeb(
-    app: AppDefinition,
-    config: Config,
-    onListening: (address: string) => void,
-    permission: Promise<void>,
-  ): Promise<void> {
-    if (config.web.concurrency === 0) {
-      const { SingleModeWeb } = await import('./single-mode');
-      this.web = new SingleModeWeb(app, config, this.events, this.operations, this.broadcasts, (status) =>
-        this.monitor.hearSingle(status),
-      );
-    } else {
-      this.web = this.workers;
-      this.memory.start();
-    }
-    const address = await this.web.start(onListening, permission);
+  private async startWeb(onListening: (address: string) => void, permission: Promise<void>): Promise<void> {
+    const { config } = this;
+    this.memory.start();
+    this.web = this.workers;
+    const address = await this.workers.start(onListening, permission);
     this.monitor.address = address;
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
@@ -336,13 +317,11 @@ async function migrate(events: Events): Promise<void> {
 }
 
 /**
- * Calls `stop` on every SIGTERM and SIGINT: platforms, npm and terminals repeat them, and without a handler the second
- * would kill the process.
- * @param hangup true if SIGHUP stops too, as in Puma without a log file: the terminal was closed.
+ * Calls `stop` on every SIGTERM, SIGINT and SIGHUP (the terminal was closed): platforms, npm and terminals repeat them, and
+ * without a handler the second would kill the process.
  */
-export function onStopSignals(stop: (reason: string) => void, hangup = false): void {
-  for (const signal of ['SIGTERM', 'SIGINT', ...(hangup ? (['SIGHUP'] as const) : [])] as const)
-    process.on(signal, () => stop(`got ${signal}`));
+export function onStopSignals(stop: (reason: string) => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(`got ${signal}`));
 }
 
 /** Interval at which a tree started by npm checks that npm still runs, ms. */

@@ -3,7 +3,7 @@ import type { Events } from '../../core/events';
 import { asSentence } from '../../core/finding';
 import type { Redis } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
-import { isSentinelUrl, redisPlace } from '../../core/redis-url';
+import { redisPlace } from '../../core/redis-url';
 import { toError } from '../../support/async';
 import { findings } from '../checks/list';
 import { greetingFault, type RedisContext, redisContext } from '../checks/redis';
@@ -30,9 +30,6 @@ export async function checkRedis({ redis, url, events, first, ...own }: RedisChe
   const name = `Redis at ${redisPlace(url)}`;
   const warn = (message: string) => events.emit('process.warning', { message });
   try {
-    // The sentinels may not know the name of the master.
-    if (!client.isReady && first && isSentinelUrl(url))
-      await new (await import('../../core/sentinels')).Sentinels(url).locate();
     if (!client.isReady) {
       const error = await answerWithin(PATIENCE_MS, redis.ping()).then(() => undefined, toError);
       const fault = error && greetingFault(error);

@@ -50,8 +50,7 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   const worker = new Worker(config.shutdownTimeoutMs);
   const { slot } = await worker.assigned.promise;
   process.title = `catamount: web ${slot}`;
-  const { events, reopen } = openLog(config, `web.${slot}`, CHILD_LOG_FD);
-  worker.onReopenLog = reopen;
+  const events = openLog(config, `web.${slot}`, CHILD_LOG_FD);
   onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
   try {
     const note = RequestJournal.open(config.stateDir);
@@ -76,7 +75,7 @@ const FIRST_CONTACT_MS = 2000;
 /** Maximum age of what the checks of a web that serves have found, and time limit of them together, ms. */
 const DEGRADED = { freshMs: 2000, limitMs: 3000 };
 
-/** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
+/** Everything that serves HTTP in a worker. */
 export class WebRole implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
@@ -121,7 +120,7 @@ export class WebRole implements DrainableServer {
     const { database, redis, services } = this;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
     this.degraded = new CachedProbe(() => this.degradations(), DEGRADED);
-    this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
+    this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled;
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
         postgres: this.postgres,

@@ -6,7 +6,14 @@ import type { Operations, TreeStats, TreeStatus } from '../../../lib/cluster/sta
 import { UserError } from '../../../lib/core/errors';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/async';
-import { processorOf, slotOf, statusOf, treeStatusOf, workerOf } from '../../ops/overview/tree-statuses';
+import {
+  processorOf,
+  processorStatusOf,
+  slotOf,
+  statusOf,
+  treeStatusOf,
+  workerOf,
+} from '../../ops/overview/tree-statuses';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 
 export interface RecorderOptions {
@@ -103,7 +110,6 @@ export function recordedOperations(called: (call: string) => void, failing: read
     scale: (by) => record('scale', by).then(() => sampleStats().workers + by),
     quietJobs: () => record('quietJobs'),
     resumeJobs: () => record('resumeJobs'),
-    reopenLog: () => record('reopenLog'),
   };
 }
 
@@ -118,7 +124,7 @@ function samplePicture(): TreeStatus {
   const busy = statusOf({ backlog: 7, busyThreads: 2, requestsCount: 1204, inFlight, lagP99Ms: 12.4 });
   const progress = [{ part: 'dispatch', movedMs: 3000, owedMs: 0, cause: 'noAnswer', error: '' }] as const;
   const inPerform = [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }];
-  const ofJobs = { ...busy, inFlight: inPerform, quiet: false, progress };
+  const ofJobs = processorStatusOf({ inFlight: inPerform, progress, lagP99Ms: 12.4 });
   const lastTermination = {
     reason: 'crash',
     code: 1,

@@ -8,14 +8,13 @@ import { Output } from '../../support/output';
 import { until } from '../../support/until';
 import { Recorder } from './recorder';
 
-/** By signal, the operation that it calls. SIGTERM and SIGINT have their own tests. */
+/** By signal, the operation that it calls. Those that stop the tree have their own tests. */
 const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGUSR1: 'phasedRestart',
   SIGUSR2: 'phasedRestart',
   SIGTTIN: 'scale 1',
   SIGTTOU: 'scale -1',
   SIGTSTP: 'quietJobs',
-  SIGHUP: 'reopenLog',
 };
 const SIGNALS = Object.keys(CALLED) as NodeJS.Signals[];
 /** Echoes each line that it is sent, unless a signal has ended or stopped it. */
@@ -29,7 +28,7 @@ describe('operator signals', () => {
   it('each call the operation of their command, every time, until the handlers are removed', async () => {
     const handlers = () => SIGNALS.map((signal) => process.listenerCount(signal));
     const before = handlers();
-    const { operations, events, calls, complaints } = new Recorder({ failing: ['scale', '!reopenLog'] });
+    const { operations, events, calls, complaints } = new Recorder({ failing: ['scale', '!quietJobs'] });
     const off = onOperatorSignals(operations, events);
     for (const signal of [...SIGNALS, ...SIGNALS]) {
       const { length } = calls;
@@ -40,13 +39,13 @@ describe('operator signals', () => {
     assert.deepEqual(complaints.slice(0, 3), [
       'SIGTTIN (worker-count-up): scale is refused today.',
       'SIGTTOU (worker-count-down): scale is refused today.',
-      'SIGHUP (reopen-log): reopenLog broke',
+      'SIGTSTP (jobs quiet): quietJobs broke',
     ]);
     off();
     off();
     assert.deepEqual(handlers(), before);
     const inTable = COMMANDS.flatMap(({ signals }) => signals);
-    assert.deepEqual(inTable.sort(), [...SIGNALS, 'SIGTERM', 'SIGINT'].sort());
+    assert.deepEqual(inTable.sort(), [...SIGNALS, 'SIGTERM', 'SIGINT', 'SIGHUP'].sort());
   });
 
   it('neither end nor suspend a child that ignores them, nor open its debugger', async () => {

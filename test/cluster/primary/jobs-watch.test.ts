@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { JobsWatch } from '../../../lib/cluster/primary/jobs-watch';
-import type { ProcessorStats, ProcessorStatus } from '../../../lib/cluster/status';
+import type { ProcessorStats } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
-import { processorOf, statusOf } from '../../ops/overview/tree-statuses';
+import { processorOf, processorStatusOf } from '../../ops/overview/tree-statuses';
 import { until } from '../../support/until';
 
 interface Seen {
@@ -13,8 +13,7 @@ interface Seen {
 function reporting(stalled: string | null, silentMs = 0, state: ProcessorStats['state'] = 'ready'): Seen {
   // The wall clock has been set since, so it must not be used to judge.
   const lastCheckin = new Date(Date.now() - 3_600_000).toISOString();
-  const lastStatus = { ...statusOf(), quiet: false, inFlight: [], stalled };
-  return { silentMs, stats: processorOf({ state, lastCheckin, lastStatus }) };
+  return { silentMs, stats: processorOf({ state, lastCheckin, lastStatus: processorStatusOf({ stalled }) }) };
 }
 
 describe('the watch over the job processor', () => {
@@ -86,8 +85,8 @@ describe('the watch over the job processor', () => {
   it('passes on since when the oldest job has been due during a standstill, even if the processor is frozen', async () => {
     const due = (stalled: string | null, silentMs: number, ...ages: number[]): Seen => {
       const { stats } = reporting(stalled);
-      const waiting = ages.map((ms, index) => ({ queue: `queue-${index}`, ms, paused: true }));
-      return { silentMs, stats: { ...stats, lastStatus: { ...stats.lastStatus, waiting } as ProcessorStatus } };
+      const waiting = ages.map((ms, index) => ({ queue: `queue-${index}`, ms, readMs: ms, paused: true }));
+      return { silentMs, stats: { ...stats, lastStatus: processorStatusOf({ stalled, waiting }) } };
     };
     let seen = due(null, 0, 70_000);
     let looks = 0;

@@ -6,7 +6,6 @@ import path from 'node:path';
 import { request } from '../../support/http';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
-import { catamount } from './operator';
 import { type SupervisorApp, useSupervisorApp } from './supervisor-app';
 
 /** A tree whose standard output, or that and standard error, go to a file. */
@@ -65,24 +64,6 @@ describe('a tree whose standard output goes to a file', () => {
     const record = `{"level":30,"process":"web.0",  "msg":"by the app"}`;
     await request(`${tree.address}/print?text=${encodeURIComponent(record)}`);
     await until('the line is in the file', () => tree.text.split('\n').includes(record));
-  });
-
-  it('reopens the file by its name after SIGHUP and after reopen-log', async () => {
-    for (const [n, reopen] of [
-      async () => tree.child.kill('SIGHUP'),
-      async () => assert.equal((await catamount(tree.folder, 'reopen-log')).code, 0),
-    ].entries()) {
-      const moved = `${tree.log}.${n}`;
-      fs.renameSync(tree.log, moved);
-      await reopen();
-      await until('the file exists again', () => fs.existsSync(tree.log));
-      await tree.askEach(`round-${n}`);
-      assert.equal(tree.child.exitCode, null);
-      // From now on nothing is written to the old file.
-      const before = fs.statSync(moved).size;
-      await tree.askEach(`again-${n}`);
-      assert.equal(fs.statSync(moved).size, before);
-    }
   });
 
   it('writes its last line to it', async () => {

@@ -5,7 +5,7 @@ import { allQueries, parseQuery, unknownTo } from '../../ops/metrics/queries';
 import { ScrapedText } from '../../ops/metrics/scrape';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { catamount, order, statsOf } from './operator';
+import { order, statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
 
 const METRICS_TOKEN = 'sesame-opens-0123456789';
@@ -195,32 +195,10 @@ describe('the metrics of a whole tree', () => {
   });
 });
 
-describe('the metrics of trees without workers or without a job processor', () => {
+describe('the metrics of trees without a job processor', () => {
   const app = useSupervisorApp();
   const told = (tree: Tree, what: string, test: (scrape: ScrapedText) => boolean) =>
     scraped(what, () => scrape(tree), test);
-
-  it('come from the primary if it serves the web itself', async () => {
-    const tree = await app.start({ METRICS_TOKEN, WEB_CONCURRENCY: '0' });
-    await tree.request('GET', '/slow?ms=5');
-    const scraped = await told(tree, 'the request is counted', (now) => now.sum('catamount_http_requests_total') === 1);
-    assert.deepEqual(
-      ['catamount_workers', 'catamount_workers_ready'].map((name) => scraped.sum(name)),
-      [0, 0],
-    );
-    for (const name of [
-      'catamount_http_concurrency_limit',
-      'catamount_postgres_pool_limit',
-      'catamount_process_cpu_seconds_total',
-    ]) {
-      assert.ok(scraped.sum(name, { process: 'primary' }) > 0, name);
-    }
-    const { stdout } = await catamount(tree.cwd, 'stats');
-    assert.match(stdout, /^Web: {5}in the primary, 0\/5 busy, 0 waiting, 1 requests, lag p99 \d+ ms$/m);
-    await tree.request('POST', '/dying-job');
-    await told(tree, 'the job is counted', (now) => now.sum('catamount_jobs_total', { outcome: 'dead' }) === 1);
-    assert.equal((await tree.stop()).code, 0);
-  });
 
   it('include the jobs of other trees if the tree runs none', async () => {
     const web = await app.start({ METRICS_TOKEN, WEB_CONCURRENCY: '1' }, { args: ['--only', 'web'] });

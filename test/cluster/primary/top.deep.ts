@@ -15,17 +15,16 @@ describe('catamount top of a whole tree', () => {
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const { code, stdout, stderr } = await catamount(tree.cwd, 'top');
     assert.deepEqual([code, stderr], [0, '']);
-    assert.match(stdout, /^supervised on .*, pid \d+, up .*, phase 0/);
-    assert.match(stdout, /^ {2}web 1 +\d+ +ready +0\/5 +0 +\d.* \d+ ms +\d+ % +\d+ MB +0$/m);
-    assert.match(stdout, /^ {2}jobs +\d+ +ready +0\/2 /m);
+    assert.match(stdout, /^Catamount runs: pid \d+, phase 0, 2 of 2 workers ready, job processor ready$/m);
+    assert.match(stdout, /^ +1 +\d+ +0 +ready +0\/5 +0 +\d+ +\d+ ms +\d+ MB +0$/m);
+    assert.match(stdout, /^Jobs: +pid \d+, ready, 0 running/m);
     assert.equal((await catamount(tree.cwd, 'top', 'surplus')).code, 64);
   });
 
-  it('shows queues and sets when it has the settings of the tree', async () => {
+  it('shows queues when it has the settings of the tree', async () => {
     const { database, redis } = app;
     const env = { DATABASE_URL: database.url, REDIS_URL: redis.url };
     const { stdout } = await catamountWith(env, tree.cwd, 'top');
-    assert.match(stdout, /^ {2}default +0 +0 +0 +0 ms {2}open$/m);
-    assert.match(stdout, /^Retry 0, scheduled 0, dead 1$/m);
+    assert.match(stdout, /^default +0 +0 +0 +0 ms {2}open$/m);
   });
 });

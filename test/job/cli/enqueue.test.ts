@@ -113,11 +113,6 @@ describe('jobs enqueue', () => {
     const shown = (await commandLine.run(`show ${json.id}`)).json;
     assert.deepEqual([shown.set, shown.queue, shown.tags], ['scheduled', 'mailer', ['a', 'b']]);
     assert.ok(Math.abs(Date.parse(String(shown.at)) - Date.parse(String(json.run_at))) < 5000);
-    const { json: at } = await enqueue('NoteJob', '[]', '--at', '2031-05-06T07:08Z');
-    assert.equal(at.run_at, '2031-05-06T07:08:00.000Z');
-    assert.equal((await commandLine.run(`show ${at.id}`)).json.at, at.run_at);
-    const past = await enqueue('NoteJob', '[]', '--at', '2020-01-01');
-    assert.equal((await commandLine.run(`show ${past.json.id}`)).json.set, 'waiting');
   });
 
   it('warns that no running processor serves the queue', async () => {

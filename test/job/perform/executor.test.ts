@@ -81,7 +81,7 @@ describe('the executor', () => {
 
   it('adds the ids of job and request to each log line about the job, and its context to its own lines', async () => {
     const lines: Record<string, unknown>[] = [];
-    const log = { level: 'debug', format: 'json', file: null } as const;
+    const log = { level: 'debug', format: 'json' } as const;
     const logger = createLogger({ log }, 'jobs', { write: (text) => void lines.push(JSON.parse(text)) });
     const end = logEvents(system.events, logger);
     class LoggingJob extends Job {

@@ -95,7 +95,7 @@ describe('the text of metrics', () => {
     };
     const dispatch = { part: 'dispatch', movedMs: 1, cause: 'other', error: '' } as const;
     assert.equal(await told({ progress: [{ ...dispatch, owedMs: 900 }] }), 0);
-    const waiting = [{ queue: 'mailer', ms: 41_000, paused: true }];
+    const waiting = [{ queue: 'mailer', ms: 41_000, readMs: 41_000, paused: true }];
     assert.equal(await told({ progress: [{ ...dispatch, owedMs: 12_500 }] }), 12.5);
     assert.equal(await told({ progress: [{ ...dispatch, owedMs: 12_500 }], waiting }), 41);
     const none = new ScrapedText(await expose(FAMILIES, NOTHING));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ProcessorStats, ProcessorStatus, Termination, TreeStatus } from '../../../lib/cluster/status';
+import type { ProcessorStats, Termination, TreeStatus } from '../../../lib/cluster/status';
 import type { Translate } from '../../../lib/core/i18n';
 import { eventLines } from '../../../lib/ops/overview/event-lines';
 import { memoryView } from '../../../lib/ops/overview/memory-view';
@@ -7,7 +7,16 @@ import { type NodeView, primaryView, workerView } from '../../../lib/ops/overvie
 import { jobsView } from '../../../lib/ops/overview/processor-card';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
-import { before as ago, NOW, processorOf, slotOf, statusOf, treeStatusOf, workerOf } from './tree-statuses';
+import {
+  before as ago,
+  NOW,
+  processorOf,
+  processorStatusOf,
+  slotOf,
+  statusOf,
+  treeStatusOf,
+  workerOf,
+} from './tree-statuses';
 
 const BLOCKED: Termination = {
   at: ago(6),
@@ -144,7 +153,11 @@ describe('cards and events on the overview:', () => {
 
     it('shows what an unresponsive worker was doing', () => {
       const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
-      const silent = workerOf(0, { lastCheckin: ago(8), lastStatus: statusOf({ inFlight: doing }) });
+      const silent = workerOf(0, {
+        lastCheckin: ago(8),
+        heartbeatAgeMs: 8000,
+        lastStatus: statusOf({ inFlight: doing }),
+      });
       const view = worker(treeStatusOf({ workers: [silent, workerOf(1)] }));
       assert.deepEqual([view.tone, view.phase], ['warn', 'unresponsive']);
       assert.match(view.say, /No heartbeat for 8\.0 s.*POST \/imports/);
@@ -188,11 +201,11 @@ describe('cards and events on the overview:', () => {
       const progress = (['fetch', 'dispatch', 'listen', 'cron', 'mail'] as const).map((part, index) => {
         return { ...idle, part, movedMs: part === 'cron' ? null : 400 * 60 ** (index / 2) };
       });
-      const lastStatus = { ...processorOf().lastStatus, progress } as ProcessorStatus;
+      const lastStatus = processorStatusOf({ progress });
       const moved = (changes: Partial<ProcessorStats>) =>
         jobsView(treeStatusOf({ jobs: processorOf({ lastStatus, ...changes }) }), 17, words).moved;
       assert.equal(moved({}), 'Last progress: fetch 1 s, due jobs 3 s, LISTEN 24 s, mail 24 min ago');
-      const waiting = [41_000, 7000].map((ms) => ({ queue: 'default', ms, paused: false }));
+      const waiting = [41_000, 7000].map((ms) => ({ queue: 'default', ms, readMs: ms, paused: false }));
       assert.equal(
         moved({ heartbeatAgeMs: 2000, lastStatus: { ...lastStatus, waiting } }),
         'Last progress: fetch 2 s, due jobs 5 s, LISTEN 26 s, mail 24 min ago · oldest due job waits 43 s',

@@ -1,4 +1,11 @@
-import type { ProcessorStats, SlotStatus, TreeStatus, WorkerStats, WorkerStatus } from '../../../lib/cluster/status';
+import type {
+  ProcessorStats,
+  ProcessorStatus,
+  SlotStatus,
+  TreeStatus,
+  WorkerStats,
+  WorkerStatus,
+} from '../../../lib/cluster/status';
 import { NONE_SLOW, sumRequests } from '../../../lib/core/request-counts';
 
 export const NOW = '2026-03-12T14:02:11.000Z';
@@ -25,6 +32,8 @@ export function statusOf(changes: Partial<WorkerStatus> = {}): WorkerStatus {
     requests: sumRequests([]),
     slowest: NONE_SLOW,
     pool: POOL,
+    untrustedProxy: null,
+    unready: null,
     ...VITALS,
     ...changes,
   };
@@ -39,6 +48,7 @@ export function workerOf(index: number, changes: Partial<WorkerStats> = {}): Wor
     booted: true,
     state: 'ready',
     lastCheckin: before(1),
+    heartbeatAgeMs: 0,
     lastStatus: statusOf(),
     pssMb: 60,
     restarts: {},
@@ -50,15 +60,21 @@ export function slotOf(index: number, changes: Partial<SlotStatus> = {}): SlotSt
   return { index, lastTermination: null, nextRestart: null, drainUntil: null, outgoing: null, ...changes };
 }
 
+export function processorStatusOf(changes: Partial<ProcessorStatus> = {}): ProcessorStatus {
+  const idle = { inFlight: [], quiet: false, listening: true, progress: [], stalled: null, waiting: [], pool: POOL };
+  return { ...idle, ...VITALS, ...changes };
+}
+
 export function processorOf(changes: Partial<ProcessorStats> = {}): ProcessorStats {
   return {
     pid: 90,
     state: 'ready',
     startedAt: before(7200),
     lastCheckin: before(1),
+    heartbeatAgeMs: 0,
     restarts: 0,
     pssMb: 70,
-    lastStatus: { inFlight: [], quiet: false, pool: POOL, ...VITALS },
+    lastStatus: processorStatusOf(),
     ...changes,
   };
 }
@@ -104,6 +120,8 @@ export function treeStatusOf({
       latencyWarningMs: 60_000,
       recycleAboveMb: 435,
       drainMs: 25_000,
+      bootTimeoutMs: 30_000,
+      databaseConnections: 0,
       ...limits,
     },
     stats: {
@@ -116,7 +134,6 @@ export function treeStatusOf({
       versions: { catamount: '0.1.0', node: 'v20.20.2' },
       pid: 24,
       jobProcessor: jobs,
-      single: null,
       totals: { requests: sumRequests([]), workerRestarts: {}, cpuSeconds: {} },
       memory: { pssMb: 220, limitMb: 512 },
       lastPhase: null,

@@ -63,20 +63,16 @@ describe('several trees on one Redis, in a browser', () => {
     assert.deepEqual(first.linesMatching(/requested by/), []);
   });
 
-  it('may be of other kinds: jobs only, or a primary that serves the web itself', async () => {
+  it('may run jobs only', async () => {
     const jobs = app.spawn({ ...SIGNED, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
-    const single = await start({ DYNO: 'web.7', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' });
     await tab('worker.1').getByText('jobs only').waitFor();
     await look('worker.1');
     await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
     assert.equal(await operator.page.locator('[data-kind="worker"]').count(), 0);
-    await look('web.7');
-    await operator.waitForCard('web', { tone: 'ok', phase: 'ready' });
-    assert.equal(await operator.page.locator('#p-jobs').count(), 0);
-    for (const tree of [jobs, single]) assert.equal((await tree.stop()).code, 0);
+    assert.equal((await jobs.stop()).code, 0);
     await operator.page.getByRole('heading', { name: 'This tree is gone' }).waitFor();
     await operator.goto('/ops');
-    for (const name of ['worker.1', 'web.7']) await tab(name).waitFor({ state: 'detached' });
+    await tab('worker.1').waitFor({ state: 'detached' });
   });
 
   it('disappear at once when they stop, and half a minute after they were killed, grey until then', async () => {

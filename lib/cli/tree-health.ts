@@ -1,0 +1,120 @@
+import type { Knex } from 'knex';
+import type { TreeStatus } from '../cluster/status';
+import { environment } from '../core/config';
+import { Events } from '../core/events';
+import { Redis } from '../core/redis';
+import { readSettings } from '../core/settings';
+import { bySeverity, treeIssues } from '../health/issues';
+import { findTransit, type Judgement, judge } from '../health/judge';
+import { StatusCollector, type SystemStatus } from '../health/status-collector';
+import { Database } from '../model/database';
+import { issueLine, judgementTitle } from '../ops/overview/issue-lines';
+import { progressText } from '../ops/overview/processor-card';
+import { Formatter } from '../ops/ui/format';
+import { pageTexts, TEXTS } from '../ops/ui/texts';
+import { resolvedUrls } from '../role/connect/server-connections';
+import { Deadline, toError } from '../support/async';
+
+/** What Redis and Postgres say about the tree. */
+export interface Health {
+  /** undefined if neither could be reached. */
+  readonly systemStatus: SystemStatus | undefined;
+  /** Why values are missing. */
+  readonly trouble: string | undefined;
+}
+
+const STOP_MS = 1000;
+/** A read of Postgres fails after this, ms, so that the only connection does not wait forever. */
+const STATEMENT_TIMEOUT_MS = 5000;
+/** Timeout for the first connection to Redis, ms. */
+const READY_MS = 3000;
+
+interface Connections {
+  readonly redis: Redis;
+  readonly database: Database;
+  readonly statusCollector: StatusCollector;
+}
+
+/** Reads the health of a tree, using the settings of the current shell or the embedded servers in the tree's folder. */
+export class HealthReader {
+  private connecting: Promise<Connections> | undefined;
+
+  /** @param cwd the tree's folder. @param status returns the latest status of the tree. */
+  constructor(
+    private readonly cwd: string,
+    private readonly status: () => Promise<TreeStatus>,
+  ) {}
+
+  /** Reads everything once. Never rejects: failures are reported in `trouble`. */
+  async read(): Promise<Health> {
+    try {
+      this.connecting ??= connect(this.cwd, this.status);
+      const systemStatus = await (await this.connecting).statusCollector.collect();
+      return { systemStatus, trouble: systemStatus.queues.ok ? undefined : 'Postgres does not answer' };
+    } catch (thrown) {
+      this.connecting = undefined;
+      const [first = '', second = ''] = toError(thrown).message.split('\n');
+      return { systemStatus: undefined, trouble: `${first} ${second.trim()}`.trim() };
+    }
+  }
+
+  async stop(): Promise<void> {
+    const connections = await this.connecting?.catch(() => undefined);
+    const deadline = Deadline.after(STOP_MS);
+    await Promise.allSettled([connections?.redis.stop(deadline), connections?.database.stop(deadline)]);
+  }
+}
+
+async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<Connections> {
+  const config = readSettings({ env: environment(), cwd });
+  const urls = await resolvedUrls(config);
+  const events = new Events();
+  const production = config.environment === 'production';
+  const redis = new Redis(urls.redis, events);
+  const database = new Database(urls.database, { production, events, poolMax: 1, schema: config.databaseSchema });
+  const ready = events.next('redis.ready');
+  await redis.start();
+  // If this is not long enough, the client keeps trying by itself.
+  if (!redis.isOff) await Deadline.after(READY_MS).wait(ready);
+  const knex: Knex = database.withTimeout(STATEMENT_TIMEOUT_MS);
+  return { redis, database, statusCollector: new StatusCollector({ tree: { status }, redis, knex, events, config }) };
+}
+
+const texts = pageTexts(TEXTS).in('en');
+
+/** What `catamount status` prints: that the tree runs, its health, and when its jobs last made progress. */
+export function statusLines(treeStatus: TreeStatus, { systemStatus, trouble }: Health, now: Date): string[] {
+  const { pid, phase, bootedWorkers, workers, jobProcessor } = treeStatus.stats;
+  const progress = progressText(treeStatus, new Formatter(texts, now));
+  return [
+    `Catamount runs: pid ${pid}, phase ${phase}, ${bootedWorkers} of ${workers} workers ready, job processor ${jobProcessor.state}`,
+    ...judgementLines(systemStatus, treeStatus, now),
+    ...(progress === '' ? [] : [progress]),
+    ...(trouble === undefined ? [] : [trouble]),
+  ];
+}
+
+/**
+ * The health of the tree in lines, with the same judgement and format as the overview page.
+ * @param systemStatus undefined if Redis and Postgres could not be reached.
+ */
+export function judgementLines(systemStatus: SystemStatus | undefined, treeStatus: TreeStatus, now: Date): string[] {
+  const format = new Formatter(texts, now);
+  const judgement = readJudgement(systemStatus, treeStatus);
+  const title = judgementTitle(judgement, format);
+  if (judgement.issues.length === 0) return [judgement.transit ? `~ ${title}.` : `${title}.`];
+  return [`! ${title}:`, ...judgement.issues.map((issue) => `  ${issueLine(issue, format)}`)];
+}
+
+/** Judges the given tree status, which may be newer than the one in `systemStatus`. */
+export function readJudgement(
+  systemStatus: SystemStatus | undefined,
+  treeStatus: TreeStatus,
+): Pick<Judgement, 'level' | 'issues' | 'transit'> {
+  if (systemStatus) {
+    const own = { ok: true, value: treeStatus, tookMs: 0 } as const;
+    return judge({ ...systemStatus, own }, null, treeStatus.limits.latencyWarningMs);
+  }
+  const issues = bySeverity(treeIssues(treeStatus));
+  return { level: issues[0]?.level ?? 'busy', issues, transit: findTransit(treeStatus, undefined) };
+}

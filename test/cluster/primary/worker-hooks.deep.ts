@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { useSupervisorApp } from './supervisor-app';
+
+describe("the app's own workerBoot and workerStop", () => {
+  const app = useSupervisorApp();
+
+  it('log an error in workers and in the job processor', async () => {
+    const mend = app.switchOn('own-boot');
+    for (const only of ['web', 'jobs']) {
+      const tree = app.spawn({ WEB_CONCURRENCY: '1' }, { args: ['--only', only] });
+      await tree.waitForLine(new RegExp(`the pool of ${only} is broken`));
+      await tree.stop();
+    }
+    mend();
+  });
+
+  it('may enqueue a job at the end', async () => {
+    const mend = app.switchOn('last-job');
+    const tree = await app.start({ WEB_CONCURRENCY: '1' });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    assert.equal((await tree.stop()).code, 0);
+    const jobs = await app.database.query(`delete from job_queue returning payload #>> '{args,0}' as role`);
+    assert.deepEqual(jobs.map(({ role }) => role).sort(), ['jobs', 'web']);
+    mend();
+  });
+
+  it('hold up no stop when they hang, which the log names', async () => {
+    const mend = app.switchOn('own-stop');
+    const tree = await app.start({ WEB_CONCURRENCY: '1', SHUTDOWN_TIMEOUT: '3s' });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    await tree.stop();
+    await tree.waitForLine(/stopped in/);
+    const named = tree.linesMatching(/workerStop of defineApp did not end in time/).map(({ json }) => json.process);
+    assert.deepEqual(named.sort(), ['jobs', 'web.0']);
+    mend();
+  });
+});
