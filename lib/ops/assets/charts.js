@@ -66,6 +66,9 @@
     return [...values.keys()].filter((i) => known(i) && !known(i - 1) && !known(i + 1));
   };
 
+  // The upper end of the scale.
+  const top = (chart) => Math.max(chart.max ?? 0, ...columns(chart).flat()) || 1;
+
   const limitLine = (limit) => (u) => {
     if (limit === null || limit > u.scales.y.max) return;
     const y = u.valToPos(limit, 'y', true);
@@ -83,8 +86,9 @@
   };
 
   // Writes the names to the left of the layers' last known values.
-  const nameLayers = ({ series }, { over, scales }) => {
-    const { max } = scales.y;
+  const nameLayers = (chart, { over }) => {
+    const { series } = chart;
+    const max = top(chart);
     const last = Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
     let below = 0;
     for (const { label, values } of series) {
@@ -127,7 +131,7 @@
           legend: { show: false },
           tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
           cursor: { y: false, drag: { x: false }, sync: { key: 'ops' }, points: { size: 6, show: !one.stacked } },
-          scales: { y: { range: (_u, _least, greatest) => [0, Math.max(one.max ?? 0, greatest ?? 0) || 1] } },
+          scales: { y: { range: [0, top(one)] } },
           axes: [
             { ...axis, size: 22, gap: 4, grid: { show: false }, values: (_u, at) => at.map(clock), space: 70 },
             {
