@@ -36,11 +36,7 @@ const HEADERS = [
     'X-Forwarded-For: 1.2.3.4, x',
     'Forwarded: for=x',
   ],
-  ...[
-    'X-Forwarded-Host: evil.example',
-    'Host: evil.example',
-    `Cookie: catamount_ops=operator.${'A'.repeat(22)}.9999999999.x`,
-  ],
+  ...['X-Forwarded-Host: evil.example', 'Host: evil.example', `Cookie: catamount_ops=${'A'.repeat(22)}.9999999999.x`],
 ];
 const WORDS = [
   ...HEADERS.map((line) => `${line}\r\n`),

@@ -1,7 +1,6 @@
 import type { JobSet } from '../../job/sets/job-set';
 import type { JobPage, PageRequest } from '../../job/sets/query';
 import { MAX_READ } from '../../job/sets/set-reader';
-import { didYouMean } from '../../support/text';
 import type { OpsContext } from '../ui/context';
 import { Paging, PER_PAGE } from '../ui/paging';
 import { allowedFilters, isFiltering, jobFilter, readFilters, readPage, readSort, SPANS } from './filters';
@@ -45,7 +44,6 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     filters,
     filtering: isFiltering(filters),
     names: { ...names, queues: await admin.queueNames(), spans: Object.keys(SPANS) },
-    meant: rows.length === 0 && filters.q !== '' ? didYouMean(filters.q, withShortNames(names.classes)) : undefined,
     sort: sort ?? { by: 'at', descending: page.newestFirst },
     waitingRetries: page.name === 'dead' && size === 0 ? await admin.size('retry') : 0,
     allHref: pathWith(ctx, { all: '1', page: null, sort: null }, `${ctx.path}/confirm`),
@@ -63,11 +61,6 @@ async function read(set: JobSet, request: PageRequest, asked: number): Promise<J
   if (total === 0 || offset < total) return found;
   const last = Math.floor((total - 1) / PER_PAGE) * PER_PAGE;
   return set.page({ ...request, offset: last, limit: PER_PAGE });
-}
-
-/** Adds `SyncInvoice` for `SyncInvoiceJob`. */
-function withShortNames(classes: readonly string[]): string[] {
-  return classes.flatMap((name) => [name, name.replace(/Job$/, '')]);
 }
 
 interface Names {

@@ -26,9 +26,8 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
         rows: rows.map((row) => ({ ...row, href: deliveryPath(row) })),
         paging,
         filter,
-        isFiltering: filter.state !== null || filter.template !== '' || filter.search !== '',
+        isFiltering: filter.state !== null || filter.search !== '',
         states: DELIVERY_STATES,
-        templates: await deliveries.templates(),
         today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
         more: paging.total >= MAX_COUNTED,
       };
@@ -52,14 +51,9 @@ export function deliveryPath({ key }: Pick<DeliveryRow, 'key'>): string {
   return `${DELIVERIES}/${key.split('/').map(encodeURIComponent).join('/')}`;
 }
 
-function readFilter(ctx: OpsContext): DeliveryFilter {
-  const read = (name: string) =>
-    String(ctx.query[name] ?? '')
-      .trim()
-      .slice(0, 200);
-  return {
-    state: DELIVERY_STATES.find((name) => name === ctx.query.state) ?? null,
-    template: read('template'),
-    search: read('q'),
-  };
+function readFilter({ query }: OpsContext): DeliveryFilter {
+  const search = String(query.q ?? '')
+    .trim()
+    .slice(0, 200);
+  return { state: DELIVERY_STATES.find((name) => name === query.state) ?? null, search };
 }

@@ -118,11 +118,10 @@ describe('lists of jobs', () => {
     await until('they are counted', async () => (await operator.view('/ops/jobs/classes')).links.has('SyncInvoiceJob'));
   });
 
-  it('say how many jobs a filter hides, and suggest what was meant', async () => {
-    const { headings, text, links } = await operator.view(`${DEAD}?q=synkinvoice&queue=default`);
+  it('say how many jobs a filter hides', async () => {
+    const { headings, text } = await operator.view(`${DEAD}?q=synkinvoice&queue=default`);
     assert.equal(headings[1], 'Nothing matches “synkinvoice” in default');
     assert.match(text, /61 dead jobs are hidden by these filters/);
-    assert.match(links.get('SyncInvoice') ?? '', /q=SyncInvoice/);
     const { body } = await operator.get(`${DEAD}?q=inv_7`);
     assert.match(body, /name="q"[^>]* value="inv_7"/);
     for (const name of ['BillingTimeout', 'SyncInvoiceJob']) assert.ok(body.includes(`<option value="${name}">`));

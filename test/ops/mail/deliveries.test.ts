@@ -108,7 +108,7 @@ describe('deliveries', () => {
     for (const [query, total] of Object.entries({
       '': 10_000,
       '?state=failed': 100,
-      '?state=failed&template=UserMailer%23welcome': 33,
+      '?state=failed&q=UserMailer%23welcome': 33,
       '?q=250%202.0.0&state=failed': 100,
       '?q=%25': 0,
       [`?q=${encodeURIComponent("' or 1=1 --")}`]: 0,
