@@ -136,9 +136,11 @@
             { ...axis, size: 22, gap: 4, grid: { show: false }, values: (_u, at) => at.map(clock), space: 70 },
             {
               ...axis,
-              size: 48,
+              size: 34,
               gap: 6,
               grid: { stroke: color('--line'), width: 1 },
+              // There is room for four characters.
+              values: (_u, all) => all.map((n) => (n < 10_000 ? Number(n.toPrecision(3)) : `${n / 1000}k`)),
             },
           ],
           series: [{}, ...looks(one)],
