@@ -18,7 +18,7 @@ const START_MS = 2000;
 const MAX_FACTOR = 8;
 const HELP = `npm test -- [options] [files]
   --deep         the deep tier instead: processes, the supervisor, browsers, the package, storms
-  --lanes N      how many files run side by side; default: one a core, and two more with --deep
+  --lanes N      how many files run side by side; default: one a core and one more, with --deep two more
   --only TEXT    only files whose path contains TEXT, of both tiers unless --deep is given; may be repeated
   --grep TEXT    only tests whose full name contains TEXT
   --bail         end with the first failure
@@ -79,8 +79,8 @@ if (values.help) {
   console.log(HELP);
   process.exit(0);
 }
-// Deep tests wait for processes almost half of their time.
-const lanes = Number(values.lanes ?? os.availableParallelism() + (values.deep ? 2 : 0));
+// Tests wait for servers much of their time, and deep tests for processes almost half of it.
+const lanes = Number(values.lanes ?? os.availableParallelism() + (values.deep ? 2 : 1));
 if (!Number.isInteger(lanes) || lanes < 1) fail(`--lanes takes a whole number from 1 on, not ${values.lanes}`);
 if (values.limit !== undefined && !(Number(values.limit) > 0))
   fail(`--limit takes a number of seconds, not ${values.limit}`);

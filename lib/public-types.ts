@@ -78,19 +78,16 @@ export type {
 } from './job/definition/setup';
 export type { AbstractJobClass, ConfiguredJob } from './job/job';
 export type { Cursor } from './job/perform/checkpoint';
-export type { ActionResult, DeliveryMethod, Mail } from './mailer/compose/mail';
+export type { ActionResult, Mail } from './mailer/compose/mail';
 export type {
   Address,
   Addresses,
   AttachmentContent,
-  AttachmentOption,
   AttachmentOptions,
   InterceptedMessage,
   Layout,
-  MailAtHand,
   MailAttachment,
   Mailbox,
-  MailDefault,
   MailDefaults,
   MailHeaders,
   MailOptions,

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { catamount, order, statsOf } from './cluster/primary/operator';
-import { underLoad } from './cluster/primary/under-load';
 import { SIGNED } from './ops/ops-web';
 import { OperatorWindow } from './ops/overview/operator-window';
 import { useDeployment } from './process/deployment';
 import { signUpMany, somebody, subjectFor } from './process/sign-ups';
 import { launchBrowser } from './support/browser';
+import { Load } from './support/load';
 import type { Tree } from './support/tree';
 import { until } from './support/until';
 
@@ -96,16 +96,11 @@ describe('one tree, as on a dyno', () => {
 
   it('loses no request during a phased restart', async () => {
     const before = (await statsOf(tree)).worker_status.map(({ pid }) => pid);
-    const { failures } = await underLoad(
-      tree,
-      4,
-      () => '/health',
-      async (load) => {
-        await load.answered(20);
-        await order(tree, 'phased-restart');
-        await load.answered(20);
-      },
-    );
+    const { failures } = await Load.during(new Load(tree.baseUrl, 4, () => '/health'), async (load) => {
+      await load.more(20);
+      await order(tree, 'phased-restart');
+      await load.more(20);
+    });
     assert.deepEqual(failures, {});
     const { worker_status, last_phase } = await statsOf(tree);
     assert.equal(last_phase?.completed, true);

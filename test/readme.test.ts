@@ -79,7 +79,7 @@ describe('the README, or a guide,', () => {
     assert.deepEqual(listed.map((name) => `catamount_${name}`).sort(), FAMILIES.map(({ name }) => name).sort());
   });
 
-  it('shows a model and a transaction of the guestbook, which test/package installs and runs', () => {
+  it('shows a model and a transaction of the guestbook, on which test/guide-examples runs the examples', () => {
     const guide = section('Models and transactions', read('lib/web/README.md'));
     const blocks = [...guide.matchAll(/```js\n\/\/ (\S+)\n([\s\S]*?)```/g)];
     assert.equal(blocks.length, 2);

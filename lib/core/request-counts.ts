@@ -1,7 +1,7 @@
 import { Histogram, type HistogramData } from '../support/histogram';
 
-/** The reasons why a request is shed with 503 before the app sees it. `stale`: its client has given up by now. */
-export const SHED_REASONS = ['full', 'timeout', 'stale'] as const;
+/** The reasons why a request is shed with 503 before the app sees it. */
+export const SHED_REASONS = ['full', 'timeout'] as const;
 export type ShedReason = (typeof SHED_REASONS)[number];
 
 /**
@@ -38,7 +38,7 @@ export function maxSlowest(a: Slowest, b: Slowest): Slowest {
 export function sumRequests(parts: readonly RequestCounts[]): RequestCounts {
   return {
     answered: sumByKey(parts.map((part) => part.answered)),
-    shed: { full: 0, timeout: 0, stale: 0, ...sumByKey(parts.map((part) => part.shed)) },
+    shed: { full: 0, timeout: 0, ...sumByKey(parts.map((part) => part.shed)) },
     duration: sumBuckets(parts.map((part) => part.duration)),
     queued: sumBuckets(parts.map((part) => part.queued)),
   };

@@ -78,6 +78,8 @@ export interface ProcessorTuning extends HeartbeatTuning {
   readonly stop?: StopTuning;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
   readonly checkpointMs?: number;
+  /** As in PlainProducersOptions. */
+  readonly orphanedMs?: number;
   readonly random?: () => number;
   readonly now?: () => number;
 }
@@ -133,6 +135,7 @@ export class JobProcessor implements Service {
         redis,
         queues,
         findLimit: (className) => (this.limits.has(className) ? className : undefined),
+        orphanedMs: tuning.orphanedMs,
         onDue: () => this.fetcher.wake(),
         onError: (error) =>
           events.emit('queue.error', { error, during: 'looking for jobs of plain bee-queue producers' }),

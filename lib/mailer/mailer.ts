@@ -40,7 +40,7 @@ export type AbstractMailerClass<M> = (abstract new () => M) & Pick<MailerClass, 
 export abstract class Mailer<P extends object = NoParams> {
   /** Defaults of all mails of this class and its subclasses. */
   static readonly defaults: MailDefaults = {};
-  /** Folder below `layouts/` that wraps each part, or false for none; `{ html, text }` sets the two parts apart. */
+  /** Folder below `layouts/` that wraps each part, or false for none. */
   static readonly layout: Layout = 'mailer';
   /** Prefix of this mailer's text keys. Default: its name in snake case, such as `user_mailer`. */
   static readonly i18nScope: string | undefined = undefined;
@@ -118,7 +118,7 @@ export abstract class Mailer<P extends object = NoParams> {
 
   /**
    * Builds the mail of the action.
-   * @throws InvalidMailError for an invalid address, a line break in a header or an invalid attachment.
+   * @throws InvalidMailError for an invalid address or a line break in a header.
    */
   protected mail(options: MailOptions): Mail {
     try {

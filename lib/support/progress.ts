@@ -112,7 +112,7 @@ export class SilenceWatch {
 
   /**
    * Expects a greeting for each connection of this client, too: after `connect` it emits `ready`, `end` or `reconnecting`.
-   * An `error` alone ends nothing: node_redis keeps a connection whose greeting was refused, and waits.
+   * An `error` alone ends nothing: the client may go on trying.
    */
   expectGreeting(client: EventEmitter): void {
     let greeting = deferred();

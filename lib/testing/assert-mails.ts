@@ -1,57 +1,25 @@
 import { AssertionError } from 'node:assert';
 import { isDeepStrictEqual } from 'node:util';
 import { NotConnectedError } from '../core/errors';
-import type { JsonValue } from '../core/execution-context';
-import { serializeArguments } from '../job/record/arguments';
+import { type ArgumentCodec, serializeArguments } from '../job/record/arguments';
 import type { OutgoingMessage } from '../mailer/definition/mail-types';
 import type { AnyMailer, MailerClass } from '../mailer/definition/mailer-class';
 import type { ActionArguments, ActionName } from '../mailer/mailer';
-import { DeliverMailJob, type MailMessage } from '../mailer/message';
-import {
-  assertCount,
-  type Caller,
-  type During,
-  describeMatch,
-  type EnqueuedMatch,
-  matcher,
-  paramsText,
-} from './assertions';
+import { DeliverMailJob } from '../mailer/message';
+import { assertCount, type During, describeMatch, type EnqueuedMatch, matcher, paramsText } from './assertions';
 import type { LoggedJob } from './job-log';
 import { performEnqueuedJobs } from './perform-jobs';
 import type { TestMailOptions, TestMails } from './test-mail';
 import { connectedMode } from './use-jobs';
-import { requireAction, requireApp, requireCount, requireDuring, requireMail, requireMatch } from './wrong-arguments';
-
-/** The mail that an assertion is about, as an action's static method creates it. */
-export type MessageToMatch = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
-
-/** Narrows an assertion about enqueued mails. An omitted property matches anything. */
-export type EnqueuedEmailMatch = Pick<EnqueuedMatch, 'queue' | 'at' | 'wait' | 'times'>;
+import { requireAction, requireApp, requireCount, requireDuring, requireMatch } from './wrong-arguments';
 
 /** Narrows an assertion about enqueued mails of an action. An omitted property matches anything. */
-export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>> extends EnqueuedEmailMatch {
+export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>
+  extends Pick<EnqueuedMatch, 'queue' | 'at' | 'wait' | 'times'> {
   /** All arguments, as they are passed to the action. */
   readonly args?: ActionArguments<M[A]>;
   /** All params, as they are passed to `with()`. */
   readonly params?: M['params'];
-}
-
-/**
- * Fails unless `deliverLater` has enqueued this mail. The message is not delivered, only compared by mailer, action,
- * arguments and params.
- *
- *     assertEnqueuedEmail(UserMailer.welcome(user))
- *     assertEnqueuedEmail(UserMailer.with({ tenant }).reminder(user), { wait: '3d', times: 1 })
- *     await assertEnqueuedEmail(UserMailer.welcome(user), {}, () => signUp(user))
- *
- * @throws AssertionError that lists what is enqueued instead.
- */
-export function assertEnqueuedEmail(message: MessageToMatch, match?: EnqueuedEmailMatch): void;
-/** Checks the same for one piece of code. @param during only mails that it enqueues count. */
-export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch, during: During): Promise<void>;
-export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch = {}, during?: During) {
-  requireMail('assertEnqueuedEmail', message);
-  return assertMail(message, match, during, assertEnqueuedEmail);
 }
 
 /**
@@ -81,9 +49,42 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
   { args, params, ...match }: EnqueuedEmailWith<M, A> = {},
   during?: During,
 ) {
+  const mode = connectedMode('assertEnqueuedEmailWith');
   requireAction('assertEnqueuedEmailWith', mailer, action);
-  requireMatch('assertEnqueuedEmailWith', { args, params }, ['args', 'params']);
-  return assertMail({ mailer, action, args, params }, match, during, assertEnqueuedEmailWith);
+  requireMatch('assertEnqueuedEmailWith', { args, params, ...match }, MATCHED);
+  requireDuring('assertEnqueuedEmailWith', during);
+  const { codec } = mode.dependencies;
+  const compared = args === undefined ? match : { ...match, args };
+  const subject = `${describeMatch(`the mail ${mailer.name}.${action}`, compared)}${paramsText(params)}`;
+  const parts = Object.entries({
+    mailer: mailer.name,
+    action,
+    ...serialized(`${mailer.name}.${action}`, args, params, codec),
+  });
+  const matchesJob = matcher(DeliverMailJob, match, codec);
+  const matches = (entry: LoggedJob) =>
+    matchesJob(entry) &&
+    parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(entry.args[0]), part), value));
+  return assertCount(mode, { ...ENQUEUED, subject, matches, times: match.times }, during, assertEnqueuedEmailWith);
+}
+
+const ENQUEUED = { verb: 'enqueued', states: ['enqueued'], present: (): void => undefined } as const;
+const MATCHED = ['args', 'params', 'queue', 'at', 'wait', 'times'];
+
+/** Serializes what is compared, as the job does. The locale is not compared, since it comes from the enqueuing code. */
+function serialized(
+  name: string,
+  args: readonly unknown[] | undefined,
+  params: object | undefined,
+  codec: ArgumentCodec,
+): object {
+  const defined = params && Object.entries(params).filter(([, value]) => value !== undefined);
+  const length = args && args.findLastIndex((arg) => arg !== undefined) + 1;
+  const parts = {
+    args: args && serializeArguments(name, args.slice(0, length), codec),
+    params: defined && serializeArguments(name, [Object.fromEntries(defined)], codec)[0],
+  };
+  return JSON.parse(JSON.stringify(parts)) as object;
 }
 
 /**
@@ -104,46 +105,6 @@ export function assertEnqueuedEmails(count: number, during?: During) {
   return assertCount(mode, { ...ENQUEUED, subject: 'mails', matches, times: count }, during, assertEnqueuedEmails);
 }
 
-const ENQUEUED = { verb: 'enqueued', states: ['enqueued'], present: (): void => undefined } as const;
-
-const MATCHED = ['queue', 'at', 'wait', 'times'];
-
-/** The mail that an assertion looks for; undefined args or params match any. */
-type Wanted = Pick<MessageToMatch, 'mailer' | 'action'> & {
-  readonly [K in 'args' | 'params']: MessageToMatch[K] | undefined;
-};
-
-function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | undefined, caller: Caller) {
-  const mode = connectedMode(caller.name);
-  const { codec } = mode.dependencies;
-  requireMatch(caller.name, match, MATCHED);
-  requireDuring(caller.name, during);
-  const { args, params } = wanted;
-  const compared = args === undefined ? match : { ...match, args };
-  const subject = `${describeMatch(`the mail ${wanted.mailer.name}.${wanted.action}`, compared)}${paramsText(params)}`;
-  const parts = Object.entries(serialized(wanted, (name, values) => serializeArguments(name, values, codec)));
-  const matchesJob = matcher(DeliverMailJob, match, codec);
-  const matches = (entry: LoggedJob) =>
-    matchesJob(entry) &&
-    parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(entry.args[0]), part), value));
-  return assertCount(mode, { ...ENQUEUED, subject, matches, times: match.times }, during, caller);
-}
-
-/** Serializes the parts of a mail that are compared. The locale is not, since it comes from the enqueuing code. */
-function serialized(
-  { mailer, action, args, params }: Wanted,
-  serialize: (name: string, values: readonly unknown[]) => readonly JsonValue[],
-): object {
-  const name = `${mailer.name}.${action}`;
-  const defined = params && Object.entries(params).filter(([, value]) => value !== undefined);
-  const length = args && args.findLastIndex((arg) => arg !== undefined) + 1;
-  const parts = {
-    args: args && serialize(name, args.slice(0, length)),
-    params: defined && serialize(name, [Object.fromEntries(defined)])[0],
-  };
-  return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...parts })) as object;
-}
-
 let connected: TestMails | undefined;
 
 /**
@@ -161,7 +122,7 @@ let connected: TestMails | undefined;
  * @throws TypeError if it is not given the app; UserError if the app's mailers or texts cannot be loaded.
  */
 export async function useTestMail(options: TestMailOptions): Promise<TestMails> {
-  requireApp('useTestMail', options);
+  requireApp('useTestMail', options?.app);
   // The template engine is loaded only by tests that use it.
   const { TestMails } = await import('./test-mail');
   await connected?.restore();

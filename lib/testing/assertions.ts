@@ -9,7 +9,8 @@ import { parsePayload } from '../job/record/payload';
 import { DeliverMailJob } from '../mailer/message';
 import { type Duration, formatDuration, parseDuration } from '../support/duration';
 import type { JobEnd, JobState, LoggedJob } from './job-log';
-import type { JobMode, TestDependencies } from './use-jobs';
+import type { MemoryJobs } from './memory-jobs';
+import type { TestDependencies } from './use-jobs';
 
 /** Code in a test whose effects an assertion checks. */
 export type During = () => unknown;
@@ -35,7 +36,7 @@ export interface Counted<T> {
  * @throws AssertionError that lists the actual jobs.
  */
 export function assertCount<T>(
-  mode: JobMode,
+  mode: MemoryJobs,
   counted: Counted<T>,
   during: During | undefined,
   caller: Caller,
@@ -54,7 +55,7 @@ export function assertCount<T>(
 }
 
 function checkCount(
-  mode: JobMode,
+  mode: MemoryJobs,
   { subject, verb, times }: Pick<Counted<unknown>, 'subject' | 'verb' | 'times'>,
   actual: number,
   since: number,
@@ -72,7 +73,7 @@ function checkCount(
   });
 }
 
-function surroundings({ name, jobLog, dependencies }: JobMode, since: number): string[] {
+function surroundings({ name, jobLog, dependencies }: MemoryJobs, since: number): string[] {
   const list = (heading: string, ...states: readonly JobState[]) =>
     listJobs(heading, jobLog.in(states, since), dependencies);
   return [

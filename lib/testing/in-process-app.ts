@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { keepBroadcastsHere } from '../broadcast/broadcast';
 import { environment } from '../core/config';
 import { Events } from '../core/events';
@@ -12,15 +14,15 @@ import { createApplication } from '../web/application';
 import { RateLimits } from '../web/rate-limit';
 import { createHttpServer } from '../web/server';
 import type { TestAnswer, TestRequestOptions, TestRequestsOptions } from './request';
-import { Wire } from './wire';
 
 /** Timeout of the app's `workerStop`, ms. */
 const CLOSE_MS = 5000;
 const TIMEOUT_MS = 5000;
+const LOCAL = '127.0.0.1';
 /** Maximum length of a body in a message, characters. */
 const MAX_SHOWN_BODY_LENGTH = 300;
 
-/** The web of one app in this process. Its server gets connections in memory, so none has to be closed. */
+/** The web of one app in this process, on a port of its own, which keeps no process alive. */
 export class InProcessApp {
   /** Reported errors, by the id of their request. */
   private readonly errors = new Map<string, Error>();
@@ -53,44 +55,38 @@ export class InProcessApp {
       readiness: [],
       isLeaving: () => false,
     });
-    return new InProcessApp(createHttpServer(application.callback(), config.web), events, own);
+    const server = createHttpServer(application.callback(), config.web);
+    await once(server.listen(0, LOCAL).unref(), 'listening');
+    return new InProcessApp(server, events, own);
   }
 
   async send(method: string, path: string, options: TestRequestOptions): Promise<TestAnswer> {
     const { timeoutMs = TIMEOUT_MS } = options;
     const { body, headers, requestId } = outgoing(options);
     const what = `${method} ${path}`;
-    const [client, server] = Wire.pair();
-    const finished = new Promise<void>((resolve) => server.once('close', resolve));
-    this.server.emit('connection', server);
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      client.destroy();
-    }, timeoutMs);
+    const signal = AbortSignal.timeout(timeoutMs);
+    const { port } = this.server.address() as AddressInfo;
     try {
-      const answer = await exchange({ method, path, headers, createConnection: () => client }, body);
+      // Without an agent the connection closes after the response, so that it keeps no process alive.
+      const answer = await exchange({ host: LOCAL, port, method, path, headers, agent: false, signal }, body);
       const { statusCode: status = 0, headers: received } = answer.head;
       const text = answer.body.toString();
       const error = this.errors.get(requestId);
       return { status, headers: received, text, body: answer.body, error, json: () => parsed(what, status, text) };
     } catch (thrown) {
       const cause = this.errors.get(requestId) ?? toError(thrown);
-      const why = late
+      const why = signal.aborted
         ? `no complete response in ${timeoutMs} ms; raise timeoutMs, or end the response`
-        : cause.message;
-      throw new Error(`request: ${what}: ${late ? why : `the response was cut off: ${why}`}`, { cause });
+        : `the response was cut off: ${cause.message}`;
+      throw new Error(`request: ${what}: ${why}`, { cause });
     } finally {
-      clearTimeout(timer);
       this.errors.delete(requestId);
-      client.end();
-      client.destroy();
-      await finished;
     }
   }
 
   /** Awaits the app's `workerStop`. */
   async close(): Promise<void> {
+    this.server.close();
     await this.own?.stop(Deadline.after(CLOSE_MS));
   }
 }

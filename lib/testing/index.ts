@@ -12,21 +12,17 @@ export {
 } from './assert-jobs';
 export {
   assertEmails,
-  assertEnqueuedEmail,
   assertEnqueuedEmails,
   assertEnqueuedEmailWith,
   captureEmails,
   deliveries,
-  type EnqueuedEmailMatch,
   type EnqueuedEmailWith,
-  type MessageToMatch,
   performEnqueuedEmails,
   useTestMail,
 } from './assert-mails';
 export type { During, EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from './assertions';
 export type { JobEnd } from './job-log';
-export type { Commits } from './memory-jobs';
-export { type CronTimes, enqueueCronJobs, performEnqueuedJobs } from './perform-jobs';
+export { performEnqueuedJobs } from './perform-jobs';
 export {
   request,
   type TestAnswer,
@@ -40,10 +36,7 @@ export { travel, travelBack, travelTo } from './travel';
 export type { JobFilter, PerformOptions, TestJobs } from './use-jobs';
 export {
   type DependencyOptions as EquipmentOptions,
-  type MemoryOptions,
-  type RealOptions,
   useFakeJobs,
   useInlineJobs,
-  useRealJobs,
   useTestDatabase,
 } from './use-jobs';

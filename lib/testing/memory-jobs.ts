@@ -1,28 +1,22 @@
 import type { EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
-import { allEnqueued } from '../job/enqueue/enqueue';
+import { allEnqueued, type Enqueuer } from '../job/enqueue/enqueue';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/async';
 import { Claims, isDue, JobLog, LoggedJob, matchesFilter } from './job-log';
 import { TestRuns } from './test-runs';
-import type { JobMode, PerformOptions, TestDependencies } from './use-jobs';
-
-/** Determines when a job that is enqueued inside a transaction counts as enqueued. */
-export type Commits = 'outermost' | 'immediate';
+import type { PerformOptions, TestDependencies } from './use-jobs';
 
 /**
  * Base of fake and inline jobs, which are kept in memory after the same checks as on their way to Redis and Postgres.
  */
-export abstract class MemoryJobs implements JobMode {
+export abstract class MemoryJobs implements Enqueuer {
   abstract readonly name: 'fake' | 'inline';
   readonly jobLog = new JobLog();
   protected readonly runs: TestRuns;
   protected readonly claims = new Claims();
 
-  constructor(
-    readonly dependencies: TestDependencies,
-    private readonly commits: Commits = 'outermost',
-  ) {
+  constructor(readonly dependencies: TestDependencies) {
     this.runs = new TestRuns(dependencies, this.claims);
   }
 
@@ -33,14 +27,18 @@ export abstract class MemoryJobs implements JobMode {
     return allEnqueued(enqueued);
   }
 
+  /**
+   * Performs enqueued jobs, and those that they enqueue.
+   * @param since a mark of the log; jobs added before it stay enqueued.
+   * @throws the error of the first job that dies.
+   */
   abstract perform(options: PerformOptions, since: number): Promise<void>;
 
-  async clear(): Promise<void> {
+  /** Forgets all jobs. */
+  clear(): void {
     this.jobLog.clear();
     this.claims.clear();
   }
-
-  async close(): Promise<void> {}
 
   /** Called once the job counts as enqueued. */
   protected abstract accept(entry: LoggedJob): Promise<void>;
@@ -62,7 +60,7 @@ export abstract class MemoryJobs implements JobMode {
 
   private async acceptAtCommit(entry: LoggedJob): Promise<void> {
     const trx = entry.request.trx ?? currentTransaction();
-    if (!trx || this.commits === 'immediate') return this.accept(entry);
+    if (!trx) return this.accept(entry);
     await onOutcome(trx, (committed) => (committed ? this.accept(entry) : this.takeBack(entry)));
   }
 

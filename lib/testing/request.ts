@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { inspect } from 'node:util';
 import type { AppDefinition } from '../role/app/app-definition';
 import type { InProcessApp } from './in-process-app';
+import { requireApp } from './wrong-arguments';
 
 /** Options of `request`. */
 export interface TestRequestsOptions {
@@ -60,8 +60,8 @@ export interface TestRequests {
   /**
    * Sends a request with any method.
    * @param path begins with `/`, and may have a query.
-   * @throws TypeError for a path or options that cannot be sent; Error if the app cannot be loaded, or if the response
-   * is not complete in time or is cut off by the app.
+   * @throws Error if the request cannot be sent, the app cannot be loaded, or the response is not complete in time or is
+   * cut off by the app.
    */
   send(method: string, path: string, options?: TestRequestOptions): Promise<TestAnswer>;
   /** Awaits the app's `workerStop`, if `workerBoot` has been called. Nothing else has to be closed. Idempotent. */
@@ -71,7 +71,7 @@ export interface TestRequests {
 }
 
 /**
- * Sends requests through the app's entire web in this process, without a port: Catamount's middleware, the app's `koa`,
+ * Sends requests through the app's entire web in this process: Catamount's middleware, the app's `koa`,
  * `bodyParser`, headers and routes, and the problem documents for errors. The client's address is 127.0.0.1. Rate
  * limits count in memory, separately for each `request(app)`. There are no operators' pages. Jobs, models and mails are
  * those that the other functions of `catamount/testing` have connected.
@@ -86,8 +86,7 @@ export interface TestRequests {
  * @throws TypeError for anything that `defineApp` has not returned.
  */
 export function request(app: AppDefinition, options: TestRequestsOptions = {}): TestRequests {
-  checkManifest(app);
-  checkNames('request', options, ['settings']);
+  requireApp('request', app);
   let opened: Promise<InProcessApp> | undefined;
   const open = async () => {
     // Koa and the routes are loaded only by tests that send requests.
@@ -95,7 +94,6 @@ export function request(app: AppDefinition, options: TestRequestsOptions = {}): 
     return InProcessApp.open(app, options);
   };
   const send = async (method: string, path: string, given: TestRequestOptions = {}) => {
-    checkRequest(method, path, given);
     opened ??= open();
     return (await opened).send(method.toUpperCase(), path, given);
   };
@@ -115,38 +113,4 @@ export function request(app: AppDefinition, options: TestRequestsOptions = {}): 
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-function checkManifest(app: AppDefinition): void {
-  const { routes, jobsDir } = (app ?? {}) as Partial<AppDefinition>;
-  if (typeof routes === 'function' && typeof jobsDir === 'string') return;
-  throw new TypeError(`request: ${shown(app)} is not an app; give what defineApp returns, as app.js exports it`);
-}
-
-function checkRequest(method: string, path: string, options: TestRequestOptions): void {
-  if (typeof method !== 'string' || !/^[A-Za-z-]+$/.test(method))
-    throw new TypeError(`request: ${shown(method)} is not a method; give one such as 'PROPFIND'`);
-  const name = `request: ${method.toUpperCase()}`;
-  if (typeof path !== 'string' || !path.startsWith('/') || /[^\x21-\x7e]/.test(path))
-    throw new TypeError(`${name} ${shown(path)} is not a path; give one such as '/users?page=2', percent-encoded`);
-  checkNames(`${name} ${path}`, options, ['json', 'body', 'headers', 'timeoutMs']);
-  const { json, body, timeoutMs = 1 } = options;
-  if (json !== undefined && body !== undefined)
-    throw new TypeError(`${name} ${path}: json and body are both given; give only the one to send`);
-  if (body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array))
-    throw new TypeError(`${name} ${path}: body is ${shown(body)}; give text or bytes, or an object as json`);
-  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0))
-    throw new TypeError(`${name} ${path}: timeoutMs is ${shown(timeoutMs)}; give milliseconds above 0`);
-}
-
-function checkNames(who: string, options: object, names: readonly string[]): void {
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`${who}: the options are ${shown(options)}; give an object with ${names.join(', ')}`);
-  const surplus = Object.keys(options).find((name) => !names.includes(name));
-  if (surplus === undefined) return;
-  throw new TypeError(`${who}: there is no option ${surplus}; the options are ${names.join(', ')}`);
-}
-
-function shown(value: unknown): string {
-  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 100 });
 }

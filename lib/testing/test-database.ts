@@ -31,18 +31,9 @@ export class TestDatabase {
 
   /** @internal */
   constructor(
-    /**
-     * The connection pool.
-     * @internal
-     */
-    readonly database: Database,
+    private readonly database: Database,
     private readonly server?: EmbeddedServers,
   ) {}
-
-  /** true between `begin()` and `rollBack()`. */
-  get inTransaction(): boolean {
-    return this.own !== undefined;
-  }
 
   /** For the test's own queries. They run inside the test's transaction, if one is open. */
   get knex(): Knex {

@@ -4,25 +4,13 @@ import { NotConnectedError } from '../core/errors';
 import { Redactor } from '../core/redact';
 import type { JobClass } from '../job/definition/job-class';
 import type { JobSetup } from '../job/definition/setup';
-import type { Enqueuer } from '../job/enqueue/enqueue';
 import { Job } from '../job/job';
 import type { ArgumentCodec } from '../job/record/arguments';
 import { loadModels, type ModelLookup } from '../model/model-lookup';
 import type { AppDefinition } from '../role/app/app-definition';
 import { loadJobSetup } from '../role/app/load-setup';
-import type { JobLog } from './job-log';
-import { type Commits, FakeJobs, InlineJobs } from './memory-jobs';
+import { FakeJobs, InlineJobs, type MemoryJobs } from './memory-jobs';
 import type { TestDatabase, TestDatabaseOptions } from './test-database';
-
-/** Options of `useFakeJobs` and `useInlineJobs`. */
-export interface MemoryOptions extends DependencyOptions {
-  /**
-   * outermost: a job enqueued inside a transaction counts once the outermost one commits, and never after a rollback.
-   * immediate: it counts at once, whatever happens to the transaction. This is for tests that run entirely inside a
-   * `transaction()` that never commits; a transaction of `TestDatabase.begin` does not need it. Default outermost.
-   */
-  readonly commits?: Commits | undefined;
-}
 
 /**
  * Keeps jobs in memory, without Redis or Postgres, until the test performs them. All checks of `performLater` apply,
@@ -38,8 +26,8 @@ export interface MemoryOptions extends DependencyOptions {
  *       await performEnqueuedJobs()
  *     })
  */
-export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs> {
-  return connectMode(new FakeJobs(await TestDependencies.load(options), options.commits));
+export async function useFakeJobs(options: DependencyOptions = {}): Promise<TestJobs> {
+  return connectMode(new FakeJobs(await TestDependencies.load(options)));
 }
 
 /**
@@ -49,57 +37,24 @@ export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs
  * `transaction()` throws the error; in knex's own transactions it becomes an unhandled rejection, which fails the test
  * run.
  */
-export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJobs> {
-  return connectMode(new InlineJobs(await TestDependencies.load(options), options.commits));
+export async function useInlineJobs(options: DependencyOptions = {}): Promise<TestJobs> {
+  return connectMode(new InlineJobs(await TestDependencies.load(options)));
 }
 
-/** Options of `useRealJobs`. */
-export interface RealOptions extends DependencyOptions {
-  /** The database with the tables of jobs. All migrations must have run. */
-  readonly database: TestDatabase;
-  /** URL of a Redis that tests may use: `redis://localhost:6379/15`. */
-  readonly redisUrl: string;
-  /** Number of jobs that run at once. Default 1, so that they run in the order of their queue. */
-  readonly concurrency?: number | undefined;
-  /** Time limit for one `performEnqueuedJobs`, ms. Default 10,000. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/**
- * Enqueues jobs as in production, in Postgres. `performEnqueuedJobs` runs a job processor within the test's
- * process. `restore()` removes the jobs that the test leaves behind.
- *
- *     const database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app })
- *     const jobs = await useRealJobs({ database, redisUrl: 'redis://localhost:6379/15', app })
- *
- * It does not work with `database.begin()`, since a processor cannot see what is never committed. Test processes that
- * run in parallel each need their own Redis and database, or they fetch each other's jobs.
- * @throws Error if Redis does not answer.
- */
-export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
-  const { database, redisUrl, concurrency = 1, timeoutMs = 10_000 } = options;
-  // The job processor and its dependencies are loaded only by tests that use them.
-  const { RealConnections } = await import('./real-jobs');
-  const { RealJobs } = await import('./real-jobs');
-  const dependencies = await TestDependencies.load(options);
-  const connections = await RealConnections.open(database, redisUrl);
-  return connectMode(new RealJobs(dependencies, connections, { concurrency, timeoutMs }));
-}
-
-/** The handle that `useFakeJobs`, `useInlineJobs` and `useRealJobs` return. */
+/** The handle that `useFakeJobs` and `useInlineJobs` return. */
 export interface TestJobs {
   /** Forgets all jobs, enqueued and performed. */
-  clear(): Promise<void>;
-  /** Reconnects the previous mode and closes connections. Idempotent. */
+  clear(): void;
+  /** Reconnects the previous mode. Idempotent. */
   restore(): Promise<void>;
   /** Calls `restore`, at the end of a scope with `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** A stack of modes, of which the last one is in use. */
-const connected: JobMode[] = [];
+const connected: MemoryJobs[] = [];
 
-function connectMode(mode: JobMode): TestJobs {
+function connectMode(mode: MemoryJobs): TestJobs {
   keepBroadcastsHere();
   connected.push(mode);
   connectLast();
@@ -108,16 +63,15 @@ function connectMode(mode: JobMode): TestJobs {
     if (index < 0) return;
     connected.splice(index, 1);
     connectLast();
-    await mode.close();
   };
   return { clear: () => mode.clear(), restore, [Symbol.asyncDispose]: restore };
 }
 
 /** @throws NotConnectedError if the test has connected no mode. */
-export function connectedMode(caller: string): JobMode {
+export function connectedMode(caller: string): MemoryJobs {
   const mode = connected.at(-1);
   if (mode) return mode;
-  throw new NotConnectedError(`${caller} needs test jobs: call useFakeJobs(), useInlineJobs() or useRealJobs() first`);
+  throw new NotConnectedError(`${caller} needs test jobs: call useFakeJobs() or useInlineJobs() first`);
 }
 
 function connectLast(): void {
@@ -146,24 +100,7 @@ export interface PerformOptions extends JobFilter {
   readonly retries?: 'now' | 'due' | 'never' | undefined;
 }
 
-/** The destination of the jobs that a test enqueues. */
-export interface JobMode extends Enqueuer {
-  readonly name: 'fake' | 'inline' | 'real';
-  readonly jobLog: JobLog;
-  readonly dependencies: TestDependencies;
-  /**
-   * Performs enqueued jobs, and those that they enqueue.
-   * @param since a mark of the log; jobs added before it stay enqueued.
-   * @throws the error of the first job that dies.
-   */
-  perform(options: PerformOptions, since: number): Promise<void>;
-  /** Forgets all jobs. */
-  clear(): Promise<void>;
-  /** Idempotent. */
-  close(): Promise<void>;
-}
-
-/** The parts of an app that its jobs need in tests. */
+/** Options of `useFakeJobs` and `useInlineJobs`: the parts of an app that its jobs need. */
 export interface DependencyOptions {
   /** The app, as `defineApp` returns it, with its job setup and models. Default: none. */
   readonly app?: AppDefinition | undefined;

@@ -27,18 +27,6 @@ export function requireAction(caller: string, mailer: unknown, action: unknown):
   throw new TypeError(`${caller}: ${mailer.name} has no action ${name}: ${remedy}`);
 }
 
-/** @throws TypeError for anything but a mail, as an action's static method creates it. */
-export function requireMail(caller: string, value: unknown): void {
-  const { mailer, action } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  if (isMailer(mailer) && typeof action === 'string') return;
-  const remedy = isMailer(value)
-    ? `: to match any arguments, use assertEnqueuedEmailWith(${value.name}, 'welcome')`
-    : '';
-  throw new TypeError(
-    `${caller} takes a mail, such as UserMailer.welcome(user), but was given ${describeGiven(value)}${remedy}`,
-  );
-}
-
 const IS: Readonly<Record<string, readonly [what: string, is: (value: unknown) => boolean]>> = {
   args: ['an array of the arguments', Array.isArray],
   params: ['an object, as passed to with()', (value) => typeof value === 'object' && value !== null],
@@ -90,13 +78,11 @@ export function requireDuring(caller: string, during: unknown): void {
   );
 }
 
-/** @throws TypeError for anything but an object whose `app` is what `defineApp` returns. */
-export function requireApp(caller: string, options: unknown): void {
-  const app: unknown = typeof options === 'object' && options !== null ? Reflect.get(options, 'app') : undefined;
-  if (typeof app === 'object' && app !== null && 'localesDir' in app && 'mailersDir' in app) return;
-  const remedy = `call ${caller}({ app }) with what defineApp returns, as app.js exports it`;
+/** @throws TypeError for anything but what `defineApp` returns. */
+export function requireApp(caller: string, app: unknown): void {
+  if (typeof app === 'object' && app !== null && 'routes' in app && 'localesDir' in app) return;
   throw new TypeError(
-    `${caller} takes the app, but was given ${app === undefined ? 'none' : describeGiven(app)}: ${remedy}`,
+    `${caller} takes the app that defineApp returns, as app.js exports it, but was given ${describeGiven(app)}`,
   );
 }
 

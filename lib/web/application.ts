@@ -6,18 +6,17 @@ import Koa from 'koa';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { localesOrShipped, readLocales } from '../core/locales';
-import { jsonBody, type ParserOf } from './body';
+import { jsonBody } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
 import { health } from './health';
 import { allowedMethods, explainMissing } from './missing';
-import type { HealthOptions, SecurityHeaders } from './options';
+import type { BodyParser, HealthOptions, SecurityHeaders } from './options';
 import { proxies } from './proxies';
 import { requestContext } from './request-context';
 import { requestEvents } from './request-events';
 import { requestTarget, wellFormedPath } from './request-target';
 import { securityHeaders } from './security-headers';
-import { shedStale } from './shed-stale';
 
 export interface ApplicationOptions extends HealthOptions {
   readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;
@@ -34,8 +33,8 @@ export interface ApplicationOptions extends HealthOptions {
   readonly existing?: readonly Koa.Middleware[];
   /** The app's own security headers. Default: ours. */
   readonly headers?: SecurityHeaders | undefined;
-  /** The app's own body parsers. Default: we parse JSON, and leave everything else to the routes. */
-  readonly parserOf?: ParserOf | undefined;
+  /** The app's own body parser. Default: we parse JSON, and leave everything else to the routes. */
+  readonly parser?: BodyParser | undefined;
   /** @returns the signal on which the response's route should end. Default: one that is never aborted. */
   readonly goodbye?: (response: ServerResponse) => AbortSignal;
   /** Called with the address of a peer whose proxy headers are removed because TRUST_PROXY does not include it. */
@@ -63,7 +62,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   const { defaultLocale } = config;
   const texts = { defaultLocale, events, localesDir: options.localesDir };
   const locales = options.localesDir === undefined ? localesOrShipped([]) : readLocales(options.localesDir);
-  const body = jsonBody({ limit: config.web.bodyLimitBytes, parserOf: options.parserOf });
+  const body = jsonBody({ limit: config.web.bodyLimitBytes, parser: options.parser });
 
   app.use(proxies(config.trustProxy, options.onUntrustedProxy));
   app.use(requestContext([defaultLocale, ...locales.filter((locale) => locale !== defaultLocale)]));
@@ -75,7 +74,6 @@ export function createApplication(options: ApplicationOptions): Koa {
   for (const middleware of own) app.use(middleware);
   app.use(health(options));
   app.use(wellFormedPath);
-  app.use(shedStale());
   if (options.mounts) app.use(options.mounts);
   app.use(body.receive);
   app.use(limitConcurrency(limiter));

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
 import { ProblemError } from './context';
+import type { BodyParser } from './options';
 import { hasEnded, onRequestEnd } from './request-end';
 
 /** Maximum size of a body, bytes, unless BODY_LIMIT says otherwise. */
@@ -85,10 +86,11 @@ function tooBusy(): ProblemError {
   return new ProblemError(503, { detail: 'Too many bodies are being sent.', headers: { 'Retry-After': '2' } });
 }
 
-/** Answers `Expect: 100-continue`: the client sends its body only then, and never after an error response. */
+/** Answers `Expect: 100-continue`, once: the client sends its body only then, and never after an error response. */
 export function askForBody(response: ServerResponse): void {
-  const { expect } = response.req.headers;
-  if (expect !== undefined && response.req.httpVersion === '1.1') response.writeContinue();
+  const { headers, httpVersion } = response.req;
+  if (headers.expect !== undefined && httpVersion === '1.1') response.writeContinue();
+  delete headers.expect;
 }
 
 function tooLarge(limit: number, close: boolean): ProblemError {
@@ -102,13 +104,11 @@ function tooLarge(limit: number, close: boolean): ProblemError {
 const MAX_BUFFERED_BYTES = 1_000_000;
 const TYPES = ['application/json', 'application/*+json'];
 
-/** @returns the reader of a path's bodies: a middleware of the app, or false for the route itself; undefined: ours. */
-export type ParserOf = (path: string) => Koa.Middleware | false | undefined;
-
 export interface BodyOptions {
   /** Maximum size of a JSON body, bytes. */
   readonly limit?: number;
-  readonly parserOf?: ParserOf | undefined;
+  /** The app's own parser, which gets the first look at every body; false: the routes read all. Default: none. */
+  readonly parser?: BodyParser | undefined;
 }
 
 /**
@@ -116,27 +116,27 @@ export interface BodyOptions {
  * does, so that slow senders occupy no slots. `parse` parses them in the slot, so that waiting requests stay small: a
  * value can be a hundred times the size of its text. Bodies of other types are left unread for the route, which may
  * have a parser of its own. Their bytes are buffered as well, up to MAX_BUFFERED_BYTES, and less once this process holds
- * MAX_HELD_BYTES; the rest arrives while the slot is held. The app's own parser, if it has one, also runs before the slot is taken.
+ * MAX_HELD_BYTES; the rest arrives while the slot is held. The app's own parser, if it has one, also runs before the slot is taken; what it
+ * leaves unread is ours.
  */
-export function jsonBody({ limit = MAX_BODY_BYTES, parserOf = () => undefined }: BodyOptions = {}): {
+export function jsonBody({ limit = MAX_BODY_BYTES, parser }: BodyOptions = {}): {
   readonly receive: Koa.Middleware;
   readonly parse: Koa.Middleware;
 } {
   const received = new WeakMap<Koa.Request, Buffer>();
 
   const receive: Koa.Middleware = (ctx, next) => {
-    // The app's own middleware may have read it.
-    if (ctx.req.readableDidRead) return next();
-    const type = ctx.is(TYPES);
-    // null: there is no body.
-    if (type === null) return next();
-    const own = parserOf(ctx.path);
-    if (own) {
-      askForBody(ctx.res);
-      return own(ctx as Koa.ParameterizedContext, next);
-    }
-    return type === false || own === false ? bufferOther(ctx, next) : receiveBody(ctx, next);
+    if (!parser || ctx.req.readableDidRead || ctx.is(TYPES) === null) return receiveOurs(ctx, next);
+    askForBody(ctx.res);
+    return parser(ctx as Koa.ParameterizedContext, () => receiveOurs(ctx, next));
   };
+
+  async function receiveOurs(ctx: Koa.Context, next: Koa.Next): Promise<void> {
+    const type = ctx.is(TYPES);
+    // null: there is no body. The app's own middleware may have read it.
+    if (type === null || ctx.req.readableDidRead) return next();
+    return type === false || parser === false ? bufferOther(ctx, next) : receiveBody(ctx, next);
+  }
 
   async function bufferOther(ctx: Koa.Context, next: Koa.Next): Promise<void> {
     askForBody(ctx.res);

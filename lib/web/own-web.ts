@@ -4,13 +4,12 @@ import { EXIT, UserError } from '../core/errors';
 import { toError } from '../support/async';
 import { isObject } from '../support/type-guards';
 import type { ApplicationOptions } from './application';
-import type { ParserOf } from './body';
 import type { BodyParser, Probes, SecurityHeaders } from './options';
 
 /** The options of an app (`AppOptions`) that concern the web. */
 export interface OwnWeb {
   readonly koa?: ((app: Koa) => unknown) | undefined;
-  readonly bodyParser?: BodyParser | Readonly<Record<string, BodyParser>> | undefined;
+  readonly bodyParser?: BodyParser | undefined;
   readonly headers?: SecurityHeaders | undefined;
   readonly probes?: Probes | false | undefined;
 }
@@ -21,13 +20,12 @@ export async function ownWeb(own: OwnWeb): Promise<Partial<ApplicationOptions>> 
   const koa = new Koa();
   const returned = await own.koa?.(koa);
   const existing = returned === koa || !isKoa(returned) ? undefined : returned;
-  // An existing Koa app reads its bodies itself.
-  const parser = bodyParser ?? (existing ? false : undefined);
   return {
     ...(existing ? joined(koa, existing) : { koa }),
     headers: readHeaders(headers),
     probes: readProbes(probes),
-    parserOf: parser === undefined ? undefined : parsers(parser),
+    // An existing Koa app reads its bodies itself.
+    parser: readParser(bodyParser ?? (existing ? false : undefined)),
   };
 }
 
@@ -81,21 +79,9 @@ function readProbes(probes: unknown): Probes | undefined {
   return paths;
 }
 
-function parsers(parse: unknown): ParserOf {
-  if (parse === false || typeof parse === 'function') return () => parse as BodyParser;
-  if (!isObject(parse)) throw wrong('bodyParser', parse, 'give a middleware, false, or an object of these by path');
-  const exact = new Map<string, BodyParser>();
-  const below: [string, BodyParser][] = [];
-  for (const [path, parser] of Object.entries(parse) as [string, unknown][]) {
-    if (parser !== false && typeof parser !== 'function')
-      throw wrong(`bodyParser[${JSON.stringify(path)}]`, parser, 'give a middleware, or false');
-    if (!/^\/[^*?#\s]*\*?$/.test(path) || /[^/]\*$/.test(path))
-      throw wrong('bodyParser', path, 'a key is a path such as /hooks/stripe, or a folder such as /hooks/*');
-    if (path.endsWith('*')) below.push([path.slice(0, -1), parser as BodyParser]);
-    else exact.set(path, parser as BodyParser);
-  }
-  below.sort(([one], [other]) => other.length - one.length);
-  return (path) => exact.get(path) ?? below.find(([folder]) => path.startsWith(folder))?.[1];
+function readParser(parser: unknown): BodyParser | undefined {
+  if (parser === undefined || parser === false || typeof parser === 'function') return parser as BodyParser | undefined;
+  throw wrong('bodyParser', parser, 'give a middleware, or false');
 }
 
 function wrong(option: string, value: unknown, remedy: string): UserError {

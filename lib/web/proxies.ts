@@ -3,8 +3,8 @@ import type Koa from 'koa';
 import type { TrustedProxies } from '../core/config';
 
 /** Headers set by proxies. Any other peer may have forged them. */
-const PROXY_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-start'] as const;
-const FORWARDING = [...PROXY_HEADERS.slice(0, 3), 'forwarded', 'x-real-ip', 'via'];
+const PROXY_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'] as const;
+const FORWARDING = [...PROXY_HEADERS, 'forwarded', 'x-real-ip', 'via'];
 
 /**
  * Finds the client's address behind trusted proxies, and removes proxy headers from requests of other peers, so that no

@@ -10,7 +10,7 @@ const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 /** Counts the app's requests in this process, at the cost of a few increments each. */
 export class RequestMetrics {
   private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
-  private readonly shed = { full: 0, timeout: 0, stale: 0 };
+  private readonly shed = { full: 0, timeout: 0 };
   private readonly duration = new Histogram();
   private readonly queued = new Histogram();
   /** Waits for a slot since the last report. Most are 0, and have a bucket of their own. */

@@ -13,24 +13,20 @@ import { Bench, type Benchmark } from './harness/bench';
 import { endOnSignals, endWhatIsLeft } from './harness/processes';
 import { PEERS, RESULTS, ROOT } from './harness/product';
 import { jobs } from './jobs';
-import { limit } from './limit';
 import { mail } from './mail';
 import { memory } from './memory';
-import { million } from './million';
 import { pickup } from './pickup';
 import { sets } from './sets';
 import { signUp } from './sign-up';
 
 /** The benchmarks by the names that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
-  limit,
   boot,
   'sign-up': signUp,
   'first-mail': firstMail,
   jobs,
   pickup,
   enqueue,
-  million,
   mail,
   memory,
   growth,

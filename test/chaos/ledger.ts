@@ -7,7 +7,7 @@ export const TASKS = [
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
 /** All kinds of tasks; the additional ones are only enqueued by faults. */
-export type TaskKind = (typeof TASKS)[number] | 'long' | 'unique';
+export type TaskKind = (typeof TASKS)[number] | 'long';
 
 /** @returns true if the task's transaction is rolled back, so that it must never run. */
 export function isTakenBack(kind: TaskKind): boolean {

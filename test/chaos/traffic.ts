@@ -179,17 +179,12 @@ class TaskClient extends Client {
     return undefined;
   }
 
-  /**
-   * Enqueues a task that the ledger does not expect to run.
-   * @returns its id and the body of the response. @throws Error if it was not accepted.
-   */
-  async order(
-    kind: 'poison' | 'dying' | 'unique',
-    id = ++tasks,
-  ): Promise<{ readonly id: number; readonly body: string }> {
-    const outcome = await this.send(`POST /tasks/${kind}`, `/tasks/${kind}?id=${id}`, { method: 'POST' });
-    if (outcome && 'body' in outcome && outcome.status === 201) return { id, body: outcome.body };
-    throw new Error(`POST /tasks/${kind} was not accepted: ${JSON.stringify(outcome)}`);
+  /** Enqueues a job that kills its process. @returns its id. @throws Error if it was not accepted. */
+  async poison(): Promise<number> {
+    const id = ++tasks;
+    const outcome = await this.send('POST /tasks/poison', `/tasks/poison?id=${id}`, { method: 'POST' });
+    if (outcome && status(outcome) === 201) return id;
+    throw new Error(`POST /tasks/poison was not accepted: ${JSON.stringify(outcome)}`);
   }
 
   protected override async ask(): Promise<void> {

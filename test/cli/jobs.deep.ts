@@ -55,30 +55,6 @@ describe('catamount jobs on the command line', () => {
   const totalOf = async (set: string, folder?: string, env?: Record<string, string>) =>
     (await json(`list ${set}`, folder, env)).total;
 
-  it('works while no tree runs, and logs to stderr what it has done', async () => {
-    const enqueued = await typed(['enqueue', 'DyingJob', ACCOUNT, '--json']);
-    assert.equal(enqueued.code, 0, enqueued.stderr);
-    assert.equal(enqueued.stderr, '', 'hints are for people, not for --json');
-    const { id } = JSON.parse(enqueued.stdout) as { id: string };
-    assert.equal((app.notes('jobs').at(-1) as { readonly enqueues?: string }).enqueues, 'DyingJob');
-    const [waiting, shown, paused] = await Promise.all([
-      jobs('list waiting'),
-      jobs(`show ${id}`),
-      jobs('pause default'),
-    ]);
-    assert.match(
-      waiting.stdout,
-      new RegExp(`^${id}  DyingJob  default +0 +.*  \\[{"iban":"\\[FILTERED\\]","name":"김하늘"}\\]$`, 'm'),
-    );
-    assert.match(shown.stdout, /^Arguments {4}\[{"iban":"\[FILTERED\]","name":"김하늘"}\]$/m);
-    assert.doesNotMatch(waiting.stdout + shown.stdout, /DE02/);
-    const [line = ''] = paused.stderr.split('\n');
-    assert.match(JSON.parse(line).msg, /^paused queue default \(requested by cli \(\S+\)\)$/);
-    assert.match((await jobs('stats')).stdout, /^default +1 .* paused .* by cli \(\S+\)$/m);
-    assert.equal((await jobs('resume default')).code, 0);
-    assert.match((await jobs('clear default --yes')).stdout, /^Deleted 1 job that waited in default\.\n$/);
-  });
-
   it('also runs through the entry file, and exits cleanly when its reader closes the pipe', async () => {
     const direct = await runNode(cwd, ['server.js', 'jobs', 'stats'], app.env);
     assert.deepEqual([direct.code, direct.stderr], [0, '']);
@@ -150,22 +126,6 @@ describe('catamount jobs on the command line', () => {
     const gone = await jobs('resume');
     assert.equal(gone.code, 69);
     assert.match(gone.stderr, /^No Catamount runs here.*\n.*For a paused queue: jobs resume QUEUE\.\n$/);
-  });
-
-  it('asks for confirmation at a terminal, and logs nothing there', async () => {
-    await typed(['enqueue', 'DyingJob', ACCOUNT, '--wait', '1h']);
-    const command = `"${process.execPath}" "${CLI}" jobs kill --all --set scheduled`;
-    const ask = (answer: string) =>
-      runProgram('/bin/sh', cwd, ['-c', `echo ${answer} | script -qec '${command}' /dev/null`], app.env);
-    const no = await ask('n');
-    assert.equal(no.code, 1, no.stdout);
-    assert.match(no.stdout, /Kill 1 scheduled job\? \[y\/N\] /);
-    assert.match(no.stdout, /Nothing was changed\.\r\n$/);
-    const yes = await ask('y');
-    assert.equal(yes.code, 0, yes.stdout);
-    assert.match(yes.stdout, /Killed 1 scheduled job\.\r\n$/);
-    assert.doesNotMatch(yes.stdout, /requested by/);
-    assert.equal(await totalOf('dead'), 1);
   });
 
   describe('with embedded servers', () => {

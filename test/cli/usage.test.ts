@@ -97,7 +97,6 @@ describe('catamount', () => {
   it('exits with 64 on wrong usage', async () => {
     const cases = [
       ['stast', /^"stast" is not a command\. Did you mean start\? See catamount help\.\n$/],
-      ['genrate job', /^"genrate job" is not a command\. Did you mean generate\? See/],
       ['help doctro', /^"doctro" is not a command\. Did you mean doctor\? See/],
       ['deploy', /^"deploy" is not a command\. See/],
       ['jobs', /^jobs needs a command\. See catamount jobs --help\.\n$/],
@@ -105,43 +104,28 @@ describe('catamount', () => {
       ['jobs resume -S', /--state/],
       ['jobs resume default', /There is no dist\/server\.js, .* or server\.mjs/],
       ['jobs quiet default', /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
-      ['jobs list dead', /There is no dist\/server\.js, .* or server\.mjs/],
       [
         'stats --nonsense',
         /^stats has no option --nonsense; it has --state, --socket, --token, --json\. See catamount help stats\.\n$/,
       ],
       ['stats --jsn', /^stats has no option --jsn\. Did you mean --json\? See catamount help stats\.\n$/],
-      ['stats -x', /^stats has no option -x; it has --state, /],
-      ['stast --nonsense', /^"stast" is not a command\. Did you mean start\? See/],
       ['stats -S', /^--state of stats needs a value\. See catamount help stats\.\n$/],
-      ['stats --state --json', /^--state of stats needs a value\. See/],
       ['stats --json=yes', /^--json of stats takes no value, but was given "yes"\. See/],
-      ['stop --only web', /^stop has no option --only; it has --state, /],
       ['top now', /^Unexpected argument "now" for top\. See catamount help top\.\n$/],
-      ['top --json', /^top has no option --json; it has --state, --socket, --token\. See/],
       ['jobs quiet --only web', /^jobs quiet has no option --only; .* See catamount help jobs quiet\.\n$/],
-      ['new shop --typescript', /^new has no option --typescript; it has --javascript, --esm, /],
       [
         'new shop --javascrip',
         /^new has no option --javascrip\. Did you mean --javascript\? See catamount help new\.\n$/,
       ],
-      [
-        'generate job x --que mailer',
-        /^generate has no option --que\. Did you mean --queue\? See catamount help generate\.\n$/,
-      ],
-      ['generate job x --queue', /^--queue of generate needs a value\. See/],
       ['dev now', /^Unexpected argument "now" for dev\. See catamount help dev\.\n$/],
-      ['dev --onyl web', /^dev has no option --onyl\. Did you mean --only\? See/],
       ['dev --only mail', /^--only of dev is "mail"; it must be web or jobs\. See catamount help dev\.\n$/],
       ['stats now', /stats takes no argument/],
       ['recycle', /recycle N needs the slot of a worker.*nothing was given/],
-      ['recycle one', /"one" is not one/],
       ['recycle 1 2', /^Unexpected argument "2" for recycle\. See catamount help recycle\.\n$/],
       [
         'start',
         /^There is no dist\/server\.js, .* or server\.mjs in \S+\. Go to the folder of your app, or create one: catamount new shop\.\n$/,
       ],
-      ['--only web', /There is no dist\/server\.js/],
     ] as const;
     const ends = await all(...cases.map(([line]) => line));
     for (const [index, [line, message]] of cases.entries()) {

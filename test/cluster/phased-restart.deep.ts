@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { startLoad } from '../support/load';
+import { Load } from '../support/load';
 import { tempFolder } from '../support/temp-folder';
 import { ClusterProcess } from './cluster-process';
 
@@ -14,14 +14,14 @@ describe('a single worker under load', () => {
   after(() => cluster.end());
 
   it('loses no request when it is restarted, sent SIGTERM, or scaled up to two and back', async () => {
-    const load = startLoad(await cluster.address(), 8, (n) => `/?ms=${n % 20}`);
+    const load = new Load(await cluster.address(), 8, (n) => `/?ms=${n % 20}`);
     const renewals = [
       () => cluster.signal('SIGUSR2'),
       () => process.kill(cluster.pidOf(0), 'SIGTERM'),
       () => cluster.signal('SIGUSR2'),
     ];
     for (const [n, renew] of renewals.entries()) {
-      await load.answered(50);
+      await load.more(50);
       renew();
       const { slot, code, expected } = await cluster.nth('worker.exited', n + 1);
       assert.deepEqual([slot, code, expected], [0, 0, true]);
@@ -30,11 +30,11 @@ describe('a single worker under load', () => {
     const from = cluster.happenings.length;
     cluster.signal('SIGTTIN');
     assert.equal((await cluster.since(from, 'worker.ready')).slot, 1);
-    await load.answered(50);
+    await load.more(50);
     cluster.signal('SIGTTOU');
     const gone = await cluster.since(from, 'worker.exited');
     assert.deepEqual([gone.slot, gone.code, gone.expected], [1, 0, true]);
-    await load.answered(50);
+    await load.more(50);
     assert.deepEqual((await load.stop()).failures, {});
     assert.equal(cluster.of('worker.restart-scheduled').length, 0);
   });
@@ -52,7 +52,7 @@ for (const order of ['stop-first', 'start-first'] as const) {
     const pids = () => [cluster.pidOf(0), cluster.pidOf(1)];
 
     it('is aborted when the new code cannot boot, the workers not yet replaced keep serving, and the next restart loses no request', async () => {
-      const load = startLoad(await cluster.address(), 8, () => '/?ms=5');
+      const load = new Load(await cluster.address(), 8, () => '/?ms=5');
       const [first, second] = pids();
       fs.writeFileSync(spoilt, '');
       const from = cluster.happenings.length;
@@ -61,7 +61,7 @@ for (const order of ['stop-first', 'start-first'] as const) {
       assert.match(reason ?? '', /worker 0 cannot boot/);
       const left = cluster.happenings.slice(from).filter(({ name, expected }) => name === 'worker.exited' && expected);
       assert.deepEqual(left, [], 'none stops before one of the new release has booted');
-      await load.answered(50);
+      await load.more(50);
       fs.unlinkSync(spoilt);
       assert.deepEqual(pids(), [first, second]);
       const served = pids();

@@ -9,7 +9,7 @@ function counts(ok: number, errors = 0, refused = 0): RequestCounts {
   const none = sumRequests([]);
   const duration = { counts: BOUNDS_MS.map((bound) => (bound === 10 ? ok + errors + refused : 0)).concat(0), sumMs: 0 };
   const answered = { 'GET 2xx': ok, 'POST 5xx': errors + refused };
-  return { ...none, answered, shed: { full: refused, timeout: 0, stale: 0 }, duration };
+  return { ...none, answered, shed: { full: refused, timeout: 0 }, duration };
 }
 
 describe('rollups of ten seconds', () => {

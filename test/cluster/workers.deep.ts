@@ -4,7 +4,7 @@ import http from 'node:http';
 import path from 'node:path';
 import type { TreeStatus } from '../../lib/cluster/status';
 import { request } from '../support/http';
-import { startLoad } from '../support/load';
+import { Load } from '../support/load';
 import { isRunning } from '../support/processes';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
@@ -52,29 +52,29 @@ describe('two workers', () => {
   });
 
   it('are replaced one by one without losing a request when they alone get SIGTERM', async () => {
-    const load = startLoad(address, 16, (n) => `/?ms=${n % 20}`);
+    const load = new Load(address, 16, (n) => `/?ms=${n % 20}`);
     for (let replaced = 1; replaced <= 4; replaced++) {
-      await load.answered(100);
+      await load.more(100);
       process.kill(cluster.pidOf(replaced % 2), 'SIGTERM');
       await cluster.nth('worker.replaced', replaced);
       const exited = await cluster.nth('worker.exited', replaced);
       assert.deepEqual([exited.code, exited.expected], [0, true]);
     }
-    await load.answered(100);
+    await load.more(100);
     assert.deepEqual((await load.stop()).failures, {});
   });
 
   it('are restarted in their slot when they are killed, and only the requests that they had accepted are cut off', async () => {
-    const load = startLoad(address, 16, (n) => `/?ms=${n % 10}`);
+    const load = new Load(address, 16, (n) => `/?ms=${n % 10}`);
     for (let killed = 0; killed < 3; killed++) {
-      await load.answered(100);
+      await load.more(100);
       const from = cluster.happenings.length;
       process.kill(cluster.pidOf(killed % 2), 'SIGKILL');
       const { slot, signal, expected } = await cluster.since(from, 'worker.exited');
       assert.deepEqual([slot, signal, expected], [killed % 2, 'SIGKILL', false]);
       assert.equal((await cluster.since(from, 'worker.ready')).slot, slot);
     }
-    await load.answered(100);
+    await load.more(100);
     const { failures } = await load.stop();
     const kinds = Object.keys(failures).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind));
     assert.deepEqual(kinds, []);

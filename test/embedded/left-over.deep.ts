@@ -68,18 +68,6 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     await until('nothing runs', nothingRuns(stateDir));
   });
 
-  it('can be started again at any moment', async () => {
-    for (let round = 0; round < 2; round++) {
-      const owner = OwnerProcess.start(stateDir);
-      const count = await countUp((await owner.ready()).databaseUrl);
-      await owner.kill9();
-      const next = await startServers(stateDir);
-      assert.equal(await countUp(next.urls.databaseUrl), count + 1);
-      await next.stop();
-      await until('nothing runs', nothingRuns(stateDir));
-    }
-  });
-
   it('are waited for while the keeper stops them', async () => {
     const owner = OwnerProcess.start(stateDir);
     await owner.ready();

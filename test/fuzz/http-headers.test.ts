@@ -45,10 +45,9 @@ describe('headers of requests, given anything', () => {
       fc.ipV6(),
       fc.array(fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('unknown', '', '::ffff:10.0.0.1', '<x>'))).map(String),
       fc.constantFrom('t=1', '0', '-1', '9'.repeat(25), 'https', 'evil.example', 'for=1.2.3.4;host=evil.example'),
-      fc.integer({ min: 0, max: 900_000 }).map((age) => String(Date.now() - age)),
     )
     .map((text) => text.replace(/[^\t\x20-\x7e]/g, ''));
-  const headers = fc.dictionary(fc.constantFrom(...FORWARDING, 'x-request-start', 'x-request-id'), value);
+  const headers = fc.dictionary(fc.constantFrom(...FORWARDING, 'x-request-id'), value);
 
   it('do not change the address, the host or the protocol when no proxy is trusted', async () => {
     const serving = await serve(0);
@@ -75,7 +74,7 @@ describe('headers of requests, given anything', () => {
       fc.asyncProperty(headers, async (given) => {
         seen.length = 0;
         const { status } = await serving.request('/seen', { headers: given, agent });
-        assert.ok(status === 204 || (status === 503 && given['x-request-start'] !== undefined), String(status));
+        assert.equal(status, 204);
         for (const { ip } of seen) assert.notEqual(isIP(ip), 0, ip);
       }),
       runs(2000),

@@ -28,7 +28,7 @@ const FOLDERS = [
 const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'];
 const HEADERS = [
   ...['Content-Length: 5', 'Transfer-Encoding: chunked', 'Connection: close', 'Expect: 100-continue', 'Upgrade: h2c'],
-  ...['Host: a', 'Authorization: Bearer 1:x', 'Cookie: a=b; c', 'X-Request-Start: t=1', 'X-Request-Id: a'],
+  ...['Host: a', 'Authorization: Bearer 1:x', 'Cookie: a=b; c', 'X-Request-Id: a'],
   ...[
     'Accept-Language: ko;q=9',
     'Content-Encoding: gzip',

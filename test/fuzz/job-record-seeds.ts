@@ -8,14 +8,8 @@ export const JOB_SEEDS = [
   '{"class":"PlainJob"}',
 ] as const;
 
-/** Histories of their failures. */
-export const HISTORY_SEEDS = [
-  '{"stacktraces":["Error: first\\n    at run (some-file.js:12:34)","Error: second"],"attemptsBy":{"BusyError":2}}',
-  '{"stacktraces":["Error: x"],"failures":[{"at":1700000000000,"attempt":1,"ms":5,"host":"a","pid":7}],"reason":"no"}',
-] as const;
-
 /** What the fuzzer inserts into them. */
 export const JOB_WORDS: readonly string[] = [
   ...['null', 'true', '[]', '{}', '-1', '1e999', '0.5', '"', '\\u0000', '\\ud800', '"__proto__":', '"attrs":null,'],
-  ...['"v":', '"args":', '"tags":', '"unique":"executing",', '"failures":', '"stacktraces":3,', '['.repeat(50)],
+  ...['"v":', '"args":', '"tags":', '"unique":"executing",', '['.repeat(50)],
 ];

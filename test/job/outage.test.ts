@@ -111,7 +111,7 @@ describe('jobs during outages', () => {
       socket.destroy();
     });
     refuser.listen(system.redisServer.port, '127.0.0.1');
-    await until('it was tried twenty times', () => tries >= 20);
+    await until('it was tried ten times', () => tries >= 10);
     await new Promise((closed) => refuser.close(closed));
     assert.equal(system.eventsNamed('redis.lost').length, 1);
     assert.deepEqual(

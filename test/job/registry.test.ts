@@ -84,16 +84,6 @@ describe('the registry', () => {
     await refuses('other.js', /a class with a perform method is no subclass of Job/);
   });
 
-  it('refuses a job that is not the default export', async () => {
-    write('welcome.ts', 'export class WelcomeJob extends Job { perform() {} }');
-    await refuses('welcome.ts', /it exports WelcomeJob by name: export it as the default or, .* to a subfolder/);
-  });
-
-  it('refuses a file whose name does not match its class', async () => {
-    write('welcome-mail.ts', job('WelcomeEmailJob'));
-    await refuses('welcome-mail.ts', /holds WelcomeEmailJob; name the file welcome-email, or the class WelcomeMailJob/);
-  });
-
   it('refuses a name that does not end in Job', async () => {
     write('welcome.ts', job('Welcome'));
     await refuses('welcome.ts', /named Welcome; end the name in Job, such as WelcomeJob/);
@@ -112,12 +102,6 @@ describe('the registry', () => {
     await refuses('all.ts', /AllJob: unique is "yes"; give true, or options/);
     write('a.ts', job('AJob', "static override queue = 'my queue';"));
     await refuses('a.ts', /AJob: queue is "my queue"; use letters, digits, - and _/);
-  });
-
-  it('refuses two classes of the same name', async () => {
-    write('one.ts', job('OneJob', "static override jobName = 'Same';"));
-    write('two.ts', job('TwoJob', "static override jobName = 'Same';"));
-    await refuses('two.ts', /two job classes are named Same/);
   });
 
   it('refuses a file that cannot be loaded, by name', async () => {

@@ -49,7 +49,7 @@ describe('a job processor that stops', () => {
   };
 
   it('reports no waiting jobs, since they now wait for another processor', async () => {
-    const processor = await system.processor([DeafJob]);
+    const processor = await system.processor([DeafJob], { tuning: { infoMs: 20 } });
     for (const name of ['first', 'second', 'third']) await DeafJob.performLater(name);
     await until('the third job has no permit', () => gate.held === 2);
     await until('the processor reports that the third job waits', () =>

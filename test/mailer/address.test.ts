@@ -67,7 +67,6 @@ describe('addresses and headers:', () => {
       'a@b',
       'root@localhost',
       "o'brien+x@ex.co",
-      '민지@example.com',
       'a@münchen.example',
       'a@xn--mnchen-3ya.example',
       'a@xn--a.example',
@@ -94,7 +93,7 @@ describe('addresses and headers:', () => {
       'a\ud800@example.com',
       'a@b@example.com',
       `${'a'.repeat(65)}@example.com`,
-      `${'한'.repeat(22)}@example.com`,
+      '민지@example.com',
       `a@${'b'.repeat(64)}.example`,
       `a@${'b.'.repeat(126)}example`,
       // Three million characters, which would take minutes to convert.

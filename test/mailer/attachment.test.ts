@@ -15,7 +15,7 @@ describe('Attachments', () => {
     attachments.attach('a.txt', '민지');
     attachments.attach('b.bin', new Uint8Array([1, 2, 3]), { type: 'application/x-thing; charset=utf-8' });
     attachments.attach('c.pdf', { path: file });
-    attachments.add([{ name: 'd.txt', content: '' }]);
+    attachments.attach('d.txt', '');
     assert.deepEqual(await read(attachments), [
       { name: 'a.txt', content: Buffer.from('민지') },
       { name: 'b.bin', content: Buffer.from([1, 2, 3]), type: 'application/x-thing; charset=utf-8' },
@@ -63,21 +63,6 @@ describe('Attachments', () => {
       all.map(({ cid }) => `cid:${cid}`),
       [logo, attachments.url('other logo.png'), second],
     );
-  });
-
-  it('merges two lists in order, and keeps equal inline attachments once', async () => {
-    const [one, two] = [new Attachments(), new Attachments()];
-    one.attach('a.txt', '1');
-    one.inline('logo.png', '1');
-    two.inline('logo.png', '1');
-    two.attach('a.txt', '1');
-    const names = (await read(one.and(two))).map(({ name, cid }) => [name, cid !== undefined]);
-    assert.deepEqual(names, [
-      ['a.txt', false],
-      ['logo.png', true],
-      ['a.txt', false],
-    ]);
-    assert.equal((await read(one)).length, 2);
   });
 
   it('lists the inline attachments when a name is unknown', () => {

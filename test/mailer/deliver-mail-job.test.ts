@@ -42,7 +42,8 @@ class LetterMailer extends Mailer<{ readonly from?: User | undefined; readonly d
     });
   }
   file(content: Buffer) {
-    return this.mail({ to: 'ada@example.com', attachments: [{ name: 'x', content }] });
+    this.attach('x', content);
+    return this.mail({ to: 'ada@example.com' });
   }
 }
 class UrgentMailer extends LetterMailer {

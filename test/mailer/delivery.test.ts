@@ -201,20 +201,6 @@ describe('MailDelivery', () => {
     await other.close();
   });
 
-  it('lists the delivery methods when one is unknown', async () => {
-    system = await MailSystem.open({}, { templatesDir: folderOf(TEMPLATES) });
-    class OddMailer extends NoteMailer {
-      override note() {
-        return this.mail({ to: 'ada@example.com', delivery: 'pigeon' as never, template: 'note_mailer/note' });
-      }
-    }
-    await assert.rejects(
-      OddMailer.note('').deliverNow(),
-      /delivery: "pigeon" is not a delivery method; there are smtp, file, log/,
-    );
-    assert.deepEqual(await system.records(), []);
-  });
-
   it('sends identical mails of one run as often as the run asks, and none of them again in later runs', async () => {
     const transport = new TestTransport();
     system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES) });

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
 import type { Layout, Render } from '../../lib/mailer/definition/mail-types';
 import type { MailInterceptor, MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
-import { tempFolder } from '../support/temp-folder';
 import { folderOf, MailSystem, textsOf } from './mail-system';
 
 const PIXEL = Buffer.from(
@@ -28,8 +25,8 @@ class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; 
   async shipped(layout: Layout) {
     return this.mail({ to: this.params.customer.email, layout });
   }
-  plain(delivery: 'log' | 'file' | 'test' | 'smtp') {
-    return this.mail({ to: this.params.customer.email, layout: false, delivery });
+  plain() {
+    return this.mail({ to: this.params.customer.email, layout: false });
   }
 }
 
@@ -55,13 +52,12 @@ describe('a mail through a real SMTP server:', () => {
   const setup: { -readonly [K in keyof MailSetup]: MailSetup[K] } = {
     render: (request, standard) => (render ? render(request, standard) : standard()),
   };
-  const dir = path.join(tempFolder('mail'), 'mails');
 
   before(async () => {
     sink = await startSmtpSink();
     const i18n = await textsOf({ en: { order_mailer: { placed: { subject: 'Order {{order}} placed' } } } });
     system = await MailSystem.open(
-      { delivery: 'smtp', smtpUrl: sink.url, dir },
+      { delivery: 'smtp', smtpUrl: sink.url },
       { i18n, templatesDir: folderOf(TEMPLATES), setup },
     );
   });
@@ -80,13 +76,12 @@ describe('a mail through a real SMTP server:', () => {
   const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has been received');
   const shop = () => OrderMailer.with({ customer });
 
-  it('a layout for HTML and text, for one of them, or for none', async () => {
+  it('a layout, or none', async () => {
     const bodies = async (layout: Layout) => {
       await shop().shipped(layout).deliverNow();
       return [/<i>shop/.test(String(received().html)), received().text?.startsWith('SHOP\n')];
     };
     assert.deepEqual(await bodies('shop'), [true, true]);
-    assert.deepEqual(await bodies({ html: 'shop', text: false }), [true, false]);
     assert.deepEqual(await bodies(false), [false, false]);
   });
 
@@ -104,26 +99,8 @@ describe('a mail through a real SMTP server:', () => {
     assert.equal(String(received().html).match(/src="data:image\/png;base64/g)?.length, 2);
   });
 
-  it('a delivery method per mail', async () => {
-    await shop().plain('log').deliverNow();
-    assert.deepEqual(
-      system.all('mail.logged').map(({ to, subject, text }) => [to, subject, text]),
-      [[['ada@example.com'], 'Plain', 'Plain\n']],
-    );
-    await shop().plain('file').deliverNow();
-    assert.equal(fs.readdirSync(dir).length, 1);
-    await shop().plain('test').deliverNow();
-    assert.equal(sink.messages.length, 0);
-    await shop().plain('smtp').deliverNow();
-    assert.equal(sink.messages.length, 1);
-    assert.deepEqual(
-      system.all('mail.sent').map(({ via }) => via),
-      ['log', 'file', 'test', 'smtp'],
-    );
-  });
-
   it('performDeliveries = false builds and sends nothing', async () => {
-    const result = await SilentMailer.with({ customer }).plain('smtp').deliverNow();
+    const result = await SilentMailer.with({ customer }).plain().deliverNow();
     assert.deepEqual(result, { status: 'skipped', reason: 'performDeliveries of its mailer is false' });
   });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../lib/core/errors';
-import { loadMailers, MailerRegistry } from '../../lib/mailer/mailer-registry';
+import { loadMailers } from '../../lib/mailer/mailer-registry';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 const MAILER = JSON.stringify(path.resolve(__dirname, '../../lib/mailer/mailer'));
@@ -54,12 +54,5 @@ describe('the folder of mailers', () => {
     await refuses('b.ts', /exports AMailer and BMailer: give each a file of its own/);
     write('a.ts', 'throw new Error("it broke")');
     await refuses('a.ts', /it broke/);
-  });
-
-  it('must not have two mailers with the same name', async () => {
-    write('a.ts', 'export class UserMailer extends Mailer {}');
-    write('b.ts', 'export class UserMailer extends Mailer {}');
-    await refuses('b.ts', /another mailer named UserMailer: rename one, since enqueued mails name their mailer/);
-    assert.deepEqual([...new MailerRegistry('here')], []);
   });
 });

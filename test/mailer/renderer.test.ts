@@ -115,12 +115,27 @@ describe('Renderer', () => {
     const textOf = async (renderer: Renderer, given: Partial<RenderRequest> = {}) =>
       (await renderer.render(request({ name: "O'Brien <b>" }, given))).text;
     assert.equal(await textOf(rendererOf(files)), `${bare}\n\n--\nWhy\n`);
-    assert.equal(await textOf(rendererOf(files), { layout: { html: 'mailer', text: false } }), `${bare}\n`);
     // Without a text layout, the text is derived from the whole HTML, layout included.
     const own = { 'shop/note/html.ejs': html, 'layouts/own/html.ejs': layout };
     assert.equal(await textOf(rendererOf(own), { layout: 'own' }), `Shop\n\n${bare}\n`);
     const plain = await rendererOf({ 'shop/note/text.ejs': 'Only text' }).render(request({}, { layout: false }));
     assert.deepEqual(plain, { text: 'Only text\n' });
+  });
+
+  it('inlines style sheets, whatever a template does with the output of a partial', async () => {
+    const row = '<%= name %>';
+    for (const [use, shown] of [
+      ["<%= include('/row') %>", 'a&amp;amp;b'],
+      ["<%- include('/row').toUpperCase() %>", 'A&AMP;B'],
+      ["<%- include('/row').slice(0, 3) %>", 'a&a'],
+      ["<% include('/row') %>none", 'none'],
+    ] as const) {
+      const html = `<style>p { color: red }</style><p>${use}</p>`;
+      const rendered = await rendererOf({ 'shop/note/html.ejs': html, 'row.ejs': row }).render(
+        request({ name: 'a&b' }, { layout: false }),
+      );
+      assert.equal(rendered.html, `<p style="color: red;">${shown}</p>`);
+    }
   });
 
   it('reads a template again when it changes, unless told to cache', async () => {

@@ -41,12 +41,6 @@ describe('the models folder', () => {
     assert.equal((await loadModels(path.join(folder, 'nowhere'))).get('User'), undefined);
   });
 
-  it('rejects two models of the same name', async () => {
-    write('a.js', `${model('User')} module.exports = User;`);
-    write('b.js', `${model('User')} module.exports = User;`);
-    await assert.rejects(loadModels(folder), /b\.js: there is another model named User/);
-  });
-
   it('is rejected with the name of the file that cannot be loaded', async () => {
     write('a.js', 'throw new Error("broken");');
     await assert.rejects(

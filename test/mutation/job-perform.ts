@@ -81,7 +81,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'clearing a queue leaves jobs that were enqueued meanwhile',
-    file: 'lib/job/admin/queues.ts',
+    file: 'lib/job/row/moves.ts',
     find: ' and created_at <= ?::timestamptz\n',
     replace: ' and created_at <> ?::timestamptz\n',
     killedBy: ['test/job/admin/queues.test.ts'],

@@ -54,14 +54,6 @@ export function lockLikeOurs(folder: string): void {
   });
 }
 
-/** The script of npx, to be run with Node. */
-export function npxScript(): string {
-  const folders = (process.env.PATH ?? '').split(path.delimiter);
-  const npx = folders.map((folder) => path.join(folder, 'npx')).find((file) => fs.existsSync(file));
-  if (npx === undefined) throw new Error('npx is not on the PATH');
-  return fs.realpathSync(npx);
-}
-
 /** The packages in the tarball: each would bring many others into an app, or a second Redis client. */
 export const BUNDLED: readonly string[] = [
   '@ladjs/i18n',

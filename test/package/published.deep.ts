@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { nativeImport } from '../../lib/internals/native-import.cjs';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { BUNDLED, install, lockLikeOurs, npm, pack, ROOT, removeInstalled } from './npm';
@@ -42,6 +43,33 @@ describe('the published package', () => {
     // TypeScript's resolution "node10" does not support exports. attw's profile for Node 16 and later ignores it, too.
     const problems = checked.problems.filter((one) => !('resolutionKind' in one) || one.resolutionKind !== 'node10');
     assert.deepEqual(problems, []);
+  });
+
+  it('contains the compiled package, without our app, our tests and our sources', () => {
+    for (const file of [
+      'package.json',
+      'README.md',
+      'lib/README.md',
+      'lib/job/cli/README.md',
+      'lib/cluster/hosts.md',
+      'dist/lib/index.js',
+      'dist/lib/index.d.ts',
+      'dist/lib/testing/index.js',
+      'dist/lib/testing/index.d.ts',
+      'dist/lib/cli/main.js',
+    ])
+      assert.ok(files.includes(file), file);
+    const foreign = files.filter(
+      (file) =>
+        !BUNDLED.some((name) => file.startsWith(`${name}/`)) &&
+        !/^(package\.json|README\.md|lib\/(?:\w+\/)*\w+\.md|test\/(?:promises|benchmark\/README)\.md|\.github\/(?:LICENSE|CHANGELOG\.md))$/.test(
+          file,
+        ) &&
+        (!file.startsWith('dist/lib/') ||
+          file.startsWith('dist/lib/app/') ||
+          /embedded\/binaries\/|(?<!\.d)\.ts$/.test(file)),
+    );
+    assert.deepEqual(foreign, []);
   });
 
   it('bundles only what it has to', () => {
@@ -133,6 +161,18 @@ describe('the published package', () => {
       assert.ok(size <= MAX_MB, `${size.toFixed(1)} MB`);
       // It fails if a package is missing or has the wrong version.
       await npm(stranger, 'ls', '--all');
+    });
+
+    it('brings types that compile and detect mistakes', async () => {
+      // The types of Node and Koa, as an app has them, are found in the folder above.
+      fs.mkdirSync(path.join(folder, 'node_modules'), { recursive: true });
+      fs.symlinkSync(path.join(ROOT, 'node_modules/@types'), path.join(folder, 'node_modules/@types'));
+      for (const file of ['tsconfig.json', 'typed.ts', 'typed-testing.ts'])
+        fs.copyFileSync(path.join(ROOT, 'test/fixtures/second-app', file), path.join(stranger, file));
+      const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+      await promisify(execFile)(process.execPath, [tsc, '-p', stranger]).catch((error: { readonly stdout: string }) =>
+        assert.fail(error.stdout),
+      );
     });
 
     it('is listed with its stand-ins under their own names, not as the packages that they replace', async () => {

@@ -41,6 +41,10 @@ export class JobsApp {
     return tree;
   }
 
+  get databaseUrl(): string {
+    return this.deployment.database.url;
+  }
+
   entries(): Entry[] {
     if (!fs.existsSync(this.record)) return [];
     const lines = fs.readFileSync(this.record, 'utf8').split('\n').filter(Boolean);

@@ -12,7 +12,7 @@ import { io, type Socket } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { catamount } from '../cluster/primary/operator';
 import { linkPackages } from '../support/app-folder';
-import { startLoad } from '../support/load';
+import { Load } from '../support/load';
 import { createDatabase } from '../support/postgres';
 import type { Tree, TreeOptions } from '../support/tree';
 import { until } from '../support/until';
@@ -249,8 +249,8 @@ describe('an existing Koa app', () => {
       const report = tree.request('GET', '/report?name=taxes');
       await tree.waitForLine(/"report":"taxes"/, { from });
       const upload = new SlowUpload(tree);
-      const load = startLoad(tree.baseUrl, 4, (n) => (n % 2 === 0 ? '/visits' : '/hours.txt'));
-      await load.answered(50);
+      const load = new Load(tree.baseUrl, 4, (n) => (n % 2 === 0 ? '/visits' : '/hours.txt'));
+      await load.more(50);
 
       const restarted = catamount(tree.cwd, 'phased-restart');
       await until('the stream has ended', () => stream.ended);
@@ -269,7 +269,7 @@ describe('an existing Koa app', () => {
 
       const { code, stderr } = await restarted;
       assert.equal(code, 0, stderr);
-      await load.answered(50);
+      await load.more(50);
       assert.deepEqual((await load.stop()).failures, {});
       await asksEachOnce(tree);
       assert.deepEqual(tree.linesMatching(/aborted|killed/), []);

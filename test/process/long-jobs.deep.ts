@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { TcpProxy } from '../support/tcp-proxy';
 import { until } from '../support/until';
 import { useJobsApp } from './jobs-app';
 
@@ -25,5 +26,29 @@ describe('SIGTERM to a tree that runs two jobs which take a minute', () => {
       ['alone', 1],
       ['transaction', 1],
     ]);
+  });
+});
+
+describe('SIGTERM to a job processor alone, which cannot return its jobs since Postgres is away', () => {
+  const app = useJobsApp();
+
+  it('has them run again as soon as Postgres is back, although it exits with 0', async () => {
+    const proxy = await TcpProxy.start(app.databaseUrl);
+    try {
+      const tree = await app.start({ DATABASE_URL: proxy.url, SHUTDOWN_TIMEOUT: '4s' });
+      assert.equal((await tree.request('POST', '/long?name=alone')).status, 202);
+      const [first] = await until('it runs', () => (app.longs().length > 0 ? app.longs() : undefined));
+      await proxy.down();
+      process.kill(first?.pid ?? assert.fail(), 'SIGTERM');
+      await tree.waitForLine(/job processor \(pid \d+\) stopped/);
+      await proxy.up();
+      const backAt = performance.now();
+      await until('it runs again', () => app.longs().length === 2);
+      // Its silence would be noticed after 25 s.
+      const afterMs = performance.now() - backAt;
+      assert.ok(afterMs < 20_000, `${Math.round(afterMs)} ms`);
+    } finally {
+      await proxy.down();
+    }
   });
 });

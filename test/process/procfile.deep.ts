@@ -46,7 +46,6 @@ describe('the Procfile', () => {
     const routed = {
       'X-Forwarded-For': '198.51.100.1, 203.0.113.7',
       'X-Forwarded-Proto': 'https',
-      'X-Request-Start': String(Date.now()),
     };
     const json = { email: 'ada@example.com', name: 'Ada' };
     const answer = await tree.request('POST', '/users', { json, headers: routed });

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { catamount } from '../cli/cli-process';
-import { AT_A_START, IN_THE_APP, MIGRATION, SOUND, STARTING } from '../role/mistakes';
+import { AT_A_START, IN_THE_APP, SOUND, STARTING } from '../role/mistakes';
 import { appFolder } from '../support/app-folder';
 import { createDatabase } from '../support/postgres';
 import { removeFolder, tempFolder } from '../support/temp-folder';
@@ -50,7 +50,6 @@ describe('a start that fails names', () => {
     it(name, async () => {
       const database = env.DATABASE_URL?.startsWith('a ') ? await createDatabase() : undefined;
       const url = new URL(database?.url ?? PRODUCTION.DATABASE_URL);
-      if (env.DATABASE_URL === 'a missing one') url.pathname = '/no_such_database';
       if (env.DATABASE_URL === 'a wrong password') url.password = 'wrong';
       const settings = { ...PRODUCTION, ...env, ...(database && { DATABASE_URL: url.href }) };
       const cwd = writeApp(files);
@@ -81,29 +80,6 @@ describe('a start that fails names', () => {
     for (const { says } of rows) assert.match(told.stdout, says);
     assert.equal(told.code, 1);
     removeFolder(cwd);
-  });
-
-  it('an applied migration whose file is gone, as a warning only, since an older release may be running', async () => {
-    const database = await createDatabase();
-    const cwd = writeApp({ 'migrations/20270102000000_gone.js': MIGRATION });
-    const env = { ...PRODUCTION, DATABASE_URL: database.url };
-    const says =
-      /migrations\/20270102000000_gone\.js: it was applied to this database, but is gone: put it back, unless this is an older release/;
-    try {
-      const first = await catamount(cwd, ['migrate'], env);
-      assert.equal(first.code, 0, first.stdout + first.stderr);
-      assert.doesNotMatch(first.stdout, says);
-      fs.rmSync(path.join(cwd, 'migrations/20270102000000_gone.js'));
-      const again = await catamount(cwd, ['migrate'], env);
-      assert.match(again.stdout, says);
-      assert.equal(again.code, 0);
-      const told = await catamount(cwd, ['check'], env);
-      assert.match(told.stdout, says);
-      assert.equal(told.code, 1);
-    } finally {
-      removeFolder(cwd);
-      await database.drop();
-    }
   });
 
   it('a port that is taken, once, next to the log, if both go to one file', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { startLoad } from '../support/load';
+import { Load } from '../support/load';
 import type { Tree, TreeOptions } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
@@ -50,10 +50,10 @@ describe('a stop under load', () => {
       await assertOneMailEach(deployment);
       const before = (await deployment.users()).length;
       deployment.sink.hold();
-      const load = startLoad(tree.baseUrl, 6, (n) => (n % 2 === 0 ? '/' : '/users/me'));
+      const load = new Load(tree.baseUrl, 6, (n) => (n % 2 === 0 ? '/' : '/users/me'));
       const stream = new SignUpStream(tree, 2);
       const open = await Promise.all([openSignUp(tree), openSignUp(tree), openSignUp(tree)]);
-      await Promise.all([stream.more(20), load.answered(50)]);
+      await Promise.all([stream.more(20), load.more(50)]);
       await until('two mails are in flight', () => deployment.sink.waiting === 2);
 
       signal(tree);
@@ -68,7 +68,7 @@ describe('a stop under load', () => {
       assert.equal((await tree.end()).code, 0);
       await tree.allGone();
       assert.deepEqual(statuses, [201, 201, 201]);
-      const failures = [...Object.keys(load.result.failures), ...stream.failures];
+      const failures = [...Object.keys(load.failures), ...stream.failures];
       assert.deepEqual(
         failures.filter((failure) => !REFUSED.test(failure)),
         [],

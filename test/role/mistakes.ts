@@ -30,7 +30,7 @@ const model = (name: string) =>
   `import { Model } from 'catamount';\nexport class ${name} extends Model { static tableName = 'users' }`;
 const WELCOME = "static welcome = this.action('welcome'); welcome(to) { return this.mail({ to }); }";
 const HTML = 'mailers/templates/user_mailer/welcome/html.ejs';
-export const MIGRATION = 'export async function up() {}\nexport async function down() {}';
+const MIGRATION = 'export async function up() {}\nexport async function down() {}';
 
 /** An app without mistakes: each row changes one thing. */
 export const SOUND: Readonly<Record<string, string>> = {
@@ -174,15 +174,6 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     warning: true,
     alone: true,
   },
-  'a missing plural form': {
-    files: {
-      'locales/pl.json':
-        '{ "user_mailer": { "welcome": { "hello": "Cześć" } }, "button_one": "Jeden", "button_other": "Inne" }',
-    },
-    says: /locales\/pl\.json: lacks the forms button_few, button_many, for counts: add them$/,
-    warning: true,
-    alone: true,
-  },
   'a file of texts that is not named after a locale': {
     files: { 'locales/pt_BR.json': '{}' },
     says: /locales\/pt_BR\.json: pt_BR is not a language tag \(BCP 47\): name it after a locale, such as pt-BR\.json$/,
@@ -293,25 +284,25 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
     files: { 'routes.js': "export default (router) => {\n  router.gett('/');\n};" },
     says: /routes \(\.\/routes\.js\): router\.gett is not a function in line 2 of .*routes\.js: fix it/,
   },
-  'an invalid setting': {
-    env: { PORT: 'abc' },
-    says: /PORT +is "abc"; it must be a whole number from 0 to 65535/,
-  },
-  'an invalid locale': {
-    env: { DEFAULT_LOCALE: 'de_DE.UTF-8' },
-    says: /DEFAULT_LOCALE +is "de_DE\.UTF-8"; it must be a language tag \(BCP 47\), such as de or pt-BR/,
-  },
-  'an invalid Redis URL': {
-    env: { REDIS_URL: 'localhost:6379' },
-    says: /REDIS_URL +is .*; it must be .*redis:\/\//,
-  },
-  'production without its servers': {
-    env: { DATABASE_URL: undefined, REDIS_URL: undefined },
-    says: /DATABASE_URL +is not set.*\n.*REDIS_URL +is not set.*; nothing embedded starts in production/,
-  },
-  'an operator without a password': {
-    env: { OPS_USER: 'ada' },
-    says: /OPS_PASSWORD +is not set; it must be at least 8 characters, since OPS_USER is set/,
+  'all invalid settings': {
+    env: {
+      PORT: 'abc',
+      DEFAULT_LOCALE: 'de_DE.UTF-8',
+      DATABASE_URL: undefined,
+      REDIS_URL: 'localhost:6379',
+      OPS_USER: 'ada',
+    },
+    says: new RegExp(
+      [
+        /PORT +is "abc"; it must be a whole number from 0 to 65535/,
+        /DEFAULT_LOCALE +is "de_DE\.UTF-8"; it must be a language tag \(BCP 47\), such as de or pt-BR/,
+        /DATABASE_URL +is not set.*; nothing embedded starts in production/,
+        /REDIS_URL +is .*; it must be .*redis:\/\//,
+        /OPS_PASSWORD +is not set; it must be at least 8 characters, since OPS_USER is set/,
+      ]
+        .map(({ source }) => `(?=[^]*${source})`)
+        .join(''),
+    ),
   },
   'a database that does not answer': {
     env: { NODE_ENV: 'development' },
@@ -327,10 +318,5 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
     files: { 'migrations/20270101000000_make_users.js': 'export async function down() {}' },
     env: { NODE_ENV: 'development', DATABASE_URL: 'a real one' },
     says: /migrations\/20270101000000_make_users\.js: it exports no function up: write export async function up\(knex\)/,
-  },
-  'a database that does not exist': {
-    env: { NODE_ENV: 'development', DATABASE_URL: 'a missing one' },
-    says: /Cannot migrate, Postgres at \S+ does not let us in: database \\?"no_such_database\\?" does not exist: create that database, or name another in DATABASE_URL/,
-    code: 69,
   },
 };

@@ -1,84 +1,123 @@
 import http from 'node:http';
+import { until } from './until';
 import { WAIT_LIMIT_MS } from './wait-limit';
 
-export interface LoadResult {
-  requests: number;
-  /** Failures by kind, such as `ECONNRESET fresh`, `503`, `hang`. Empty when all requests were answered. */
-  failures: Record<string, number>;
+export interface LoadOptions {
+  /** Each request opens a connection. Default: half of the clients keep theirs alive. */
+  readonly allFresh?: boolean;
+  /**
+   * What follows when a connection is refused, so that nothing was sent: the client ends, or it tries again. Default: it counts
+   * as a failure.
+   */
+  readonly whenRefused?: 'end' | 'try again';
+  /** The clients are behind a router, which polls /ready and sends nothing while the tree is not ready. */
+  readonly routed?: boolean;
 }
 
-export interface Load {
-  readonly result: LoadResult;
-  /** Resolves when at least `count` more requests have been answered. */
-  answered(count: number): Promise<void>;
-  /** Starts no new requests; resolves when the last one has ended. */
-  stop(): Promise<LoadResult>;
-}
-
-/** Maximum duration of a load, ms, so that a test that forgets to stop one ends. */
+/** Maximum duration of a load without a router, ms, so that a test that forgets to stop one ends. */
 const MAX_MS = 4 * WAIT_LIMIT_MS;
+const READY_MS = 25;
+const UNREADY_MS = 300;
 
-/**
- * Requests paths in `connections` concurrent loops: half keep one connection alive, half open one for each request.
- * @param pathOf returns the path of the n-th request overall, counted from 0.
- */
-export function startLoad(baseUrl: string, connections: number, pathOf: (n: number) => string): Load {
-  const result: LoadResult = { requests: 0, failures: {} };
-  const waiters = new Set<{ left: number; done: () => void }>();
-  const agents = Array.from(
-    { length: connections },
-    (_, i) => new http.Agent({ keepAlive: i % 2 === 0, maxSockets: 1 }),
-  );
-  const end = performance.now() + MAX_MS;
-  let stopping = false;
-  let sent = 0;
+/** Clients that send one request after the other until they are stopped. */
+export class Load {
+  answered = 0;
+  /** Durations of the responses, ms. */
+  readonly times: number[] = [];
+  /** Failures by kind, such as `ECONNRESET fresh`, `503`, `hang`. Empty when all requests were answered. */
+  readonly failures: Record<string, number> = {};
+  private readonly clients: readonly Promise<void>[];
+  private readonly router: Promise<void> | undefined;
+  private readonly end: number;
+  private sent = 0;
+  private ready = true;
+  private stopping = false;
 
-  const request = (agent: http.Agent): Promise<void> =>
-    new Promise((resolve) => {
-      const finish = (failure?: string): void => {
-        clearTimeout(timer);
-        result.requests++;
-        if (failure) result.failures[failure] = (result.failures[failure] ?? 0) + 1;
-        for (const waiter of waiters) if (--waiter.left <= 0) waiter.done();
-        resolve();
-      };
-      const sentRequest = http.get(new URL(pathOf(sent++), baseUrl), { agent }, (response) => {
-        response.on('error', (error: NodeJS.ErrnoException) => finish(`${error.code} in the body`));
-        response.on('end', () => finish((response.statusCode ?? 0) >= 500 ? String(response.statusCode) : undefined));
+  /** @param pathOf returns the path of the n-th request overall, counted from 0. */
+  constructor(
+    private readonly baseUrl: string,
+    connections: number,
+    private readonly pathOf: (n: number) => string,
+    private readonly options: LoadOptions = {},
+  ) {
+    this.end = options.routed ? Number.POSITIVE_INFINITY : performance.now() + MAX_MS;
+    this.clients = Array.from({ length: connections }, (_, n) => this.client(!options.allFresh && n % 2 === 0));
+    this.router = options.routed ? this.watch() : undefined;
+  }
+
+  /** Runs `work` under the load, which ends with it, even if it fails. */
+  static async during(load: Load, work: (load: Load) => Promise<void>): Promise<Load> {
+    try {
+      await work(load);
+    } finally {
+      await load.stop();
+    }
+    return load;
+  }
+
+  /** Resolves when that many more requests have been answered. */
+  async more(count: number): Promise<void> {
+    const goal = this.answered + count;
+    await until(`${count} more requests are answered`, () => this.answered >= goal);
+  }
+
+  /** Resolves when every client has ended. */
+  async ended(): Promise<void> {
+    await Promise.all(this.clients);
+  }
+
+  /** Starts no new requests; resolves when the last ones have ended. */
+  async stop(): Promise<Load> {
+    this.stopping = true;
+    await Promise.all([this.ended(), this.router]);
+    return this;
+  }
+
+  private async client(keepAlive: boolean): Promise<void> {
+    const agent = new http.Agent({ keepAlive, maxSockets: 1 });
+    while (!this.stopping && performance.now() < this.end) {
+      if (!this.ready) await pause(READY_MS);
+      else if ((await this.ask(agent)) === 'ECONNREFUSED' && this.options.whenRefused === 'end') break;
+    }
+    agent.destroy();
+  }
+
+  private async ask(agent: http.Agent): Promise<string> {
+    const since = performance.now();
+    const outcome = await this.send(this.pathOf(this.sent++), agent);
+    const [kind = ''] = outcome.split(' ');
+    if (Number(kind) < 500) {
+      this.answered++;
+      this.times.push(performance.now() - since);
+    } else if (kind !== 'ECONNREFUSED' || this.options.whenRefused === undefined)
+      this.failures[outcome] = (this.failures[outcome] ?? 0) + 1;
+    return kind;
+  }
+
+  private async watch(): Promise<void> {
+    const agent = new http.Agent();
+    while (!this.stopping) {
+      this.ready = (await this.send('/ready', agent)) === '200';
+      await pause(this.ready ? READY_MS : UNREADY_MS);
+    }
+  }
+
+  /** @returns the status, or the kind of failure. */
+  private send(path: string, agent: http.Agent): Promise<string> {
+    return new Promise((resolve) => {
+      const request = http.get(new URL(path, this.baseUrl), { agent, timeout: WAIT_LIMIT_MS }, (response) => {
+        response.on('error', ({ code }: NodeJS.ErrnoException) => resolve(`${code} in the body`));
+        response.on('end', () => resolve(String(response.statusCode)));
         response.resume();
       });
-      sentRequest.on('error', (error: NodeJS.ErrnoException) => {
-        if (!sentRequest.destroyed || error.message !== 'hang')
-          finish(`${error.code} ${sentRequest.reusedSocket ? 'reused' : 'fresh'}`);
-      });
-      const timer = setTimeout(() => {
-        finish('hang');
-        sentRequest.destroy(new Error('hang'));
-      }, WAIT_LIMIT_MS);
+      request.on('timeout', () => request.destroy(Object.assign(new Error(), { code: 'hang' })));
+      request.on('error', ({ code }: NodeJS.ErrnoException) =>
+        resolve(code === 'hang' ? code : `${code} ${request.reusedSocket ? 'reused' : 'fresh'}`),
+      );
     });
+  }
+}
 
-  const loops = agents.map(async (agent) => {
-    while (!stopping && performance.now() < end) await request(agent);
-    agent.destroy();
-  });
-
-  return {
-    result,
-    answered: (count) =>
-      new Promise((resolve) => {
-        const waiter = {
-          left: count,
-          done: () => {
-            waiters.delete(waiter);
-            resolve();
-          },
-        };
-        waiters.add(waiter);
-      }),
-    async stop() {
-      stopping = true;
-      await Promise.all(loops);
-      return result;
-    },
-  };
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -101,7 +101,7 @@ describe('fake jobs', () => {
       await inner.restore();
       assertEnqueued(GreetJob, { args: ['outer'], times: 1 });
       assertEnqueuedJobs(1);
-      await jobs.clear();
+      jobs.clear();
       assertNoEnqueued();
     });
   });

@@ -5,7 +5,6 @@ import { Mailer } from '../../lib/mailer/mailer';
 import { defineApp } from '../../lib/role/app/app-definition';
 import {
   assertEmails,
-  assertEnqueuedEmail,
   assertEnqueuedEmails,
   assertEnqueuedEmailWith,
   assertEnqueuedJobs,
@@ -58,17 +57,15 @@ describe('mails in a test', () => {
 
   it('need the app, and say so', async () => {
     const useWrongly = useTestMail as (options?: unknown) => Promise<TestMails>;
-    const remedy = 'call useTestMail({ app }) with what defineApp returns, as app.js exports it';
     for (const [given, shown] of [
-      [undefined, 'none'],
-      [{}, 'none'],
-      [{ app: undefined }, 'none'],
+      [undefined, 'undefined: is it exported, and imported by that name?'],
+      [{}, 'undefined: is it exported, and imported by that name?'],
       [{ app: './app.js' }, 'the text "./app.js"'],
       [{ app: { default: {} } }, 'an object of Object'],
     ] as const) {
       await assert.rejects(useWrongly(given), {
         name: 'TypeError',
-        message: `useTestMail takes the app, but was given ${shown}: ${remedy}`,
+        message: `useTestMail takes the app that defineApp returns, as app.js exports it, but was given ${shown}`,
       });
     }
     // The earlier connection still works.
@@ -127,16 +124,15 @@ describe('mails in a test', () => {
     await UserMailer.welcome(bob).deliverLater();
     await UserMailer.welcome({ ...bob, name: 'Rob' }).deliverLater({ wait: '1h', queue: 'slow' });
     await WelcomeJob.performLater('ada@example.com');
-    assertEnqueuedEmail(UserMailer.welcome(bob), { times: 1, queue: 'mailer' });
-    assertEnqueuedEmail(UserMailer.welcome({ ...bob, name: 'Rob' }), { wait: '1h', queue: 'slow' });
+    assertEnqueuedEmailWith(UserMailer, 'welcome', { args: [bob], times: 1, queue: 'mailer' });
+    assertEnqueuedEmailWith(UserMailer, 'welcome', { args: [{ ...bob, name: 'Rob' }], wait: '1h', queue: 'slow' });
     assertEnqueuedEmails(2);
     await assertEnqueuedEmails(1, () => UserMailer.welcome(bob).deliverLater());
-    await assertEnqueuedEmail(UserMailer.welcome(bob), { times: 1 }, () => UserMailer.welcome(bob).deliverLater());
     assert.throws(
-      () => assertEnqueuedEmail(UserMailer.welcome({ ...bob, name: 'Cid' })),
+      () => assertEnqueuedEmailWith(UserMailer, 'welcome', { args: [{ ...bob, name: 'Cid' }] }),
       /^AssertionError.*: the mail UserMailer\.welcome\(\{ email: 'bob@example\.com', name: 'Cid', locale: 'en' \}\): one or more should be enqueued, found none\nEnqueued:\n {2}the mail UserMailer\.welcome\(/,
     );
-    await assertEmails(4, () => performEnqueuedJobs());
+    await assertEmails(3, () => performEnqueuedJobs());
     assert.equal(deliveries()[0]?.to[0]?.address, 'bob@example.com');
   });
 

@@ -102,17 +102,6 @@ describe('jobs enqueued inside a transaction', () => {
     assert.deepEqual(seen, ['written']);
   });
 
-  it('count at once with commits: immediate', async () => {
-    await jobs.restore();
-    jobs = await useFakeJobs({ commits: 'immediate' });
-    await rolledBack(async () => {
-      await write();
-      await transaction(() => write());
-      assertEnqueuedJobs(2);
-    });
-    assertEnqueuedJobs(2);
-  });
-
   describe('of the test, which never commits,', () => {
     beforeEach(() => database.begin());
 

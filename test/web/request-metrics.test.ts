@@ -76,9 +76,9 @@ describe('request metrics', () => {
 
   it('count shed requests by reason', () => {
     const tally = new RequestMetrics();
-    for (const shedReason of ['full', 'full', 'timeout', 'stale', null] as const)
+    for (const shedReason of ['full', 'full', 'timeout', null] as const)
       tally.add(finished({ shedReason, status: 503 }));
-    assert.deepEqual(tally.read().shed, { full: 2, timeout: 1, stale: 1 });
+    assert.deepEqual(tally.read().shed, { full: 2, timeout: 1 });
   });
 
   it('are summed up over processes', () => {
@@ -88,7 +88,7 @@ describe('request metrics', () => {
     other.add(finished({ method: 'PUT', status: 503, shedReason: 'full' }));
     const sum = sumRequests([one.read(), other.read()]);
     assert.deepEqual(sum.answered, { 'GET 2xx': 2, 'PUT 5xx': 1 });
-    assert.deepEqual(sum.shed, { full: 1, timeout: 0, stale: 0 });
+    assert.deepEqual(sum.shed, { full: 1, timeout: 0 });
     assert.equal(sum.duration.sumMs, 40_005);
     assert.equal(sum.duration.counts.at(-1), 1);
     assert.equal(

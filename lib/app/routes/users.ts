@@ -19,7 +19,7 @@ export const userRoutes: Routes = (router, environment) => {
   router.post('/users', async (ctx) => {
     const { email, name, locale = userLocale(ctx.locale) } = readNewUser(ctx);
     const seconds = await limits.take(ctx.ip, email);
-    if (seconds > 0) return refuseSignUp(ctx, seconds);
+    if (seconds > 0) throw tooMany(seconds);
     const { user, accessToken } = await signUp({ email: email.address, name, locale }).catch(async (error: unknown) => {
       // A taken address counts as well: otherwise anybody could test without limit which addresses have signed up.
       if (error instanceof EmailTakenError) throw taken();
@@ -107,46 +107,11 @@ function pointerTo(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part)}`).join('');
 }
 
-const TEXTS = {
-  en: {
-    title: 'Too many sign-ups',
-    what: (minutes: number) =>
-      `There were too many sign-ups from your network, or with mail addresses like this one. Try again in ${
-        minutes === 1 ? 'a minute' : `${minutes} minutes`
-      }.`,
-    home: 'To the home page',
-  },
-  ko: {
-    title: '가입 신청이 너무 많습니다',
-    what: (minutes: number) =>
-      `같은 네트워크에서, 또는 비슷한 메일 주소로 들어온 가입 신청이 너무 많습니다. ${minutes}분 뒤에 다시 시도해 주세요.`,
-    home: '첫 페이지로',
-  },
-};
-
-/** Responds with 429 and a page if a browser asks for one. @throws ProblemError for all other clients. */
-export function refuseSignUp(ctx: RouterContext, seconds: number): void {
+function tooMany(seconds: number): ProblemError {
   const minutes = Math.ceil(seconds / 60);
-  const headers = { 'Retry-After': String(seconds), 'Cache-Control': 'no-store' };
-  if (ctx.accepts('json', 'html') !== 'html')
-    throw new ProblemError(429, { title: TEXTS.en.title, detail: TEXTS.en.what(minutes), headers });
-  const locale = userLocale(ctx.locale);
-  const { title, what, home } = TEXTS[locale];
-  ctx.status = 429;
-  ctx.set({ ...headers, Vary: 'Accept, Accept-Language' });
-  ctx.type = 'html';
-  ctx.body = `<!doctype html>
-<html lang="${locale}">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${title}</title>
-<link rel="stylesheet" href="/home.css">
-<main>
-<h1>${title}</h1>
-<p>${what(minutes)}</p>
-<p><a href="/">${home}</a></p>
-</main>
-</html>
-`;
+  const when = minutes === 1 ? 'a minute' : `${minutes} minutes`;
+  return new ProblemError(429, {
+    detail: `There were too many sign-ups from your network, or with mail addresses like this one. Try again in ${when}.`,
+    headers: { 'Retry-After': String(seconds), 'Cache-Control': 'no-store' },
+  });
 }

@@ -282,8 +282,8 @@ export class ProcessorSupervisor {
     if (wasAtWork) this.current = undefined;
     else this.other = undefined;
     if (this.stopping) return;
-    // Killed at the deadline or crashed, it has not returned all its jobs.
-    if (code !== 0) this.haveJobsRescued(handle);
+    // It may not have returned all its jobs: killed or crashed, or Postgres was away.
+    this.haveJobsRescued(handle);
     if (!wasAtWork) return;
     if (code !== 0 && !asked) this.policy.last = handle.termination;
     this.restarts++;

@@ -1,8 +1,8 @@
-import { TABLES } from '../../core/config';
 import { toError } from '../../support/async';
 import { notify } from '../hint/notifier';
 import { listProcesses } from '../processes/process-list';
 import { deadByQueue } from '../row/dead';
+import { clearQueue } from '../row/moves';
 import { pauseQueue, resumeQueue } from '../row/pauses';
 import { knownQueues, type QueueStatus, readQueues } from '../row/queue-status';
 import { InvalidRequestError, type SetSources } from '../sets/query';
@@ -77,16 +77,8 @@ export class Queues {
     const { rows } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
     let jobs = 0;
     try {
-      for (let deleted = CHUNK; deleted === CHUNK; jobs += deleted) {
-        const result = await knex.raw<{ rowCount: number }>(
-          `delete from ${TABLES.jobs} where id = any(array(
-             select id from ${TABLES.jobs} where state in ('ready', 'held') and queue = ? and created_at <= ?::timestamptz
-             limit ? for update
-           ))`,
-          [name, rows[0]?.now ?? '-infinity', CHUNK],
-        );
-        deleted = result.rowCount;
-      }
+      for (let deleted = CHUNK; deleted === CHUNK; jobs += deleted)
+        deleted = await clearQueue(knex, name, rows[0]?.now ?? '-infinity', CHUNK);
     } finally {
       this.report('clear', name, jobs);
     }

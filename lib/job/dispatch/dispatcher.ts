@@ -5,7 +5,7 @@ import { Progress } from '../../support/progress';
 import { type Hints, MAX_HINTS } from '../hint/hints';
 import { admit, type Limits, type ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
-import { makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
+import { MAX_DUE, makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
 import { isAnyRunning, type RescuedJob, rescue } from '../row/rescue';
 import type { Gate } from './gate';
 import { Leadership } from './leadership';
@@ -25,7 +25,7 @@ const OVERDUE_MS = 2000;
 /** A hint is followed by a notification within this time, ms. */
 const NOTICE_MS = 1000;
 /** Hints that are added before those of a queue in one look, as their jobs are older. */
-const MAX_OVERDUE = 1000;
+const MAX_OLDER = 1000;
 /** Held jobs and dead processors are looked for at most once in this time, ms. */
 const UPKEEP_MS = 5000;
 /** A processor that runs something and has not shown itself for this long is dead, ms. */
@@ -151,7 +151,9 @@ export class Dispatcher {
 
   /** Call when a job has died. */
   died(): void {
-    if (++this.deaths === PRUNE_AFTER) this.task.trigger();
+    if (++this.deaths !== PRUNE_AFTER) return;
+    this.noticed = true;
+    this.task.trigger();
   }
 
   private get firstLookMs(): number {
@@ -208,7 +210,7 @@ export class Dispatcher {
   }
 
   private async isMoreDue(found: number): Promise<boolean> {
-    return found >= MAX_OVERDUE && ((await msUntilScheduled(this.options.knex)) ?? 1) <= 0;
+    return found >= MAX_DUE && ((await msUntilScheduled(this.options.knex)) ?? 1) <= 0;
   }
 
   /** @returns false when Redis does not take hints: then these jobs are looked for in Postgres. */
@@ -257,7 +259,7 @@ export class Dispatcher {
     for (const [index, queue] of queues.entries()) {
       const { length, next, last } = lists[index] ?? { length: 0, next: undefined, last: undefined };
       // Those before the next one are older than it: their hints are gone, since each queue is in order.
-      const limit = length === 0 ? MAX_HINTS : MAX_OVERDUE;
+      const limit = length === 0 ? MAX_HINTS : MAX_OLDER;
       const lost = length < MAX_HINTS ? await readyJobs(knex, queue, { before: next, forMs }, limit) : [];
       if (!(await this.hint(lost, length === 0 ? 'tail' : 'head'))) return false;
       if (length >= MAX_HINTS || lost.length === MAX_HINTS) isShort = true;

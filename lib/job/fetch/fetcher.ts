@@ -24,7 +24,7 @@ import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from '.
  */
 export const MAX_DELIVERIES = 3;
 /** Maximum number of outcomes and of jobs in one statement. */
-const MAX_BATCH = 128;
+const MAX_BATCH = 512;
 /** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
 const SCAN_MS = 1000;
 /** The same where there is no Redis at all, and notifications arrive: it doubles while nothing is found. */
@@ -39,7 +39,7 @@ const BEGUN_MS = 1000;
 /** The result of one run. */
 export interface ExecutionResult {
   readonly outcome: Outcome;
-  /** Called once Postgres has the outcome; false: it was void, since the job belongs to another delivery by now. */
+  /** Called once Postgres has the outcome; false: it was void (`recordOutcomes`). */
   readonly recorded: (applied: boolean) => void;
 }
 
@@ -277,17 +277,17 @@ export class Fetcher {
   private async record(endings: readonly Ending[]): Promise<void> {
     const { knex, identity, admit, onReturned, onScheduled } = this.options;
     this.recording = endings;
-    const applied = await recordOutcomes(knex, identity, endings).catch((error: unknown) => {
-      this.ended.unshift(...endings);
-      throw error;
-    });
+    const { applied, unrecorded, error } = await recordOutcomes(knex, identity, endings);
     this.recording = [];
-    for (const ending of endings) ending.recorded(applied.has(ending.delivery.id));
-    const returned = endings.filter(({ outcome }) => outcome.op === 'return' || outcome.op === 'return-counted');
+    this.ended.unshift(...unrecorded);
+    const recorded = endings.filter((ending) => !unrecorded.includes(ending));
+    for (const ending of recorded) ending.recorded(applied.has(ending.delivery.id));
+    const returned = recorded.filter(({ outcome }) => outcome.op === 'return' || outcome.op === 'return-counted');
     if (returned.length > 0) onReturned(returned.map(({ delivery }) => delivery));
-    if (endings.some(({ outcome }) => 'waitMs' in outcome)) onScheduled();
-    const limitKeys = new Set(endings.flatMap(({ delivery }) => delivery.limitKey ?? []));
+    if (recorded.some(({ outcome }) => 'waitMs' in outcome)) onScheduled();
+    const limitKeys = new Set(recorded.flatMap(({ delivery }) => delivery.limitKey ?? []));
     if (limitKeys.size > 0) admit([...limitKeys]);
+    if (error) throw error;
   }
 
   private async fill(): Promise<void> {
@@ -352,20 +352,18 @@ export class Fetcher {
       this.isScanDue = true;
     }
     if (popped.length === 0) return this.isScanDue;
-    const plain = popped.filter(({ record }) => record !== undefined);
     const ids = popped.flatMap(({ id, record }) => (record === undefined && isUuid(id) ? [id] : []));
-    if (plain.length > 0) ids.push(...(await adopt(plain)));
-    const claimed = ids.length > 0 ? await this.claim(claimant, { ids }, ids.length) : new Set();
-    const rest = popped.filter(({ id, record }) => record === undefined && !claimed.has(id.toLowerCase()));
-    if (rest.length > 0 && hints?.ready) await this.adoptUnclaimed(claimant, await hints.plainJobs(rest));
+    const claimed = ids.length > 0 ? await this.claim(claimant, { ids, isLone: isSoleHint }, ids.length) : new Set();
+    const plain = popped.filter(({ record }) => record !== undefined);
+    if (waitedFor && hints?.ready && !claimed.has(waitedFor.id.toLowerCase())) {
+      const record = await hints.readRecord(waitedFor);
+      if (record !== undefined) plain.push({ ...waitedFor, record });
+    }
+    if (plain.length > 0) {
+      const adopted = await adopt(plain);
+      await this.claim(claimant, { ids: adopted }, adopted.length);
+    }
     return !isSoleHint;
-  }
-
-  /** A hint without a row may be a job of a plain producer that gives its jobs UUIDs, or other ids as long as these. */
-  private async adoptUnclaimed(claimant: Claimant, jobs: readonly Hint[]): Promise<void> {
-    if (jobs.length === 0) return;
-    const ids = await this.options.adopt(jobs);
-    await this.claim(claimant, { ids }, ids.length);
   }
 
   private async fillAlone(claimant: Claimant, id: string): Promise<boolean> {

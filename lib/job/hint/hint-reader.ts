@@ -24,17 +24,16 @@ export interface Hint {
   readonly record?: string | undefined;
 }
 
-// KEYS  `waiting`, `jobs`, `active` of each queue
+// KEYS  `waiting`, `jobs` of each queue
 // ARGV  1 how many ids are wanted, then the numbers of the queues in their order
 // reply for each: number of its queue, id, record or ''
 const POP = new RedisScript(`
 local call, out = redis.call, {}
 for n = 2, #ARGV do
   local q = tonumber(ARGV[n])
-  local base, left = (q - 1) * 3, ARGV[1] - #out / 3
+  local base, left = (q - 1) * 2, ARGV[1] - #out / 3
   for _, id in ipairs(left > 0 and call('rpop', KEYS[base + 1], left) or {}) do
-    local record = #id ~= 36 and call('hget', KEYS[base + 2], id) or ''
-    if record ~= '' then call('rpush', KEYS[base + 3], id) end
+    local record = call('hget', KEYS[base + 2], id) or ''
     for _, value in ipairs({ q, id, record }) do out[#out + 1] = value end
   end
 end
@@ -50,7 +49,7 @@ export class HintReader {
   private isSole = false;
   /** true: it waits for a hint. */
   isWaiting = false;
-  /** `waiting`, `jobs` and `active` of each queue. */
+  /** `waiting` and `jobs` of each queue. */
   private readonly keys: readonly string[];
 
   /** @param url of the same server as the shared client, for the connection that waits. */
@@ -59,7 +58,7 @@ export class HintReader {
     url: string,
     private readonly queues: readonly string[],
   ) {
-    this.keys = queues.flatMap((queue) => (['waiting', 'jobs', 'active'] as const).map((key) => queueKey(queue, key)));
+    this.keys = queues.flatMap((queue) => (['waiting', 'jobs'] as const).map((key) => queueKey(queue, key)));
     // Outages are reported by the shared connection, so nobody listens to the events of this one.
     this.waiter = new Redis(url, new Events());
     leaveWhenSilent(this.waiter, PATIENCE_MS);
@@ -101,16 +100,9 @@ export class HintReader {
     return hints;
   }
 
-  /** @returns those of these hints that are jobs of a plain producer which has given them UUIDs. @throws as `pop`. */
-  async plainJobs(hints: readonly Hint[]): Promise<Hint[]> {
-    const found: Hint[] = [];
-    for (const queue of new Set(hints.map((hint) => hint.queue))) {
-      const ids = hints.filter((hint) => hint.queue === queue).map(({ id }) => id);
-      const records = await this.redis.hmGet(queueKey(queue, 'jobs'), ids);
-      for (const [index, record] of records.entries())
-        if (typeof record === 'string') found.push({ queue, id: ids[index] ?? '', record });
-    }
-    return found;
+  /** @returns the record of a hint that was waited for, if it is a plain producer's job. @throws when Redis does not answer. */
+  async readRecord({ queue, id }: Hint): Promise<string | undefined> {
+    return (await this.redis.hGet(queueKey(queue, 'jobs'), id)) ?? undefined;
   }
 
   /** true: there is a hint that was waited for, and it is alone. */
@@ -137,7 +129,7 @@ export class HintReader {
     if (this.isWaiting) return true;
     if (!client.isReady) return false;
     this.isWaiting = true;
-    const keys = numbers.map((number) => this.keys[3 * number] ?? '');
+    const keys = numbers.map((number) => this.keys[2 * number] ?? '');
     const since = performance.now();
     const ended = (hint?: Hint) => {
       this.isWaiting = false;
@@ -149,17 +141,10 @@ export class HintReader {
       (found) => {
         const number = numbers.find((_, n) => found?.key.endsWith(keys[n] ?? ''));
         if (found === null || number === undefined) return ended();
-        if (found.element.length === UUID_LENGTH) return ended({ queue: this.queues[number] ?? '', id: found.element });
-        // Of a plain producer: it goes back, and is taken together with its record.
-        this.redis.rPush(this.keys[3 * number] ?? '', found.element).then(
-          () => ended(),
-          () => ended(),
-        );
+        ended({ queue: this.queues[number] ?? '', id: found.element });
       },
       () => ended(),
     );
     return true;
   }
 }
-
-const UUID_LENGTH = 36;

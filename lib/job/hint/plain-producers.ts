@@ -14,19 +14,30 @@ import { queueKey } from './keys';
 /** Interval of the looks for delayed jobs, ms, unless a producer announces one. */
 const LOOK_MS = 120_000;
 
-// A job that is in `active` twice in a row was popped by a process that has died before it could give it a row.
-// KEYS  `active`, `waiting`   ARGV ids that were there the last time
-// reply the ids that are there
-const PUT_BACK = new RedisScript(`
-local call = redis.call
-for _, id in ipairs(ARGV) do
-  if call('lrem', KEYS[1], 1, id) == 1 then call('rpush', KEYS[2], id) end
-end
-return call('lrange', KEYS[1], 0, 99)`);
+/** A job that has been in no list for this long was popped by a process that has died before it could give it a row, ms. */
+const ORPHANED_MS = 10_000;
+/** Maximum length of `waiting` at which orphans are looked for, and records to look at: so the script stays short. */
+const MAX_WAITING = 1000;
+const RECORDS = 500;
 
-// KEYS  `active`, `jobs`   ARGV ids that have rows now
-const FORGET = new RedisScript(`
-for _, id in ipairs(ARGV) do redis.call('lrem', KEYS[1], 1, id); redis.call('hdel', KEYS[2], id) end`);
+// KEYS  `jobs`, `waiting`, `delayed`   ARGV cursor of the search, ids of orphans that go back to `waiting` unless they have gone
+// reply the next cursor, ids of orphans
+const FIND_ORPHANS = new RedisScript(`
+local call, listed, reply = redis.call, {}, { ARGV[1] }
+if call('hlen', KEYS[1]) == 0 or call('llen', KEYS[2]) > ${MAX_WAITING} then return reply end
+for _, id in ipairs(call('lrange', KEYS[2], 0, -1)) do listed[id] = true end
+local function is_orphan(id) return not listed[id] and not call('zscore', KEYS[3], id) end
+for n = 2, #ARGV do
+  local id = ARGV[n]
+  if is_orphan(id) and call('hexists', KEYS[1], id) == 1 then
+    call('rpush', KEYS[2], id)
+    listed[id] = true
+  end
+end
+local found = call('hscan', KEYS[1], ARGV[1], 'count', ${RECORDS})
+reply[1] = found[1]
+for n = 1, #found[2], 2 do if is_orphan(found[2][n]) then reply[#reply + 1] = found[2][n] end end
+return reply`);
 
 export interface PlainProducersOptions {
   readonly knex: Knex;
@@ -37,12 +48,21 @@ export interface PlainProducersOptions {
   /** Called when delayed jobs have become due. */
   readonly onDue: () => void;
   readonly onError: (error: Error) => void;
+  /** How long a job must have been in no list to count as popped in vain, ms. Default 10,000. */
+  readonly orphanedMs?: number | undefined;
+}
+
+/** Where the search for orphans of a queue is. */
+interface OrphanSearch {
+  cursor: string;
+  /** When each was found first, ms on the monotonic clock. */
+  foundAt: ReadonlyMap<string, number>;
 }
 
 /** Serves programs that enqueue with bee-queue itself, into the same queues: each of their jobs gets a row, and is then one of ours. */
 export class PlainProducers {
   readonly task: PeriodicTask;
-  private readonly left = new Map<string, readonly string[]>();
+  private readonly searches = new Map<string, OrphanSearch>();
   private readonly raise = lazy(async () => new RedisScript(await raiseDelayedScript()));
 
   constructor(private readonly options: PlainProducersOptions) {
@@ -75,7 +95,7 @@ export class PlainProducers {
     }
     for (const queue of new Set(hints.map((hint) => hint.queue))) {
       const ids = hints.filter((hint) => hint.queue === queue).map(({ id }) => id);
-      await FORGET.run(redis.client, [queueKey(queue, 'active'), queueKey(queue, 'jobs')], ids);
+      await redis.client.hDel(queueKey(queue, 'jobs'), ids);
     }
     return rows.map(({ id }) => id);
   }
@@ -110,24 +130,37 @@ export class PlainProducers {
     const { redis, queues, onDue } = this.options;
     const { client } = redis;
     if (!client.isReady) return undefined;
-    const now = Date.now();
     let nextAt = Number.POSITIVE_INFINITY;
     let raised = 0;
     for (const queue of queues) {
-      const [active, waiting, delayed] = (['active', 'waiting', 'delayed'] as const).map((key) => queueKey(queue, key));
-      if (active === undefined || waiting === undefined || delayed === undefined) continue;
       const script = await this.raise();
-      const [count, next] = (await script.run(client, [delayed, waiting], [String(now), '0'])) as [
-        number,
-        string | number,
-      ];
+      const keys = [queueKey(queue, 'delayed'), queueKey(queue, 'waiting')];
+      const [count, next] = (await script.run(client, keys, [String(Date.now()), '0'])) as [number, string | number];
       raised += Number(count);
       if (Number(next) > 0) nextAt = Math.min(nextAt, Number(next));
-      const left = (await PUT_BACK.run(client, [active, waiting], [...(this.left.get(queue) ?? [])])) as string[];
-      this.left.set(queue, left);
+      if ((await this.putBackOrphans(queue)) > 0) nextAt = Math.min(nextAt, Date.now() + this.orphanedMs);
     }
     if (raised > 0) onDue();
     return Math.max(1, nextAt - Date.now());
+  }
+
+  private get orphanedMs(): number {
+    return this.options.orphanedMs ?? ORPHANED_MS;
+  }
+
+  /** Puts the jobs back that were popped in vain. @returns how many may be such jobs. */
+  private async putBackOrphans(queue: string): Promise<number> {
+    const { cursor = '0', foundAt = new Map<string, number>() } = this.searches.get(queue) ?? {};
+    const now = performance.now();
+    const isOld = (id: string) => now - (foundAt.get(id) ?? now) >= this.orphanedMs;
+    const keys = (['jobs', 'waiting', 'delayed'] as const).map((key) => queueKey(queue, key));
+    const old = [...foundAt.keys()].filter(isOld);
+    const [next = '0', ...orphans] = (
+      (await FIND_ORPHANS.run(this.options.redis.client, keys, [cursor, ...old])) as (string | number)[]
+    ).map(String);
+    const kept = [...foundAt].filter(([id]) => !isOld(id));
+    this.searches.set(queue, { cursor: next, foundAt: new Map([...orphans.map((id) => [id, now] as const), ...kept]) });
+    return kept.length + orphans.length;
   }
 }
 

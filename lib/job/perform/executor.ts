@@ -81,6 +81,7 @@ export class Executor {
       leftForMs,
       prepare: async (job) => {
         const run = this.begin(job);
+        this.runs.add(run);
         this.instantiate(job, run);
         await this.readArguments(job, run);
         return run;
@@ -98,7 +99,9 @@ export class Executor {
       if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
       return await this.run(job, this.requireClass(job));
     } catch (thrown) {
-      return this.conclude(job, toError(thrown));
+      return await this.conclude(job, toError(thrown));
+    } finally {
+      if (job.run) this.runs.delete(job.run);
     }
   }
 
@@ -157,7 +160,6 @@ export class Executor {
       return await this.conclude(job, run.failure(thrown));
     } finally {
       run.end();
-      this.runs.delete(run);
     }
   }
 

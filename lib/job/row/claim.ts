@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import { runPrepared } from '../../model/prepared';
 import type { Delivery } from './job-row';
 
 /** Who claims, and what it may claim. */
@@ -12,7 +13,11 @@ export interface Claimant {
 
 /** The jobs to claim: these, or the first that are due in these queues, in the order of the queues. */
 export type Choice =
-  | { readonly ids: readonly string[] }
+  | {
+      readonly ids: readonly string[];
+      /** true: it is one job that an idle processor claims as soon as it is enqueued, so that its statement is prepared. Default false. */
+      readonly isLone?: boolean;
+    }
   | { readonly queues: readonly string[]; readonly limit: number };
 
 const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, claimed_at::text as "claimedAt", limit_key as "limitKey",
@@ -53,14 +58,16 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
           `any(array(${FIRST_DUE('is null', 'for update skip locked')}))`,
           [[...choice.queues], choice.limit, choice.limit],
         ];
-  const { rows } = await knex.raw<{ rows: Delivery[] }>(
-    `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
+  const statement = `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
      where id = ${sql} and ${IS_READY} and limit_key is null
        and ${isOpen()}
        and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null
-     returning ${COLUMNS}`,
-    [identity, ...values, origin] as unknown as Knex.RawBinding[],
-  );
+     returning ${COLUMNS}`;
+  const bindings = [identity, ...values, origin];
+  const { rows } =
+    'ids' in choice && choice.isLone
+      ? await runPrepared<Delivery>(knex, 'catamount claim', statement, bindings)
+      : await knex.raw<{ rows: Delivery[] }>(statement, bindings as unknown as Knex.RawBinding[]);
   return ordered(rows, choice);
 }
 

@@ -35,27 +35,44 @@ const THESE = 'unnest(?::uuid[], ?::timestamptz[]) as ended (id, at)';
 const OWNED = () =>
   `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.claimed_by = ? and ${TABLES.jobs}.claimed_at = ended.at`;
 
+/** What became of outcomes that were to be recorded. */
+interface Recorded<E> {
+  /** Ids of the jobs whose outcomes were applied. */
+  readonly applied: ReadonlySet<string>;
+  /** Those that Postgres may not have, because of this error; what it has of them is void when they are sent again. */
+  readonly unrecorded: readonly E[];
+  readonly error: unknown;
+}
+
 /**
- * Records outcomes, one statement for each kind. An outcome is void when the job belongs to another delivery by now: its
- * process seemed to be dead, or an operator has deleted the row.
- * @returns the ids of the jobs whose outcomes were applied. @throws errors of Postgres; some outcomes may be recorded then, and
- * are void when they are sent again.
+ * Records outcomes, one statement for each kind. An outcome is void when the row is no longer that of this delivery: its process
+ * seemed to be dead, so that the job was returned; or it was recorded before, and the reply was lost.
  */
-export async function recordOutcomes(
+export async function recordOutcomes<E extends Ended>(
   knex: Knex,
   identity: string,
-  endings: readonly Ended[],
-): Promise<ReadonlySet<string>> {
+  endings: readonly E[],
+): Promise<Recorded<E>> {
   const applied = new Set<string>();
   const of = (...ops: readonly Outcome['op'][]) => endings.filter(({ outcome }) => ops.includes(outcome.op));
-  for (const [ended, record] of [
+  const kinds = [
     [of('delete'), deleteJobs],
     [of('retry', 'leave', 'return', 'return-counted'), returnJobs],
     [of('dead'), moveToDead],
-  ] as const) {
-    if (ended.length > 0) for (const id of await record(knex, identity, ended)) applied.add(id);
+  ] as const;
+  const results = await Promise.allSettled(
+    kinds.map(async ([ended, record]) => (ended.length > 0 ? await record(knex, identity, ended) : [])),
+  );
+  const unrecorded: E[] = [];
+  let error: unknown;
+  for (const [index, result] of results.entries()) {
+    if (result.status === 'fulfilled') for (const id of result.value) applied.add(id);
+    else {
+      unrecorded.push(...(kinds[index]?.[0] ?? []));
+      error = result.reason;
+    }
   }
-  return applied;
+  return { applied, unrecorded, error };
 }
 
 function fences(endings: readonly Ended[]): [ids: readonly string[], claimedAt: readonly string[]] {

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import { runPrepared } from '../../model/prepared';
 import { chunks } from '../../support/chunks';
 import type { NewJobRow } from './job-row';
 import { claimKeys } from './unique';
@@ -64,13 +65,11 @@ async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void
   const [only] = rows;
   if (rows.length === 1 && only && !only.runAt) {
     const { id, queue, class: name, payload, tags, limitKey } = only;
-    await knex
-      .raw(
-        `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key) values (?, ?, ?, ?, ?::text[], ?)
-         on conflict (id) do nothing`,
-        [id, queue, name, payload, [...tags], limitKey ?? null] as unknown as Knex.RawBinding[],
-      )
-      .options({ isDeferrable: true });
+    const statement = `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key) values (?, ?, ?, ?, ?::text[], ?)
+         on conflict (id) do nothing`;
+    const values = [id, queue, name, payload, [...tags], limitKey ?? null];
+    if (!knex.isTransaction) await runPrepared(knex, 'catamount enqueue', statement, values);
+    else await knex.raw(statement, values as unknown as Knex.RawBinding[]).options({ isDeferrable: true });
     return;
   }
   await knex.raw(

@@ -5,27 +5,35 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * twice (`hint/hints`). Whether a job runs is decided by the statement that claims its row (`row/claim`).
  *
  * ```text
- *  performLater                                        ┌── held ◀── its limit is reached ─┐
- *   │ INSERT, in the caller's transaction              ▼            (claim)               │
- *   ├── for now ───────────────────────────────────▶ ready ──────── claim ───────────▶ running ──▶ done, discarded: no row
- *   └── for later ──▶ scheduled ── due, or promoted ───▲                                  │
- *                         ▲                            ├── the process stops or dies ◀────┤
- *                         └── a retry, or left to another release (run_at) ◀──────────────┤
- *        job_dead ◀── gives up, or its processes died three times ◀───────────────────────┘
- *           └── an operator retries ──▶ ready          an operator kills what is scheduled, and deletes from any state but running
+ *                          for later                 due, or promoted
+ * performLater ─ INSERT ─┬───────────▶ scheduled ─────────────────────┐
+ *  in the caller's       │                 ▲                          ▼         its limit is reached
+ *  transaction           └─ for now ───────┼──────────────────────▶ ready ◀──────────────────────────▶ held
+ *                                          │                        │   ▲       free again
+ *                                          │                  claim │   │ returned by a stop, or
+ *                           fails, or left │                        ▼   │ its process has died
+ *                      to another release  └─────────────────────── running ── done, or discarded ──▶ no row
+ *                                                                     │
+ *                                                                     └─ gives up ──▶ job_dead ── an operator retries it ──▶ ready
  * ```
  *
  * Each arrow is one statement:
  *
  * | arrow | statement | called by |
  * |---|---|---|
- * | INSERT | `insert.ts`, `insertJobs` | `enqueue/enqueuer`, `hint/plain-producers`; a hint follows the commit |
- * | due | `ready.ts`, `makeDueReady` | `dispatch/dispatcher`, in the process that leads |
- * | claim, or held | `claim.ts`: `claim`, `claimLimited` | `fetch/fetcher`, which then has `perform/executor` run it |
- * | held to ready | `claim.ts`, `admit` | `processor`, when a job of the limit has ended; `dispatch/dispatcher` |
- * | done, discarded, a retry, left, returned | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says |
- * | gives up; an operator retries or kills | `dead.ts`: `insertDead`, `reviveJobs`, `killJobs` | `end.ts`; `sets/job-set`, which also promotes, reschedules and deletes |
- * | its process dies | `rescue.ts`, `rescue` | `dispatch/dispatcher`; `processes/process-reporter`, when the primary says so |
+ * | INSERT | `insert.ts`, `insertJobs`; with a unique key `unique.ts`, `claimKeys` | `enqueue/enqueuer`, also for cron's ticks; `hint/plain-producers`. After the commit `hint/hints` (`Announcer`) tells processors: by a hint; by NOTIFY of jobs for later, and while Redis takes no hints |
+ * | due | `ready.ts`, `makeDueReady` | `dispatch/dispatcher` in the process that leads, which then hints |
+ * | claim | `claim.ts`: `claim`; for a class with a limit `claimLimited`, which holds the jobs beyond it, and takes an earlier held one in place of a chosen one | `fetch/fetcher`, which then has `perform/executor` run it |
+ * | free again | `claim.ts`, `admit` | `processor`, when a job of the limit has ended; `dispatch/dispatcher` |
+ * | done, discarded, fails, left | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says |
+ * | gives up | the same, by `dead.ts`, `insertDead` | the same. After three deliveries without an outcome the fourth does not run: `perform/executor` (`poisoned`) |
+ * | returned | `end.ts`, `recordOutcomes` | `fetch/fetcher`: at a stop (`processor`, `drain`), or when a claimed job cannot begin here |
+ * | its process has died | `rescue.ts`, `rescue`; the delivery stays counted | `processes/process-reporter`, which the primary tells; `dispatch/dispatcher`, after 25 s of silence |
+ * | a claim whose reply was lost: running to ready | `claim.ts`, `releaseUnknown` | `fetch/fetcher`, at once and after 10 s |
+ * | an operator promotes, retries a retry, reschedules, deletes | `moves.ts`: `makeReady`, `reschedule`, `deleteChosen` | `sets/job-set` |
+ * | an operator kills what is scheduled, or retries a dead job | `dead.ts`: `killJobs`, `reviveJobs` | `sets/job-set` |
+ * | an operator clears a queue of ready and held jobs | `moves.ts`, `clearQueue` | `admin/queues` |
+ * | dead for too long, or one of too many: no row | `dead.ts`, `pruneDead` | `dispatch/dispatcher` |
  *
  * What operators see are conditions on the row: *scheduled* and *retries* (attempts > 0) are `scheduled`, *waiting* is `ready`,
  * *blocked* is `held`, *busy* is `running`. Dead jobs are in a table of their own, since they stay for months.
@@ -57,7 +65,7 @@ export interface Delivery {
   readonly history: string | null;
   /** Runs that have failed. */
   readonly attempts: number;
-  /** Claims without an outcome, this one included: above 1, a process died or stalled while it ran the job. */
+  /** Claims without an outcome, this one included: above 1, a process died or stalled while it had the job. */
   readonly deliveries: number;
   /**
    * The time of this claim, as Postgres writes it. Together with the process that has claimed it, it is the fence: a statement

@@ -2,10 +2,10 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import type { ReadyJob } from './claim';
 
-/** Rows in one statement. */
-const BATCH = 1000;
+/** Maximum number of jobs, and of retries, that one statement makes ready. */
+export const MAX_DUE = 1000;
 
-/** Makes scheduled jobs and retries ready that are due, the earliest first. @returns them, at most a thousand of each. */
+/** Makes scheduled jobs and retries ready that are due, the earliest first. @returns them, at most `MAX_DUE` of each. */
 export async function makeDueReady(knex: Knex): Promise<ReadyJob[]> {
   const { rows } = await knex.raw<{ rows: ReadyJob[] }>(
     `with first as materialized (
@@ -18,7 +18,7 @@ export async function makeDueReady(knex: Knex): Promise<ReadyJob[]> {
        update ${TABLES.jobs} set state = 'ready' where id in (select id from first union all select id from retry)
        returning id, queue, run_at
      ) select id, queue from moved order by run_at`,
-    [BATCH, BATCH],
+    [MAX_DUE, MAX_DUE],
   );
   return rows;
 }

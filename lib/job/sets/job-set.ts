@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { killJobs, reviveJobs } from '../row/dead';
+import { deleteChosen, makeReady, reschedule } from '../row/moves';
 import type { SetName } from './entry';
 import {
   type BulkOptions,
@@ -30,28 +31,14 @@ export class JobSet extends SetReader {
 
   /** Deletes jobs for good. */
   deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many('delete', selection, options, async (knex, chosen) => {
-      const { rowCount } = await knex.raw<{ rowCount: number }>(this.deletion(chosen), [...chosen.values]);
-      return rowCount;
-    });
+    return this.many('delete', selection, options, (knex, chosen) => deleteChosen(knex, this.set.table(), chosen));
   }
 
   /** Makes jobs run now: they go to the tails of their queues. Retries keep their attempts; dead jobs get all of them again. */
   runMany(action: 'retry' | 'promote', selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(action, selection, options, async (knex, chosen) => {
-      if (this.name === 'dead') {
-        return reviveJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values });
-      }
-      const { rowCount } = await knex.raw<{ rowCount: number }>(
-        `with chosen as materialized (${chosen.sql})
-         update ${TABLES.jobs} set state = 'ready', left_since = null,
-           run_at = clock_timestamp() + position * interval '1 microsecond'
-         from (select id, row_number() over () as position from chosen) as chosen
-         where ${TABLES.jobs}.id = chosen.id`,
-        [...chosen.values],
-      );
-      return rowCount;
-    });
+    return this.many(action, selection, options, (knex, chosen) =>
+      this.name === 'dead' ? reviveJobs(knex, this.deletion(chosen)) : makeReady(knex, chosen),
+    );
   }
 
   /** Changes the time of jobs; a unique job's claim is extended by as much. @param at a time in the past means now. */
@@ -64,15 +51,7 @@ export class JobSet extends SetReader {
       'reschedule',
       selection,
       options,
-      async (knex, chosen) => {
-        const { rowCount } = await knex.raw<{ rowCount: number }>(
-          `update ${TABLES.jobs} set run_at = ?::timestamptz, left_since = null,
-             unique_until = unique_until + (?::timestamptz - run_at)
-           where id in (${chosen.sql})`,
-          [moment, moment, ...chosen.values],
-        );
-        return rowCount;
-      },
+      (knex, chosen) => reschedule(knex, chosen, moment),
       // Otherwise each chunk would choose the jobs of the one before.
       'filter' in selection ? elsewhen : undefined,
     );
@@ -80,13 +59,11 @@ export class JobSet extends SetReader {
 
   /** Moves jobs to the dead set. */
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many('kill', selection, options, (knex, chosen) =>
-      killJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values }),
-    );
+    return this.many('kill', selection, options, (knex, chosen) => killJobs(knex, this.deletion(chosen)));
   }
 
-  private deletion({ sql }: Sql): string {
-    return `delete from ${this.set.table()} where id in (${sql})`;
+  private deletion({ sql, values }: Sql): Sql {
+    return { sql: `delete from ${this.set.table()} where id in (${sql}) returning *`, values };
   }
 
   /**

@@ -7,7 +7,6 @@ import type { MailerClass } from '../definition/mailer-class';
 import { collectActions } from '../mailer';
 import type { MailerRegistry } from '../mailer-registry';
 import type { Previews } from '../preview/preview-registry';
-import { layoutFor } from '../render/renderer';
 import { Views } from '../render/views';
 import { checkTexts } from './check-texts';
 
@@ -72,7 +71,7 @@ function checkAction(
   }
   const seen = new Set<string>();
   return parts.flatMap((part) => {
-    const layout = layoutFor(mailer.layout, part);
+    const { layout } = mailer;
     const own = checkView(`${folder}/${part}`);
     if (layout === false || /\blayout\b/.test(source)) return own;
     const view = `layouts/${layout}/${part}`;

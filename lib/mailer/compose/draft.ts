@@ -6,7 +6,7 @@ import type { Layout, Mailbox, MailHeaders } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
 import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
 import type { Attachments } from './mail';
-import { type DeliveryMethod, type Mail, settledDefaults } from './mail';
+import { type Mail, mergedDefaults } from './mail';
 
 /** A mail before its parts are rendered: everything is known and checked except the bodies. */
 export interface Draft {
@@ -25,8 +25,6 @@ export interface Draft {
   readonly locals: Readonly<Record<string, unknown>>;
   readonly texts: MailTexts;
   readonly attachments: Attachments;
-  /** undefined: the method that MAIL_DELIVERY names. */
-  readonly delivery: DeliveryMethod | undefined;
 }
 
 interface DraftSettings {
@@ -42,7 +40,7 @@ interface DraftSettings {
 export function createDraft(message: ActionCall, mail: Mail, settings: DraftSettings): Draft {
   const { mailer, action, title } = message;
   const { options } = mail;
-  const defaults = settledDefaults(mailer, { action, params: message.params as Readonly<Record<string, unknown>> });
+  const defaults = mergedDefaults(mailer);
   const boxes = (field: 'to' | 'cc' | 'bcc' | 'replyTo') => mailboxes(field, options[field] ?? defaults[field]);
 
   const [from, ...others] = mailboxes('from', options.from ?? defaults.from ?? settings.from);
@@ -75,7 +73,6 @@ export function createDraft(message: ActionCall, mail: Mail, settings: DraftSett
     locals,
     texts,
     attachments: mail.attachments,
-    delivery: options.delivery,
   };
 }
 

@@ -1,81 +1,58 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import type { MailDelivery as DeliveryMethod } from '../../core/config';
 import { toError } from '../../support/async';
 import { AttachmentError, InvalidMailError } from '../definition/errors';
 import type {
   AttachmentContent,
-  AttachmentOption,
   AttachmentOptions,
-  MailAtHand,
   MailAttachment,
   MailDefaults,
   MailOptions,
 } from '../definition/mail-types';
 import { checkedHeaders, checkedLine, checkedSubject, mailboxes, mergedHeaders } from './headers';
 
-export type { DeliveryMethod };
-
 /** A mail that an action has built with `this.mail()`. */
 export class Mail {
-  private readonly own = new Attachments();
+  /**
+   * What `attach` and `inline` have added.
+   * @internal
+   */
+  readonly attachments: Attachments;
 
   /**
-   * @throws InvalidMailError for an invalid address, a line break in a header or an invalid attachment.
+   * @throws InvalidMailError for an invalid address or a line break in a header.
    * @internal
    */
   constructor(
     /** The options that the action gave to `this.mail()`, without the mailer's defaults. */
     readonly options: MailOptions,
-    private readonly attached: Attachments = new Attachments(),
+    attachments: Attachments,
   ) {
     for (const field of ['from', 'to', 'cc', 'bcc', 'replyTo'] as const) mailboxes(field, options[field]);
     if (options.subject !== undefined) checkedSubject(options.subject);
     checkedHeaders(options.headers ?? {});
-    this.own.add(options.attachments ?? []);
-  }
-
-  /**
-   * The attachments added by `attach` and `inline` so far, followed by those of the options.
-   * @internal
-   */
-  get attachments(): Attachments {
-    return this.attached.and(this.own);
+    this.attachments = attachments;
   }
 }
 
 /** The return value of an action; undefined means that no mail is sent. */
 export type ActionResult = Mail | undefined | Promise<Mail | undefined>;
 
-/** The defaults of a mailer after its functions have been called for one mail. */
-type ResolvedDefaults = {
-  readonly [K in keyof MailDefaults]: Exclude<MailDefaults[K], (...args: never[]) => unknown>;
-};
-
-/** Resolves the defaults of a mailer: a subclass overrides its parents, except that headers merge one by one. */
-export function settledDefaults(mailer: object, mail: MailAtHand): ResolvedDefaults {
-  let merged: ResolvedDefaults = {};
+/** Merges the defaults of a mailer: a subclass overrides its parents, except that headers merge one by one. */
+export function mergedDefaults(mailer: object): MailDefaults {
+  let merged: MailDefaults = {};
   for (let at: unknown = mailer; isMailer(at); at = Object.getPrototypeOf(at)) {
     if (!Object.hasOwn(at, 'defaults')) continue;
-    const { headers, ...own } = at.defaults;
-    // The function of an overridden default is not called.
-    const missing = Object.entries(own).filter(([name, value]) => value !== undefined && !Object.hasOwn(merged, name));
-    merged = {
-      ...Object.fromEntries(missing.map(([name, value]) => [name, settled<unknown>(value, mail)])),
-      ...merged,
-      headers: mergedHeaders(settled(headers, mail), merged.headers),
-    };
+    const headers = mergedHeaders(at.defaults.headers, merged.headers);
+    const given = Object.entries(merged).filter(([, value]) => value !== undefined);
+    merged = { ...at.defaults, ...Object.fromEntries(given), headers };
   }
   return merged;
 }
 
 function isMailer(value: unknown): value is { readonly defaults: MailDefaults } {
   return typeof value === 'function' && 'defaults' in value;
-}
-
-function settled<T>(value: T | ((mail: MailAtHand) => T), mail: MailAtHand): T {
-  return typeof value === 'function' ? (value as (mail: MailAtHand) => T)(mail) : value;
 }
 
 /**
@@ -109,21 +86,6 @@ export class Attachments {
     const entry = checked({ name, content, type, cid: contentId(name, content) });
     if (!this.entries.some(({ cid }) => cid === entry.cid)) this.entries = [...this.entries, entry];
     return `cid:${entry.cid}`;
-  }
-
-  add(options: readonly AttachmentOption[]): void {
-    for (const { name, content, type, inline } of options) {
-      if (inline) this.inline(name, content, { type });
-      else this.attach(name, content, { type });
-    }
-  }
-
-  /** Returns the attachments of both, these first; an inline attachment that both have is kept once. */
-  and(others: Attachments): Attachments {
-    const both = new Attachments();
-    const cids = new Set(this.entries.map(({ cid }) => cid));
-    both.entries = [...this.entries, ...others.entries.filter(({ cid }) => cid === undefined || !cids.has(cid))];
-    return both;
   }
 
   /**

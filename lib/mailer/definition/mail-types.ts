@@ -1,4 +1,3 @@
-import type { MailDelivery as DeliveryMethod } from '../../core/config';
 import type { Translate } from '../../core/i18n';
 
 /** One address of a finished mail. */
@@ -43,16 +42,6 @@ export type AttachmentContent =
 export interface AttachmentOptions {
   /** Media type, such as `application/pdf`. Default: derived from the extension of the name. */
   readonly type?: string | undefined;
-}
-
-/** One entry of `mail({ attachments })`. */
-export interface AttachmentOption extends AttachmentOptions {
-  /** The file's name for the reader, with its extension. */
-  readonly name: string;
-  /** Text, bytes, or a file. */
-  readonly content: AttachmentContent;
-  /** true: shown inside the HTML, which refers to it by `cid(name)`. Default false. */
-  readonly inline?: boolean | undefined;
 }
 
 /** An attachment with its content loaded. */
@@ -131,16 +120,8 @@ export interface Receipt {
   readonly refused?: readonly Refusal[];
 }
 
-/** Folder below `layouts/` that wraps each part, or false for none; an object sets the two parts apart. */
-export type Layout =
-  | string
-  | false
-  | {
-      /** The folder whose `html.ejs` wraps the HTML part. */
-      readonly html: string | false;
-      /** The folder whose `text.ejs` wraps the text part. */
-      readonly text: string | false;
-    };
+/** Folder below `layouts/` whose `html.ejs` and `text.ejs` wrap the parts, or false for none. */
+export type Layout = string | false;
 
 /** Input of a renderer: everything that the parts of one mail are made from. */
 export interface RenderRequest {
@@ -208,43 +189,28 @@ export interface MailOptions {
   readonly locals?: Readonly<Record<string, unknown>>;
   /** Further headers by name; they override those of the mailer's defaults. */
   readonly headers?: MailHeaders;
-  /** Added to those of `attach` and `inline`. */
-  readonly attachments?: readonly AttachmentOption[];
   /** Folder below the templates. Default `<mailer>/<action>`, such as `user_mailer/welcome`. */
   readonly template?: string;
-  /** Folder below `layouts/`, or false for none; or `{ html, text }`. Default: the mailer's `layout`. */
+  /** Folder below `layouts/`, or false for none. Default: the mailer's `layout`. */
   readonly layout?: Layout;
-  /** Default: the method that MAIL_DELIVERY names. */
-  readonly delivery?: DeliveryMethod;
 }
 
-/** Argument of a default that is a function. */
-export interface MailAtHand {
-  /** The name of the action that builds the mail. */
-  readonly action: string;
-  /** The params that were given to `with()`. */
-  readonly params: Readonly<Record<string, unknown>>;
-}
-
-/** A default of a mailer's mails, or a function that returns it for each of them. */
-export type MailDefault<T> = T | ((mail: MailAtHand) => T);
-
-/** Defaults of all mails of a mailer. A function is called for every mail. Subclasses inherit those they do not set. */
+/** Defaults of all mails of a mailer. Subclasses inherit those they do not set. */
 export interface MailDefaults {
   /** The sender. Default: MAIL_FROM. */
-  readonly from?: MailDefault<Addresses>;
+  readonly from?: Addresses;
   /** Recipients of mails that name none in `to`. */
-  readonly to?: MailDefault<Addresses>;
+  readonly to?: Addresses;
   /** The addresses that replies go to. */
-  readonly replyTo?: MailDefault<Addresses>;
+  readonly replyTo?: Addresses;
   /** Recipients of a copy. */
-  readonly cc?: MailDefault<Addresses>;
+  readonly cc?: Addresses;
   /** Recipients whom no other one sees. */
-  readonly bcc?: MailDefault<Addresses>;
+  readonly bcc?: Addresses;
   /** The subject. It has precedence over the text of the locale. */
-  readonly subject?: MailDefault<string>;
+  readonly subject?: string;
   /** Merged with those of parent classes and of the mail, name by name. */
-  readonly headers?: MailDefault<MailHeaders>;
+  readonly headers?: MailHeaders;
 }
 
 /** A value of a query; null and undefined leave the name out. */

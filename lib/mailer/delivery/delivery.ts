@@ -13,13 +13,13 @@ import type { ActionCall } from '../definition/mailer-class';
 import type { MailSetup } from '../definition/setup';
 import type { Delivery, DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
+import { openTransport } from '../transport/open-transport';
 import type { Transport } from '../transport/transport';
 import { digestOfArguments } from './argument-digest';
 import type { DeliveryStore } from './delivery-record';
 import { DurableWrites } from './durable-writes';
 import { IdempotencyKeys } from './idempotency-keys';
 import { SendAttempt } from './send-attempt';
-import { Transports } from './transports';
 
 export interface MailDeliveryOptions {
   readonly config: Pick<Config, 'mail' | 'appUrl' | 'defaultLocale' | 'environment'>;
@@ -29,7 +29,7 @@ export interface MailDeliveryOptions {
   readonly events: Events;
   /** The app's interceptors, observers and renderer. */
   readonly setup?: MailSetup;
-  /** Sends every mail, whatever `config.mail.delivery` and the mail itself name. For tests. */
+  /** Sends every mail, whatever `config.mail.delivery` names. For tests. */
   readonly transport?: Transport;
   /** Longest time a job waits for a write to its delivery record while Postgres is away, ms. Default 2000. */
   readonly patienceMs?: number;
@@ -57,7 +57,7 @@ export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
   readonly composer: MailComposer;
   readonly progress = new Progress({ forgetMs: FORGET_MS });
-  private readonly transports: Transports;
+  private transport: Transport | undefined;
   private readonly keys = new IdempotencyKeys();
   private readonly underway = new Set<Promise<unknown>>();
   private readonly writes: DurableWrites;
@@ -71,7 +71,7 @@ export class MailDelivery implements Service, Delivery {
     const cache = config.environment === 'production';
     const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
     this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
-    this.transports = new Transports(config.mail, events);
+    this.transport = options.transport;
     this.housekeeping = new PeriodicTask({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
   }
 
@@ -109,8 +109,8 @@ export class MailDelivery implements Service, Delivery {
     const draft = await this.composer.draft(run);
     if (!draft) return this.skipped(message, 'the action built no mail');
     if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
-    const { record, events, setup = {} } = this.options;
-    const transport = this.options.transport ?? this.transports.get(draft.delivery);
+    const { config, record, events, setup = {} } = this.options;
+    this.transport ??= openTransport(config.mail, events);
     // A process without mails has nothing to forget.
     this.unsubscribe ??= events.onAny((_, about) => 'id' in about && this.keys.forget(about.id), RUN_EDGES);
     const key = this.keys.next(draft, digest);
@@ -118,7 +118,7 @@ export class MailDelivery implements Service, Delivery {
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
     if (claim.verdict === 'busy')
       throw new DeliveryInProgressError(`another run of this job is sending ${message.title}`);
-    const { composer, writes, progress } = this;
+    const { composer, transport, writes, progress } = this;
     const parts = { run, draft, key, claim, composer, transport, record, writes, events, setup, progress };
     const sending = new SendAttempt(parts);
     return sending.send();
@@ -164,7 +164,7 @@ export class MailDelivery implements Service, Delivery {
     void this.track(this.housekeeping.stop());
     const outcome = await deadline.part(STOP_PHASES.mails).wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
-    await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
+    await this.transport?.close(force);
     // The sends that were cut off still record their failure.
     await deadline.wait(Promise.allSettled(this.underway));
     await this.writes.stop(deadline);

@@ -111,10 +111,5 @@ export interface PreviewError {
   readonly kind: 'fault';
   readonly name: string;
   readonly message: string;
-  /** Place of the failure, if known: relative to the app's root, `line` counts from 1. */
-  readonly file: string | null;
-  readonly line: number | null;
-  /** The lines around the place. */
-  readonly excerpt: { readonly from: number; readonly lines: readonly string[] } | null;
   readonly stack: string;
 }

@@ -1,5 +1,5 @@
-import fs from 'node:fs';
 import path from 'node:path';
+import { inspect } from 'node:util';
 import { createTransport } from 'nodemailer';
 import type { Config } from '../../core/config';
 import { runInContext } from '../../core/execution-context';
@@ -8,7 +8,7 @@ import { toError } from '../../support/async';
 import { ActionRun } from '../compose/action-run';
 import { MailComposer } from '../compose/composer';
 import type { Mail } from '../compose/mail';
-import { MailCancelled, TemplateError } from '../definition/errors';
+import { MailCancelled } from '../definition/errors';
 import type { MailOptions, OutgoingMessage } from '../definition/mail-types';
 import type { MailSetup } from '../definition/setup';
 import { MailMessage } from '../message';
@@ -18,7 +18,8 @@ import type { PreviewError, PreviewedMail, PreviewRequest, PreviewResponse, Prev
 
 interface PreviewRendererOptions {
   readonly config: Pick<Config, 'appUrl' | 'defaultLocale' | 'environment' | 'mail'>;
-  readonly app: AppFolders;
+  /** The app's folder. Paths in the description of a failure are relative to it. */
+  readonly root: string;
   readonly templatesDir: string;
   readonly localesDir: string;
   /** Called for every request, so that a load error is part of the answer to it. */
@@ -62,7 +63,7 @@ export class PreviewRenderer {
         }),
       );
     } catch (thrown) {
-      return describeFault(thrown, this.options.app);
+      return describeFault(thrown, this.options.root);
     }
   }
 
@@ -105,87 +106,9 @@ class PreviewRun extends ActionRun {
   }
 }
 
-/** Lines shown before and after the failing one. */
-const AROUND = 4;
-/** The folder of Catamount's own code at run time. */
-const OWN = path.resolve(__dirname, '../..');
-
-interface Place {
-  readonly file: string;
-  readonly line: number | null;
-}
-
-interface AppFolders {
-  /** Paths in the answer are relative to it. */
-  readonly root: string;
-  /** Folders with the app's own code. */
-  readonly code: readonly string[];
-}
-
-/** Describes a failure: its place, and the lines around it. */
-export function describeFault(thrown: unknown, { root, code }: AppFolders): PreviewError {
+/** Describes a failure. The stack has its causes, and with them the lines around a place in a template. */
+export function describeFault(thrown: unknown, root: string): PreviewError {
   const error = toError(thrown);
-  const sources = (folder: string) => [folder, sourceFolder(folder)];
-  const roots = sources(root);
-  const place =
-    error instanceof TemplateError
-      ? { file: error.template, line: error.line }
-      : appFrame(error, roots, code.flatMap(sources));
-  const shown = (text: string) => roots.reduce((rest, folder) => rest.replaceAll(`${folder}${path.sep}`, ''), text);
-  return {
-    kind: 'fault',
-    name: error.name,
-    message: withoutPlace(shown(error.message), place && shown(place.file)),
-    file: place && shown(place.file),
-    line: place?.line ?? null,
-    excerpt: place && readExcerpt(place.file, place.line),
-    stack: shown(error.stack ?? ''),
-  };
-}
-
-/** Removes the place that a template error begins with, since the answer has it in fields of its own. */
-function withoutPlace(message: string, file: string | null): string {
-  const rest = file !== null && message.startsWith(`${file}:`) ? message.slice(file.length) : message;
-  return rest === message ? message : rest.replace(/^:(\d+:)? */, '');
-}
-
-/** Returns the innermost stack frame in the app's code. Our sample app is within our own folder. */
-function appFrame(error: Error, roots: readonly string[], code: readonly string[]): Place | null {
-  const isBelow = (file: string, folders: readonly string[]) =>
-    folders.some((folder) => file.startsWith(folder + path.sep));
-  const own = [OWN, ownSource()];
-  const isApps = (file: string) =>
-    isBelow(file, code) ||
-    (isBelow(file, roots) && !isBelow(file, own) && !file.includes(`${path.sep}node_modules${path.sep}`));
-  return parseFrames(error).find(({ file }) => isApps(file)) ?? null;
-}
-
-/** Returns the frames that are in files. */
-function parseFrames({ stack = '' }: Error): Place[] {
-  const lines = stack.split('\n').map((line) => /^\s+at .*?(?:file:\/\/)?(\/[^():]+):(\d+):\d+\)?$/.exec(line));
-  return lines.flatMap((found) => (found?.[1] ? [{ file: found[1], line: Number(found[2]) }] : []));
-}
-
-/** Our folder as stack traces name it: that of the sources, when a source map is in use. */
-function ownSource(): string {
-  const [here] = parseFrames(new Error('here'));
-  return here ? path.resolve(path.dirname(here.file), '../..') : OWN;
-}
-
-/** Does the same for a folder that is compiled along with us, as our sample app is. */
-function sourceFolder(folder: string): string {
-  const built = path.dirname(OWN);
-  const isAlong = folder === built || folder.startsWith(built + path.sep);
-  return isAlong ? path.join(path.dirname(ownSource()), path.relative(built, folder)) : folder;
-}
-
-function readExcerpt(file: string, line: number | null): PreviewError['excerpt'] {
-  try {
-    const lines = fs.readFileSync(file, 'utf8').split('\n');
-    const at = line ?? 1;
-    const from = Math.max(1, at - AROUND);
-    return { from, lines: lines.slice(from - 1, at + AROUND) };
-  } catch {
-    return null;
-  }
+  const shown = (text: string) => text.replaceAll(`${root}${path.sep}`, '');
+  return { kind: 'fault', name: error.name, message: shown(error.message), stack: shown(inspect(error)) };
 }

@@ -1,8 +1,9 @@
 import path from 'node:path';
 import type EmailTemplates from 'email-templates';
 import { MissingTemplateError } from '../definition/errors';
-import type { Layout, Parts, RenderRequest } from '../definition/mail-types';
-import { CssInliner, withOwnStyleSheets } from './css-inliner';
+import type { Parts, RenderRequest } from '../definition/mail-types';
+import { CssInliner } from './css-inliner';
+import { EscapedValues } from './escaped-values';
 import { Views } from './views';
 
 /** Passes through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
@@ -58,7 +59,7 @@ export class Renderer {
       },
       render: (view, wrapped) => this.renderPart(view, wrapped),
     });
-    this.inliner = new CssInliner((html) => this.email.juiceResources(withOwnStyleSheets(html, options.templatesDir)));
+    this.inliner = new CssInliner((html) => this.email.juiceResources(html));
   }
 
   /** @throws TemplateError with file and line; MissingTemplateError when there is no template or layout. */
@@ -84,40 +85,52 @@ export class Renderer {
     if (wrapped && 'html' in wrapped) return kind === 'html' ? wrapped.html : undefined;
     if (!wrapped || (kind !== 'html' && kind !== 'text')) return undefined;
     const { request } = wrapped;
-    const slots = new Map<string, string>();
-    const locals = {
-      t: request.t,
-      locale: request.locale,
-      subject: request.subject,
-      appUrl: this.options.appUrl,
-      provide: (name: string, text: string) => void slots.set(name, text),
-      slot: (name: string) => slots.get(name) ?? '',
-      ...request.helpers,
-      ...request.locals,
-    };
-    const layout = layoutFor(request.layout, kind);
-    let whole = this.views.exists(view)
-      ? this.views.render(view, locals)
-      : await this.derived(kind, layout, request.template, locals);
-    if (whole !== undefined && layout !== false) {
-      slots.set('content', whole);
-      whole = this.views.render(this.layout(layout, kind), locals);
-    }
-    return whole !== undefined && kind === 'html' ? this.inliner.apply(whole) : whole;
+    if (kind === 'text') return this.renderText(request);
+    if (!this.views.exists(`${request.template}/html`)) return undefined;
+    const values = new EscapedValues();
+    const marked = this.renderHtml(request, values);
+    // A template may do anything with what another one has written.
+    const isWhole = values.count(marked) === values.size;
+    return isWhole ? this.inliner.apply(marked, values) : this.inliner.inline(this.renderHtml(request));
+  }
+
+  private renderHtml(request: RenderRequest, values?: EscapedValues): string {
+    const { template, layout } = request;
+    const { locals, slots } = this.localsOf(request);
+    const content = this.views.render(`${template}/html`, locals, values);
+    if (layout === false) return content;
+    slots.set('content', content);
+    return this.views.render(this.layout(layout, 'html'), locals, values);
   }
 
   /**
-   * Derives the text from the HTML without its layout. Returns undefined when the text has no layout; email-templates
-   * then derives it from the whole HTML.
+   * Without a template for the text, it is derived from the HTML without its layout; if the text has no layout either,
+   * email-templates derives it from the whole HTML, for which this returns undefined.
    */
-  private async derived(
-    kind: 'html' | 'text',
-    layout: string | false,
-    template: string,
-    locals: Readonly<Record<string, unknown>>,
-  ): Promise<string | undefined> {
-    if (kind === 'html' || (layout !== false && !this.views.exists(`layouts/${layout}/text`))) return undefined;
-    return this.deriveText(this.views.render(`${template}/html`, locals));
+  private async renderText(request: RenderRequest): Promise<string | undefined> {
+    const { template, layout } = request;
+    const { locals, slots } = this.localsOf(request);
+    const own = this.views.exists(`${template}/text`);
+    if (!own && layout !== false && !this.views.exists(`layouts/${layout}/text`)) return undefined;
+    const content = own
+      ? this.views.render(`${template}/text`, locals)
+      : await this.deriveText(this.views.render(`${template}/html`, locals));
+    if (layout === false) return content;
+    slots.set('content', content);
+    return this.views.render(this.layout(layout, 'text'), locals);
+  }
+
+  private localsOf({ t, locale, subject, helpers, locals }: RenderRequest) {
+    const slots = new Map<string, string>();
+    const own = {
+      t,
+      locale,
+      subject,
+      appUrl: this.options.appUrl,
+      provide: (name: string, text: string) => void slots.set(name, text),
+      slot: (name: string) => slots.get(name) ?? '',
+    };
+    return { slots, locals: { ...own, ...helpers, ...locals } };
   }
 
   private layout(name: string, kind: string): string {
@@ -133,9 +146,4 @@ function tidy(text: string): string {
     .replace(/[^\S\n]+$/gm, '')
     .replace(/\n{3,}/g, '\n\n')
     .trim()}\n`;
-}
-
-/** Returns the layout of one part, or false for none. */
-export function layoutFor(layout: Layout, part: 'html' | 'text'): string | false {
-  return typeof layout === 'object' ? layout[part] : layout;
 }

@@ -1,12 +1,17 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import fs from 'node:fs';
 import path from 'node:path';
 import ejs, { type TemplateFunction } from 'ejs';
 import { compilingError, MissingTemplateError, renderingError } from '../definition/errors';
+import type { EscapedValues } from './escaped-values';
 
 interface Compiled {
   readonly modifiedMs: number;
   readonly run: TemplateFunction;
 }
+
+/** Where the rendering at hand puts its values. EJS keeps one copy of a partial for all that render in this process. */
+const current = new AsyncLocalStorage<EscapedValues>();
 
 /**
  * EJS files below one folder, by names such as `user_mailer/welcome/html`. They are compiled once; without `cache`,
@@ -37,12 +42,15 @@ export class Views {
     return this.compiled.has(view) || fs.existsSync(this.file(view));
   }
 
-  /** @throws TemplateError with file and line. */
-  render(view: string, locals: Readonly<Record<string, unknown>>): string {
+  /** @param values gets what `<%= %>` writes, and leaves marks. @throws TemplateError with file and line. */
+  render(view: string, locals: Readonly<Record<string, unknown>>, values?: EscapedValues): string {
     const run = this.compile(view);
+    const work = () => run({ ...locals });
     try {
-      return run({ ...locals });
+      return values ? current.run(values, work) : work();
     } catch (thrown) {
+      // EJS escapes the file's name in its message, too.
+      if (values && thrown instanceof Error) thrown.message = values.fill(thrown.message);
       throw renderingError(this.file(view), thrown);
     }
   }
@@ -62,7 +70,6 @@ export class Views {
 
     const source = fs.readFileSync(file, 'utf8');
     // Only HTML is escaped: in a text part `<%= %>` writes its value unchanged.
-    const escaping = view.endsWith('text') ? { escape: plain } : {};
     try {
       const run = ejs.compile(source, {
         filename: file,
@@ -70,7 +77,7 @@ export class Views {
         views: [this.root],
         cache: this.options.cache,
         rmWhitespace: this.options.rmWhitespace ?? false,
-        ...escaping,
+        escape: view.endsWith('text') ? plain : escapeHtml,
       });
       this.compiled.set(view, { modifiedMs, run });
       return run;
@@ -78,6 +85,11 @@ export class Views {
       throw compilingError(file, source, thrown);
     }
   }
+}
+
+function escapeHtml(value: unknown): string {
+  const escaped = ejs.escapeXML(value);
+  return current.getStore()?.mark(escaped) ?? escaped;
 }
 
 function plain(value: unknown): string {

@@ -1,11 +1,10 @@
 import { createTransport } from 'nodemailer';
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import SmtpPool from 'nodemailer/lib/smtp-pool';
 import { mustUpgrade, withTlsAdvice } from '../../core/tls';
 import { toError, withTimeout } from '../../support/async';
 import { PermanentDeliveryError } from '../definition/errors';
 import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
-import { mimeOptions, recipients, type Transport } from './transport';
+import { mimeOptions, type Transport } from './transport';
 
 /** Limit of a whole delivery: below the lease of a delivery record, and below SHUTDOWN_TIMEOUT. */
 const SEND_TIMEOUT_MS = 20_000;
@@ -52,14 +51,11 @@ export class SmtpTransport implements Transport {
   async send(message: OutgoingMessage): Promise<Receipt> {
     const signal = AbortSignal.timeout(this.sendMs);
     try {
-      const raw = needingUtf8([message.from.address, ...(message.envelopeTo ?? recipients(message))]);
-      if (raw.length > 0) await insistOnUtf8(raw, this.smtp.options);
       const info = await this.pool.sendMail({ ...mimeOptions(message), signal });
       const refused = refusals(info);
       return { messageId: message.messageId, response: info.response, ...(refused.length > 0 ? { refused } : {}) };
     } catch (thrown) {
       const error = toError(thrown);
-      if (error instanceof PermanentDeliveryError) throw error;
       if (signal.aborted)
         throw new Error(`the SMTP server did not accept the mail within ${this.sendMs} ms`, { cause: error });
       if (isPermanent(error)) throw new PermanentDeliveryError(error.response, error.responseCode, error);
@@ -150,42 +146,4 @@ export function refusals(info: {
     answer: error.response ?? error.message,
     permanent: error.responseCode === undefined || (error.responseCode >= 500 && !isPassing(error.response ?? '')),
   }));
-}
-
-/** The reply code for an address the server cannot handle (RFC 6531, 3.5: "non-ASCII addresses not permitted"). */
-const NOT_PERMITTED = 553;
-
-/**
- * Filters addresses with a non-ASCII local part. A non-ASCII domain is sent as punycode, which every server accepts.
- */
-export function needingUtf8(addresses: readonly string[]): string[] {
-  return addresses.filter((address) => !/^\p{ASCII}*@[^@]*$/u.test(address));
-}
-
-/**
- * Asks the server, on a connection of its own, whether it supports SMTPUTF8: nodemailer would send the addresses raw to
- * a server that does not, with an undefined result.
- * @throws PermanentDeliveryError when the server does not support it; Error when it cannot be asked.
- */
-export async function insistOnUtf8(addresses: readonly string[], options: SMTPConnection.Options): Promise<void> {
-  const greeting = await ehloAnswer(options);
-  // A server without EHLO has no extensions either.
-  if (/^250[ -]SMTPUTF8\b/im.test(greeting)) return;
-  const answer = `the server does not offer SMTPUTF8, without which it cannot deliver to ${addresses.join(', ')}`;
-  throw new PermanentDeliveryError(`${NOT_PERMITTED} 5.6.7 ${answer}`, NOT_PERMITTED, undefined);
-}
-
-function ehloAnswer(options: SMTPConnection.Options): Promise<string> {
-  const connection = new SMTPConnection(options);
-  return new Promise<string>((resolve, reject) => {
-    connection.once('error', (error: unknown) => reject(toError(error)));
-    connection.once('end', () => reject(new Error('the SMTP server closed the connection during its greeting')));
-    connection.connect((error) => {
-      if (error) reject(toError(error));
-      else resolve(String(connection.lastServerResponse));
-    });
-  }).finally(() => {
-    connection.on('error', () => undefined);
-    connection.quit();
-  });
 }

@@ -197,7 +197,7 @@ export const HTTP: readonly Family[] = [
   }),
   counter(
     'http_requests_shed_total',
-    'Requests shed with 503: the backlog was full, the wait too long (timeout), or the client gone (stale).',
+    'Requests shed with 503: the backlog was full, or the wait too long (timeout).',
     (scrape) => {
       const requests = countedRequests(scrape);
       return requests ? SHED_REASONS.map((reason) => ({ labels: { reason }, value: requests.shed[reason] })) : [];

@@ -111,10 +111,10 @@ export interface AppOptions {
    */
   readonly koa?: (app: Koa, environment: RouteEnvironment) => unknown;
   /**
-   * Reads bodies instead of our own JSON parser, before a request waits for a slot: a middleware, such as koa-body's;
-   * false for routes that read `ctx.req`; or either by path: `{ '/hooks/stripe': false, '/files/*': parser }`.
+   * Reads bodies before a request waits for a slot: a middleware, such as koa-body's, which leaves to our own JSON parser
+   * what it does not read; or false for routes that read `ctx.req`.
    */
-  readonly bodyParser?: BodyParser | Readonly<Record<string, BodyParser>>;
+  readonly bodyParser?: BodyParser;
   /** Helmet's options, which replace ours one by one; false for no security headers. The operator's pages keep theirs. */
   readonly headers?: SecurityHeaders;
   /** Paths of the probes: `{ health: '/livez', ready: '/readyz' }`; false for one, or both, that the app answers itself. */

@@ -11,7 +11,7 @@ import type { RedisContext } from './redis';
  * When a check is made. `start`: an error in the app, or in Redis, refuses it; the rest is logged. `ready`: /ready waits in
  * production until nothing is found, once; `serving`: from then on /ready is degraded. The others are commands.
  */
-export type When = 'start' | 'ready' | 'serving' | 'check' | 'doctor' | 'migrate';
+export type When = 'start' | 'ready' | 'serving' | 'check' | 'doctor';
 
 export interface PostgresContext {
   readonly config: Config;
@@ -83,7 +83,6 @@ const CHECKS: { readonly [P in keyof Contexts]: readonly Check<Contexts[P]>[] } 
       when: ['start', 'check', 'doctor', 'ready'],
       run: async (it) => (await postgres()).pending(it),
     },
-    { name: 'gone_migration', when: ['check', 'migrate'], run: async (it) => (await postgres()).gone(it) },
     { name: 'too_many_connections', when: ['start', 'doctor'], run: async (it) => (await postgres()).connections(it) },
     { name: 'pooler', when: ['doctor'], run: async (it) => (await postgres()).pooler(it) },
     { name: 'writes', when: ['ready', 'serving'], run: async (it) => (await postgres()).writes(it) },

@@ -6,7 +6,6 @@ import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { isCopy } from '../../job/row/installation';
 import { connectionSettings, readAllowedConnections } from '../../model/database';
-import { goneMigrations } from '../../model/gone-migrations';
 import { pendingMigrations } from '../../model/migrations';
 import { refusesWrites } from '../../model/read-only';
 import { deferred, toError, valueWithin } from '../../support/async';
@@ -26,10 +25,6 @@ export function pendingText(names: readonly string[], most = names.length): stri
   const more = names.length > most ? ` and ${names.length - most} more` : '';
   const verb = names.length === 1 ? 'has' : 'have';
   return `${pluralize(names.length, 'migration')} ${verb} not run: ${names.slice(0, most).join(', ')}${more}.`;
-}
-
-export async function gone({ database, migrations }: PostgresContext): Promise<Finding[]> {
-  return (await goneMigrations(database.knex, migrations)).map((text) => doubt(text));
 }
 
 /** During a deploy the old processes and the new ones run side by side. */

@@ -1,12 +1,10 @@
 import { type Config, hasInheritedConfig } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
-import { asSentence } from '../../core/finding';
 import { CHILD_LOG_FD, openLog } from '../../core/logging';
 import { migrateDown, migrateUp } from '../../model/migrator';
 import { Deadline } from '../../support/async';
 import { type AppDefinition, findMigrations } from '../app/app-definition';
 import { openDatabase } from '../app/open-database';
-import { findings } from '../checks/list';
 import { connectOrFail } from '../connect/server-connections';
 
 /** `migrate` runs pending migrations; `rollback` undoes the last batch. Both may run repeatedly or concurrently. */
@@ -26,12 +24,8 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   try {
     await connectOrFail(database, 'Cannot migrate');
     const did = direction === 'up' ? 'applied' : 'rolled back';
-    const migrations = findMigrations(app);
-    const names = await (direction === 'up' ? migrateUp : migrateDown)(database.knex, migrations);
+    const names = await (direction === 'up' ? migrateUp : migrateDown)(database.knex, findMigrations(app));
     for (const name of names) events.emit('migration.done', { name, did });
-    if (direction === 'down') return;
-    for (const each of await findings('postgres', 'migrate', { config, migrations, database }))
-      events.emit('process.warning', { message: asSentence(each) });
   } finally {
     await database.stop(Deadline.after(5000));
   }

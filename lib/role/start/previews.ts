@@ -26,7 +26,7 @@ export function runPreviews(app: AppDefinition): void {
   let previews: Promise<Previews> | undefined;
   const renderer = new PreviewRenderer({
     config,
-    app: { root: app.root, code: [app.mailersDir, app.previewsDir, app.modelsDir] },
+    root: app.root,
     templatesDir: app.templatesDir,
     localesDir: app.localesDir,
     setup: () => loadMailSetup(app),

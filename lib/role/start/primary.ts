@@ -210,8 +210,8 @@ export class Primary {
   }
 
   /**
-   * Stops the tree within one deadline: web and jobs side by side, the control socket, then the embedded servers, which
-   * get their minimum even after the deadline; then exits. Later calls have no effect.
+   * Stops the tree within one deadline: web and jobs side by side, then the embedded servers, which get their minimum even
+   * after the deadline, and the control socket; then exits. Later calls have no effect.
    */
   stop(reason: string, exitCode: number = EXIT.ok): Promise<never> {
     this.stopped ??= this.stopAll(reason, exitCode);

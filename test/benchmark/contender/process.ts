@@ -18,8 +18,6 @@ export type Task =
       readonly warmUp: number;
       readonly more?: boolean;
     }
-  /** Runs jobs and records memory. */
-  | { readonly kind: 'watch'; readonly concurrency: number; readonly count: number }
   | { readonly kind: 'enqueue'; readonly mode: EnqueueMode; readonly count: number }
   /** Runs jobs whose number is the time at which they were due. */
   | { readonly kind: 'receive'; readonly concurrency: number; readonly count: number }
@@ -41,12 +39,6 @@ export interface DrainResult {
   readonly rssMb: number;
 }
 
-export interface WatchResult {
-  readonly jobsPerSecond: number;
-  /** A thousand samples, evenly distributed over the jobs. */
-  readonly rssMb: readonly number[];
-}
-
 export interface EnqueueResult {
   readonly jobsPerSecond: number;
   readonly cpuUs: number;
@@ -63,8 +55,6 @@ function perform(contender: Contender, task: Task): Promise<unknown> {
       return fill(contender, task);
     case 'drain':
       return drain(contender, task);
-    case 'watch':
-      return watch(contender, task);
     case 'enqueue':
       return enqueue(contender, task);
     case 'receive':
@@ -101,18 +91,6 @@ async function drain(
   });
   if (!result || (runs !== count && !more)) throw new Error(`${runs} runs of ${count} jobs`);
   return result;
-}
-
-async function watch(contender: Contender, { concurrency, count }: Of<'watch'>): Promise<WatchResult> {
-  const samples: number[] = [];
-  const every = Math.ceil(count / 1000);
-  const begun = performance.now();
-  let jobsPerSecond = 0;
-  await runJobs(contender, concurrency, count, (ran) => {
-    if (ran % every === 0) samples.push(rssMb());
-    if (ran === count) jobsPerSecond = (count / (performance.now() - begun)) * 1000;
-  });
-  return { jobsPerSecond, rssMb: samples };
 }
 
 /** Stops after `count` runs. @param note is called with the number of runs so far. @returns the number of runs. */

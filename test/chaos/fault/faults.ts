@@ -1,14 +1,11 @@
 import type { Damage } from '../ledger';
 import type { Environment } from '../scene/environment';
-import { CONNECTION_FAULTS, OVERLOAD } from './callers';
-import { COPIED_DATABASE } from './copied-database';
-import { INTRUDER_FAULTS } from './intruders';
 import { JOB_FAULTS } from './jobs';
+import { OVERLOAD } from './overload';
 import { POSTGRES_FAULTS } from './postgres';
 import { CLOCK_FAULTS, PHASED_RESTART, PROCESS_FAULTS } from './processes';
 import { REDIS_FAULTS } from './redis';
 import { SMTP_FAULTS } from './smtp';
-import { STRANGER_FAULTS } from './strangers';
 
 /** @returns a random number from 0 to `sides` - 1, the same for the same seed. */
 export type Roll = (sides: number) => number;
@@ -31,10 +28,6 @@ export const FAULTS: readonly Fault[] = [
   ...SMTP_FAULTS,
   ...CLOCK_FAULTS,
   ...JOB_FAULTS,
-  COPIED_DATABASE,
-  ...INTRUDER_FAULTS,
-  ...STRANGER_FAULTS,
-  ...CONNECTION_FAULTS,
   OVERLOAD,
   PHASED_RESTART,
 ];

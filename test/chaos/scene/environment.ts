@@ -24,9 +24,6 @@ export interface Incident {
   readonly at: number;
 }
 
-/** Credentials for /ops. */
-export const OPERATOR = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse' };
-
 /** A tree in production with real servers of its own, and clients that use it. */
 export class Environment {
   readonly incidents: Incident[] = [];
@@ -70,7 +67,6 @@ export class Environment {
       WEB_QUEUE_TIMEOUT: '3s',
       // This is longer than the freeze faults suspend a process, so that a frozen one is not killed.
       WORKER_TIMEOUT: '10s',
-      ...OPERATOR,
       LOG_LEVEL: 'warn',
       CHAOS_RECORD: jobLedger.file,
       ...UNLIMITED,

@@ -33,7 +33,7 @@ const APP_USER = 'app';
 const DATABASE = 'chaos';
 const TRIES = 50;
 /** The table of the fixture app for the notes that it mails, with a flag for those it has sent. */
-export const NOTES = `create table notes (
+const NOTES = `create table notes (
   id bigint generated always as identity primary key, task int not null, text text not null, sent bool not null default false
 )`;
 /** Several times the space that a long run needs. */

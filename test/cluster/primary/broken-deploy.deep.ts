@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import { Load } from '../../support/load';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { catamount, order, statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
-import { underLoad } from './under-load';
 
 const CONNECTIONS = 6;
 
@@ -34,17 +34,12 @@ describe('a deploy', () => {
   it('that cannot boot loses no request under load: the old phase keeps serving, and stats give the reason', async () => {
     const old = await pidsOf(tree);
     const mend = app.switchOn('broken');
-    const { failures } = await underLoad(
-      tree,
-      10,
-      () => '/slow?ms=20',
-      async (load) => {
-        const typed = await catamount(tree.cwd, 'phased-restart');
-        assert.equal(typed.code, 1);
-        assert.match(typed.stderr, /worker 0 cannot boot: routes .* cannot be loaded: a broken deploy/);
-        await load.answered(30);
-      },
-    );
+    const { failures } = await Load.during(new Load(tree.baseUrl, 10, () => '/slow?ms=20'), async (load) => {
+      const typed = await catamount(tree.cwd, 'phased-restart');
+      assert.equal(typed.code, 1);
+      assert.match(typed.stderr, /worker 0 cannot boot: routes .* cannot be loaded: a broken deploy/);
+      await load.more(30);
+    });
     assert.deepEqual(failures, {});
     const { phase, old_workers, last_phase } = await statsOf(tree);
     assert.deepEqual([phase, old_workers], [0, 0]);

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
+import { Load } from '../../support/load';
 import { sized } from '../../support/long-form';
 import type { Line } from '../../support/output';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { Gateway } from './gateway';
 import { order, statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
-import { underLoad } from './under-load';
 
 /** Number of deaths in a row that make a crash loop. */
 const CIRCUIT = 5;
@@ -48,10 +47,10 @@ describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => 
   });
 
   it('does not affect the web; its restarts back off, and /ready and stats report it', async function () {
-    const gateway = new Gateway(tree.baseUrl, 8, '/slow?ms=20');
+    const gateway = new Load(tree.baseUrl, 8, () => '/slow?ms=20', { routed: true, whenRefused: 'try again' });
     try {
       await gateway.more(measured ? 300 : 30);
-      const before = gateway.result.times.splice(0);
+      const before = gateway.times.splice(0);
       const mend = app.switchOn('jobs-crash');
       // A phased restart would keep the healthy processor.
       await assert.rejects(
@@ -61,11 +60,11 @@ describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => 
       await dies();
       await gateway.more(30);
       mend();
-      if (measured) this.runnable().title += `: ${assertNoSlower(gateway.result.times, before)}`;
+      if (measured) this.runnable().title += `: ${assertNoSlower(gateway.times, before)}`;
     } finally {
-      await gateway.close();
+      await gateway.stop();
     }
-    assert.deepEqual(gateway.result.lost, {});
+    assert.deepEqual(gateway.failures, {});
   });
 
   async function dies(): Promise<void> {
@@ -115,16 +114,11 @@ describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => 
 
   it('loses no request of the web when a job kills it', async () => {
     const from = tree.lines.length;
-    const { failures } = await underLoad(
-      tree,
-      4,
-      () => '/slow?ms=20',
-      async (load) => {
-        assert.equal((await tree.request('POST', '/crash-job')).status, 202);
-        await tree.waitForLine(/job processor \(pid \d+\) exited with code 9/, { from });
-        await load.answered(30);
-      },
-    );
+    const { failures } = await Load.during(new Load(tree.baseUrl, 4, () => '/slow?ms=20'), async (load) => {
+      assert.equal((await tree.request('POST', '/crash-job')).status, 202);
+      await tree.waitForLine(/job processor \(pid \d+\) exited with code 9/, { from });
+      await load.more(30);
+    });
     assert.deepEqual(failures, {});
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();

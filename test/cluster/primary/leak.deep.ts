@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { measureTree } from '../../../lib/cluster/primary/memory-watch';
 import { request } from '../../support/http';
+import { Load } from '../../support/load';
 import { sized } from '../../support/long-form';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
-import { underLoad } from './under-load';
 
 const LIMIT_MB = 512;
 /** Above this the largest worker is recycled. */
@@ -53,24 +53,19 @@ describe('a leaking worker', () => {
     // The slots count their recycled workers.
     const recycled = async () =>
       (await statsOf(tree)).worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
-    const { failures, requests } = await underLoad(
-      tree,
-      4,
-      () => '/slow?ms=50',
-      async () => {
-        for (let n = 1; n <= times; n++) {
-          leaked.push(...(await leak(tree, () => tree.linesMatching(/is recycled/).length >= n)));
-          await until('the successor serves', async () => (await recycled()) >= n);
-        }
-      },
-    );
+    const { failures, answered } = await Load.during(new Load(tree.baseUrl, 4, () => '/slow?ms=50'), async () => {
+      for (let n = 1; n <= times; n++) {
+        leaked.push(...(await leak(tree, () => tree.linesMatching(/is recycled/).length >= n)));
+        await until('the successor serves', async () => (await recycled()) >= n);
+      }
+    });
     const peakMb = stopWatching();
     assert.deepEqual(failures, {});
     assert.deepEqual(new Set(leaked), new Set([200]));
     if (measured) assert.ok(peakMb < LIMIT_MB, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
     assert.ok(peakMb > PLANNED_MB * 0.9, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
     assert.deepEqual(tree.linesMatching(/killed/), []);
-    this.runnable().title += `: the tree took ${Math.ceil(peakMb)} MB of ${LIMIT_MB} at most; ${requests} requests`;
+    this.runnable().title += `: the tree took ${Math.ceil(peakMb)} MB of ${LIMIT_MB} at most; ${answered} requests`;
     assert.equal((await tree.stop()).code, 0);
   });
 });

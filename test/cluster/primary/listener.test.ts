@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { Listener, type Taker } from '../../../lib/cluster/primary/listener';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/async';
-import { FreshCallers } from '../../support/fresh-callers';
+import { Load } from '../../support/load';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 
@@ -87,12 +87,12 @@ describe('the listener', () => {
   it('holds new connections while it closes the socket, until every client has reconnected, and then has them served', async () => {
     const worker = new PromptWorker();
     const listener = new Listener({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => [worker], new Events());
-    const callers = new FreshCallers(await listener.listen(), CALLERS, () => '/');
+    const callers = new Load(await listener.listen(), CALLERS, () => '/', { allFresh: true, whenRefused: 'end' });
     await until('clients are served', () => callers.answered >= 4 * CALLERS);
     const before = worker.taken;
     await listener.close(Deadline.after(10_000));
-    await callers.end();
-    assert.deepEqual(callers.lost, {});
+    await callers.ended();
+    assert.deepEqual(callers.failures, {});
     assert.ok(worker.taken - before <= CALLERS, `${worker.taken - before} connections of ${CALLERS} callers`);
     assert.equal(callers.answered, worker.taken);
   });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import type { Load } from '../../support/load';
+import { Load } from '../../support/load';
 import { sized } from '../../support/long-form';
 import type { Tree } from '../../support/tree';
 import { order, statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
-import { underLoad } from './under-load';
 
 /** A load ends by itself after some minutes, so many restarts are spread over several loads. */
 const PER_LOAD = 4;
@@ -19,17 +18,15 @@ describe(`${TIMES} phased restarts in a row under load`, () => {
       const tree = await app.start({ WEB_CONCURRENCY: String(count) });
       let requests = 0;
       for (let done = 0; done < TIMES; done += PER_LOAD) {
-        const result = await underLoad(
-          tree,
-          10,
-          (n) => `/slow?ms=${20 + (n % 40)}`,
+        const result = await Load.during(
+          new Load(tree.baseUrl, 10, (n) => `/slow?ms=${20 + (n % 40)}`),
           async (load) => {
             for (let n = done + 1; n <= Math.min(done + PER_LOAD, TIMES); n++) await restart(tree, n, load);
-            await load.answered(30);
+            await load.more(30);
           },
         );
         assert.deepEqual(result.failures, {});
-        requests += result.requests;
+        requests += result.answered;
       }
       assert.ok(requests > TIMES * 30, `${requests} requests`);
       this.runnable().title += `: ${requests} requests`;
@@ -45,7 +42,7 @@ async function restart(tree: Tree, n: number, load: Load): Promise<void> {
     return [job_processor.pid, ...worker_status.map(({ pid }) => pid)];
   };
   const old = await pidsOf();
-  await load.answered(30);
+  await load.more(30);
   await order(tree, 'phased-restart');
   const { phase, old_workers, last_phase } = await statsOf(tree);
   assert.deepEqual([phase, old_workers, last_phase?.completed], [n, 0, true]);

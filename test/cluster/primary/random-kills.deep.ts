@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
 import { dice } from '../../support/dice';
+import { Load } from '../../support/load';
 import { sized } from '../../support/long-form';
 import { serverPort } from '../../support/server-port';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { Gateway } from './gateway';
 import { type SupervisorApp, useSupervisorApp } from './supervisor-app';
 
 const EVERY_MS = 1000;
@@ -48,7 +48,7 @@ for (const { ms, seed } of sized(
       const port = await serverPort();
       const roll = dice(seed);
       let tree = await app.start({ PORT: String(port) });
-      const gateway = new Gateway(tree.baseUrl, 6, '/slow?ms=20');
+      const gateway = new Load(tree.baseUrl, 6, () => '/slow?ms=20', { routed: true, whenRefused: 'try again' });
       const hits: string[] = [];
       try {
         for (let n = 0; n < ms / EVERY_MS; n++) {
@@ -70,11 +70,11 @@ for (const { ms, seed } of sized(
         await until('the tree is whole again', whole);
         await gateway.more(20);
       } finally {
-        await gateway.close();
+        await gateway.stop();
       }
       // Only requests in flight at the victim are lost: there is no 5xx, and no client is left hanging.
       assert.deepEqual(
-        Object.keys(gateway.result.lost).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind)),
+        Object.keys(gateway.failures).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind)),
         [],
         `after kills of ${hits.join(', ')}`,
       );
@@ -85,8 +85,8 @@ for (const { ms, seed } of sized(
       await tree.allGone();
       assert.equal(await isBound(port), false);
       const killed = ['primary', 'jobs', 'web'].map((role) => `${role} ${hits.filter((hit) => hit === role).length}`);
-      const { answered, lost } = gateway.result;
-      const cut = Object.values(lost).reduce((sum, count) => sum + count, 0);
+      const { answered, failures } = gateway;
+      const cut = Object.values(failures).reduce((sum, count) => sum + count, 0);
       this.runnable().title += `: killed were ${killed.join(', ')}; ${answered} requests, ${cut} cut off`;
     });
   });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { FreshCallers } from '../../support/fresh-callers';
+import { Load } from '../../support/load';
 import { sized } from '../../support/long-form';
 import { serverPort } from '../../support/server-port';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { Gateway } from './gateway';
 import { useSupervisorApp } from './supervisor-app';
 
 /** Time that a stop may take in addition to its work in flight, s; measured by `npm run chaos -- long`. */
@@ -14,6 +13,7 @@ const TIMES = sized(
   { behindRouter: 20, inARow: 100, freshClients: 20 },
 );
 const WORK_MS = 300;
+const ROUTED = { routed: true, whenRefused: 'try again' } as const;
 
 /** @returns how long the stop took, s, according to the tree's own last log line. */
 async function stopAndTime(tree: Tree): Promise<number> {
@@ -42,7 +42,7 @@ describe(`${TIMES.behindRouter} stops and starts behind a router that tries agai
     const PORT = String(await serverPort());
     const took: number[] = [];
     let tree = await app.start({ PORT });
-    const gateway = new Gateway(tree.baseUrl, 12, '/slow?ms=20');
+    const gateway = new Load(tree.baseUrl, 12, () => '/slow?ms=20', ROUTED);
     try {
       for (let n = 0; n < TIMES.behindRouter; n++) {
         await gateway.more(50);
@@ -51,12 +51,12 @@ describe(`${TIMES.behindRouter} stops and starts behind a router that tries agai
       }
       await gateway.more(50);
     } finally {
-      await gateway.close();
+      await gateway.stop();
     }
-    assert.deepEqual(gateway.result.lost, {});
+    assert.deepEqual(gateway.failures, {});
     assertPrompt(took);
     await stopAndTime(tree);
-    this.runnable().title += `${figures(took)}; ${gateway.result.answered} requests`;
+    this.runnable().title += `${figures(took)}; ${gateway.answered} requests`;
   });
 });
 
@@ -69,18 +69,18 @@ describe(`${TIMES.inARow} stops in a row`, () => {
       const tree = await app.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2' });
       const work = [];
       if (n % 3 === 1) work.push(tree.request('GET', `/slow?ms=${WORK_MS}`));
-      const gateway = n % 3 === 2 ? new Gateway(tree.baseUrl, 8, `/slow?ms=${WORK_MS}`) : undefined;
+      const gateway = n % 3 === 2 ? new Load(tree.baseUrl, 8, () => `/slow?ms=${WORK_MS}`, ROUTED) : undefined;
       try {
         await gateway?.more(8);
         took.push(await stopAndTime(tree));
       } finally {
-        await gateway?.close();
+        await gateway?.stop();
       }
       assert.deepEqual(
         (await Promise.all(work)).map(({ status }) => status),
         work.map(() => 200),
       );
-      assert.deepEqual(gateway?.result.lost ?? {}, {});
+      assert.deepEqual(gateway?.failures ?? {}, {});
     }
     assertPrompt(took);
     this.runnable().title += figures(took);
@@ -99,11 +99,12 @@ describe(`${TIMES.freshClients} stops under ${CALLERS} clients that open a new c
     let answered = 0;
     for (let n = 0; n < TIMES.freshClients; n++) {
       const tree = await app.start();
-      const callers = new FreshCallers(tree.baseUrl, CALLERS, (sent) => `/slow?ms=${40 + (sent % 30)}`);
+      const fresh = { allFresh: true, whenRefused: 'end' } as const;
+      const callers = new Load(tree.baseUrl, CALLERS, (sent) => `/slow?ms=${40 + (sent % 30)}`, fresh);
       await until('all are served', () => callers.answered >= 4 * CALLERS);
       took.push(await stopAndTime(tree));
-      await callers.end();
-      lost.push(callers.lost);
+      await callers.ended();
+      lost.push(callers.failures);
       answered += callers.answered;
     }
     assert.deepEqual(

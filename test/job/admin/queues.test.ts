@@ -152,8 +152,9 @@ describe('queues', () => {
     for (const round of upTo(rounds)) {
       const [paused, other] = round % 2 ? ['default', 'mailer'] : ['mailer', 'default'];
       await queues.pause(paused);
-      for (const n of upTo(perRound))
-        await CountJob.set({ queue: n % 2 ? paused : other }).performLater(round * perRound + n);
+      await Promise.all(
+        upTo(perRound).map((n) => CountJob.set({ queue: n % 2 ? paused : other }).performLater(round * perRound + n)),
+      );
       await until('the other queue goes on', () => ran.includes(round * perRound));
       await queues.resume(paused);
     }

@@ -87,6 +87,19 @@ describe('the dispatcher', () => {
     await until('there is one again', async () => (await hints()).includes(id));
   });
 
+  it('deletes dead jobs that are too old after many have died, even if it rests', async () => {
+    const resting = await system.processor([NoteJob], { tuning: { dispatch: { lookMs: 3_600_000 } } });
+    await until('it has nothing to do', () => resting.listening && resting.progress.dispatch?.owedMs === 0);
+    await system.postgres.query(
+      `insert into job_dead (id, queue, class, payload, tags, history, error, attempts, messages, search, died_at)
+       values (gen_random_uuid(), 'default', 'NoteJob', '{}', '{}', '{}', 'Error', 1, '', '', now() - interval '1 year')`,
+    );
+    const error = new Error('as told');
+    const death = { error, reason: '', id: '', class: 'NoteJob', queue: 'default', attempt: 1, requestId: undefined };
+    for (let n = 0; n < 1000; n++) system.events.emit('job.dead', { ...death, args: () => [] });
+    await until('the old one is gone', async () => (await system.deadIds()).length === 0);
+  });
+
   it('hints at jobs that were never hinted at although its first look for them fails', async () => {
     const resting = { dispatch: { lookMs: 3_600_000, overdueMs: 3_600_000 } };
     const quiet = await system.processor([NoteJob], { tuning: resting });

@@ -93,20 +93,37 @@ for (const [prefix, redisPrefix] of [
       await nothingLeft();
     });
 
-    it('loses no job whose processor dies between Redis and Postgres', async () => {
-      await queue.createJob({ class: 'GreetJob', args: ['held'] }).save();
-      // As the script of a processor leaves it that then dies.
-      await system.redis.client.lMove('bq:default:waiting', 'bq:default:active', 'RIGHT', 'LEFT');
-      await system.processor([GreetJob]);
-      // Each announcement makes it look for such jobs.
-      for (let n = 0; n < 2; n++) {
-        await queue
-          .createJob({ class: 'GreetJob', args: [`delayed ${n}`] })
-          .delayUntil(Date.now() + 100)
-          .save();
-        await until('the delayed job has run', () => ran.includes(`delayed ${n}`));
+    for (const [what, id] of [
+      ['a number', '41'],
+      ['a UUID', '5f1c3f5e-7a68-4d5c-9d4e-3f7f0c6f1a11'],
+    ] as const)
+      it(`loses no job whose processor dies between Redis and Postgres, with ${what} as its id`, async () => {
+        const held = queue.createJob({ class: 'GreetJob', args: ['held'] });
+        await held.setId(id).save();
+        // As a processor leaves it that then dies.
+        assert.equal(await system.redis.client.rPop('bq:default:waiting'), id);
+        await system.processor([GreetJob], { tuning: { orphanedMs: 100 } });
+        await until('the job has run', () => ran.includes('held'));
+        await nothingLeft();
+        assert.deepEqual(ran, ['held']);
+      });
+
+    it('does not take delayed and waiting jobs for such, and has them run once', async () => {
+      for (let n = 0; n < 5; n++) {
+        await queue.createJob({ class: 'GreetJob', args: [`waiting ${n}`] }).save();
+        const delayed = queue.createJob({ class: 'GreetJob', args: [`delayed ${n}`] });
+        await delayed.delayUntil(Date.now() + 300).save();
       }
-      await until('the job has run', () => ran.includes('held'));
+      const quiet = await system.processor([GreetJob], { tuning: { orphanedMs: 0 } });
+      quiet.quiet();
+      await queue
+        .createJob({ class: 'GreetJob', args: ['last'] })
+        .delayUntil(Date.now() + 600)
+        .save();
+      await until('the last is due', async () => (await system.redis.client.lLen('bq:default:waiting')) === 11);
+      quiet.resume();
+      await until('all have run', () => ran.length === 11);
       await nothingLeft();
+      assert.equal(new Set(ran).size, 11);
     });
   });

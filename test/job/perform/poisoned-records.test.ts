@@ -5,6 +5,7 @@ import { JobRegistry } from '../../../lib/job/job-registry';
 import { Executor } from '../../../lib/job/perform/executor';
 import { readHistory } from '../../../lib/job/record/history';
 import type { Delivery } from '../../../lib/job/row/job-row';
+import { until } from '../../support/until';
 import { deliveryOf, payloadText } from '../sets/stored-job';
 
 let thrown: unknown;
@@ -20,11 +21,21 @@ class FailingJob extends Job<[]> {
   }
 }
 
+class LongFarewellJob extends Job<[]> {
+  static farewell = Promise.resolve();
+
+  perform(): void {}
+
+  override afterDiscard(): Promise<void> {
+    return LongFarewellJob.farewell;
+  }
+}
+
 /** Records like those that fuzzers have found: each would end the process, again and again, or stop a background task. */
 describe('poisoned records', () => {
   const events = new Events();
   const executor = new Executor({
-    registry: new JobRegistry([FailingJob]),
+    registry: new JobRegistry([FailingJob, LongFarewellJob]),
     events,
     maxDeliveries: 3,
   });
@@ -46,6 +57,18 @@ describe('poisoned records', () => {
     assert.equal((await perform(failing, { deliveries: 3 })).op, 'retry');
     assert.equal((await perform(failing, { deliveries: 4 })).op, 'dead');
     assert.match(dead[0]?.reason ?? '', /3/);
+  });
+
+  it('count as running during afterDiscard, so that the process shows that it lives', async () => {
+    let end = () => {};
+    LongFarewellJob.farewell = new Promise((resolve) => {
+      end = resolve;
+    });
+    const performed = perform(payloadText({ class: 'LongFarewellJob' }), { deliveries: 4 });
+    await until('afterDiscard is called', () => executor.runs.size > 0);
+    end();
+    assert.equal((await performed).op, 'dead');
+    assert.equal(executor.runs.size, 0);
   });
 
   it('are retried when a job throws what cannot be read, and afterDiscard gets a readable error', async () => {
@@ -78,6 +101,16 @@ describe('poisoned records', () => {
     for (const what of [Object.create(null), Symbol('s'), undefined, null, odd, { toString: null }, () => 1]) {
       thrown = what;
       assert.equal((await perform(failing)).op, 'retry', String(typeof what));
+    }
+  });
+
+  it('have an outcome when they are nested 100,000 levels deep', async () => {
+    for (const deep of [
+      `${'['.repeat(100_000)}${']'.repeat(100_000)}`,
+      `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`,
+    ]) {
+      const payload = payloadText({ class: 'FailingJob', args: [] }).replace('"args":[', `"args":[${deep}`);
+      assert.match((await perform(payload)).op, /^(retry|dead)$/);
     }
   });
 });

@@ -36,7 +36,7 @@ describe('the rows of jobs', () => {
   const claimAs = (identity: string, choice: Choice) => claim(system.database.knex, { identity, origin }, choice);
   const ids = (deliveries: readonly Delivery[]) => deliveries.map(({ id }) => id);
   const end = async (identity: string, delivery: Delivery, outcome: Outcome = { op: 'delete' }) =>
-    (await recordOutcomes(system.database.knex, identity, [{ delivery, outcome }])).size === 1;
+    (await recordOutcomes(system.database.knex, identity, [{ delivery, outcome }])).applied.size === 1;
   const states = async () => {
     const rows = await system.postgres.query<{ state: string; deliveries: number }>(
       'select state, deliveries from job_queue order by run_at',
@@ -156,10 +156,40 @@ describe('the rows of jobs', () => {
         outcome: outcome.op === 'dead' ? { ...outcome, job: { ...outcome.job, id: delivery.id } } : outcome,
       };
     });
-    assert.equal((await recordOutcomes(system.database.knex, 'a', endings)).size, outcomes.length);
+    assert.equal((await recordOutcomes(system.database.knex, 'a', endings)).applied.size, outcomes.length);
     assert.deepEqual((await states()).sort(), ['ready 0', 'ready 1', 'scheduled 0', 'scheduled 0']);
     assert.equal((await system.deadIds()).length, 1);
-    assert.equal((await recordOutcomes(system.database.knex, 'a', endings)).size, 0, 'sent again, they are void');
+    assert.equal(
+      (await recordOutcomes(system.database.knex, 'a', endings)).applied.size,
+      0,
+      'sent again, they are void',
+    );
+  });
+
+  it('are known to be recorded although the statement for others of the same turn has failed', async () => {
+    const [done, dead] = await claimAs('a', { ids: await enqueue(2) });
+    assert.ok(done && dead);
+    const unreadable = { id: dead.id, history: 'no JSON', error: 'Error', attempts: 1, messages: '' };
+    const endings = [
+      { delivery: done, outcome: { op: 'delete' } },
+      { delivery: dead, outcome: { op: 'dead', job: unreadable } },
+    ] as const;
+    const { applied, unrecorded, error } = await recordOutcomes(system.database.knex, 'a', endings);
+    assert.deepEqual([[...applied], unrecorded], [[done.id], [endings[1]]]);
+    assert.match(String(error), /invalid input syntax for type json/);
+  });
+
+  it('keep the time since which they could run when they are left, and then returned', async () => {
+    const [id = ''] = await enqueue(1);
+    const readyAt = [];
+    for (const outcome of [{ op: 'leave', waitMs: 0 }, { op: 'return' }, { op: 'delete' }] as const) {
+      await makeDueReady(system.database.knex);
+      const [delivery] = await claimAs('a', { ids: [id] });
+      assert.ok(delivery);
+      readyAt.push(delivery.readyAt);
+      assert.equal(await end('a', delivery, outcome), true);
+    }
+    assert.deepEqual([...new Set(readyAt)], readyAt.slice(0, 1));
   });
 
   it('return to the head of their queue', async () => {

@@ -164,7 +164,7 @@ describe('two operators at the same time', () => {
       }),
     );
     mood = 'fail';
-    await system.processor([CountedJob]);
+    await system.processor([CountedJob], { jobs: { concurrency: 20 } });
     const { knex } = system.database;
     /** So slow that all moved jobs have failed again before the next chunk. */
     const slow: Knex = Object.create(knex, {

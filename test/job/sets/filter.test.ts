@@ -138,12 +138,16 @@ describe('a filter', () => {
                 given: name === 'retry' ? { ...rest, errors: errors.length > 0 ? errors : ['once'] } : rest,
               };
             });
-            for (const { id, given } of stored)
-              await (name === 'dead'
-                ? storeDead(knex, { ...given, id })
-                : store(knex, name === 'waiting' ? 'ready' : 'scheduled', { ...given, id }));
-            for (const one of filters) {
-              const { entries, total } = await sets[name].page(one);
+            await Promise.all(
+              stored.map(({ id, given }) =>
+                name === 'dead'
+                  ? storeDead(knex, { ...given, id })
+                  : store(knex, name === 'waiting' ? 'ready' : 'scheduled', { ...given, id }),
+              ),
+            );
+            const pages = await Promise.all(filters.map((one) => sets[name].page(one)));
+            for (const [index, one] of filters.entries()) {
+              const { entries, total } = pages[index] ?? assert.fail();
               const expected = stored.filter(({ id, given }) => meets(id, given, one)).map(({ id }) => id);
               assert.deepEqual(entries.map((entry) => entry.id).sort(), expected.sort(), JSON.stringify(one));
               assert.equal(total, expected.length);

@@ -1,51 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { Job } from '../../../lib/job/job';
 import { InvalidRequestError } from '../../../lib/job/sets/query';
-import { transaction } from '../../../lib/model/transaction';
-import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { store, storeDead } from './stored-job';
-
-let release: (() => void) | undefined;
-
-class HeldUpJob extends Job<[name: string]> {
-  static override concurrency = 1;
-  static override tags = ['slow'];
-
-  async perform(_name: string): Promise<void> {
-    await new Promise<void>((resolve) => {
-      release = resolve;
-    });
-  }
-}
 
 describe('finding a job', () => {
   let sets: Sets;
   const system = useJobSystem();
   before(() => {
     sets = setsOf(setSources(system));
-  });
-
-  const placeOf = async (id: string) => (await sets.find(id)).place;
-
-  it('follows it from its commit through its run to its end, and when it is held', async () => {
-    const [{ id }, { id: second }] = await transaction(
-      async () => [await HeldUpJob.performLater('a'), await HeldUpJob.performLater('b')] as const,
-    );
-    const { place, entry, ahead } = await sets.find(id);
-    assert.deepEqual([place, entry?.class, entry?.args, ahead], ['waiting', 'HeldUpJob', ['a'], 0]);
-    assert.deepEqual(entry?.tags, ['slow']);
-    await system.processor([HeldUpJob]);
-    await until('the first job is running', async () => (await placeOf(id)) === 'active');
-    await until('the second job is held', async () => (await placeOf(second)) === 'blocked');
-    await until('the first job has begun', () => release !== undefined);
-    release?.();
-    await until('the first job has ended', async () => (await placeOf(id)) === 'gone');
-    await until('the second job is running', async () => (await placeOf(second)) === 'active');
-    release?.();
-    await until('both rows are gone', async () => (await system.jobCount()) === 0);
   });
 
   it('says how many jobs are ahead of it', async () => {

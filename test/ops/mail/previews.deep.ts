@@ -239,10 +239,11 @@ describe('previews of mails, in npm run dev', () => {
   it('reload when a template, a text or the code changes, and show what is broken meanwhile', async () => {
     await page.goto(WELCOME);
     const mend = copy.change(TEMPLATE, (text) => text.replace('<%=', '<%= nobody.knows %>\n<%='));
-    await page.locator('.why', { hasText: 'nobody is not defined' }).waitFor();
+    const what = /user_mailer\/welcome\/html\.ejs:\d+: nobody is not defined/;
+    await page.locator('.why', { hasText: what }).waitFor();
     assert.equal(await wordsOf(page.getByRole('heading', { level: 1 })), 'UserMailer#welcome cannot be shown');
-    assert.match(await wordsOf(page.locator('.where')), /user_mailer\/welcome\/html\.ejs:\d+$/);
-    assert.match(await wordsOf(page.locator('.excerpt b').first()), /nobody\.knows/);
+    await page.getByText('Stack trace').click();
+    assert.match(await wordsOf(page.locator('.trace')), />> \d+\|.*nobody\.knows/);
     await shoot(page, 'mail-fault.en');
     assert.deepEqual(await violations(page), []);
     mend();

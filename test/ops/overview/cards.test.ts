@@ -114,30 +114,6 @@ describe('cards and events on the overview:', () => {
       );
     });
 
-    it('shows in Korean why it died; only its own output remains untranslated', () => {
-      const korean = new Formatter(pageTexts(TEXTS).in('ko'), new Date(NOW));
-      const told = (lastTermination: Termination) => worker(dead({ lastTermination, nextRestart: IN_2_S }), korean).say;
-      const exited: Termination = {
-        ...BLOCKED,
-        reason: 'crash',
-        heartbeatAgeMs: null,
-        activity: null,
-        code: 3,
-        signal: null,
-      };
-      assert.match(told(exited), /종료 코드 3/);
-      assert.match(told({ ...exited, code: null, signal: 'SIGABRT' }), /SIGABRT 신호/);
-      assert.match(told({ ...exited, reason: 'boot', message: 'no such table' }), /no such table/);
-      for (const death of [
-        exited,
-        { ...exited, code: null, signal: 'SIGABRT' },
-        { ...exited, reason: 'boot' },
-        { ...exited, reason: 'timeout' },
-        { ...BLOCKED, activity: null },
-      ] as const)
-        assert.doesNotMatch(told(death).replace('SIGABRT', ''), /[a-z]/i, told(death));
-    });
-
     it('shows how long it may drain', () => {
       const drainUntil = new Date(Date.parse(NOW) + 17_000).toISOString();
       const old = workerOf(0, { state: 'draining', lastStatus: statusOf({ busyThreads: 2 }) });

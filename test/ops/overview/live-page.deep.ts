@@ -58,6 +58,30 @@ describe('a live page', () => {
     await page.context().close();
   });
 
+  it('shows that the connection is lost, then that the state is unknown', async () => {
+    await tell(111);
+    const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
+    await page.clock.install();
+    await until('the tree is known', async () => (await page.goto(PAGE))?.status() === 200);
+    await page.locator('#live[data-state="ok"]').waitFor();
+    // Only a stream that has sent something can be missed.
+    await page.evaluate(
+      "new Promise((heard) => document.addEventListener('live:parts', () => heard(true), { once: true }))",
+    );
+    const card = (state: string) => page.locator(`#p-worker-0[data-state="${state}"] > .node`);
+    await page.route('**/ops/events?tree=far', (route) => route.abort());
+    // No stream can be opened: first the page says that it is not live, then what it shows becomes unknown.
+    await page.clock.fastForward(5000);
+    await page.locator('#live[data-state="unknown"]').waitFor();
+    await card('ok').waitFor();
+    await page.clock.fastForward(11_000);
+    assert.equal(await card('unknown').locator('.now').textContent(), '–');
+    await page.unroute('**/ops/events?tree=far');
+    await page.clock.fastForward(11_000);
+    await card('ok').waitFor();
+    await page.context().close();
+  });
+
   it('reconnects when its event stream was refused', async () => {
     await tell(111);
     const streams: http.ClientRequest[] = [];

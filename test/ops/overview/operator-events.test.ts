@@ -59,16 +59,15 @@ describe('the actions of operators among the events', () => {
     );
   });
 
-  it('are carried out and shown while Redis is frozen or away', async () => {
+  it('are carried out and shown while Redis is away', async () => {
     const dead = await shop.storeDead();
     const token = await operator.token();
+    await shop.ops.redis.stop();
     const send = async (at: string, fields: Readonly<Record<string, string>> = {}) =>
       (await operator.send(at, { token, ...fields })).status;
-    shop.ops.redis.pause();
-    const frozen = await send('/ops/jobs/queues/default/pause').finally(() => shop.ops.redis.resume());
-    await shop.ops.redis.stop();
-    const away = await send('/ops/jobs/dead/action', { action: 'retry', id: `default/${dead}` });
-    assert.deepEqual([frozen, away, await shop.deadIds()], [303, 303, []]);
+    assert.equal(await send('/ops/jobs/queues/default/pause'), 303);
+    assert.equal(await send('/ops/jobs/dead/action', { action: 'retry', id: `default/${dead}` }), 303);
+    assert.deepEqual(await shop.deadIds(), []);
     await shows(['Retried 1 dead job', 'Paused queue default'].map((event) => `${event} ${BY}`));
   });
 });

@@ -1,0 +1,32 @@
+import type { Knex } from 'knex';
+
+/** Pools whose connections lose prepared statements, as behind a pooler in transaction mode. */
+const forgetful = new WeakSet<object>();
+
+/** The statement has another connection of Postgres by now, or finds what another client has prepared there. */
+const LOST = new Set(['26000', '42P05']);
+
+/**
+ * Runs a statement, outside transactions, that each connection prepares once: Postgres need not parse and plan it again, which
+ * takes longer than a small statement itself. Behind a pooler that cannot keep it, it is sent again unprepared, as all after it.
+ *
+ * Postgres keeps the plan for a table that was small then; so use it where a table that has grown since does no harm.
+ * @param name of the statement. Another text needs another name.
+ */
+export async function runPrepared<T>(
+  knex: Knex,
+  name: string,
+  sql: string,
+  values: readonly unknown[],
+): Promise<{ readonly rows: T[] }> {
+  const run = (options: object) => knex.raw<{ rows: T[] }>(sql, values as Knex.RawBinding[]).options(options);
+  const { client } = knex;
+  if (knex.isTransaction || forgetful.has(client)) return run({});
+  try {
+    return await run({ name });
+  } catch (thrown) {
+    if (!LOST.has(String((thrown as { readonly code?: unknown }).code))) throw thrown;
+    forgetful.add(client);
+    return run({});
+  }
+}
