@@ -242,7 +242,7 @@ describe('previews of mails, in npm run dev', () => {
     const what = /user_mailer\/welcome\/html\.ejs:\d+: nobody is not defined/;
     await page.locator('.why', { hasText: what }).waitFor();
     assert.equal(await wordsOf(page.getByRole('heading', { level: 1 })), 'UserMailer#welcome cannot be shown');
-    await page.getByText('Stack trace').click();
+    await page.getByText('Stack trace', { exact: true }).click();
     assert.match(await wordsOf(page.locator('.trace')), />> \d+\|.*nobody\.knows/);
     await shoot(page, 'mail-fault.en');
     assert.deepEqual(await violations(page), []);
