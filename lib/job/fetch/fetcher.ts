@@ -353,15 +353,21 @@ export class Fetcher {
     }
     if (popped.length === 0) return this.isScanDue;
     const ids = popped.flatMap(({ id, record }) => (record === undefined && isUuid(id) ? [id] : []));
-    const claimed = ids.length > 0 ? await this.claim(claimant, { ids, isLone: isSoleHint }, ids.length) : new Set();
     const plain = popped.filter(({ record }) => record !== undefined);
-    if (waitedFor && hints?.ready && !claimed.has(waitedFor.id.toLowerCase())) {
-      const record = await hints.readRecord(waitedFor);
-      if (record !== undefined) plain.push({ ...waitedFor, record });
-    }
-    if (plain.length > 0) {
-      const adopted = await adopt(plain);
-      await this.claim(claimant, { ids: adopted }, adopted.length);
+    try {
+      const claimed = ids.length > 0 ? await this.claim(claimant, { ids, isLone: isSoleHint }, ids.length) : new Set();
+      if (waitedFor && hints?.ready && !claimed.has(waitedFor.id.toLowerCase())) {
+        const record = await hints.readRecord(waitedFor);
+        if (record !== undefined) plain.push({ ...waitedFor, record });
+      }
+      if (plain.length > 0) {
+        const adopted = await adopt(plain);
+        await this.claim(claimant, { ids: adopted }, adopted.length);
+      }
+    } catch (thrown) {
+      // They may have no rows yet.
+      if (plain.length > 0) this.options.onReturned(plain);
+      throw thrown;
     }
     return !isSoleHint;
   }

@@ -108,6 +108,19 @@ for (const [prefix, redisPrefix] of [
         assert.deepEqual(ran, ['held']);
       });
 
+    it('has a job run soon after Postgres could not give it a row', async () => {
+      await system.processor([GreetJob]);
+      await system.postgres.query('alter table job_queue rename to away');
+      try {
+        await queue.createJob({ class: 'GreetJob', args: ['refused'] }).save();
+        await until('it was refused', () => system.eventsNamed('queue.error').length > 0);
+      } finally {
+        await system.postgres.query('alter table away rename to job_queue');
+      }
+      await until('the job has run', () => ran.length === 1);
+      await nothingLeft();
+    });
+
     it('does not take delayed and waiting jobs for such, and has them run once', async () => {
       for (let n = 0; n < 5; n++) {
         await queue.createJob({ class: 'GreetJob', args: [`waiting ${n}`] }).save();
