@@ -12,6 +12,7 @@ export type {
   ListenAddress,
   Locale,
   MailConfig,
+  MailDelivery,
   OpsConfig,
   QueueSetting,
   SignUpsConfig,

@@ -85,7 +85,7 @@ const texts = pageTexts(TEXTS).in('en');
 /** What `catamount status` prints: that the tree runs, its health, and when its jobs last made progress. */
 export function statusLines(treeStatus: TreeStatus, { systemStatus, trouble }: Health, now: Date): string[] {
   const { pid, phase, bootedWorkers, workers, jobProcessor } = treeStatus.stats;
-  const progress = progressText(treeStatus, new Formatter(texts, now, false));
+  const progress = progressText(treeStatus, new Formatter(texts, now));
   return [
     `Catamount runs: pid ${pid}, phase ${phase}, ${bootedWorkers} of ${workers} workers ready, job processor ${jobProcessor.state}`,
     ...judgementLines(systemStatus, treeStatus, now),
@@ -99,7 +99,7 @@ export function statusLines(treeStatus: TreeStatus, { systemStatus, trouble }: H
  * @param systemStatus undefined if Redis and Postgres could not be reached.
  */
 export function judgementLines(systemStatus: SystemStatus | undefined, treeStatus: TreeStatus, now: Date): string[] {
-  const format = new Formatter(texts, now, false);
+  const format = new Formatter(texts, now);
   const judgement = readJudgement(systemStatus, treeStatus);
   const title = judgementTitle(judgement, format);
   if (judgement.issues.length === 0) return [judgement.transit ? `~ ${title}.` : `${title}.`];

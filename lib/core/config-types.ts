@@ -126,14 +126,9 @@ export interface SignUpsConfig {
 
 /** Access to the operator's pages by name and password. */
 export interface OpsConfig {
-  /** The name with which operators and viewers sign in. */
+  /** The name with which operators sign in. */
   readonly user: string;
-  /** The operators' password, with which everything may be seen and changed. */
   readonly password: string;
-  /** Password of viewers, who see no arguments and no addresses and change nothing; null: there are none. */
-  readonly viewerPassword: string | null;
-  /** Key that signs sessions; null: a random key that is kept in Postgres. */
-  readonly secret: string | null;
 }
 
 /**

@@ -101,9 +101,7 @@ export const TABLES = {
   stats: 'job_stats',
   installation: 'job_installation',
   deliveries: 'mail_deliveries',
-  keys: 'ops_keys',
   signOuts: 'ops_sign_outs',
-  flashes: 'ops_flashes',
   /** The channel for jobs that no hint in Redis announces, and for what else job processors should look at. */
   channel: 'job_queue',
   /** The channel on which a listener finds out whether notifications reach it; the payload is its token. */

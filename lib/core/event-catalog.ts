@@ -32,8 +32,6 @@ function at(level: Level) {
 
 const [debug, info, warn, error] = [at('debug'), at('info'), at('warn'), at('error')];
 
-const SERVICES = { redis: 'Redis', postgres: 'Postgres' } as const;
-
 /** Past tense of the operators' actions. */
 const DONE: Readonly<Record<string, string>> = {
   pause: 'paused',
@@ -131,9 +129,6 @@ const CATALOG: Catalog = {
   ),
   'operator.command': info((e) => `${e.command} requested by ${callerText(e.via)}`),
   'operator.rejected': warn((e) => `${e.command} requested by ${callerText(e.via)} was rejected: ${e.reason}`),
-  'operator.failed': warn(
-    (e) => `could not ${actionText(e)}: ${SERVICES[e.service]} did not answer (requested by ${callerText(e.via)})`,
-  ),
   'operator.queue': info(
     (e) =>
       `${DONE[e.action]} queue ${e.queue}${e.action === 'clear' ? `, ${pluralize(e.jobs, 'job')} deleted` : ''} (requested by ${callerText(e.via)})`,
@@ -141,14 +136,13 @@ const CATALOG: Catalog = {
   'operator.cron': info((e) => `${DONE[e.action]} recurring job ${e.name} (requested by ${callerText(e.via)})`),
   'operator.adopted': info((e) => `adopted the jobs of this database (requested by ${callerText(e.via)})`),
   'operator.mails': info(
-    (e) =>
-      `${e.action === 'test' ? 'sent a test mail' : `deleted ${pluralize(e.count, 'mail')} of the inbox`} (requested by ${callerText(e.via)})`,
+    (e) => `deleted ${pluralize(e.count, 'mail')} of the inbox (requested by ${callerText(e.via)})`,
   ),
   'operator.sign-in': {
     level: (e) => (e.role ? 'info' : 'warn'),
     sentence: (e) =>
       e.role
-        ? `signed in to the operator's pages as ${e.role}`
+        ? "signed in to the operator's pages"
         : `wrong name or password for the operator's pages${e.locked ? ', from an address that has to wait now' : ''}`,
     fields: (e) => ({ remoteAddress: e.address }),
   },
@@ -312,12 +306,6 @@ const lastRequest = ({ lastRequest: last }: EventMap['worker.unresponsive']) =>
 
 function countJobs(set: string, count: number): string {
   return set === 'retry' ? `${pluralize(count, 'job')} waiting for a retry` : pluralize(count, `${set} job`);
-}
-
-/** Describes a failed action: `pause queue mailer`, `retry 3 dead jobs`. */
-function actionText({ command, of, count }: PlainValues<EventMap['operator.failed']>): string {
-  const [action] = command.split(' ');
-  return command.endsWith(' jobs') ? `${action} ${countJobs(of, count)}` : `${command} ${of}`;
 }
 
 const megabytes = (mb: number) => countText(Math.round(mb));

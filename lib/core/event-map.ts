@@ -109,15 +109,6 @@ export interface EventMap {
   'operator.command': { readonly command: string; readonly via: Caller };
   /** The command could not be executed. */
   'operator.rejected': { readonly command: string; readonly via: Caller; readonly reason: string };
-  /** An action on the pages failed, since Redis or Postgres did not answer. */
-  'operator.failed': {
-    readonly command: OperatorAction;
-    /** The queue or the recurring job; for jobs their set. */
-    readonly of: string;
-    readonly count: number;
-    readonly service: 'redis' | 'postgres';
-    readonly via: Caller;
-  };
   /** An operator paused, resumed or cleared a queue. */
   'operator.queue': {
     readonly action: 'pause' | 'resume' | 'clear';
@@ -135,10 +126,10 @@ export interface EventMap {
   /** An operator adopted the jobs of a database that was copied from another installation. */
   'operator.adopted': { readonly via: Caller };
   /** An operator deleted mails that `file` delivery had written, or sent a preview as a test. */
-  'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: Caller };
+  'operator.mails': { readonly action: 'delete'; readonly count: number; readonly via: Caller };
   /** An attempt to sign in to the operator's pages; `role` is null for a wrong name or password. */
   'operator.sign-in': {
-    readonly role: 'operator' | 'viewer' | null;
+    readonly role: 'operator' | null;
     readonly address: string;
     /** true: that address is locked for a while after too many wrong attempts. */
     readonly locked: boolean;
@@ -302,10 +293,3 @@ interface AboutJob {
 }
 
 export type EventName = keyof EventMap;
-
-/** The actions that the pages' forms ask for and that need Redis or Postgres. */
-export type OperatorAction =
-  | `${'pause' | 'resume' | 'clear'} queue`
-  | `${'trigger' | 'pause' | 'resume' | 'forget'} recurring job`
-  | `${'retry' | 'promote' | 'reschedule' | 'kill' | 'delete'} jobs`
-  | 'send a test of';

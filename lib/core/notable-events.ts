@@ -32,7 +32,6 @@ const NOTABLE = {
   'operator.cron': 'web',
   'operator.mails': 'web',
   'operator.adopted': 'web',
-  'operator.failed': 'web',
 } as const satisfies { readonly [E in EventName]?: Keeper };
 
 export type NotableEvent = keyof typeof NOTABLE;

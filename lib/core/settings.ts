@@ -298,21 +298,11 @@ function readMail(
 }
 
 function readOps(read: SettingsReader): OpsConfig | null {
-  const password = secret(text('at least 8 characters', /^.{8,}$/s));
   const user = read.get('OPS_USER', text('a name without a colon', /^[^:\r\n]+$/), null);
-  const operators = read.get('OPS_PASSWORD', password, null);
-  const other = secret(
-    text(
-      'at least 8 characters, and another password than OPS_PASSWORD',
-      (given) => given.length >= 8 && given !== operators,
-    ),
-  );
-  const viewerPassword = read.get('OPS_VIEWER_PASSWORD', other, null);
-  const key = read.get('OPS_SECRET', secret(text('at least 32 characters', /^.{32,}$/s)), null);
+  const password = read.get('OPS_PASSWORD', secret(text('at least 8 characters', /^.{8,}$/s)), null);
   if (user !== null) read.require('OPS_PASSWORD', 'at least 8 characters, since OPS_USER is set');
-  for (const [variable, value] of Object.entries({ OPS_PASSWORD: operators, OPS_VIEWER_PASSWORD: viewerPassword }))
-    if (value !== null) read.require('OPS_USER', `a name, since ${variable} is set`);
-  return user === null || operators === null ? null : { user, password: operators, viewerPassword, secret: key };
+  if (password !== null) read.require('OPS_USER', 'a name, since OPS_PASSWORD is set');
+  return user === null || password === null ? null : { user, password };
 }
 
 function isNetwork(given: string): boolean {

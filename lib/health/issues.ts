@@ -68,11 +68,11 @@ export interface Issue {
   readonly subject?: string;
   /** The last termination of the process concerned. */
   readonly termination?: Termination | null;
-  /** The caller who paused the queue. Viewers do not see the name. */
+  /** The caller who paused the queue. */
   readonly by?: string;
   /** The long jobs that occupy the slots of job processors. */
   readonly holders?: readonly Holder[];
-  /** Text that may name people: a process's output, a path, a mail server's reply. Viewers do not see it. */
+  /** Text that may name people: a process's output, a path, a mail server's reply. */
   readonly detail?: string;
 }
 

@@ -13,7 +13,8 @@ import { Assets, assetRoutes } from './ui/assets';
 import type { OpsContext, OpsMiddleware, OpsOptions, OpsState, PageContext } from './ui/context';
 import { errorPages } from './ui/error-pages';
 import { Streams } from './ui/event-stream';
-import { Layout } from './ui/layout';
+import { COUNTS, Layout } from './ui/layout';
+import { streamCounts } from './ui/live-page';
 import { pageHeaders, preferences } from './ui/shell';
 import { pageTexts, TEXTS } from './ui/texts';
 
@@ -34,7 +35,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     layout,
     assets,
     sessions,
-    throttle: new SignInThrottle(redis),
+    throttle: new SignInThrottle(options.appName, redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
     statusCollector: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),
@@ -72,16 +73,17 @@ interface PageFolder {
 /** A page group that may also use the sessions. */
 type AuthGroup = (site: AuthParts & PageContext) => void | Promise<void>;
 
-const signInAndAssets: AuthGroup = (site) => {
+const shared: AuthGroup = (site) => {
   signInRoutes(site);
+  site.router.get(COUNTS, (ctx) => streamCounts(site, ctx));
   assetRoutes(site.router, site.assets);
 };
 
 const FOLDERS: readonly PageFolder[] = [
-  { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets'], load: async () => signInAndAssets },
+  { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets', COUNTS], load: async () => shared },
   { paths: ['/ops/jobs'], load: async () => (await import('./jobs/routes')).jobRoutes },
   { paths: ['/ops/mail'], load: async () => (await import('./mail/routes')).mailRoutes },
-  { paths: ['/ops/processes'], load: async () => (await import('./processes/processes-page')).processRoutes },
+  { paths: ['/ops/processes'], load: async () => (await import('./processes/tree-action-pages')).treeActionRoutes },
   { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
 ];
 

@@ -101,6 +101,14 @@ export class RateLimit {
     await this.inTime((whom) => counters[whom].reward(name)).catch(() => undefined);
   }
 
+  /** Uncounts all attempts of `key`. */
+  async forget(key: string): Promise<void> {
+    const counters = this.counters();
+    if (!counters) return;
+    const name = hashKey(key);
+    await this.inTime((whom) => counters[whom].delete(name)).catch(() => undefined);
+  }
+
   private counters(): Counters | undefined {
     this.made ??= this.make?.();
     return this.made;

@@ -16,7 +16,6 @@ import { jobs } from './jobs';
 import { mail } from './mail';
 import { memory } from './memory';
 import { pickup } from './pickup';
-import { sets } from './sets';
 import { signUp } from './sign-up';
 
 /** The benchmarks by the names that `npm run bench -- <name>` takes. */
@@ -30,7 +29,6 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   mail,
   memory,
   growth,
-  sets,
   capacity,
 };
 const MOST_MINUTES = 120;

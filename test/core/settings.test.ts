@@ -176,24 +176,13 @@ describe('settings', () => {
 
     it('are closed unless there are a name and a password', () => {
       assert.equal(read({}).ops, null);
-      const { ops } = read({ ...operator, OPS_VIEWER_PASSWORD: 'battery staple' });
-      assert.deepEqual(ops, { user: 'ada', password: 'correct horse', viewerPassword: 'battery staple', secret: null });
-      assert.equal(read(operator).ops?.viewerPassword, null);
+      assert.deepEqual(read(operator).ops, { user: 'ada', password: 'correct horse' });
       for (const [env, complaint] of [
         [{ OPS_USER: 'ada' }, /OPS_PASSWORD +is not set; .*since OPS_USER is set/],
         [{ OPS_PASSWORD: 'correct horse' }, /OPS_USER +is not set; .*since OPS_PASSWORD is set/],
-        [{ OPS_VIEWER_PASSWORD: 'correct horse' }, /OPS_USER +is not set; .*since OPS_VIEWER_PASSWORD is set/],
-        [{ ...operator, OPS_VIEWER_PASSWORD: 'short' }, /OPS_VIEWER_PASSWORD +is "<5 characters>"/],
+        [{ ...operator, OPS_PASSWORD: 'short' }, /OPS_PASSWORD +is "<5 characters>"/],
       ] as const)
         assert.match(complaints(env), complaint);
-    });
-
-    it('reject a viewer password equal to OPS_PASSWORD, which would let viewers do everything', () => {
-      for (const same of ['correct horse', ' correct horse ']) {
-        const message = complaints({ ...operator, OPS_VIEWER_PASSWORD: same });
-        assert.match(message, /OPS_VIEWER_PASSWORD .*another password than OPS_PASSWORD/);
-        assert.doesNotMatch(message, /correct horse/);
-      }
     });
   });
 

@@ -19,7 +19,7 @@ const PATHS = [
   ...'/ /users /users/me /health /ready /ops /ops/sign-in /ops/metrics /ops/assets/ops.css /ops/jobs'.split(' '),
   ...LISTS.map((name) => `/ops/jobs/${name}`),
   ...[`/ops/jobs/job/default/${JOB}`, `/ops/jobs/job/default/${JOB}/delete`],
-  ...'/ops/mail/inbox /ops/mail/deliveries /ops/processes /ops/charts /nothing/here'.split(' '),
+  ...'/ops/mail/inbox /ops/mail/deliveries /ops/processes/restart /ops/charts /nothing/here'.split(' '),
 ];
 const FOLDERS = [
   ...'/ops/jobs /ops/jobs/job/default /ops/jobs/queues /ops/mail/inbox /ops/mail/deliveries'.split(' '),
@@ -36,11 +36,7 @@ const HEADERS = [
     'X-Forwarded-For: 1.2.3.4, x',
     'Forwarded: for=x',
   ],
-  ...[
-    'X-Forwarded-Host: evil.example',
-    'Host: evil.example',
-    `Cookie: catamount_ops=operator.${'A'.repeat(22)}.9999999999.x`,
-  ],
+  ...['X-Forwarded-Host: evil.example', 'Host: evil.example', `Cookie: catamount_ops=${'A'.repeat(22)}.9999999999.x`],
 ];
 const WORDS = [
   ...HEADERS.map((line) => `${line}\r\n`),

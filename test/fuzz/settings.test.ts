@@ -44,7 +44,6 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   STATE_FILE: ['state.json'],
   OPS_USER: ['ada'],
   OPS_PASSWORD: ['SECRET horse'],
-  OPS_VIEWER_PASSWORD: ['SECRET staple'],
   METRICS_TOKEN: ['SECRETSECRETSECRET'],
   LOG_LEVEL: ['info', 'silent'],
   LOG_FORMAT: ['pretty', 'json'],

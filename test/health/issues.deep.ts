@@ -28,7 +28,7 @@ describe('the issues of a real tree, as /ops, top, status and the metrics report
   let cookie: string;
   before(async () => {
     [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
-    const settings = { ...SIGNED, OPS_SECRET: 'x'.repeat(32), METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '1' };
+    const settings = { ...SIGNED, METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '1' };
     tree = await startTree({ env: { ...env(), ...settings } });
     cookie = cookiesOf(await signInTo(tree, SIGNED.OPS_PASSWORD));
   });

@@ -310,7 +310,7 @@ function numbersIn(text: string): string[] {
 
 describe('the state of everything', () => {
   const { jobs, mail } = readSettings({ cwd: '/nowhere', env: { NODE_ENV: 'test' } });
-  const wordsIn = (locale: 'en' | 'ko') => new Formatter(pageTexts(TEXTS).in(locale), new Date(NOW), false);
+  const wordsIn = (locale: 'en' | 'ko') => new Formatter(pageTexts(TEXTS).in(locale), new Date(NOW));
 
   const onThePage = (systemStatus: SystemStatus, locale: 'en' | 'ko' = 'en') =>
     overviewView(systemStatus, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();

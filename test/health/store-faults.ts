@@ -5,7 +5,6 @@ import { TABLES } from '../../lib/core/config';
 import { Clock } from '../chaos/scene/clock';
 import { ChaosPostgres } from '../chaos/scene/postgres';
 import { buildFixtureApp } from '../support/fixture-app';
-import { RedisCluster } from '../support/redis-cluster';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -18,8 +17,6 @@ const stalled = (words: RegExp): Pick<Fault, 'ready' | 'log' | 'codes'> => ({
 });
 
 const HOUR_MS = 3_600_000;
-/** Interval of sign-ups meanwhile, ms. */
-const SIGN_UP_MS = 1000;
 
 /** A job that is scheduled for long after the test. @param length of its payload. */
 const filler = (length: number) => `insert into job_queue (id, state, queue, class, payload, run_at)
@@ -52,33 +49,6 @@ export function storeFaults(promisedS?: number): void {
     afterEach(async () => {
       await faulty?.remove();
       faulty = undefined;
-    });
-
-    it('the address of Redis now leads to a cluster', async () => {
-      faulty = await FaultyTree.make();
-      const cluster = await RedisCluster.start(3);
-      try {
-        await reports({
-          name: 'cluster',
-          inject: async ({ proxies, redis }) => {
-            proxies.redis.lead(cluster.first.url);
-            proxies.redis.cut();
-            // A worker notices it by the answer to a command whose key belongs to another node, such as the hint of a sign-up's job.
-            const signUps = setInterval(() => void faulty?.signUp().catch(() => undefined), SIGN_UP_MS);
-            return () => {
-              clearInterval(signUps);
-              proxies.redis.lead(redis.url);
-              proxies.redis.cut();
-            };
-          },
-          ready: /"reason":"[^"]*Redis is in cluster mode/,
-          log: /MOVED|not reachable/,
-          codes: ['redisAway'],
-          jobsGoOn: true,
-        });
-      } finally {
-        await cluster.remove();
-      }
     });
 
     it('the disk of Postgres is full, or the standby that every COMMIT waits for has fallen behind', async () => {

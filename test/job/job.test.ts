@@ -48,28 +48,6 @@ describe('Job', () => {
     assert.deepEqual([configured?.queue, configured?.runAt], ['slow', { inMs: 300_000 }]);
   });
 
-  it('type-checks arguments and options', () => {
-    const neverRun = async () => {
-      // @ts-expect-error a number is not a name
-      await GreetJob.performLater(5);
-      // @ts-expect-error the name is missing
-      await GreetJob.performLater();
-      // @ts-expect-error one argument too many
-      await GreetJob.set({}).performLater('Ann', 1, 2);
-      // @ts-expect-error a Map cannot be serialized
-      class MapJob extends Job<[all: Map<string, string>]> {
-        perform(_all: Map<string, string>) {}
-      }
-      // @ts-expect-error an abstract job cannot run
-      await Job.performLater();
-      // @ts-expect-error not a unit of time
-      await GreetJob.set({ wait: '5 parsecs' }).performLater('Ann');
-      const text: string = await GreetJob.performNow('Ann');
-      return [text, MapJob];
-    };
-    assert.ok(neverRun);
-  });
-
   it('accepts static options with an annotation or as const', async () => {
     class PlainlyJob extends Job<[name: string]> {
       static override readonly unique = { by: (name: string) => name, until: 'executing', ttl: '10m' } as const;

@@ -40,7 +40,6 @@ describe('all pages are accessible and fit a phone', () => {
       from job_cron cron limit 1`);
     return {
       overview: '/ops',
-      processes: '/ops/processes',
       queues: '/ops/jobs/queues',
       queue: '/ops/jobs/queues/default',
       'queue-paused': '/ops/jobs/queues/mailer',

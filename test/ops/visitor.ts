@@ -4,7 +4,6 @@ import { type OpsWeb, SIGNED, tokenIn } from './ops-web';
 import { type PageView, textOf, viewOf } from './page-view';
 
 export const OPERATOR = SIGNED.OPS_PASSWORD;
-export const VIEWER = SIGNED.OPS_VIEWER_PASSWORD;
 
 type Fields = Readonly<Record<string, string | readonly string[]>>;
 

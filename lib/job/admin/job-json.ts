@@ -12,10 +12,10 @@ import type { ListedQueue } from './queues';
 export interface JobErrorJson {
   /** The error's name, such as `TypeError`; '' when it has none. */
   readonly name: string;
-  /** The error's name and message, and those of its causes; null for viewers. */
-  readonly message: string | null;
-  /** Message and frames; null for viewers. */
-  readonly stack: string | null;
+  /** The error's name and message, and those of its causes. */
+  readonly message: string;
+  /** Message and frames. */
+  readonly stack: string;
   /** The run that failed with it; null when that was not recorded. */
   readonly run: {
     readonly at: string;
@@ -26,10 +26,8 @@ export interface JobErrorJson {
   } | null;
 }
 
-/**
- * The reason why arguments are redacted: a viewer, the class's `logArguments`, an unknown class, or no readable record.
- */
-export type WhyRedacted = 'viewer' | 'class' | 'unknown' | 'unreadable';
+/** The reason why arguments are redacted: the class's `logArguments`, an unknown class, or no readable record. */
+export type WhyRedacted = 'class' | 'unknown' | 'unreadable';
 
 /** The JSON of a job, for the commands and the pages. Times are ISO 8601; redacted values are null. */
 export interface JobJson {
@@ -60,8 +58,6 @@ export interface JobJson {
 
 /** The rules for redaction. */
 export interface JobJsonRules {
-  /** false, for viewers: nothing is shown that may contain personal data. */
-  readonly everything: boolean;
   /** The job classes, whose `logArguments` may forbid showing arguments. */
   readonly jobs: JobLookup;
   readonly redactor: Redactor;
@@ -70,10 +66,10 @@ export interface JobJsonRules {
 /** @param lengths limits of what is shown of each value. Default: those for a line. */
 export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLengths): JobJson {
   const { requestId, locale, attributes } = entry.context;
-  const { everything, redactor } = rules;
+  const { redactor } = rules;
   const whyRedacted = argsRedacted(entry, rules);
   const redacted = (value: unknown): JsonValue =>
-    everything && value !== undefined ? (redactor.filter([value as JsonValue], lengths)[0] ?? null) : null;
+    value !== undefined ? (redactor.filter([value as JsonValue], lengths)[0] ?? null) : null;
   return {
     id: entry.id,
     class: entry.class ?? null,
@@ -84,8 +80,8 @@ export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
     attempts: entry.attempts,
     args: whyRedacted === null ? redactor.filter(entry.args, lengths) : null,
     args_redacted: whyRedacted,
-    reason: everything ? (entry.reason ?? null) : null,
-    errors: entry.errors.map((error) => errorJson(error, everything)),
+    reason: entry.reason ?? null,
+    errors: entry.errors.map(errorJson),
     tags: entry.tags,
     request_id: requestId ?? null,
     locale: locale ?? null,
@@ -95,21 +91,15 @@ export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
   };
 }
 
-function argsRedacted(entry: JobEntry, { everything, jobs }: JobJsonRules): WhyRedacted | null {
-  if (!everything) return 'viewer';
+function argsRedacted(entry: JobEntry, { jobs }: JobJsonRules): WhyRedacted | null {
   if (entry.unreadable !== undefined) return 'unreadable';
   const jobClass = jobs.get(entry.class ?? '');
   if (!jobClass) return 'unknown';
   return jobClass.logArguments === false ? 'class' : null;
 }
 
-function errorJson({ message, stack, run }: JobError, everything: boolean): JobErrorJson {
-  return {
-    name: nameAndMessage(message).name,
-    message: everything ? message : null,
-    stack: everything ? stack : null,
-    run: run ? runJson(run) : null,
-  };
+function errorJson({ message, stack, run }: JobError): JobErrorJson {
+  return { name: nameAndMessage(message).name, message, stack, run: run ? runJson(run) : null };
 }
 
 function runJson({ at, attempt, ms, ...process }: NonNullable<JobError['run']>): NonNullable<JobErrorJson['run']> {

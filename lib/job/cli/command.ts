@@ -141,7 +141,7 @@ export function wrongUsage(message: string): UserError {
 
 /** Operators at a terminal see everything except what the app's filters and classes redact. */
 export function redactionRules({ registry, equipment }: CommandContext): JobJsonRules {
-  return { everything: true, jobs: registry, redactor: new Redactor(equipment.setup?.filterArguments) };
+  return { jobs: registry, redactor: new Redactor(equipment.setup?.filterArguments) };
 }
 
 /** @throws UserError for a queue that does not exist, with a suggestion. */

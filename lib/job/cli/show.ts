@@ -17,7 +17,6 @@ const STATE: Readonly<Record<SetName, string>> = {
   dead: 'dead',
 };
 const WHY_REDACTED: Readonly<Record<WhyRedacted, (name: string) => string>> = {
-  viewer: () => 'not for viewers',
   class: (name) => `not shown: ${name} says logArguments = false`,
   unknown: () => 'not shown: the class is unknown',
   unreadable: () => 'cannot be read',

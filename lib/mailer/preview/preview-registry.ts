@@ -84,16 +84,12 @@ interface OfOnePreview extends PreviewName {
 export type PreviewRequest = { readonly id: number } & (
   | { readonly ask: 'names' }
   | ({ readonly ask: 'mail' } & OfOnePreview)
-  /** Sends the mail, to this address instead of its own recipients; `prefix` comes before its subject. */
-  | ({ readonly ask: 'send'; readonly to: string; readonly prefix: string } & OfOnePreview)
 );
 
 /** The answer to a PreviewRequest, as plain data that can cross the IPC channel. */
 export type PreviewResponse =
   | { readonly kind: 'names'; readonly names: readonly PreviewName[] }
   | PreviewedMail
-  /** `response`: the server's answer, or the path of the file. */
-  | { readonly kind: 'sent'; readonly response: string }
   /** The action builds no mail for the preview's arguments. */
   | { readonly kind: 'none' }
   /** There is no preview of that name. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { createTransport } from 'nodemailer';
@@ -8,14 +7,13 @@ import { loadI18n } from '../../core/i18n';
 import { toError } from '../../support/async';
 import { ActionRun } from '../compose/action-run';
 import { MailComposer } from '../compose/composer';
-import { mailboxes } from '../compose/headers';
 import type { Mail } from '../compose/mail';
 import { MailCancelled } from '../definition/errors';
 import type { MailOptions, OutgoingMessage } from '../definition/mail-types';
 import type { MailSetup } from '../definition/setup';
 import { MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
-import { mimeOptions, type Transport } from '../transport/transport';
+import { mimeOptions } from '../transport/transport';
 import type { PreviewError, PreviewedMail, PreviewRequest, PreviewResponse, Previews } from './preview-registry';
 
 interface PreviewRendererOptions {
@@ -27,18 +25,15 @@ interface PreviewRendererOptions {
   /** Called for every request, so that a load error is part of the answer to it. */
   readonly setup: () => Promise<MailSetup>;
   readonly previews: () => Promise<Previews>;
-  /** Opens the app's transport, at the first test send. */
-  readonly transport: () => Transport;
   /** Runs the work in a transaction that is always rolled back. */
   readonly inRolledBackTransaction: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 type MailRequest = Exclude<PreviewRequest, { readonly ask: 'names' }>;
 
-/** Renders previews as delivery renders mails, and sends one only on request. Loads email-templates. */
+/** Renders previews as delivery renders mails. Loads email-templates. */
 export class PreviewRenderer {
   private readonly renderer: Renderer;
-  private transport: Transport | undefined;
   private readonly writer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
 
   constructor(private readonly options: PreviewRendererOptions) {
@@ -81,9 +76,8 @@ export class PreviewRenderer {
     try {
       const draft = await composer.draft(new PreviewRun(message, config.appUrl, request.locale ?? undefined));
       if (!draft) return { kind: 'none' };
-      const name = request.ask === 'send' ? `test.${randomUUID()}` : 'preview';
-      const mail = await composer.compose(draft, { messageId: `<${name}@${new URL(config.appUrl).hostname}>` });
-      return request.ask === 'send' ? await this.send(mail, request) : await this.written(mail, draft.texts.locale);
+      const mail = await composer.compose(draft, { messageId: `<preview@${new URL(config.appUrl).hostname}>` });
+      return await this.written(mail, draft.texts.locale);
     } catch (thrown) {
       if (thrown instanceof MailCancelled) return { kind: 'none' };
       throw thrown;
@@ -94,20 +88,6 @@ export class PreviewRenderer {
     const { message } = await this.writer.sendMail(mimeOptions(mail));
     const bcc = mail.bcc.map(({ name, address }) => (name === '' ? address : `${name} <${address}>`));
     return { kind: 'mail', eml: (message as Buffer).toString('base64'), bcc, locale };
-  }
-
-  /**
-   * Sends a preview through the app's transport, but without interceptors and delivery records: the reader chose
-   * the address.
-   */
-  private async send(
-    mail: OutgoingMessage,
-    { to, prefix }: Extract<PreviewRequest, { readonly ask: 'send' }>,
-  ): Promise<PreviewResponse> {
-    const subject = `${prefix} ${mail.subject}`;
-    this.transport ??= this.options.transport();
-    const receipt = await this.transport.send({ ...mail, subject, to: mailboxes('to', to), cc: [], bcc: [] });
-    return { kind: 'sent', response: receipt.response ?? '' };
   }
 }
 

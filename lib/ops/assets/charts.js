@@ -66,8 +66,11 @@
     return [...values.keys()].filter((i) => known(i) && !known(i - 1) && !known(i + 1));
   };
 
+  // The upper end of the scale.
+  const top = (chart) => Math.max(chart.max ?? 0, ...columns(chart).flat()) || 1;
+
   const limitLine = (limit) => (u) => {
-    if (limit === null) return;
+    if (limit === null || limit > u.scales.y.max) return;
     const y = u.valToPos(limit, 'y', true);
     const { ctx, bbox } = u;
     const { stroke, dash } = styled('ln k4');
@@ -83,7 +86,9 @@
   };
 
   // Writes the names to the left of the layers' last known values.
-  const nameLayers = ({ series, max }, { over }) => {
+  const nameLayers = (chart, { over }) => {
+    const { series } = chart;
+    const max = top(chart);
     const last = Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
     let below = 0;
     for (const { label, values } of series) {
@@ -126,7 +131,7 @@
           legend: { show: false },
           tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
           cursor: { y: false, drag: { x: false }, sync: { key: 'ops' }, points: { size: 6, show: !one.stacked } },
-          scales: { y: { range: [0, one.max] } },
+          scales: { y: { range: [0, top(one)] } },
           axes: [
             { ...axis, size: 22, gap: 4, grid: { show: false }, values: (_u, at) => at.map(clock), space: 70 },
             {
@@ -134,8 +139,8 @@
               size: 34,
               gap: 6,
               grid: { stroke: color('--line'), width: 1 },
-              splits: () => one.ticks.map(({ value }) => value),
-              values: () => one.ticks.map(({ text }) => text),
+              // There is room for four characters.
+              values: (_u, all) => all.map((n) => (n < 10_000 ? Number(n.toPrecision(3)) : `${n / 1000}k`)),
             },
           ],
           series: [{}, ...looks(one)],
@@ -181,8 +186,6 @@
       if (section.querySelector('.canvas:hover')) return;
       for (const one of data.charts) {
         const figure = section.querySelector(`[data-chart="${one.key}"]`);
-        const total = figure?.querySelector('[data-total]');
-        if (total) total.textContent = one.total;
         for (const b of figure?.querySelectorAll('[data-series]') ?? []) {
           b.textContent = one.series[b.dataset.series]?.latest ?? '–';
         }

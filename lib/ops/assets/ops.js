@@ -8,9 +8,22 @@
     nav.scrollLeft += item.left - frame.left - (frame.width - item.width) / 2;
   }
 
+  // A double click on a button sends its form once.
+  document.addEventListener('submit', (event) => {
+    const { method, dataset } = event.target;
+    if (method === 'post' && dataset.sent) event.preventDefault();
+    dataset.sent = 'yes';
+  });
+  addEventListener('pageshow', () => {
+    for (const form of document.forms) delete form.dataset.sent;
+  });
+
   const { live: url, liveOn, liveOff } = document.body.dataset;
   const lamp = document.getElementById('live');
   if (!url || !lamp) return;
+  const news = document.getElementById('news');
+  const own = current?.querySelector('[data-count]');
+  const listed = own?.textContent;
   const UNRESPONSIVE_MS = 4000;
   const AGAIN_MS = 2500;
   const LOST_MS = 10_000;
@@ -60,34 +73,24 @@
       if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, REFUSED_MS);
     };
     source.addEventListener('tick', tick);
-    // Handled by the overview's own script.
+    // Handled by parts.js.
     source.addEventListener('parts', ({ data }) => {
       tick();
       heardAt = performance.now();
       document.dispatchEvent(new CustomEvent('live:parts', { detail: JSON.parse(data) }));
     });
-    // Numbers change in place; other changes are announced as news.
+    // A list never changes under the pointer: when its number in the header does, a note offers to show the changes.
     source.addEventListener('counts', ({ data }) => {
       for (const [name, text] of Object.entries(JSON.parse(data)))
         put(document.querySelector(`[data-count="${name}"]`), text);
-    });
-    source.addEventListener('patch', ({ data }) => {
-      for (const { id, texts, share } of JSON.parse(data)) {
-        const row = document.getElementById(id);
-        for (const [name, text] of Object.entries(texts)) put(row?.querySelector(`[data-n="${name}"]`), text);
-        if (typeof share === 'number') row?.querySelector('.bar rect')?.setAttribute('width', `${share * 100}%`);
-      }
+      const now = own?.textContent ?? '–';
+      if (!news || now === '–' || now === listed) return;
+      const link = news.querySelector('a');
+      put(link, link.dataset.text);
+      news.hidden = false;
     });
     // Sent to pages that are simply reloaded when their content has changed.
     source.addEventListener('reload', () => location.reload());
-    // A list never changes under the pointer: a note offers to show the changes.
-    source.addEventListener('news', ({ data }) => {
-      const note = document.getElementById('news');
-      if (!note) return;
-      const { text } = JSON.parse(data);
-      note.querySelector('a').textContent = text;
-      note.hidden = false;
-    });
   };
   connect();
   // A worker whose event loop is blocked does not end its streams: reconnect, if possible to another worker.

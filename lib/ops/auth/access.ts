@@ -4,15 +4,7 @@ import { accessMode, isFromHere, isLoopbackHost } from '../ui/access-mode';
 import type { OpsContext, OpsMiddleware } from '../ui/context';
 import { formToken, localizedProblem, setCookie } from '../ui/shell';
 import { unsigned } from './sessions';
-import { type AuthParts, exchangeToken, roleByBasic, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
-
-/**
- * Guards pages that show addresses, arguments or contents, and questions whose answer only an operator may give.
- * @throws ProblemError 403 unless the visitor is an operator.
- */
-export function assertOperator(ctx: OpsContext): void {
-  if (ctx.state.visitor.role !== 'operator') throw localizedProblem(403, 'viewer');
-}
+import { type AuthParts, admitByBasic, exchangeToken, SIGN_IN, showSignIn } from './sign-in';
 
 const FIELD = 'token';
 const BASIC = /^basic +([\w+/=-]+)$/i;
@@ -31,9 +23,8 @@ export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
 }
 
 /**
- * Guards everything below /ops except the assets: who may read, who may change something, and that a form comes from the
- * visitor's own page. A guest may only sign in, and a viewer may only read: all methods other than GET and HEAD, and so
- * every action on jobs, mails and processes, are for operators.
+ * Guards everything below /ops except the assets: a guest may only sign in, and a form must come from the visitor's own
+ * page.
  */
 export function authenticate(site: AuthParts): OpsMiddleware {
   const mode = accessMode(site.config);
@@ -43,9 +34,9 @@ export function authenticate(site: AuthParts): OpsMiddleware {
     const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
     // Browsers send it by themselves, also from other sites, so it only reads.
     const basic = mode === 'signed' && reads && ctx.state.json && BASIC.exec(ctx.get('Authorization'))?.[1];
-    const role = bears ? 'operator' : basic ? await roleByBasic(site, ctx, basic) : undefined;
+    if (basic) await admitByBasic(site, ctx, basic);
     const cookies = ctx.get('Cookie');
-    const visitor = role ? unsigned(role, cookies) : await site.sessions.visitor(cookies, ctx.host);
+    const visitor = bears || basic ? unsigned('operator', cookies) : await site.sessions.visitor(cookies, ctx.host);
     ctx.state.visitor = visitor;
     const { token } = ctx.query;
     if (
@@ -65,8 +56,6 @@ export function authenticate(site: AuthParts): OpsMiddleware {
     }
     if (bears) setCookie(ctx, site.config, site.sessions.formCookie(visitor));
     if (!reads) {
-      if (visitor.role === 'viewer' && ctx.path !== SIGN_OUT && ctx.path !== SIGN_IN)
-        throw localizedProblem(403, 'viewer');
       // A slow sender of a body must not occupy a request slot.
       ctx.releaseSlot();
       ctx.state.form = await readForm(ctx);

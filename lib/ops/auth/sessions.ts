@@ -1,8 +1,12 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes, scrypt } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { Knex } from 'knex';
+import type { Config } from '../../core/config';
+import type { Redis } from '../../core/redis';
+import { lazy } from '../../support/async';
 import { sameText } from '../../support/text';
-import type { Role, Visitor } from '../ui/context';
+import type { Visitor } from '../ui/context';
 import { readCookie } from '../ui/shell';
-import { type KeyStores, sessionKey } from './session-key';
 import { SignOuts } from './sign-outs';
 
 /** Lifetime of a session, s. */
@@ -11,6 +15,15 @@ const SESSION = 'catamount_ops';
 const FORMS = 'catamount_ops_forms';
 const SECRET = /^[A-Za-z0-9_-]{22}$/;
 
+interface SessionOptions {
+  readonly config: Pick<Config, 'ops' | 'opsToken' | 'databaseUrl'>;
+  readonly appName: string;
+  readonly redis: Redis;
+  readonly knex: Knex;
+  /** ms since 1970. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
 /** Sessions live in a signed cookie, so that the pages work while Redis or Postgres is unavailable. */
 export class Sessions {
   private readonly key: () => Promise<Buffer>;
@@ -18,9 +31,8 @@ export class Sessions {
   private readonly signOuts: SignOuts;
   private readonly now: () => number;
 
-  /** @param options `now`: ms since 1970, default `Date.now`. */
-  constructor(options: KeyStores & { readonly now?: () => number }) {
-    this.key = sessionKey(options);
+  constructor(options: SessionOptions) {
+    this.key = lazy(() => sessionKey(options));
     this.token = options.config.opsToken;
     this.signOuts = new SignOuts(options.redis, options.knex);
     this.now = options.now ?? Date.now;
@@ -37,16 +49,16 @@ export class Sessions {
   }
 
   private async signedIn(cookie = ''): Promise<Visitor | undefined> {
-    const [role = '', secret = '', expires = '', signature = '', ...more] = cookie.split('.');
-    if ((role !== 'operator' && role !== 'viewer') || !SECRET.test(secret) || more.length > 0) return undefined;
-    if (!sameText(await this.sign([role, secret, expires]), signature) || Number(expires) <= this.now() / 1000)
+    const [secret = '', expires = '', signature = '', ...more] = cookie.split('.');
+    if (!SECRET.test(secret) || more.length > 0) return undefined;
+    if (!sameText(await this.sign([secret, expires]), signature) || Number(expires) <= this.now() / 1000)
       return undefined;
-    return (await this.signOuts.has(secret)) ? undefined : { role, secret };
+    return (await this.signOuts.has(secret)) ? undefined : { role: 'operator', secret };
   }
 
   /** Starts a session with a new secret, which prevents session fixation. @returns the cookie to set. */
-  async signIn(role: Role, host: string): Promise<string> {
-    const parts = [role, newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
+  async signIn(host: string): Promise<string> {
+    const parts = [newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
     return `${this.cookieAt(host)}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
   }
 
@@ -79,6 +91,17 @@ export class Sessions {
       .update(parts.join('.'))
       .digest('base64url');
   }
+}
+
+/**
+ * The key that signs sessions. All processes and trees of the app derive the same one, also while Postgres is unavailable,
+ * and a new password ends every session. The database's URL, which usually has a random password, makes it impossible to
+ * find the operator's password from a stolen cookie; scrypt makes it slow in any case. Without passwords the key derives
+ * from the access token, which is random: a restart ends every session.
+ */
+function sessionKey({ config: { ops, opsToken, databaseUrl }, appName }: SessionOptions): Promise<Buffer> {
+  const secrets = ops ? [databaseUrl, ops.user, ops.password] : [opsToken];
+  return promisify(scrypt)(JSON.stringify(secrets), `sessions of ${appName}`, 32) as Promise<Buffer>;
 }
 
 /** A visitor without a session: a guest, or a program that sends a token or a password with each request. */

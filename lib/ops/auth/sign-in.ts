@@ -1,10 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { sameText } from '../../support/text';
 import { accessMode } from '../ui/access-mode';
-import type { OpsContext, PageBase, PageContext, Role } from '../ui/context';
+import type { OpsContext, PageBase, PageContext } from '../ui/context';
 import { localizedProblem, setCookie } from '../ui/shell';
 import type { Sessions } from './sessions';
-import { PAUSE_SECONDS, type SignInThrottle } from './sign-in-throttle';
+import { MAX_TRIES, PAUSE_SECONDS, type Refusal, type SignInThrottle } from './sign-in-throttle';
 
 export const SIGN_IN = '/ops/sign-in';
 export const SIGN_OUT = '/ops/sign-out';
@@ -25,21 +24,18 @@ export const signInRoutes = (site: AuthParts & PageContext): void => {
 
   router.post(SIGN_IN, async (ctx) => {
     const { form } = ctx.state;
-    if (accessMode(site.config) === 'token') return enter(site, ctx, form.get('key') ?? '', form.get('next'));
+    if (accessMode(site.config) === 'token') return tryToken(site, ctx, form.get('key') ?? '', form.get('next'));
     const name = form.get('name') ?? '';
-    const { role, locked, busy, left, waitSeconds } = await tryPassword(site, ctx.ip, name, form.get('password') ?? '');
-    site.events.emit('operator.sign-in', { role: role ?? null, address: ctx.ip, locked });
-    if (role) {
-      setSession(ctx, site.config, await sessions.signIn(role, ctx.host));
-      ctx.status = 303;
-      return ctx.redirect(ownPath(form.get('next')));
-    }
-    ctx.status = locked ? 429 : 401;
-    if (locked) ctx.set('Retry-After', String(waitSeconds));
+    const refused = await tryPassword(site, ctx.ip, name, form.get('password') ?? '');
+    reportTry(site, ctx, refused);
+    if (!refused) return enter(site, ctx, form.get('next'));
+    const { waitSeconds } = refused;
+    ctx.status = waitSeconds > 0 ? 429 : 401;
+    if (waitSeconds > 0) ctx.set('Retry-After', String(waitSeconds));
     await showSignIn(site, ctx, {
       name,
       next: ownPath(form.get('next')),
-      wrong: locked ? { busy, minutes: Math.ceil(waitSeconds / 60) } : { left, minutes: PAUSE_SECONDS / 60 },
+      wrong: { ...refused, count: MAX_TRIES, minutes: Math.ceil((waitSeconds || PAUSE_SECONDS) / 60) },
     });
   });
 
@@ -55,39 +51,31 @@ function setSession(ctx: OpsContext, config: PageBase['config'], pair: string): 
   for (const path of ['/ops', '/ops.json']) setCookie(ctx, config, pair, path);
 }
 
-interface PasswordTry {
-  /** undefined for a wrong password, and for a right one that was not checked. */
-  readonly role: Role | undefined;
-  /** The address must pause. */
-  readonly locked: boolean;
-  /** Too many addresses try at once. */
-  readonly busy: boolean;
-  readonly left: number;
-  readonly waitSeconds: number;
+/** Counts the try of an address, and checks the password if it may try. @returns undefined for the right password. */
+async function tryPassword(site: AuthParts, ip: string, name: string, password: string): Promise<Refusal | undefined> {
+  const counted = await site.throttle.take(ip);
+  if (counted.waitSeconds > 0 || !checkPassword(site, name, password)) return counted;
+  await site.throttle.forget(ip);
+  return undefined;
 }
 
-/** Counts the try of an address, and checks the password if it may try. */
-async function tryPassword(site: AuthParts, ip: string, name: string, password: string): Promise<PasswordTry> {
-  const { allowed, left, waitSeconds, delayMs } = await site.throttle.count(ip);
-  if (delayMs > 0) await wait(delayMs);
-  const role = allowed ? checkPassword(site, name, password) : undefined;
-  // A viewer's own password clears only this try: the tries before it may have guessed the operator's.
-  if (role) await (role === 'operator' ? site.throttle.forget(ip) : site.throttle.takeBack(ip));
-  return { role, locked: !allowed || (!role && left === 0), busy: !allowed && left > 0, left, waitSeconds };
+function reportTry({ events }: AuthParts, { ip }: OpsContext, refused: Refusal | undefined): void {
+  const locked = refused !== undefined && refused.waitSeconds > 0;
+  events.emit('operator.sign-in', { role: refused ? null : 'operator', address: ip, locked });
 }
 
 /**
- * The role of a program that sends name and password with each request.
+ * Admits a program that sends name and password with each request.
  * @param credentials of Basic authentication. @throws ProblemError 401 for wrong ones, 429 when the address must pause.
  */
-export async function roleByBasic(site: AuthParts, ctx: OpsContext, credentials: string): Promise<Role> {
-  // A try may have to wait for its turn.
-  ctx.releaseSlot();
+export async function admitByBasic(site: AuthParts, ctx: OpsContext, credentials: string): Promise<void> {
   const [name = '', ...password] = Buffer.from(credentials, 'base64').toString('utf8').split(':');
-  const { role, locked, waitSeconds } = await tryPassword(site, ctx.ip, name, password.join(':'));
-  if (role) return role;
-  site.events.emit('operator.sign-in', { role: null, address: ctx.ip, locked });
-  if (locked) throw localizedProblem(429, 'password', { headers: { 'Retry-After': String(waitSeconds) } });
+  const refused = await tryPassword(site, ctx.ip, name, password.join(':'));
+  // A program sends them with every request, so only wrong ones are worth a line of the log.
+  if (!refused) return;
+  reportTry(site, ctx, refused);
+  const { waitSeconds } = refused;
+  if (waitSeconds > 0) throw localizedProblem(429, 'password', { headers: { 'Retry-After': String(waitSeconds) } });
   throw localizedProblem(401, 'password', { headers: { 'WWW-Authenticate': 'Basic realm="ops", charset="UTF-8"' } });
 }
 
@@ -98,20 +86,23 @@ export async function exchangeToken(site: AuthParts, ctx: OpsContext): Promise<v
   const here = withoutToken(ctx);
   // A signed-in visitor needs no token.
   if (ctx.state.visitor.role !== 'guest') return ctx.redirect(here);
-  await enter(site, ctx, String(ctx.query.token), here);
+  await tryToken(site, ctx, String(ctx.query.token), here);
 }
 
 /** Starts a session for the right token. Tries are not counted, since a random token cannot be guessed. */
-async function enter(site: AuthParts, ctx: OpsContext, token: string, next: string | null): Promise<void> {
+async function tryToken(site: AuthParts, ctx: OpsContext, token: string, next: string | null): Promise<void> {
   const right = site.sessions.opens(token.trim());
   site.events.emit('operator.sign-in', { role: right ? 'operator' : null, address: ctx.ip, locked: false });
-  if (right) {
-    setSession(ctx, site.config, await site.sessions.signIn('operator', ctx.host));
-    ctx.status = 303;
-    return ctx.redirect(ownPath(next));
-  }
+  if (right) return enter(site, ctx, next);
   ctx.status = ctx.method === 'POST' ? 401 : ctx.path === '/ops' ? 200 : 404;
   await showSignIn(site, ctx, { next: ownPath(next), wrongToken: true });
+}
+
+/** Starts a session and opens the page that was asked for. */
+async function enter(site: AuthParts, ctx: OpsContext, next: string | null): Promise<void> {
+  setSession(ctx, site.config, await site.sessions.signIn(ctx.host));
+  ctx.status = 303;
+  ctx.redirect(ownPath(next));
 }
 
 function withoutToken(ctx: OpsContext): string {
@@ -127,8 +118,8 @@ export interface SignInShown {
   readonly left?: boolean;
   /** The token given is not the one of this run. */
   readonly wrongToken?: boolean;
-  /** A rejected password. `left`: tries before the pause, absent during it; `busy`: too many addresses try at once. */
-  readonly wrong?: { readonly left?: number; readonly busy?: boolean; readonly minutes: number };
+  /** A rejected password. */
+  readonly wrong?: Refusal & { readonly count: number; readonly minutes: number };
 }
 
 export async function showSignIn(site: AuthParts, ctx: OpsContext, shown: SignInShown): Promise<void> {
@@ -149,15 +140,10 @@ export async function showSignIn(site: AuthParts, ctx: OpsContext, shown: SignIn
   });
 }
 
-/** Compares with every secret, whatever was given, so that the time taken reveals nothing. */
-function checkPassword({ config: { ops } }: PageBase, name: string, password: string): Role | undefined {
-  if (ops === null) return undefined;
-  const nameIsRight = sameText(name, ops.user);
-  const operator = sameText(password, ops.password);
-  const viewer = sameText(password, ops.viewerPassword ?? '') && ops.viewerPassword !== null;
-  if (!nameIsRight) return undefined;
-  if (operator) return 'operator';
-  return viewer ? 'viewer' : undefined;
+/** Compares both, whatever was given, so that the time taken reveals nothing. */
+function checkPassword({ config: { ops } }: PageBase, name: string, password: string): boolean {
+  const [rightName, rightPassword] = [sameText(name, ops?.user ?? ''), sameText(password, ops?.password ?? '')];
+  return ops !== null && rightName && rightPassword;
 }
 
 /** The path to open next, restricted to our own pages against open redirects; anything else becomes `/ops`. */

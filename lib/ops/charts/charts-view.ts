@@ -90,16 +90,5 @@ function clock(at: Date | undefined): string {
 
 /** Data for the page's script. */
 export function chartData({ at, charts }: ChartsView): object {
-  return {
-    at,
-    charts: charts.map(({ key, series, stacked, max, ticks, limit, total }) => ({
-      key,
-      stacked,
-      max,
-      ticks,
-      limit,
-      total,
-      series: series.map(({ label, look, values, latest }) => ({ label, look, values, latest })),
-    })),
-  };
+  return { at, charts };
 }

@@ -25,14 +25,8 @@ type Figures = NonNullable<FigureStep['figures']>;
 /** How a line is computed from the figures of a step that covers some seconds; null where it is unknown. */
 type Measure = (figures: Figures, seconds: number) => number | null;
 
-interface LineOf {
-  /** The text `charts.series.<key>`. */
-  readonly key: string;
-  readonly look: Series['look'];
-  readonly measure: Measure;
-  /** Text of a value with its unit. */
-  readonly unit: 'ms' | 'perMinute' | 'perSecond';
-}
+/** A line whose text is `charts.series.<key>`. */
+type LineOf = readonly [key: string, look: Series['look'], measure: Measure];
 
 const perMinute =
   (pick: (figures: Figures) => number): Measure =>
@@ -40,26 +34,19 @@ const perMinute =
     (pick(figures) / seconds) * 60;
 
 function percentiles(counts: (figures: Figures) => readonly number[], slowest: (figures: Figures) => number): LineOf[] {
-  const line = (key: string, look: Series['look'], share: number): LineOf => {
-    const measure: Measure = (figures) => quantile(BOUNDS_MS, counts(figures), share, slowest(figures));
-    return { key, look, measure, unit: 'ms' };
-  };
-  return [line('p50', 'k1', 0.5), line('p99', 'k2', 0.99)];
+  const measure =
+    (share: number): Measure =>
+    (figures) =>
+      quantile(BOUNDS_MS, counts(figures), share, slowest(figures));
+  return [
+    ['p50', 'k1', measure(0.5)],
+    ['p99', 'k2', measure(0.99)],
+  ];
 }
 
-const REQUESTS_PER_S: Measure = ({ sums }, seconds) => sums.requests / seconds;
-const PER_SECOND: LineOf = { key: 'perS', look: 'k1', measure: REQUESTS_PER_S, unit: 'perSecond' };
-const PER_MINUTE: LineOf = {
-  key: 'perMinute',
-  look: 'k1',
-  measure: perMinute(({ sums }) => sums.requests),
-  unit: 'perMinute',
-};
-const shed = perMinute(({ sums }) => sums.shed);
-const failed = perMinute(({ sums }) => Math.max(0, sums.serverErrors - sums.shed));
-
-/** The lines of each chart but those of requests, whose unit depends on their number. */
+/** The lines of each chart of requests and jobs. */
 const LINES: readonly (readonly [Chart['key'], readonly LineOf[]])[] = [
+  ['requests', [['perMinute', 'k1', perMinute(({ sums }) => sums.requests)]]],
   [
     'response',
     percentiles(
@@ -77,15 +64,15 @@ const LINES: readonly (readonly [Chart['key'], readonly LineOf[]])[] = [
   [
     'errors',
     [
-      { key: 'http5xx', look: 'k3', measure: failed, unit: 'perMinute' },
-      { key: 'http503', look: 'k5', measure: shed, unit: 'perMinute' },
+      ['http5xx', 'k3', perMinute(({ sums }) => Math.max(0, sums.serverErrors - sums.shed))],
+      ['http503', 'k5', perMinute(({ sums }) => sums.shed)],
     ],
   ],
   [
     'jobs',
     [
-      { key: 'processed', look: 'k1', measure: perMinute(({ sums }) => sums.processed), unit: 'perMinute' },
-      { key: 'failed', look: 'k3', measure: perMinute(({ sums }) => sums.failed), unit: 'perMinute' },
+      ['processed', 'k1', perMinute(({ sums }) => sums.processed)],
+      ['failed', 'k3', perMinute(({ sums }) => sums.failed)],
     ],
   ],
 ];
@@ -93,59 +80,33 @@ const LINES: readonly (readonly [Chart['key'], readonly LineOf[]])[] = [
 /** All charts of the overview. */
 export function drawCharts(source: ChartSource, format: Formatter): Chart[] {
   const { steps, range, now, memory } = source;
-  const { t } = format;
   const stepS = readStepMs(range) / 1000;
   // Seconds without a rollup so far are not idle: the rates of the last steps count only seconds that have one.
   const seconds = (at: Date) => {
     const written = Math.floor(((now.getTime() - at.getTime()) / 1000 - SOON_S) / PART_S) * PART_S;
     return Math.min(stepS, written);
   };
-  const values = (measure: Measure) =>
-    steps.map(({ at, figures }) => (figures && seconds(at) >= PART_S ? short(measure(figures, seconds(at))) : null));
-  const units: Readonly<Record<LineOf['unit'], (value: number) => string>> = {
-    ms: (value) => t('time.ms', { n: plain(value) }),
-    perMinute: (value) => t('charts.perMin', { n: plain(value) }),
-    perSecond: (value) => `${plain(value)}/s`,
+  const line = ([key, look, measure]: LineOf) => {
+    const values = steps.map(({ at, figures }) =>
+      figures && seconds(at) >= PART_S ? measure(figures, seconds(at)) : null,
+    );
+    return series(format.t(`charts.series.${key}`), look, values);
   };
-  const series = ({ key, look, measure, unit }: LineOf): Series => {
-    const drawn = values(measure);
-    const latest = latestValue(drawn);
-    return {
-      label: t(`charts.series.${key}`),
-      look,
-      values: drawn,
-      latest: latest === null ? '–' : units[unit](latest),
-    };
-  };
-  // Rates below one a second are shown per minute: nobody reads 0.0167/s.
-  const busy = values(REQUESTS_PER_S).some((value) => (value ?? 0) >= 1);
-  const requests = chart(
-    'requests',
-    [series(busy ? PER_SECOND : PER_MINUTE)],
-    format,
-    busy ? '/s' : t('charts.unit.jobs'),
-  );
-  const others = LINES.map(([key, lines]) => chart(key, lines.map(series), format));
-  const charts = [requests, ...others, latencyChart(source, format)];
-  if (memory) charts.push(memoryChart(memory.steps, memory.limitMb, RECYCLE_THRESHOLD, format));
+  const charts = LINES.map(([key, lines]) => chart(key, lines.map(line), format));
+  charts.push(latencyChart(source, format));
+  if (memory) charts.push(memoryChart(memory.steps, memory.limitMb, format));
   return charts;
 }
 
-function chart(key: Chart['key'], series: readonly Series[], { t }: Formatter, unit = t(`charts.unit.${key}`)): Chart {
-  const greatest = Math.max(...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
-  const max = roundUp(greatest);
-  return {
-    key,
-    title: t(`charts.title.${key}`),
-    unit,
-    series,
-    stacked: false,
-    max,
-    ticks: ticksUpTo(max),
-    limit: null,
-    late: false,
-    total: null,
-  };
+/** Rounds to three digits: more can be neither drawn nor read. */
+function series(label: string, look: Series['look'], values: readonly (number | null)[]): Series {
+  const rounded = values.map((value) => (value === null ? null : Number(value.toPrecision(3))));
+  return { label, look, values: rounded, latest: rounded.findLast((value) => value !== null) ?? null };
+}
+
+function chart(key: Chart['key'], all: readonly Series[], { t }: Formatter): Chart {
+  const [title, unit] = [t(`charts.title.${key}`), t(`charts.unit.${key}`)];
+  return { key, title, unit, series: all, stacked: false, max: null, limit: null };
 }
 
 /** Latency of each queue, s. The queues with the longest get a line of their own. */
@@ -154,56 +115,28 @@ function latencyChart({ steps, latencyWarningMs }: ChartSource, format: Formatte
   const longest = (name: string) => Math.max(...steps.map(({ figures }) => figures?.latencies[name] ?? 0));
   const shown = names.sort((a, b) => longest(b) - longest(a) || compareText(a, b)).slice(0, QUEUES);
   const looks = ['k1', 'k2', 'k5'] as const;
-  const series = shown.map((name, i): Series => {
-    const values = steps.map(({ figures }) => (figures ? short((figures.latencies[name] ?? 0) / 1000) : null));
-    const latest = latestValue(values);
-    return {
-      label: name,
-      look: looks[i] ?? 'k1',
-      values,
-      latest: latest === null ? '–' : format.t('time.s', { n: plain(latest) }),
-    };
-  });
-  const limit = latencyWarningMs > 0 ? latencyWarningMs / 1000 : null;
-  const drawn = chart('latency', series, format);
-  const late = limit !== null && series.some(({ values }) => (latestValue(values) ?? 0) > limit);
-  return { ...drawn, limit: limit !== null && limit <= drawn.max ? limit : null, late };
+  const drawn = shown.map((name, i) =>
+    series(
+      name,
+      looks[i] ?? 'k1',
+      steps.map(({ figures }) => (figures ? (figures.latencies[name] ?? 0) / 1000 : null)),
+    ),
+  );
+  return { ...chart('latency', drawn, format), limit: latencyWarningMs > 0 ? latencyWarningMs / 1000 : null };
 }
 
-function plain(value: number): string {
-  return String(value >= 100 ? Math.round(value) : short(value));
-}
-
-/** Memory of each process of a tree, stacked. @param share of the limit above which workers are recycled. */
-function memoryChart(steps: readonly FigureStep[], limitMb: number | null, share: number, format: Formatter): Chart {
-  const { t } = format;
+/** Memory of each process of a tree, stacked, and the size above which workers are recycled. */
+function memoryChart(steps: readonly FigureStep[], limitMb: number | null, format: Formatter): Chart {
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.memory ?? {})))].sort(inOrder);
-  const series = names.map((name): Series => {
-    const values = steps.map(({ figures }) => (figures ? short(figures.memory[name] ?? 0) : null));
-    return {
-      label: seriesLabel(name, format),
-      look: seriesLook(name),
-      values,
-      latest: latestValue(values) ? format.mb(latestValue(values)) : null,
-    };
-  });
-  const totals = steps.map(({ figures }) => figures && Object.values(figures.memory).reduce((sum, mb) => sum + mb, 0));
-  const greatest = Math.max(0, ...totals.map((total) => total ?? 0));
-  const max = limitMb === null ? roundUp(greatest) : Math.max(limitMb, roundUp(greatest > limitMb ? greatest : 1));
-  const limit = limitMb === null ? null : limitMb * share;
-  const latest = latestValue(totals.map((total) => total ?? null));
-  return {
-    key: 'memory',
-    title: t('charts.title.memory'),
-    unit: 'MB',
-    series,
-    stacked: true,
-    max,
-    ticks: ticksUpTo(max),
-    limit,
-    late: limit !== null && (latest ?? 0) > limit,
-    total: format.mb(latest),
-  };
+  const layers = names.map((name) =>
+    series(
+      seriesLabel(name, format),
+      seriesLook(name),
+      steps.map(({ figures }) => (figures ? (figures.memory[name] ?? 0) : null)),
+    ),
+  );
+  const limit = limitMb === null ? null : limitMb * RECYCLE_THRESHOLD;
+  return { ...chart('memory', layers, format), stacked: true, max: limitMb, limit };
 }
 
 /** Order of the layers from the bottom: the primary, the workers by slot, the job processor. */
@@ -238,14 +171,7 @@ export interface Series {
   readonly look: 'k1' | 'k2' | 'k3' | 'k5' | 'p' | WorkerShade | 'j';
   /** null for steps without a known value. */
   readonly values: readonly (number | null)[];
-  /** The latest known value with its unit; null: the process is gone and has no entry in the legend. */
-  readonly latest: string | null;
-}
-
-/** A horizontal grid line and its label. */
-interface Tick {
-  readonly value: number;
-  readonly text: string;
+  readonly latest: number | null;
 }
 
 /** Series that share one time axis and one unit. */
@@ -257,34 +183,8 @@ export interface Chart {
   readonly series: readonly Series[];
   /** True for layers on top of each other, the first at the bottom. */
   readonly stacked: boolean;
-  /** Upper end of the scale, which starts at 0, and its grid lines. */
-  readonly max: number;
-  readonly ticks: readonly Tick[];
+  /** The scale starts at 0 and ends here, or at a greater value; null: at the greatest one. */
+  readonly max: number | null;
   /** A line drawn at a value that should not be exceeded; null for none. */
   readonly limit: number | null;
-  readonly late: boolean;
-  /** Text for the whole stack, in place of the values of its series. */
-  readonly total: string | null;
-}
-
-/** Labels have room for four characters: thousands are written as `k`. */
-function ticksUpTo(max: number): Tick[] {
-  return [0, max / 2, max].map((value) => ({ value, text: value < 10_000 ? String(value) : `${value / 1000}k` }));
-}
-
-/** The smallest round number that is not below the value; half of it is round as well, for the middle grid line. */
-export function roundUp(value: number): number {
-  if (!(value > 0)) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  const step = [1, 2, 4, 6, 8, 10].find((each) => each * power >= value) ?? 10;
-  return step * power;
-}
-
-/** Rounds to three digits: more can be neither drawn nor read. */
-function short(value: number | null): number | null {
-  return value === null ? null : Number(value.toPrecision(3));
-}
-
-function latestValue(values: readonly (number | null)[]): number | null {
-  return values.findLast((value) => value !== null) ?? null;
 }

@@ -1,11 +1,9 @@
 import type { JobSet } from '../../job/sets/job-set';
 import type { JobAction } from '../../job/sets/query';
-import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { reportFailedAction } from '../ui/error-pages';
 import { Formatter } from '../ui/format';
 import { linkWith, localizedProblem } from '../ui/shell';
-import { actOnce, type JobPageContext, pathWith, type RouteModule, readBack, showPage } from './page-context';
+import { type JobPageContext, pathWith, type RouteModule, readBack, showOutcome, showPage } from './page-context';
 import { countSelected, type JobSelection, readChosen, type SelectedCounts } from './selection';
 import { isHarmless, type SetPage } from './set-pages';
 
@@ -28,22 +26,18 @@ interface Question {
   readonly at: string;
 }
 
-/**
- * Routes to retry, promote, reschedule, kill and delete the selected jobs, or all that match a filter. Only operators
- * get here: `auth/access` rejects the forms of others.
- */
+/** Routes to retry, promote, reschedule, kill and delete the selected jobs, or all that match a filter. */
 export function actionRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {
     site.router.get(`${path}/confirm`, async (ctx) => {
-      assertOperator(ctx);
       const fields = new URLSearchParams(ctx.querystring);
       const chosen = readChosen(fields, page);
       const action = fields.has('action') ? readAction(fields, page) : null;
       await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
     });
 
-    site.router.post(`${path}/action`, reportFailedAction(site, describeAction(page)), async (ctx) => {
+    site.router.post(`${path}/action`, async (ctx) => {
       const { form } = ctx.state;
       const action = readAction(form, page);
       const chosen = readChosen(form, page);
@@ -55,19 +49,8 @@ export function actionRoutes(page: SetPage): RouteModule {
       // The question that offers several actions has no field for the number, so ask again with it.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
-      await actOnce(site, ctx, back, () => move(site, ctx, page, question));
+      showOutcome(ctx, back, await move(site, ctx, page, question));
     });
-  };
-}
-
-/** Reads the action of a form, on the selected jobs or on as many as the question showed. */
-function describeAction(page: SetPage) {
-  return ({ state: { form } }: OpsContext) => {
-    const action = readAction(form, page);
-    const chosen = readChosen(form, page);
-    if (!isPlain(action, chosen) && !isConfirmed(form)) return undefined;
-    const count = chosen.refs?.length ?? Number(form.get('expected'));
-    return { command: `${action} jobs`, of: page.name, count } as const;
   };
 }
 

@@ -1,8 +1,7 @@
 import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
-import { reportFailedAction } from '../ui/error-pages';
 import { localizedProblem } from '../ui/shell';
-import { actOnce, type JobPageContext, type RouteModule, readBack, showPage } from './page-context';
+import { type JobPageContext, type RouteModule, readBack, showOutcome, showPage } from './page-context';
 import 'cronstrue/locales/ko';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { cronJson } from '../../job/admin/job-json';
@@ -18,27 +17,20 @@ export const cronRoutes: RouteModule = (site) => {
 
   router.get(LIST, async (ctx) => {
     const cron = await cronRows(site, ctx);
-    const locals = { title: ctx.state.t('jobs.cron.title'), cron, everything: ctx.state.visitor.role === 'operator' };
+    const locals = { title: ctx.state.t('jobs.cron.title'), cron };
     await showPage(site, ctx, 'cron', locals, { cron: cron.map(cronRowJson) });
   });
 
   for (const what of ['trigger', 'pause', 'resume', 'forget'] as const) {
-    const reportsFailure = reportFailedAction(site, ({ params }) => ({
-      command: `${what} recurring job`,
-      of: params.name ?? '',
-    }));
-    router.post(`${LIST}/:name/${what}`, reportsFailure, async (ctx) => {
+    router.post(`${LIST}/:name/${what}`, async (ctx) => {
       const { name = '' } = ctx.params;
-      const work = async () => {
-        await site
-          .admin(ctx)
-          .cron.act(what, name)
-          .catch((error: unknown) => {
-            throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
-          });
-        return { what: `cron.${what}`, name };
-      };
-      await actOnce(site, ctx, readBack(ctx, LIST), work);
+      await site
+        .admin(ctx)
+        .cron.act(what, name)
+        .catch((error: unknown) => {
+          throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
+        });
+      showOutcome(ctx, readBack(ctx, LIST), { what: `cron.${what}`, name });
     });
   }
 };

@@ -3,7 +3,7 @@ import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobClass } from '../../job/definition/job-class';
 import { effectiveName } from '../../job/definition/options';
 import { DeliverMailJob } from '../../mailer/message';
-import type { OpsContext, PageContext } from '../ui/context';
+import type { PageContext } from '../ui/context';
 
 /** The app's job classes, which decide how arguments are redacted. They are loaded with the first of the job pages. */
 export class JobClasses {
@@ -19,12 +19,8 @@ export class JobClasses {
     return this.classes.get(name);
   }
 
-  rulesFor({ state }: OpsContext): JobJsonRules {
-    return {
-      everything: state.visitor.role === 'operator',
-      jobs: this,
-      redactor: this.redactor,
-    };
+  get rules(): JobJsonRules {
+    return { jobs: this, redactor: this.redactor };
   }
 
   /** Loads them once. When they do not load, no arguments are shown. The job processor logs the reason. */

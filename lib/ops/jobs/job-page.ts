@@ -5,15 +5,12 @@ import type { JobEntry } from '../../job/sets/entry';
 import type { FoundPlace } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
 import { snakeCase } from '../../support/snake-case';
-import { assertOperator } from '../auth/access';
 import { DELIVERIES } from '../mail/deliveries-page';
 import { MAX_MAILS, readMails } from '../mail/job-mails';
 import type { OpsContext } from '../ui/context';
-import { reportFailedAction } from '../ui/error-pages';
 import { localizedProblem } from '../ui/shell';
 import { type JobView, pageJson, showFailures, showJob, showValues } from './job-view';
-import { watch } from './list';
-import { actOnce, type JobPageContext, type RouteModule, showPage } from './page-context';
+import { type JobPageContext, type RouteModule, showOutcome, showPage } from './page-context';
 import { SET_PAGES } from './set-pages';
 import { type RunningAt, timeline } from './timeline';
 
@@ -25,21 +22,11 @@ export const jobPageRoutes: RouteModule = (site) => {
 
   router.get(PATH, (ctx) => showJobPage(site, ctx));
 
-  router.get(`${PATH}/events`, (ctx) => {
-    const { t } = ctx.state;
-    const seen = String(ctx.query.seen ?? '');
-    watch(site, ctx, async (stream) => {
-      const state = jobFingerprint(await find(site, ctx));
-      if (state !== seen) stream.sendWhenNew('news', { text: t('jobs.job.moved') });
-    });
-  });
-
   router.get(`${PATH}/delete`, async (ctx) => {
-    assertOperator(ctx);
     const { t } = ctx.state;
     const { entry, place } = await find(site, ctx);
     if (!entry || place !== 'waiting') throw localizedProblem(409, 'jobsGone');
-    const job = showJob(entry, site.classes.rulesFor(ctx));
+    const job = showJob(entry, site.classes.rules);
     await showPage(site, ctx, 'delete-waiting', {
       title: t('jobs.job.deleteWaiting.question'),
       job,
@@ -47,12 +34,10 @@ export const jobPageRoutes: RouteModule = (site) => {
     });
   });
 
-  const reportsFailure = reportFailedAction(site, () => ({ command: 'delete jobs', of: 'waiting', count: 1 }));
-  router.post(`${PATH}/delete`, reportsFailure, async (ctx) => {
+  router.post(`${PATH}/delete`, async (ctx) => {
     const ref = readRef(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
-    const work = async () => ({ what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) });
-    await actOnce(site, ctx, back, work);
+    showOutcome(ctx, back, { what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) });
   });
 };
 
@@ -60,9 +45,9 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
   const place = await find(site, ctx);
   const { entry } = place;
   if (!entry) return showGone(site, ctx);
-  const rules = site.classes.rulesFor(ctx);
+  const rules = site.classes.rules;
   const job = showJob(entry, rules, WHOLE);
-  const failures = showFailures(entry, rules);
+  const failures = showFailures(entry);
   const running = place.place === 'active' ? await whereItRuns(site.admin(ctx), job) : undefined;
   const page = SET_PAGES.find(({ name }) => name === place.place);
   const limit = site.classes.get(job.class ?? '')?.retry.limit;
@@ -80,10 +65,10 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     jobLocale: locale ?? null,
     // Its run, or its class's policy, decided that no further attempt can help.
     refused: place.place === 'dead' && !job.killed && diedOfLatestError(entry),
-    reason: rules.everything ? (entry.reason ?? null) : null,
+    reason: entry.reason ?? null,
     unreadable: entry.unreadable ?? null,
-    raw: rules.everything ? (entry.raw ?? null) : null,
-    mails: await readMails(site, entry, rules),
+    raw: entry.raw ?? null,
+    mails: await readMails(site, entry),
   };
   const locals = {
     title: job.class ?? ctx.state.t('jobs.unnamed'),
@@ -91,11 +76,9 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     page,
     actions: page ? page.actions : [],
     runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
-    everything: rules.everything,
     mailsShown: MAX_MAILS,
     mailsHref: `${DELIVERIES}?q=${encodeURIComponent(job.id)}`,
     current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
-    live: `${ctx.path}/events?seen=${jobFingerprint(place)}`,
   };
   await showPage(site, ctx, 'job', locals, {
     ...pageJson(job),
@@ -131,11 +114,6 @@ async function whereItRuns(admin: JobAdmin, { id }: JobView): Promise<RunningAt 
 /** True when the job died because of its latest error, not because its attempts were used up. */
 function diedOfLatestError({ reason, errors }: JobEntry): boolean {
   return reason !== undefined && reason !== '' && errors[0]?.message.includes(reason) === true;
-}
-
-/** A fingerprint that changes with the job's place, attempts and time. */
-function jobFingerprint({ place, entry }: FoundPlace): string {
-  return `${place}.${entry?.attempts ?? 0}.${entry?.at?.getTime() ?? 0}`;
 }
 
 /** The job that the path names. @throws ProblemError 404 for an invalid queue or id. */

@@ -37,10 +37,10 @@ export interface JobView {
   readonly requestId: string | null;
 }
 
-/** An error of the job, for its own page. `message` is null when it is hidden from the reader. */
+/** An error of the job, for its own page. */
 export interface ShownFailure {
   readonly name: string;
-  readonly message: string | null;
+  readonly message: string;
   readonly frames: readonly StackLine[];
   /** The frames without most library frames; null when none can be left out. */
   readonly essence: readonly StackLine[] | null;
@@ -66,7 +66,7 @@ export function showJob(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
     args,
     argsLine: args && argumentLine(args),
     argsHidden: json.args_redacted,
-    error: latestError(entry, rules),
+    error: latestError(entry),
     killed: entry.reason === KILLED,
     tags,
     requestId: entry.context.requestId ?? null,
@@ -78,14 +78,14 @@ export function pageJson({ json, href }: JobView): JobJson & { readonly href: st
   return { ...json, href };
 }
 
-/** The job's errors, the newest first. Without `everything`, messages and causes are hidden. */
-export function showFailures({ errors }: JobEntry, { everything }: JobJsonRules): ShownFailure[] {
+/** The job's errors, the newest first. */
+export function showFailures({ errors }: JobEntry): ShownFailure[] {
   return errors.map(({ message, stack, run }) => {
     const named = nameAndMessage(message);
-    const frames = stackLines(stack).filter((line) => everything || line.kind !== 'cause');
+    const frames = stackLines(stack);
     return {
       name: named.name,
-      message: everything ? named.message : null,
+      message: named.message,
       frames,
       essence: essence(frames) ?? null,
       run: run ?? null,
@@ -93,20 +93,20 @@ export function showFailures({ errors }: JobEntry, { everything }: JobJsonRules)
   });
 }
 
-/** Further values attached by the app, redacted by its filters; null when the reader may not see them. */
+/** Further values attached by the app, redacted by its filters. */
 export function showValues(
   value: unknown,
-  { everything, redactor }: JobJsonRules,
+  { redactor }: JobJsonRules,
   lengths?: ShownLengths,
-): readonly ShownArgument[] | null {
-  return everything ? shownArguments(redactor.filter([value as JsonValue], lengths)) : null;
+): readonly ShownArgument[] {
+  return shownArguments(redactor.filter([value as JsonValue], lengths));
 }
 
-function latestError({ errors, reason, unreadable }: JobEntry, { everything }: JobJsonRules): JobView['error'] {
+function latestError({ errors, reason, unreadable }: JobEntry): JobView['error'] {
   const text = errors[0]?.message ?? (reason === KILLED ? undefined : reason) ?? unreadable;
   if (text === undefined) return null;
   const { name, message } = nameAndMessage(text);
-  return { name, message: everything ? (message.split('\n', 1)[0] ?? '').slice(0, 300) : '' };
+  return { name, message: (message.split('\n', 1)[0] ?? '').slice(0, 300) };
 }
 
 /** One argument of a job, or one key of its only argument. */

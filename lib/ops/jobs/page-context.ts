@@ -1,8 +1,8 @@
 import { JobAdmin } from '../../job/admin/job-admin';
 import type { OpsContext, PageContext } from '../ui/context';
-import { FlashStore } from '../ui/flash';
+import { readFlash, redirectWithFlash } from '../ui/flash';
 import type { PageLocals } from '../ui/layout';
-import { linkWith } from '../ui/shell';
+import { linkWith, PASSING } from '../ui/shell';
 import { JobClasses } from './job-classes';
 
 /** The outcome of a form on the job pages. The texts are `jobs.flash.<what>`. */
@@ -20,7 +20,6 @@ export interface JobFlash {
 /** The context of the job pages. */
 export interface JobPageContext extends PageContext {
   readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
-  readonly flashes: FlashStore<JobFlash>;
   readonly classes: JobClasses;
 }
 
@@ -28,16 +27,17 @@ export interface JobPageContext extends PageContext {
 export function jobPageContext(site: PageContext): JobPageContext {
   const classes = new JobClasses(site.jobs);
   site.router.use('/ops/jobs', (_, next) => classes.load().then(next));
-  const flashes = new FlashStore<JobFlash>(site);
-  return { ...site, admin: (ctx) => adminFor(site, ctx), flashes, classes };
+  return { ...site, admin: (ctx) => adminFor(site, ctx), classes };
 }
 
 export type RouteModule = (site: JobPageContext) => void;
 
-/** Parts of the query that belong to one view of a page, so that links from it leave them out. */
-const PASSING = { flash: null, select: null, locale: null, theme: null } as const;
+/** Values for every job page: the flash of the form that led to it, and its address. */
+export function sharedLocals(ctx: OpsContext) {
+  return { flash: readFlash<JobFlash>(ctx), here: pathWith(ctx, {}) };
+}
 
-/** Shows a page with the flash of the form that led to it. */
+/** Shows a page with what all job pages share. */
 export async function showPage(
   site: JobPageContext,
   ctx: OpsContext,
@@ -45,9 +45,7 @@ export async function showPage(
   locals: PageLocals,
   json?: unknown,
 ): Promise<void> {
-  const flash = ctx.state.json ? undefined : await site.flashes.flash(ctx);
-  const shared = { flash, here: pathWith(ctx, {}) };
-  await site.layout.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
+  await site.layout.show(ctx, `jobs/${view}`, { ...sharedLocals(ctx), ...locals }, json);
 }
 
 /** A path with this page's query, changed. @param path default: this page's. */
@@ -59,18 +57,8 @@ export function pathWith(
   return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
 }
 
-/** Does the work of a form once and redirects to `back` with its flash. */
-export async function actOnce(
-  site: JobPageContext,
-  ctx: OpsContext,
-  back: string,
-  work: () => Promise<JobFlash>,
-): Promise<void> {
-  const id = await site.flashes.once(ctx, work);
-  const { pathname, search } = new URL(back, 'http://here');
-  ctx.status = 303;
-  ctx.redirect(linkWith(pathname, search, { flash: id ?? null }));
-}
+/** Redirects to the page that shows the outcome of a form. */
+export const showOutcome: (ctx: OpsContext, back: string, flash: JobFlash) => void = redirectWithFlash;
 
 /** The form's `back` when it is a path of the job pages, else `usual`: other targets would be an open redirect. */
 export function readBack({ state }: OpsContext, usual: string): string {

@@ -1,21 +1,26 @@
-import type { OperatorAction } from '../../core/events';
 import { slotHolders } from '../../health/probes';
 import { queueJson } from '../../job/admin/job-json';
 import type { ListedQueue } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import type { RunningJob } from '../../job/processes/running-jobs';
 import { InvalidRequestError } from '../../job/sets/query';
-import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { reportFailedAction } from '../ui/error-pages';
 import { Formatter } from '../ui/format';
+import { livePage } from '../ui/live-page';
 import { Paging, PER_PAGE } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
 import { isFiltering, jobFilter, readFilters, readPage } from './filters';
 import { pageJson, showJob } from './job-view';
-import { type Patch, watch } from './list';
-import { actOnce, type JobPageContext, pathWith, type RouteModule, readBack, showPage } from './page-context';
+import {
+  type JobPageContext,
+  pathWith,
+  type RouteModule,
+  readBack,
+  sharedLocals,
+  showOutcome,
+  showPage,
+} from './page-context';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
@@ -27,47 +32,35 @@ const TYPED_ABOVE = 25;
 /** The queues and their waiting jobs. */
 export const queueRoutes: RouteModule = (site) => {
   const { router } = site;
-  const reportsFailure = (command: OperatorAction) =>
-    reportFailedAction(site, ({ params }) => ({ command, of: params.queue ?? '' }));
 
-  router.get(LIST, (ctx) => showQueues(site, ctx));
-  router.get(EVENTS, (ctx) => queueEvents(site, ctx));
+  livePage(site, LIST, 'jobs/queues', (ctx) => lookAtQueues(site, ctx), EVENTS);
   router.get(ONE, (ctx) => showWaiting(site, ctx));
   router.get(`${ONE}/clear`, async (ctx) => {
-    assertOperator(ctx);
     await askToClear(site, ctx, await readQueue(site, ctx), false);
   });
 
   for (const what of ['pause', 'resume'] as const) {
-    router.post(`${ONE}/${what}`, reportsFailure(`${what} queue`), async (ctx) => {
+    router.post(`${ONE}/${what}`, async (ctx) => {
       const { name } = await readQueue(site, ctx);
-      const work = async () => {
-        await site.admin(ctx).queues[what](name);
-        return { what, name };
-      };
-      await actOnce(site, ctx, readBack(ctx, LIST), work);
+      await site.admin(ctx).queues[what](name);
+      showOutcome(ctx, readBack(ctx, LIST), { what, name });
     });
   }
 
-  router.post(`${ONE}/clear`, reportsFailure('clear queue'), async (ctx) => {
+  router.post(`${ONE}/clear`, async (ctx) => {
     const { form } = ctx.state;
     const queue = await readQueue(site, ctx);
     const expected = Number(form.get('expected'));
     const isCurrent = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
     const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
     if (!isCurrent || !typed) return askToClear(site, ctx, queue, true);
-    await actOnce(site, ctx, `${LIST}/${queue.name}`, async () => {
-      return {
-        what: 'clear',
-        name: queue.name,
-        moved: await site.admin(ctx).queues.clear(queue.name),
-        asked: expected,
-      };
-    });
+    const { name } = queue;
+    const moved = await site.admin(ctx).queues.clear(name);
+    showOutcome(ctx, `${LIST}/${name}`, { what: 'clear', name, moved, asked: expected });
   });
 };
 
-async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
+async function lookAtQueues(site: JobPageContext, ctx: OpsContext) {
   const { config } = site;
   const admin = site.admin(ctx);
   const [queues, processes, running, cron] = await Promise.all([
@@ -78,6 +71,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
   ]);
   const { latencyWarningMs, weighted } = config.jobs;
   const locals = {
+    ...sharedLocals(ctx),
     title: ctx.state.t('jobs.queues.title'),
     queues,
     processes,
@@ -89,44 +83,15 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     isServed: (name: string) => isServed(processes, name),
     holders: (name: string) => formatHolders(ctx, { processes, running }, name),
     cron,
-    everything: ctx.state.visitor.role === 'operator',
-    live: `${EVENTS}?seen=${encodeURIComponent(queuesFingerprint(queues))}`,
   };
-  await showPage(site, ctx, 'queues', locals, {
-    queues: queues.map(queueJson),
-    cron: cron.map(cronRowJson),
-  });
-}
-
-/** Updates an open page's numbers in place, and announces when queues were added, removed, paused or resumed. */
-function queueEvents(site: JobPageContext, ctx: OpsContext): void {
-  const { t } = ctx.state;
-  const seen = String(ctx.query.seen ?? '');
-  const { count, span } = Formatter.of(ctx);
-  watch(site, ctx, async (stream) => {
-    const queues = await site.admin(ctx).queues.list();
-    const patches = queues.map((queue): Patch => {
-      const size = jobsIn(queue);
-      const latency = size === 0 ? '–' : span(queue.latencyMs);
-      const [active, delayed, dead] = [queue.active, queue.delayed, queue.dead].map(count);
-      return { id: `q-${queue.name}`, texts: { size: count(size), latency, active, delayed, dead } as Patch['texts'] };
-    });
-    stream.sendWhenNew('patch', patches);
-    if (queuesFingerprint(queues) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
-  });
-}
-
-/** A fingerprint of the queues and their pauses. */
-function queuesFingerprint(queues: readonly ListedQueue[]): string {
-  return queues.map(({ name, paused }) => (paused ? `${name}!` : name)).join();
+  return { locals, json: { queues: queues.map(queueJson), cron: cron.map(cronRowJson) } };
 }
 
 async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const queue = await readQueue(site, ctx);
-  const rules = site.classes.rulesFor(ctx);
+  const rules = site.classes.rules;
   const page = readPage(ctx);
-  const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
-  const filters = readFilters((name) => ctx.query[name], allowed);
+  const filters = readFilters((name) => ctx.query[name], ['q', 'class', 'tag']);
   const admin = site.admin(ctx);
   const list = admin.set('waiting');
   const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE, queue: queue.name };
@@ -148,7 +113,6 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
     limitMs: site.config.jobs.latencyWarningMs,
     served: isServed(processes, queue.name),
     holders: formatHolders(ctx, { processes, running }, queue.name),
-    everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
   await showPage(site, ctx, 'queue', locals, {

@@ -27,9 +27,7 @@ export interface DeliveryRow {
 
 export interface DeliveryFilter {
   readonly state: DeliveryState | null;
-  /** `UserMailer#welcome`; empty for any. */
-  readonly template: string;
-  /** Part of an address, a subject or an answer; empty for any. */
+  /** Part of an address, a subject, an answer or a template such as `UserMailer#welcome`; empty for any. */
   readonly search: string;
 }
 
@@ -37,8 +35,6 @@ export interface DeliveryFilter {
 const CLOCKS_DIFFER_MS = 3_600_000;
 /** Maximum number of rows that are counted, so that the count stays cheap. */
 export const MAX_COUNTED = 10_000;
-/** The filter offers the templates of this many newest mails. */
-const TEMPLATES_OF = 5000;
 const TEMPLATE = `mailer || '#' || action`;
 const COLUMNS = [
   ...['key', 'mailer', 'action', 'recipients', 'subject', 'message_id', 'state', 'attempts'],
@@ -85,19 +81,6 @@ export class Deliveries {
     return Number(row?.count ?? 0);
   }
 
-  /** Templates of the newest mails, as `UserMailer#welcome`. */
-  async templates(): Promise<string[]> {
-    const newest = this.knex(this.knex.raw(TABLES.deliveries))
-      .select('mailer', 'action')
-      .orderBy([...NEWEST])
-      .limit(TEMPLATES_OF);
-    const rows = await this.knex
-      .from(newest.as('newest'))
-      .distinct<{ template: string }[]>(this.knex.raw(`${TEMPLATE} as template`))
-      .orderBy('template');
-    return rows.map(({ template }) => template);
-  }
-
   /** Number of mails by state whose record was created since midnight UTC. */
   async today(): Promise<Readonly<Record<DeliveryState, number>>> {
     const rows = await this.knex(this.knex.raw(TABLES.deliveries))
@@ -108,10 +91,9 @@ export class Deliveries {
     return { sent: counts.get('sent') ?? 0, claimed: counts.get('claimed') ?? 0, failed: counts.get('failed') ?? 0 };
   }
 
-  private matching({ state, template, search }: DeliveryFilter): Knex.QueryBuilder {
+  private matching({ state, search }: DeliveryFilter): Knex.QueryBuilder {
     const query = this.knex(this.knex.raw(TABLES.deliveries));
     if (state !== null) query.where({ state });
-    if (template !== '') query.whereRaw(`${TEMPLATE} = ?`, [template]);
     if (search === '') return query;
     const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
     return query.whereRaw(

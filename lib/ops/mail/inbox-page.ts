@@ -1,6 +1,7 @@
 import path from 'node:path';
-import { assertOperator } from '../auth/access';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
+import { COUNTS } from '../ui/layout';
+import { livePage } from '../ui/live-page';
 import { Paging } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import { type Inbox, MAX_SEARCHED } from './inbox';
@@ -13,51 +14,28 @@ const TYPED_ABOVE = 25;
 /** Number of mails in the list beside a mail. */
 const MAX_LATEST = 8;
 
-/** Pages of the inbox. For operators only, since mails contain addresses and links that sign in. */
+/** Pages of the inbox. */
 export function inboxRoutes(inbox: Inbox): PageModule {
   return (site) => {
-    const { router, streams } = site;
+    const { router } = site;
     const { delivery, dir } = site.config.mail;
     const below = path.relative(process.cwd(), dir);
     const shown = below.startsWith('..') ? dir : below;
 
-    router.get(INBOX, async (ctx) => {
-      assertOperator(ctx);
-      const { t } = ctx.state;
+    livePage(site, INBOX, 'mail/inbox', async (ctx) => {
       const search = String(ctx.query.q ?? '').trim();
       const all = await inbox.names();
       const names = search === '' ? all : await inbox.search(search);
       const paging = Paging.of(ctx, names.length);
       const entries = await inbox.entries(names.slice(paging.from, paging.to));
-      const isNewest = search === '' && paging.page === 1;
-      const live = isNewest ? { live: `${INBOX}/events?newest=${all[0] ?? ''}` } : {};
-      const page = { title: t('mail.inbox.title'), search, entries, paging, total: all.length, delivery, dir: shown };
-      await site.layout.show(
-        ctx,
-        'mail/inbox',
-        { ...page, searched: MAX_SEARCHED, ...live },
-        { mails: entries.map((entry) => ({ ...entry, href: `${INBOX}/${entry.name}` })), total: names.length },
-      );
-    });
-
-    router.get(`${INBOX}/events`, (ctx) => {
-      assertOperator(ctx);
-      const { t } = ctx.state;
-      const newest = String(ctx.query.newest ?? '');
-      const stream = streams.begin(ctx);
-      stream.every(500, async () => {
-        const names = await inbox.names();
-        const count = names.filter((name) => name > newest).length;
-        const gone = newest !== '' && !names.includes(newest);
-        if (count === 0 && !gone) return;
-        const text = gone ? t('mail.inbox.changed') : t('mail.inbox.news', { count });
-        stream.sendWhenNew('news', { text });
-      });
-      stream.every(1000, () => stream.send('tick'));
+      const title = ctx.state.t('mail.inbox.title');
+      const page = { title, search, entries, paging, total: all.length, delivery, dir: shown, searched: MAX_SEARCHED };
+      const mails = entries.map((entry) => ({ ...entry, href: `${INBOX}/${entry.name}` }));
+      // A search reads up to a thousand files, so it is not repeated every second.
+      return { locals: search === '' ? page : { ...page, live: COUNTS }, json: { mails, total: names.length } };
     });
 
     router.get(`${INBOX}/clear`, async (ctx) => {
-      assertOperator(ctx);
       await confirmClear(site, ctx, await inbox.names(), false);
     });
 
@@ -101,7 +79,6 @@ export function inboxRoutes(inbox: Inbox): PageModule {
 }
 
 async function opened(inbox: Inbox, ctx: OpsContext) {
-  assertOperator(ctx);
   const source = await inbox.read(ctx.params.name ?? '');
   if (!source) throw localizedProblem(404, 'mailGone');
   return openMail(source);

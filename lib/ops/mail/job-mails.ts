@@ -1,14 +1,13 @@
-import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobEntry } from '../../job/sets/entry';
 import type { PageContext } from '../ui/context';
 
 import { Deliveries } from './deliveries';
-import { deliveryPath, withoutAddresses } from './deliveries-page';
+import { deliveryPath } from './deliveries-page';
 import { type DeliveryWithJob, withJobs } from './mail-jobs';
 
 type JobMail = DeliveryWithJob & {
-  /** Path of its page; null for visitors who may not see it. */
-  readonly href: string | null;
+  /** Path of its page. */
+  readonly href: string;
 };
 
 /** Maximum number of mails that are listed. One more is read, to show whether there are others. */
@@ -18,15 +17,12 @@ export const MAX_MAILS = 20;
 export async function readMails(
   site: Pick<PageContext, 'config' | 'redis' | 'knex'>,
   { id, enqueuedAt }: Pick<JobEntry, 'id' | 'enqueuedAt'>,
-  { everything }: Pick<JobJsonRules, 'everything'>,
 ): Promise<readonly JobMail[] | undefined> {
   if (!enqueuedAt) return [];
   try {
     const rows = await new Deliveries(site.knex).ofJob(id, enqueuedAt, MAX_MAILS + 1);
     const withTheirJobs = rows.length === 0 ? [] : await withJobs(site, rows);
-    return withTheirJobs.map((row) =>
-      everything ? { ...row, href: deliveryPath(row) } : { ...withoutAddresses(row), href: null },
-    );
+    return withTheirJobs.map((row) => ({ ...row, href: deliveryPath(row) }));
   } catch {
     return undefined;
   }

@@ -1,15 +1,10 @@
 import { readLocales } from '../../core/locales';
 import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
-import { isAddress } from '../../support/email-address';
 import { snakeCase } from '../../support/snake-case';
-import { assertOperator } from '../auth/access';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
-import { reportFailedAction } from '../ui/error-pages';
-import { FlashStore } from '../ui/flash';
 import { linkWith, localizedProblem } from '../ui/shell';
-import { DELIVERIES } from './deliveries-page';
 import type { Inbox } from './inbox';
-import { answerPiece, askedLanguage, langQuery, showMail, toLanguages } from './mail-page';
+import { answerPiece, askedLanguage, showMail, toLanguages } from './mail-page';
 import { openMail, type ParsedMail } from './parsed-mail';
 import { PreviewSource } from './preview-process';
 
@@ -64,7 +59,6 @@ export function previewRoutes(inbox: Inbox): PageModule {
     };
 
     router.get(INDEX, async (ctx) => {
-      if (ctx.state.visitor.role === 'viewer') return ctx.redirect(DELIVERIES);
       const lively = await live();
       const reply = await source.names();
       const [first] = linkNames(reply);
@@ -79,7 +73,6 @@ export function previewRoutes(inbox: Inbox): PageModule {
     router.get(PREVIEWS, (ctx) => ctx.redirect(INDEX));
 
     router.get(EVENTS, (ctx) => {
-      assertOperator(ctx);
       const stream = site.streams.begin(ctx);
       const seen = String(ctx.query.seen ?? '');
       stream.every(400, async () => {
@@ -89,14 +82,10 @@ export function previewRoutes(inbox: Inbox): PageModule {
     });
 
     router.get(ONE, async (ctx) => {
-      assertOperator(ctx);
       await show(ctx, readName(ctx), await live(), false);
     });
 
-    testRoutes(source)(site);
-
     router.get(`${ONE}/*piece`, async (ctx) => {
-      assertOperator(ctx);
       const reply = await source.mail(readName(ctx), askedLanguage(ctx));
       if (reply.kind !== 'mail') throw localizedProblem(404, 'missing');
       answerPiece(ctx, await opened(reply), ctx.params.piece ?? '');
@@ -136,69 +125,4 @@ function readName(ctx: OpsContext): PreviewName {
 /** The query of links to other previews, which keeps the view's settings. */
 function keptQuery(ctx: OpsContext): string {
   return linkWith('', '', Object.fromEntries(KEPT.map((name) => [name, String(ctx.query[name] ?? '')])));
-}
-
-const SEND = '/ops/mail/previews/:mailer/:action/send';
-
-/** The outcome of a test mail. */
-interface Sent {
-  readonly to: string;
-  /** The answer of the server, or the path of the mail's file; null when it was not sent because of `error`. */
-  readonly answer: string | null;
-  readonly error: string | null;
-}
-
-/** Routes to send a preview to one address as a test. */
-function testRoutes(source: PreviewSource): PageModule {
-  return (site) => {
-    const flashes = new FlashStore<Sent>(site);
-
-    const form = (ctx: OpsContext, more: Readonly<Record<string, unknown>>) => {
-      const { mailer, action } = ctx.params;
-      const query = langQuery(ctx);
-      const page = { name: `${mailer}#${action}`, action: `${ctx.path}${query}`, back: `${withoutSend(ctx)}${query}` };
-      return site.layout.show(ctx, 'mail/test', { title: ctx.state.t('mail.test.title'), to: '', ...page, ...more });
-    };
-
-    site.router.get(SEND, async (ctx) => {
-      assertOperator(ctx);
-      const sent = await flashes.flash(ctx);
-      await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
-    });
-
-    const reportsFailure = reportFailedAction(site, ({ params }) => ({
-      command: 'send a test of',
-      of: `${params.mailer}#${params.action}`,
-    }));
-    site.router.post(SEND, reportsFailure, async (ctx) => {
-      const to = (ctx.state.form.get('to') ?? '').trim();
-      if (!isAddress(to)) {
-        ctx.status = 422;
-        return form(ctx, { sent: undefined, wrong: true, to });
-      }
-      const id = await flashes.once(ctx, () => send(ctx, to));
-      ctx.status = 303;
-      ctx.redirect(linkWith(ctx.path, '', { lang: askedLanguage(ctx), flash: id ?? null }));
-    });
-
-    async function send(ctx: OpsContext, to: string): Promise<Sent> {
-      const { mailer = '', action = '' } = ctx.params;
-      const reply = await source.send({ mailer, action }, askedLanguage(ctx), to, ctx.state.t('mail.test.prefix'));
-      site.events.emit('operator.mails', { action: 'test', count: 1, via: `pages:${ctx.ip}` });
-      switch (reply.kind) {
-        case 'sent':
-          return { to, answer: reply.response, error: null };
-        case 'fault':
-          return { to, answer: null, error: reply.message };
-        case 'none':
-          return { to, answer: null, error: ctx.state.t('mail.none.what') };
-        default:
-          throw localizedProblem(404, 'missing');
-      }
-    }
-  };
-}
-
-function withoutSend(ctx: OpsContext): string {
-  return ctx.path.replace(/\/send$/, '');
 }

@@ -97,11 +97,6 @@ export class PreviewSource {
     return this.ask({ ask: 'mail', locale, ...name });
   }
 
-  /** Delivers a preview to this address only. @param prefix is put before its subject. */
-  async send(name: PreviewName, locale: string | null, to: string, prefix: string): Promise<PreviewResponse> {
-    return this.ask({ ask: 'send', locale, to, prefix, ...name });
-  }
-
   /** @throws ProblemError 502 when the process crashes or does not answer in time. */
   private async ask(request: NewRequest): Promise<PreviewResponse> {
     if (this.options.changing) await this.renewChild();

@@ -54,7 +54,6 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'operator.mails': action,
   'operator.adopted': action,
   'operator.rejected': warn,
-  'operator.failed': warn,
   'database.copied': bad,
   'dead.dropped': warn,
 };
@@ -81,14 +80,10 @@ const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: '
 
 /** The event's sentence, `overview.sentence.<name>`. For English it is that of the event catalogue. */
 function formatSentence(event: RecentEvent, format: Formatter): string {
-  const { t, redacted } = format;
+  const { t } = format;
   const about = { ...event.about };
   if ('via' in about) about.via = format.caller(String(about.via));
-  // The reason of an aborted deploy contains output of a process, which viewers must not see.
-  if (redacted && 'reason' in about && !KINDS.includes(event.name) && event.name !== 'worker.replaced')
-    about.reason = '…';
-  if (typeof about.command === 'string' && event.name !== 'operator.failed')
-    about.command = commandWords(about.command, t);
+  if (typeof about.command === 'string') about.command = commandWords(about.command, t);
   const kind = KINDS.includes(event.name) ? `-${about.reason ?? about.action}` : '';
   const key = `overview.sentence.${event.name.replaceAll('.', '-')}${kind}`;
   const text = t(key, sentenceValues({ ...event, about }, format));
@@ -108,7 +103,6 @@ function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): R
   }
   if ('signal' in about) values.how = about.signal ?? t('overview.sentence.code', { code: about.code });
   if ('service' in about) values.service = SERVICES[String(about.service)] ?? about.service;
-  if (name === 'operator.failed') values.command = actionWords(about, t);
   if (name === 'operator.jobs') values.what = t(`overview.sentence.jobsOf.${about.set}`, { count: about.count });
   if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
   if (name === 'processor.stalled' || name === 'processor.recovered') {
@@ -151,9 +145,4 @@ function commandWords(typed: string, t: Translate): string {
   const key = `overview.event.command.${name}`;
   const words = t(key, { n });
   return words === key ? typed : words;
-}
-
-/** An operator's action in words. */
-function actionWords({ command, of, count }: RecentEvent['about'], t: Translate): string {
-  return t(`overview.sentence.action.${command}`, { name: of, what: t(`overview.sentence.jobsOf.${of}`, { count }) });
 }

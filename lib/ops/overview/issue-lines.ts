@@ -12,16 +12,15 @@ interface IssueWords {
 
 /** Maximum length of an issue's detail, such as a mail server's answer, characters. */
 const MAX_DETAIL = 120;
-const PROCESSES = '/ops/processes';
 
 /** The texts are `overview.issue.<code>.head` and `.rest`. */
 export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
-  const { t, redacted } = format;
+  const { t } = format;
   const values: Record<string, unknown> = { ...figures };
   for (const [name, figure] of Object.entries(figures))
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
-  values.detail = redacted ? '' : (detail ?? '').slice(0, MAX_DETAIL);
+  values.detail = (detail ?? '').slice(0, MAX_DETAIL);
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   if (by !== undefined) values.by = format.caller(by);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
@@ -60,7 +59,7 @@ export function issueHref({ code, subject }: Issue, ownId: string | undefined): 
   return typeof to === 'string' ? to : to(encodeURIComponent(subject ?? ''));
 }
 
-const ofWorker = (slot: string) => `${PROCESSES}#worker-${slot}`;
+const ofWorker = (slot: string) => `#p-worker-${slot}`;
 const ofQueue = (queue: string) => `/ops/jobs/queues/${queue}`;
 
 const HREFS: Readonly<
@@ -69,21 +68,21 @@ const HREFS: Readonly<
   noPrimary: '/ops',
   migrationsPending: '#postgres',
   migrationsUnread: '#postgres',
-  nobodyServes: PROCESSES,
+  nobodyServes: '#p-primary',
   restarts: ofWorker,
   hot: ofWorker,
   unresponsive: ofWorker,
-  crashLoop: `${PROCESSES}#jobs`,
-  jobsRestart: `${PROCESSES}#jobs`,
-  jobsQuiet: `${PROCESSES}#jobs`,
-  jobsUnresponsive: `${PROCESSES}#jobs`,
+  crashLoop: '#p-jobs',
+  jobsRestart: '#p-jobs',
+  jobsQuiet: '#p-jobs',
+  jobsUnresponsive: '#p-jobs',
   listenDeaf: '#postgres',
   left: '/ops/jobs/scheduled',
-  stalled: `${PROCESSES}#jobs`,
+  stalled: '#p-jobs',
   shed: '#throughput',
   serverErrors: '#throughput',
   memory: '#memory',
-  phase: PROCESSES,
+  phase: '#p-primary',
   redisAway: '/ops',
   postgresAway: '/ops',
   postgresReadOnly: '#postgres',

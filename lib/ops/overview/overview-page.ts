@@ -1,23 +1,20 @@
 import { snakeCase } from '../../support/snake-case';
 import { chartData, chartsView } from '../charts/charts-view';
 import type { OpsContext, PageModule } from '../ui/context';
-
-import { FlashStore } from '../ui/flash';
+import { readFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
-import { localizedProblem } from '../ui/shell';
-import { chosenTree, linkToTree } from './chosen-tree';
-
-import { streamParts } from './live-parts';
+import { livePage } from '../ui/live-page';
+import { linkWith, localizedProblem } from '../ui/shell';
+import { chosenTree } from './chosen-tree';
 import { type OverviewView, overviewView } from './overview-view';
 import type { ProcessFlash } from './tree-actions';
 import { missingTree } from './tree-health';
 
 const HOME = '/ops';
 
-/** Routes of the overview and its stream. */
+/** Routes of the overview. */
 export const overviewRoutes: PageModule = async (site) => {
   const statusCollector = await site.statusCollector();
-  const flashes = new FlashStore<ProcessFlash>(site);
   const look = async (ctx: OpsContext) => {
     const systemStatus = await statusCollector.collect();
     const view = overviewView(systemStatus, chosenTree(ctx), site.config, Formatter.of(ctx));
@@ -25,22 +22,20 @@ export const overviewRoutes: PageModule = async (site) => {
     return view;
   };
 
-  const locals = (ctx: OpsContext, view: OverviewView) => {
-    const { machine } = view;
-    const to = (path: string) => linkToTree(path, machine && !machine.own ? machine.id : null);
-    return { title: ctx.state.t('overview.title'), view, requestId: ctx.requestId, to };
-  };
-
-  site.router.get(HOME, async (ctx) => {
+  livePage(site, HOME, 'overview/overview', async (ctx, streamed) => {
     const view = await look(ctx);
-    const shown = {
-      ...locals(ctx, view),
-      live: linkToTree(`${HOME}/events`, chosenTree(ctx)),
-      scripts: ['overview.js', 'uPlot.iife.min.js', 'charts.js'],
-      ...(await chartsFor(ctx, view)),
-      flash: await flashes.flash(ctx),
+    const { machine } = view;
+    const locals = {
+      title: ctx.state.t('overview.title'),
+      scripts: ['uPlot.iife.min.js', 'charts.js'],
+      view,
+      requestId: ctx.requestId,
+      to: (path: string, more: Readonly<Record<string, string>> = {}) =>
+        linkWith(path, '', { tree: machine && !machine.own ? machine.id : null, ...more }),
+      ...(streamed ? { charts: undefined } : await chartsFor(ctx, view)),
+      flash: readFlash<ProcessFlash>(ctx),
     };
-    await site.layout.show(ctx, 'overview/overview', shown, snakeCase(view));
+    return { locals, json: snakeCase(view) };
   });
 
   const chartsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
@@ -58,13 +53,6 @@ export const overviewRoutes: PageModule = async (site) => {
     if (!charts) throw localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
     ctx.body = chartData(charts);
   });
-
-  site.router.get(`${HOME}/events`, (ctx) =>
-    streamParts(site, ctx, async () => {
-      const shown = { ...locals(ctx, await look(ctx)), charts: undefined, flash: undefined };
-      return site.layout.part(ctx, 'overview/overview', shown);
-    }),
-  );
 };
 
 /** JSON for a script element: `<` is escaped, so that no value can end the element. */

@@ -10,10 +10,12 @@ import { healthSummary, type TreeTab, treeTab, type VerdictView } from './health
 import { type MemoryView, memoryView } from './memory-view';
 import { type CardView, cardView, webLoad } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
+import { possibleActions, type TreeAction } from './tree-actions';
 import { assessTrees, type TreeHealth } from './tree-health';
+import { type WorkRow, workRows } from './work-rows';
 
 /** Number of events that the page shows. */
-const MAX_EVENTS = 8;
+const MAX_EVENTS = 30;
 
 /** The tree that the page shows, formatted. */
 interface MachineView {
@@ -30,7 +32,9 @@ interface MachineView {
   readonly nodes: readonly CardView[];
   readonly memory: MemoryView;
   readonly events: readonly EventLine[];
-  readonly workers: number;
+  readonly work: readonly WorkRow[];
+  /** Commands that are possible now, but for those that are for one worker. */
+  readonly actions: readonly TreeAction['key'][];
   readonly order: string;
   /** When each part of its jobs last made progress, for programs: `last_moves` in the page's JSON. */
   readonly lastMoves: readonly LastProgress[];
@@ -77,7 +81,7 @@ export function overviewView(
   return {
     at: systemStatus.at,
     level: judgement.level,
-    issues: format.redacted ? judgement.issues.map(redactedIssue) : judgement.issues,
+    issues: judgement.issues,
     verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
@@ -94,12 +98,6 @@ export function overviewView(
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
     redisOff: redis.ok && redis.value === null,
   };
-}
-
-/** Viewers may see neither the output of a process, nor the path of a request, nor the name of an operator. */
-function redactedIssue({ detail: _detail, by: _by, termination, ...issue }: Issue): Issue {
-  if (termination === undefined) return issue;
-  return { ...issue, termination: termination && { ...termination, message: null, activity: null } };
 }
 
 function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, format: Formatter): MachineView {
@@ -124,9 +122,10 @@ function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, fo
     unresponsive: unresponsiveFor !== null,
     line: unresponsiveFor === null ? summary : t('overview.say.unheard', { span: unresponsiveFor }),
     nodes: nodes.map(cardView),
-    memory: memoryView(treeStatus, nodes, format, unresponsiveFor === null),
+    memory: memoryView(treeStatus, format, unresponsiveFor === null),
     events: eventLines(treeStatus.events, format, MAX_EVENTS),
-    workers: stats.workers,
+    work: workRows(treeStatus, format),
+    actions: unresponsiveFor === null ? possibleActions(treeStatus) : [],
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
     lastMoves: lastProgress(treeStatus),
   };

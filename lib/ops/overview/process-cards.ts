@@ -42,8 +42,6 @@ export interface NodeView {
 }
 
 export interface CardView extends NodeView {
-  /** True when its sentence adds nothing to the figures, so that lists may leave it out. */
-  readonly calm: boolean;
   readonly iconClass: string;
   /** Used slots in percent, for processes with too many slots for pips. */
   readonly loadPercent: number;
@@ -52,7 +50,7 @@ export interface CardView extends NodeView {
 export function cardView(node: NodeView): CardView {
   const turning = node.icon === 'restart' && node.tone !== 'ok';
   const loadPercent = node.of === 0 ? 0 : Math.min(100, Math.round(((node.on ?? 0) / node.of) * 100));
-  return { calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
+  return { iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
 }
 
 /** Scale of the memory bars, MB. */
@@ -156,11 +154,10 @@ function readyState(
   format: Formatter,
   cutOff: string,
 ): State {
-  const { t, redacted } = format;
+  const { t } = format;
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = unresponsiveMs(current);
-  if (heartbeatAgeMs !== null)
-    return unresponsiveState(heartbeatAgeMs, redacted ? undefined : status?.inFlight[0]?.what, format);
+  if (heartbeatAgeMs !== null) return unresponsiveState(heartbeatAgeMs, status?.inFlight[0]?.what, format);
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
   const say = facts(
@@ -171,7 +168,7 @@ function readyState(
   return { tone: 'ok', phase, say: slot.nextRestart ? terminationText(slot.lastTermination, null, format) : say };
 }
 
-/** @param activity what the process does, if it may be shown. */
+/** @param activity what the process does, if it is known. */
 export function unresponsiveState(heartbeatAgeMs: number, activity: string | undefined, format: Formatter): State {
   const { t } = format;
   const span = format.seconds(heartbeatAgeMs);

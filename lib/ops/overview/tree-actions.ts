@@ -50,6 +50,11 @@ export const TREE_ACTIONS: readonly TreeAction[] = [
   { key: 'resume', command: 'jobs resume', isAvailable: (treeStatus) => runsJobs(treeStatus) && !isOpen(treeStatus) },
 ];
 
+/** The commands that are possible now, but for those that are for one worker. */
+export function possibleActions(treeStatus: TreeStatus): TreeAction['key'][] {
+  return TREE_ACTIONS.filter((action) => !action.slot && action.isAvailable(treeStatus, 0)).map(({ key }) => key);
+}
+
 /** A process that an action affects, with its work. */
 export interface Touched {
   readonly slot: number | null;

@@ -4,7 +4,7 @@ import type { Config } from '../../core/config';
 
 /**
  * `absent`: nothing is served below /ops. `token`: pages are for requests from this machine with the token that the log
- * prints at the start. `signed`: pages are for operators and viewers who signed in.
+ * prints at the start. `signed`: pages are for operators who signed in.
  */
 type AccessMode = 'absent' | 'token' | 'signed';
 

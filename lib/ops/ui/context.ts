@@ -57,11 +57,9 @@ export interface OpsOptions {
   };
 }
 
-export type Role = 'operator' | 'viewer';
-
 /** The sender of a request. `secret` is shared with their browser; form tokens are derived from it. */
 export interface Visitor {
-  readonly role: Role | 'guest';
+  readonly role: 'operator' | 'guest';
   readonly secret: string;
 }
 

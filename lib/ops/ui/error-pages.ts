@@ -1,4 +1,3 @@
-import type { EventMap } from '../../core/events';
 import { isOfConnection, REDIS_OFF } from '../../core/redis';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
@@ -98,29 +97,4 @@ function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {
   )
     return 'Redis';
   return isOutage(error) ? 'Postgres' : undefined;
-}
-
-type AskedAction = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly count?: number };
-
-/**
- * Middleware of a form's route: reports an action that fails because Redis or Postgres is down, with its origin.
- * @param actionOf reads the action from the form; undefined when the form only leads to a question.
- */
-export function reportFailedAction(
-  { events }: Pick<PageContext, 'events'>,
-  actionOf: (ctx: OpsContext) => AskedAction | undefined,
-): OpsMiddleware {
-  return async (ctx, next) => {
-    try {
-      await next();
-    } catch (thrown) {
-      const away = unavailableStore(thrown);
-      const action = away && actionOf(ctx);
-      if (away && action) {
-        const service = away === 'Redis' ? 'redis' : 'postgres';
-        events.emit('operator.failed', { count: 0, ...action, service, via: `pages:${ctx.ip}` });
-      }
-      throw thrown;
-    }
-  };
 }

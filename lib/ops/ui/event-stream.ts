@@ -1,7 +1,5 @@
 import { PassThrough } from 'node:stream';
 import type { OpsContext, Visitor } from './context';
-import type { Formatter } from './format';
-import type { Counts } from './layout';
 import { localizedProblem } from './shell';
 
 /** Maximum number of concurrent streams in one process. */
@@ -110,14 +108,4 @@ export class EventStream {
     timer = setTimeout(run, ms);
     this.body.once('close', () => clearTimeout(timer));
   }
-}
-
-/** Sends the header's numbers, which every live page has, when they have changed. An unknown one is a dash. */
-export async function sendCounts(
-  stream: EventStream,
-  site: { counts(): Promise<Counts> },
-  format: Formatter,
-): Promise<void> {
-  const counts = Object.entries(await site.counts());
-  stream.sendWhenNew('counts', Object.fromEntries(counts.map(([name, number]) => [name, format.count(number)])));
 }

@@ -22,23 +22,19 @@ const MAX_LENGTH = 90;
  * `caller.*` and `overview.termination.*`. Times are UTC.
  */
 export class Formatter {
-  /**
-   * @param now reference of relative times. Default: the present.
-   * @param redacted true for viewers, who must not see paths of requests and output of processes: they may name people.
-   */
+  /** @param now reference of relative times. Default: the present. */
   constructor(
     readonly t: Translate,
     readonly now: Date = new Date(),
-    readonly redacted = false,
   ) {}
 
-  static of(ctx: OpsContext, now = new Date()): Formatter {
-    return new Formatter(ctx.state.t, now, ctx.state.visitor.role !== 'operator');
+  static of(ctx: OpsContext): Formatter {
+    return new Formatter(ctx.state.t);
   }
 
   /** The same formatter relative to another time, for observations made then, perhaps by another clock. */
   at(moment: string): Formatter {
-    return new Formatter(this.t, new Date(moment), this.redacted);
+    return new Formatter(this.t, new Date(moment));
   }
 
   /** A number in groups of three digits with narrow spaces. An unknown one is a dash, never 0. */
@@ -136,12 +132,12 @@ export class Formatter {
   /** A request or job in progress, as heartbeats report it. */
   readonly work = ({ what, job }: Activity): string => (job ? this.t('work.job', job) : what);
 
-  /** Words for a `Caller`. Viewers see neither address nor user. */
+  /** Words for a `Caller`. */
   readonly caller = (caller: string): string => {
     const { kind, name } = readCaller(caller);
-    const atTerminal = kind === 'cli' || kind === 'socket';
-    if (this.redacted) return this.t(atTerminal ? 'caller.socket' : 'caller.somebody');
-    return atTerminal || kind === 'pages' ? this.t(`caller.${kind}`, { name }) : name || caller;
+    return kind === 'cli' || kind === 'socket' || kind === 'pages'
+      ? this.t(`caller.${kind}`, { name })
+      : name || caller;
   };
 
   /** Jobs that hold slots: `2 × ImportJob, for up to 90 s`. */
@@ -152,19 +148,16 @@ export class Formatter {
 
   /** The cause of a process's death, in a sentence. */
   readonly cause = ({ reason, message, code, signal, heartbeatAgeMs, activity }: Termination): string => {
-    const { t, redacted } = this;
+    const { t } = this;
     if (reason === 'timeout' && heartbeatAgeMs !== null) {
       const span = this.seconds(heartbeatAgeMs);
-      return activity === null || redacted
+      return activity === null
         ? t('overview.termination.blocked', { span })
         : t('overview.termination.blockedIn', { span, activity: cut(this.work(activity)) });
     }
     if (reason === 'timeout') return t('overview.termination.slowBoot');
     const how = reason === 'boot' ? 'boot' : 'crash';
-    if (message !== null)
-      return redacted
-        ? t(`overview.termination.${how}`)
-        : t(`overview.termination.${how}By`, { message: cut(message) });
+    if (message !== null) return t(`overview.termination.${how}By`, { message: cut(message) });
     if (signal !== null) return t('overview.termination.signal', { signal });
     return code === null ? t(`overview.termination.${how}`) : t('overview.termination.exited', { code });
   };

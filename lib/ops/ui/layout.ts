@@ -16,10 +16,13 @@ interface PageOptions {
   readonly counts?: () => Promise<Counts>;
 }
 
+/** Path of the stream with the header's numbers, which pages follow that do not change by themselves. */
+export const COUNTS = '/ops/counts';
+
 /** Values for a view, besides those for the header and the footer. */
 export interface PageLocals {
   readonly title: string;
-  /** Address of an event stream that keeps the page up to date. */
+  /** Address of an event stream that keeps the page up to date. Default: only its header. */
   readonly live?: string;
   /** Scripts that the page needs besides the common one, by asset name. */
   readonly scripts?: readonly string[];
@@ -88,7 +91,7 @@ export class Layout {
       link: (changes: Readonly<Record<string, string | null>>) => linkWith(ctx.path, ctx.querystring, changes),
       asset: (name: string) => this.options.assets.url(name),
       now: new Date(),
-      live: undefined,
+      live: COUNTS,
       scripts: [],
     };
   }

@@ -96,6 +96,9 @@ export function formToken({ secret, role }: Visitor): string {
   return createHmac('sha256', secret).update(`form of ${role}`).digest('base64url');
 }
 
+/** Parts of the query that belong to one view of a page, so that links from it leave them out. */
+export const PASSING = { flash: null, select: null, locale: null, theme: null } as const;
+
 /** A path with a query whose values are replaced by or extended with `changes`; null or '' removes one. */
 export function linkWith(path: string, query: string, changes: Readonly<Record<string, string | null>>): string {
   const values = new URLSearchParams(query);

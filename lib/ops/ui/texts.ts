@@ -15,33 +15,31 @@ type Values = Readonly<Record<string, unknown>>;
 
 /**
  * The texts of the pages, with the interface of `loadI18n` but without i18next, which needs more memory than they do.
- * A file is read when no earlier folder has a text. Plurals by `count`: `_one` and `_other` in English, `_other` in
- * Korean.
+ * Those of a language are read when one of them is needed. Plurals by `count`: `_one` and `_other` in English, `_other`
+ * in Korean.
  */
 export function pageTexts(folders: readonly string[]): I18n {
-  const textFiles = (locale: ShippedLocale) => folders.map((folder) => new TextFile(folder, locale));
-  const usual = textFiles(FALLBACK);
-  const files = new Map<string, readonly TextFile[]>(
-    LOCALES.map((locale) => [locale, locale === FALLBACK ? usual : [...textFiles(locale), ...usual]]),
-  );
-  const find = (locale: string, key: string, values?: Values) => {
-    const count = typeof values?.count === 'number' ? values.count : undefined;
-    for (const file of files.get(locale) ?? usual) {
-      const text = file.find(key, count);
+  const read = new Map<string, ReadonlyMap<string, string>>();
+  const textsIn = (locale: string) => {
+    const texts = read.get(locale) ?? readTexts(folders, locale);
+    read.set(locale, texts);
+    return texts;
+  };
+  const find = (locale: string, key: string, count?: unknown) => {
+    const own = LOCALES.find((each) => each === locale) ?? FALLBACK;
+    for (const each of new Set([own, FALLBACK])) {
+      const texts = textsIn(each);
+      const plural = each === 'en' && count === 1 ? 'one' : 'other';
+      const text = (typeof count === 'number' ? texts.get(`${key}_${plural}`) : undefined) ?? texts.get(key);
       if (text !== undefined) return text;
     }
     return undefined;
   };
   return {
-    in: (locale) => (key, values) => filled(find(locale, key, values) ?? key, values ?? {}),
+    in: (locale) => (key, values) => filled(find(locale, key, values?.count) ?? key, values ?? {}),
     has: (key, locale) => find(locale, key) !== undefined,
     locales: LOCALES,
   };
-}
-
-/** @returns the suffix of the key for a count. */
-function pluralForm(locale: string, count: number): string {
-  return locale === 'en' && count === 1 ? 'one' : 'other';
 }
 
 function filled(text: string, values: Values): string {
@@ -52,34 +50,14 @@ function filled(text: string, values: Values): string {
   });
 }
 
-class TextFile {
-  private read: Readonly<Record<string, string>> | undefined;
-
-  constructor(
-    private readonly folder: string,
-    private readonly locale: ShippedLocale,
-  ) {}
-
-  /** @param count with a count, its plural form is looked up before the key itself. */
-  find(key: string, count: number | undefined): string | undefined {
-    const { texts } = this;
-    return (count === undefined ? undefined : texts[`${key}_${pluralForm(this.locale, count)}`]) ?? texts[key];
-  }
-
-  /** The texts by dotted key, such as `a.b.c`. */
-  private get texts(): Readonly<Record<string, string>> {
-    if (!this.read) {
-      const texts: Record<string, string> = Object.create(null);
-      flatten(JSON.parse(fs.readFileSync(path.join(this.folder, `${this.locale}.json`), 'utf8')), '', texts);
-      this.read = texts;
-    }
-    return this.read;
-  }
+/** The texts of all folders by dotted key, such as `a.b.c`; the first folder that has a text wins. */
+function readTexts(folders: readonly string[], locale: string): ReadonlyMap<string, string> {
+  const files = folders.map((folder) => fs.readFileSync(path.join(folder, `${locale}.json`), 'utf8'));
+  return new Map(files.reverse().flatMap((file) => flattened(JSON.parse(file) as object)));
 }
 
-function flatten(part: object, prefix: string, texts: Record<string, string>): void {
-  for (const [name, value] of Object.entries(part) as [string, unknown][]) {
-    if (typeof value === 'string') texts[prefix + name] = value;
-    else if (typeof value === 'object' && value !== null) flatten(value, `${prefix}${name}.`, texts);
-  }
+function flattened(part: object, prefix = ''): [key: string, text: string][] {
+  return Object.entries(part).flatMap(([name, value]: [string, unknown]) =>
+    typeof value === 'string' ? [[prefix + name, value]] : flattened(value as object, `${prefix}${name}.`),
+  );
 }

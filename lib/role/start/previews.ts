@@ -4,7 +4,6 @@ import { inheritedConfig, serverUrls } from '../../core/config';
 import { Events } from '../../core/events';
 import { loadPreviews, type PreviewRequest, type Previews } from '../../mailer/preview/preview-registry';
 import { PreviewRenderer } from '../../mailer/preview/preview-renderer';
-import { openTransport } from '../../mailer/transport/open-transport';
 import type { Database } from '../../model/database';
 import { connectTransactions } from '../../model/transaction';
 import type { AppDefinition } from '../app/app-definition';
@@ -35,7 +34,6 @@ export function runPreviews(app: AppDefinition): void {
       previews ??= loadPreviews(app.previewsDir, app);
       return previews;
     },
-    transport: () => openTransport(config.mail, events),
     inRolledBackTransaction: (work) => inRolledBackTransaction(database, work),
   });
   const leave = () => process.exit(0);

@@ -144,7 +144,7 @@ describe('catamount generate', () => {
       ['generate model Date at:timestamp', /There already is a class Date/],
       ['generate model TestDatabase', /There already is a class TestDatabase/],
       ['generate model MailDelivery', /The table mail_deliveries is one of Catamount's own/],
-      ['generate migration create_ops_keys key', /The table ops_keys is one of Catamount's own/],
+      ['generate migration create_ops_sign_outs key', /The table ops_sign_outs is one of Catamount's own/],
       ['generate model Post to_string', /Every model already has toString\. Give the field another name/],
       ['generate mailer NameMailer name', /Every mailer already has name\. Give the action another name/],
       ['generate mailer MailMailer mail', /Every mailer already has mail\./],

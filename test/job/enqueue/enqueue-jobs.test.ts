@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { withAttributes } from '../../../lib/core/execution-context';
 import { EnqueueError } from '../../../lib/job/definition/errors';
-import type { CancelledJob, DuplicateJob, EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
+import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
 import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/definition/setup';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
@@ -119,27 +119,6 @@ describe('enqueuing', () => {
         /wait/,
       );
       assert.deepEqual(bulks, []);
-    });
-
-    it('are type-checked', () => {
-      const neverRun = async () => {
-        // @ts-expect-error a number is not a name
-        await GreetJob.performAllLater([['Ann'], [5]]);
-        // @ts-expect-error not a list of lists
-        await GreetJob.performAllLater(['Ann']);
-        // @ts-expect-error the name is missing
-        await performAllLater([GreetJob.prepare()]);
-        // @ts-expect-error not prepared
-        await performAllLater([GreetJob]);
-        const [job] = await GreetJob.set({}).performAllLater([['Ann', 1]]);
-        if (!job || job.enqueued) return job?.id;
-        const reason: 'duplicate' | 'cancelled' = job.reason;
-        // @ts-expect-error a duplicate or cancelled job was not enqueued
-        const enqueued: true = job.enqueued;
-        if (job.reason === 'duplicate') return [job satisfies DuplicateJob, reason];
-        return [job satisfies CancelledJob, enqueued];
-      };
-      assert.ok(neverRun);
     });
   });
 

@@ -56,21 +56,6 @@ describe('retryOn and discardOn', () => {
   const dead = () => until('the job is dead', () => system.eventsNamed('job.dead')[0]);
   const discarded = () => until('the job is discarded', () => system.eventsNamed('job.discarded')[0]);
 
-  it('retry after the wait of the rule, and count its errors in the record', async () => {
-    await system.processor([RuledJob]);
-    const { id } = await RuledJob.performLater(['busy']);
-    const { waitMs } = await until('the job will be retried', () => system.eventsNamed('job.retrying')[0]);
-    assert.equal(waitMs, 1000);
-    const row = await until('its failure is recorded', async () => {
-      const [found] = await system.postgres.query<{ attempts: number; by: unknown }>(
-        `select attempts, history -> 'attemptsBy' as by from job_queue where id = $1`,
-        [id],
-      );
-      return found?.attempts === 1 && found;
-    });
-    assert.deepEqual(row.by, { BusyError: 1 });
-  });
-
   it('count the errors of each rule separately', async () => {
     await system.skipWaits();
     await system.processor([RuledJob]);

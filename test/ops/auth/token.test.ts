@@ -16,7 +16,9 @@ describe("the operator's pages without passwords", () => {
 
   const ask = (path: string, options: RequestOptions = {}): Promise<Answer> => request(ops.url + path, options);
   const enter = async (path = `/ops?token=${OPS_TOKEN}`) => cookiesOf(await ask(path));
-  const PATHS = '/ops /ops/jobs/queues /ops/mail/inbox /ops/mail/deliveries /ops/processes /ops/events'.split(' ');
+  const PATHS = '/ops /ops/jobs/queues /ops/mail/inbox /ops/mail/deliveries /ops/processes/restart /ops/events'.split(
+    ' ',
+  );
 
   it('let nobody in without the token, and say where to find it', async () => {
     for (const path of [...PATHS, '/ops/nowhere']) {

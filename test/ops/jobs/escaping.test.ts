@@ -50,7 +50,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
   });
   after(() => shop?.stop());
 
-  it('are shown escaped to operators and viewers, and none of them runs', async () => {
+  it('are shown escaped, and none of them runs', async () => {
     for (const path of paths) {
       const { body, status, headers } = await shop.operator.get(path);
       assert.equal(status, 200, path);
@@ -59,10 +59,6 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
       assert.doesNotMatch(body, / style=/);
       assert.doesNotMatch(body.replaceAll(/ value="[^"]*"/g, ''), /\u202e/, path);
       assert.doesNotMatch(body, /838114395/, `${path} computes what it is given`);
-      if (/find|confirm|delete/.test(path)) continue;
-      const viewed = await shop.viewer.get(path);
-      assert.equal(viewed.status, 200, path);
-      assert.doesNotMatch(viewed.body, MARKUP, path);
     }
     assert.ok((await shop.operator.read('/ops/jobs/dead')).includes(EVIL.slice(2, 29)));
   });

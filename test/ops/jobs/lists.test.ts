@@ -19,16 +19,15 @@ const DEAD = '/ops/jobs/dead';
 describe('lists of jobs', () => {
   let shop: ShopPages;
   let operator: Visitor;
-  let viewer: Visitor;
   let dead: string[];
   before(async () => {
     shop = await ShopPages.start();
-    ({ operator, viewer } = shop);
+    ({ operator } = shop);
     dead = await shop.seed(60);
   });
   after(() => shop?.stop());
 
-  const list = (query: string, name = 'dead', who = operator) => who.json<ListJson>(`/ops/jobs/${name}?${query}`);
+  const list = (query: string, name = 'dead') => operator.json<ListJson>(`/ops/jobs/${name}?${query}`);
 
   it('show dead jobs, newest first, with their arguments, errors and attempts', async () => {
     const { headings, rows, buttons, text } = await operator.view(DEAD);
@@ -119,11 +118,10 @@ describe('lists of jobs', () => {
     await until('they are counted', async () => (await operator.view('/ops/jobs/classes')).links.has('SyncInvoiceJob'));
   });
 
-  it('say how many jobs a filter hides, and suggest what was meant', async () => {
-    const { headings, text, links } = await operator.view(`${DEAD}?q=synkinvoice&queue=default`);
+  it('say how many jobs a filter hides', async () => {
+    const { headings, text } = await operator.view(`${DEAD}?q=synkinvoice&queue=default`);
     assert.equal(headings[1], 'Nothing matches “synkinvoice” in default');
     assert.match(text, /61 dead jobs are hidden by these filters/);
-    assert.match(links.get('SyncInvoice') ?? '', /q=SyncInvoice/);
     const { body } = await operator.get(`${DEAD}?q=inv_7`);
     assert.match(body, /name="q"[^>]* value="inv_7"/);
     for (const name of ['BillingTimeout', 'SyncInvoiceJob']) assert.ok(body.includes(`<option value="${name}">`));
@@ -186,26 +184,6 @@ describe('lists of jobs', () => {
     assert.deepEqual([problem.status, problem.json().reason], [400, 'badQuery.page']);
     assert.match(await operator.read('/ops/jobs/scheduled?sort=error', 400), /no such order/);
     assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day or all/);
-  });
-
-  it('hide arguments and messages from a viewer, who can neither act on jobs nor search for such values', async () => {
-    for (const path of [DEAD, '/ops/jobs/retry', '/ops/jobs/scheduled', '/ops/jobs/queues/mailer']) {
-      const { body, status } = await viewer.get(path);
-      assert.equal(status, 200);
-      // Ids and tokens are random and may contain the same digits by chance.
-      const text = body.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|value="[\w-]{20,}"/g, '');
-      const told =
-        /.{0,80}(inv_|4812|4790|mailbox|No answer|type="checkbox"|name="q"|method="post" action="\/ops\/jobs).{0,40}/;
-      assert.equal(told.exec(text)?.[0], undefined, path);
-    }
-    const row = (await viewer.view(`${DEAD}?class=SyncInvoiceJob`)).rows[0];
-    assert.deepEqual(row?.slice(0, 3), ['SyncInvoiceJob billing hidden', 'default', 'BillingTimeout hidden']);
-    const all = (query: string) => list(query, 'dead', viewer);
-    for (const [query, total] of Object.entries({ 'q=inv_7': 61, 'error=example': 61, 'error=BillingTimeout': 60 }))
-      assert.equal((await all(query)).total, total, query);
-    assert.equal((await all('')).jobs[0]?.args, null);
-    for (const path of ['/ops/jobs/find?q=inv_7', `${DEAD}/confirm?all=1`, '/ops/jobs/queues/default/clear'])
-      assert.match(await viewer.read(path, 403), /^Viewers cannot make changes/);
   });
 
   it('are available in Korean', async () => {

@@ -15,10 +15,9 @@ const CRON = '/ops/jobs/cron';
 describe('pages of queues, running jobs and recurring jobs', () => {
   let shop: ShopPages;
   let operator: Visitor;
-  let viewer: Visitor;
   before(async () => {
     shop = await ShopPages.start({ JOB_LATENCY_WARNING: '1' });
-    ({ operator, viewer } = shop);
+    ({ operator } = shop);
   });
   after(() => shop?.stop());
   beforeEach(() => shop.reset());
@@ -52,8 +51,6 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     assert.deepEqual(rows[0]?.slice(0, 2), ['1. default paused', '3']);
     assert.deepEqual(rows[1]?.slice(0, 6), ['2. mailer', '0', '–', '0', '0', '0']);
     assert.deepEqual(buttons.slice(0, 2), ['Resume default', 'Pause mailer']);
-    const seen = await viewer.view(QUEUES);
-    assert.deepEqual([seen.rows[0]?.[0], seen.buttons], ['1. default paused', []]);
   });
 
   it('show a queue even if it has the name of a path or a property', async () => {
@@ -144,7 +141,6 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     assert.match(await operator.read(`${QUEUES}/default?page=x`, 400), /There is no such page/);
     assert.match(await operator.read(`${QUEUES}/nowhere`, 404), /^There is no such queue/);
     assert.match(await operator.read(`${QUEUES}/mailer`), /Nothing waits here/);
-    assert.doesNotMatch((await viewer.get(`${QUEUES}/default?q=import`)).body, /import: \d|name="q"/);
   });
 
   it('clear a queue once the number of its jobs is typed', async () => {
@@ -174,7 +170,6 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     assert.deepEqual([job, queue], ['ImportRowsJob import: 771902345, from: 12000', 'default']);
     assert.match(process ?? '', /^\S+, pid \d+$/);
     assert.deepEqual([progress, attempt], ['42 %', '1']);
-    assert.equal((await viewer.view('/ops/jobs/busy')).rows[0]?.[0], 'ImportRowsJob hidden');
   });
 
   it('describe recurring jobs, with their last and next run, and trigger, pause and resume them', async () => {
@@ -195,11 +190,8 @@ describe('pages of queues, running jobs and recurring jobs', () => {
       ['send-digests SendDigestsJob', 'At 07:00, Monday through Friday Europe/Berlin 0 7 * * 1-5'],
     );
     assert.match(await operator.read(`${CRON}?locale=ko`), /12시간마다/);
-    assert.deepEqual((await viewer.view(CRON)).buttons, []);
 
-    const token = await operator.token();
-    const clicks = await Promise.all([1, 2, 3].map(() => operator.send(`${CRON}/PruneSessionsJob/trigger`, { token })));
-    assert.equal(new Set(clicks.map((click) => click.headers.location)).size, 1);
+    await operator.act(`${CRON}/PruneSessionsJob/trigger`);
     await until('it has run', () => shop.eventsNamed('job.succeeded').length === 1);
     assert.equal(shop.eventsNamed('cron.enqueued').length, 1);
     const paused = await operator.act(`${CRON}/send-digests/pause`);

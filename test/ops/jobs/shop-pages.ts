@@ -9,7 +9,7 @@ import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
 import { type StoredJob, store, storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';
-import { OPERATOR, VIEWER, Visitor } from '../visitor';
+import { OPERATOR, Visitor } from '../visitor';
 import shop from './shop/app';
 import { billing, imports } from './shop/billing';
 import ImportRowsJob from './shop/jobs/import-rows';
@@ -17,7 +17,7 @@ import SecretJob from './shop/jobs/secret';
 import SyncInvoiceJob from './shop/jobs/sync-invoice';
 import WelcomeMailJob from './shop/jobs/welcome-mail';
 
-/** The pages of a shop: its web process, two people who are signed in, jobs in any state, and processors on demand. */
+/** The pages of a shop: its web process, an operator who is signed in, jobs in any state, and processors on demand. */
 export class ShopPages {
   readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
   private readonly processors: JobProcessor[] = [];
@@ -25,7 +25,6 @@ export class ShopPages {
   private constructor(
     readonly ops: OpsWeb,
     readonly operator: Visitor,
-    readonly viewer: Visitor,
     readonly database: Database,
     readonly redis: Redis,
     private readonly events: Events,
@@ -35,13 +34,13 @@ export class ShopPages {
 
   static async start(env: Readonly<Record<string, string>> = {}): Promise<ShopPages> {
     const ops = await OpsWeb.start({ ...SIGNED, ...env }, shop);
-    const [operator, viewer] = await Promise.all([Visitor.signIn(ops, OPERATOR), Visitor.signIn(ops, VIEWER)]);
+    const operator = await Visitor.signIn(ops, OPERATOR);
     const events = new Events();
     const database = new Database(ops.database.url, { production: false, events, poolMax: 4 });
     const redis = new Redis(ops.redis.url, events);
     await redis.start();
     await until('redis is connected', () => redis.client.isReady);
-    return new ShopPages(ops, operator, viewer, database, redis, events);
+    return new ShopPages(ops, operator, database, redis, events);
   }
 
   /** Starts a job processor of the shop. */

@@ -33,11 +33,10 @@ describe('deliveries', () => {
   let sink: SmtpSink;
   let smtp: MailDelivery;
   let operator: Visitor;
-  let viewer: Visitor;
 
   before(async () => {
     [shop, sink] = await Promise.all([ShopPages.start(), startSmtpSink()]);
-    ({ operator, viewer } = shop);
+    ({ operator } = shop);
     smtp = await mailDelivery(shop.database.knex, new Events(), { delivery: 'smtp', smtpUrl: sink.url });
     Mailer.connect(smtp);
   });
@@ -53,7 +52,7 @@ describe('deliveries', () => {
   });
 
   const welcome = (email: string) => UserMailer.welcome({ email, name: null, locale: 'en' });
-  const list = (query = '', who = operator) => who.json<Shown>(`${LIST}${query}`);
+  const list = (query = '') => operator.json<Shown>(`${LIST}${query}`);
   /** Inserts records one second apart, as many as a busy app has. */
   const fill = (count: number) =>
     shop.ops.database.query(`
@@ -109,7 +108,7 @@ describe('deliveries', () => {
     for (const [query, total] of Object.entries({
       '': 10_000,
       '?state=failed': 100,
-      '?state=failed&template=UserMailer%23welcome': 33,
+      '?state=failed&q=UserMailer%23welcome': 33,
       '?q=250%202.0.0&state=failed': 100,
       '?q=%25': 0,
       [`?q=${encodeURIComponent("' or 1=1 --")}`]: 0,
@@ -119,24 +118,6 @@ describe('deliveries', () => {
     assert.deepEqual((await list('?q=USER10050@')).deliveries[0]?.recipients, ['user10050@example.com']);
     const second = await list('?state=failed&page=2');
     assert.deepEqual([second.deliveries.length, second.deliveries[49]?.recipients], [50, ['user100@example.com']]);
-  });
-
-  it('hide addresses from viewers, who have no access to previews and the inbox', async () => {
-    await fill(3);
-    sink.failNext(550, '5.1.1 <nobody@example.com> no such user', 'rcpt');
-    await assert.rejects(smtp.deliver(welcome('nobody@example.com')));
-    for (const at of [LIST, `${LIST}.json`]) {
-      const { body, status } = await viewer.get(at);
-      assert.equal(status, 200);
-      assert.doesNotMatch(body, /user\d|example\.com|Subject \d|nobody/, at);
-      assert.match(body, /no such user/);
-    }
-    assert.equal((await list('?q=user1', viewer)).total, 4);
-    for (const at of [`${LIST}/job1/x/1`, ...['', '/clear', '/events'].map((end) => `/ops/mail/inbox${end}`)])
-      assert.equal((await viewer.get(at)).status, 403, at);
-    for (const at of ['', '/body', '/mail.eml', '/send'])
-      assert.equal((await viewer.get(`/ops/mail/previews/UserMailer/welcome${at}`)).status, 403, at);
-    assert.equal((await viewer.get('/ops/mail')).headers.location, LIST);
   });
 
   describe('of a mail that its job has not sent', () => {
@@ -168,8 +149,6 @@ describe('deliveries', () => {
       const page = await operator.view(job);
       assert.deepEqual(page.rows[0]?.[0], 'late@example.com');
       assert.equal(page.links.get('Welcome to Catamount'), href);
-      assert.deepEqual((await viewer.view(job)).rows, [['hidden', 'UserMailer#welcome', 'to be retried']]);
-      assert.match(await viewer.read(LIST), /450 4\.2\.1 <…> mailbox busy/);
     });
 
     it('are shown as failed once the job is dead or deleted', async () => {

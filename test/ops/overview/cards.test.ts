@@ -36,7 +36,7 @@ describe('cards and events on the overview:', () => {
     const translate = pageTexts(TEXTS).in('en');
     // Numbers and units are joined by non-breaking spaces.
     t = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
-    words = new Formatter(t, new Date(NOW), false);
+    words = new Formatter(t, new Date(NOW));
   });
 
   const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
@@ -227,35 +227,18 @@ describe('cards and events on the overview:', () => {
     assert.match(primaryView(treeStatusOf({ address: 'unix:/run/app.sock' }), words).say, /unix:\/run\/app\.sock/);
   });
 
-  describe('all cards together', () => {
-    const nodes = (treeStatus: TreeStatus) => [
-      primaryView(treeStatus, words),
-      ...treeStatus.slots.map((slot) => workerView(treeStatus, slot, words)),
-      jobsView(treeStatus, 0, words),
-    ];
-    it('share one memory bar', () => {
-      const treeStatus = treeStatusOf();
-      const memory = memoryView(treeStatus, nodes(treeStatus), words);
-      assert.deepEqual([memory.text, memory.share, memory.tone, memory.mark], ['220 of 512 MB', '43 %', 'ok', 84.96]);
-      assert.deepEqual(
-        memory.segments.map(({ name, x, width, shade }) => [name, x, width, shade]),
-        [
-          ['Primary', 0, 5.86, 'p'],
-          ['Worker 0', 5.86, 11.72, 'w0'],
-          ['Worker 1', 17.58, 11.72, 'w1'],
-          ['Jobs', 29.3, 13.67, 'j'],
-        ],
-      );
-      assert.deepEqual(memory.ticks, ['0', '128', '256', '384', '512']);
-      const unlimited = treeStatusOf({
-        stats: { memory: { pssMb: 220, limitMb: null } },
-        limits: { recycleAboveMb: null },
-      });
-      const free = memoryView(unlimited, nodes(unlimited), words);
-      assert.deepEqual(
-        [free.text, free.share, free.mark, free.free, free.note],
-        ['220 MB', '', null, null, 'no limit is set'],
-      );
+  it('the memory of the tree is shown against its limit', () => {
+    const { text, percent, tone, note } = memoryView(treeStatusOf(), words);
+    assert.deepEqual([text, percent, tone], ['220 of 512 MB', 43, 'ok']);
+    assert.match(note, /^recycles the largest worker at 85 %$/);
+    const full = treeStatusOf({ stats: { memory: { pssMb: 450, limitMb: 512 } } });
+    assert.equal(memoryView(full, words).tone, 'warn');
+    const unlimited = treeStatusOf({
+      stats: { memory: { pssMb: 220, limitMb: null } },
+      limits: { recycleAboveMb: null },
     });
+    const free = memoryView(unlimited, words);
+    assert.deepEqual([free.text, free.percent, free.note], ['220 MB', null, 'no limit is set']);
+    assert.equal(memoryView(treeStatusOf(), words, false).text, '– of 512 MB');
   });
 });

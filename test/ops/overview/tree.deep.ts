@@ -56,7 +56,7 @@ describe('the overview of a real tree, in a browser', () => {
     });
     const issue = operator.page.locator('.issues li', { hasText: 'Worker 1 restarts' });
     await issue.waitFor();
-    assert.equal(await issue.getByRole('link').getAttribute('href'), '/ops/processes#worker-1');
+    assert.equal(await issue.getByRole('link').getAttribute('href'), '#p-worker-1');
     await event(/Worker 1 \(pid \d+\) was killed by SIGKILL/);
     await shoot(operator.page, 'overview-restarting');
     mend();
@@ -66,7 +66,7 @@ describe('the overview of a real tree, in a browser', () => {
   });
 
   it('adds and removes a worker without reloading the page', async () => {
-    await operator.goto('/ops/processes');
+    await operator.goto('/ops');
     assert.deepEqual(await violations(operator.page), []);
     await operator.page.getByRole('link', { name: 'Add a worker' }).click();
     await operator.confirm(/Add a worker to/, 'Add worker 2');
@@ -109,8 +109,7 @@ describe('the overview of a real tree, in a browser', () => {
     const plain = await OperatorWindow.open(browser, tree, { javaScriptEnabled: false });
     await plain.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
     const pid = await plain.pidOf('worker-1');
-    await plain.goto('/ops/processes');
-    await plain.page.locator('#worker-1').getByRole('link', { name: 'Recycle' }).click();
+    await plain.page.locator('#p-worker-1').getByRole('link', { name: 'Recycle' }).click();
     await plain.confirm(/Recycle worker 1/, 'Recycle worker 1');
     const replaced = async () => {
       await plain.goto('/ops');
@@ -124,7 +123,7 @@ describe('the overview of a real tree, in a browser', () => {
   });
 
   it('never scrolls sideways on a wider window, whatever the length of a word', async () => {
-    for (const path of ['/ops?locale=ko', '/ops/processes?locale=en']) {
+    for (const path of ['/ops?locale=ko', '/ops?locale=en']) {
       await operator.goto(path);
       await operator.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
       // The output of a process, or a path, may be one long word.

@@ -5,7 +5,7 @@ import { request } from '../../support/http';
 import { until } from '../../support/until';
 import { BEARER, OpsWeb } from '../ops-web';
 
-const EVENTS = '/ops/mail/inbox/events';
+const EVENTS = '/ops/counts';
 
 describe('event streams', () => {
   let ops: OpsWeb;

@@ -6,7 +6,7 @@ import { PublishedTrees } from '../overview/published-trees';
 import { processorOf, statusOf, treeStatusOf, workerOf } from '../overview/tree-statuses';
 import { textOf } from '../page-view';
 
-describe('the pages of processes', () => {
+describe('what the processes of a tree do, and the commands to it,', () => {
   let ops: OpsWeb;
   let operator: { readonly Cookie: string };
   before(async () => {
@@ -34,7 +34,7 @@ describe('the pages of processes', () => {
     });
     await tell(treeStatus);
     const { body } = await until('the tree is known', async () => {
-      const answer = await ops.get('/ops/processes?tree=far', operator);
+      const answer = await ops.get('/ops?tree=far', operator);
       return answer.status === 200 && answer;
     });
     assert.match(textOf(body), /Running now What Where For .* Report on time on odd-queue Jobs 12 s Job job\/7/);

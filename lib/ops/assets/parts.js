@@ -1,10 +1,12 @@
 // Takes over what differs in the page that the stream sends: texts and attributes in place, so that the focus and the
 // pointer stay where they are.
 (() => {
-  const CALM = new Set(['issues', 'events']);
+  const CALM = new Set(['issues', 'events', 'mails']);
   const LOST_MS = 10_000;
   // The page as the server has rendered it last.
   let rendered = [];
+  // Parts in use have not been updated.
+  let skipped = false;
   let lost;
 
   // What elements it consists of, whatever their texts and attributes.
@@ -40,12 +42,14 @@
 
   document.addEventListener('live:parts', ({ detail: { lines, changed = [] } }) => {
     if (lines) rendered = lines;
-    else if (changed.length === 0) return;
+    else if (changed.length === 0 && !skipped) return;
     for (const [i, line] of changed) rendered[i] = line;
     const page = new DOMParser().parseFromString(rendered.join('\n'), 'text/html');
+    skipped = false;
     for (const part of document.querySelectorAll('[data-part]')) {
       const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
-      if (fresh && !isInUse(part, fresh)) update(part, fresh);
+      if (fresh && isInUse(part, fresh)) skipped = true;
+      else if (fresh) update(part, fresh);
     }
   });
 

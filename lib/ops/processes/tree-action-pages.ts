@@ -1,29 +1,19 @@
 import { UserError } from '../../core/errors';
 import { judge } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
-import { snakeCase } from '../../support/snake-case';
 import { TreeDirectory } from '../../tree/tree-directory';
-import { assertOperator } from '../auth/access';
 import { chosenTree, linkToTree } from '../overview/chosen-tree';
-import { eventLines } from '../overview/event-lines';
-import { streamParts } from '../overview/live-parts';
 import { actionValues, type ProcessFlash, TREE_ACTIONS, type TreeAction, touchedBy } from '../overview/tree-actions';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
-import { FlashStore } from '../ui/flash';
+import { redirectWithFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
-import { linkWith, localizedProblem } from '../ui/shell';
-import { processRows } from './process-rows';
+import { localizedProblem } from '../ui/shell';
 
-const LIST = '/ops/processes';
-/** Number of events on the page. */
-const MAX_EVENTS = 60;
-
-/** The page of a tree's processes, and the commands that an operator can send to them. */
-export const processRoutes: PageModule = async (site) => {
+/** The commands that an operator can send to a tree. Each asks for confirmation. */
+export const treeActionRoutes: PageModule = async (site) => {
   const { router } = site;
   const statusCollector = await site.statusCollector();
-  const flashes = new FlashStore<ProcessFlash>(site);
   const find = async (ctx: OpsContext): Promise<TreeHealth> =>
     findIn(ctx, await statusCollector.collect({ trees: 'now' }));
   const findIn = (ctx: OpsContext, systemStatus: SystemStatus): TreeHealth => {
@@ -35,41 +25,19 @@ export const processRoutes: PageModule = async (site) => {
     return tree;
   };
 
-  const look = async (ctx: OpsContext) => {
-    return describePage(ctx, findIn(ctx, await statusCollector.collect()));
-  };
-
-  router.get(LIST, async (ctx) => {
-    const { locals, json } = await look(ctx);
-    await site.layout.show(ctx, 'processes/processes', { ...locals, flash: await flashes.flash(ctx) }, json);
-  });
-
-  router.get(`${LIST}/events`, (ctx) =>
-    streamParts(site, ctx, async () => {
-      const { locals } = await look(ctx);
-      return site.layout.part(ctx, 'processes/processes', { ...locals, flash: undefined });
-    }),
-  );
-
   for (const action of TREE_ACTIONS) {
-    const path = `${LIST}/${action.key}`;
+    const path = `/ops/processes/${action.key}`;
     router.get(path, async (ctx) => {
-      assertOperator(ctx);
       await confirm(site, ctx, action, await find(ctx));
     });
     router.post(path, async (ctx) => {
       const tree = await find(ctx);
       const slot = readSlot(ctx, action);
       if (!action.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
-      const flash = { what: action.key, name: tree.treeStatus.name, slot };
-      const send = async () => {
-        await sendCommand(site, ctx, action, tree, slot);
-        return flash;
-      };
       try {
-        const id = await flashes.once(ctx, send);
-        ctx.status = 303;
-        ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.treeStatus.id, flash: id ?? null }));
+        await sendCommand(site, ctx, action, tree, slot);
+        const flash: ProcessFlash = { what: action.key, name: tree.treeStatus.name, slot };
+        redirectWithFlash(ctx, linkToTree('/ops', tree.own ? null : tree.treeStatus.id), flash);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         ctx.status = 409;
@@ -94,41 +62,6 @@ async function sendCommand(
   if (tree.own) return site.tree.runCommand(command, slot, by);
   const left = await new TreeDirectory(site.redis.client).send(tree.treeStatus.id, command, slot, by);
   if (!left) throw localizedProblem(404, 'treeGone');
-}
-
-function describePage(ctx: OpsContext, tree: TreeHealth) {
-  const { treeStatus, own, unresponsiveFor } = tree;
-  const { id, name, app, host, address, stats } = treeStatus;
-  const format = Formatter.of(ctx);
-  const rows = processRows(tree, format);
-  // Already redacted for viewers, so that the JSON shows no more than the page does.
-  const events = eventLines(treeStatus.events, format, MAX_EVENTS);
-  const treeId = own ? null : id;
-  const operator = ctx.state.visitor.role === 'operator' && unresponsiveFor === null;
-  const locals = {
-    title: ctx.state.t('processes.title', { name }),
-    live: linkToTree(`${LIST}/events`, treeId),
-    scripts: ['overview.js'],
-    treeStatus,
-    unresponsiveFor,
-    rows,
-    events,
-    operator,
-    actions: operator ? TREE_ACTIONS.filter((action) => !action.slot && action.isAvailable(treeStatus, 0)) : [],
-    to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: treeId, ...more }),
-  };
-  const shown = { processes: snakeCase(rows), events: snakeCase(events) };
-  const json = {
-    id,
-    name,
-    app,
-    host,
-    address,
-    versions: stats.versions,
-    unresponsive: unresponsiveFor !== null,
-    ...shown,
-  };
-  return { locals, json };
 }
 
 async function confirm(
