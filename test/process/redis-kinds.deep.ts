@@ -55,7 +55,7 @@ describe('a Redis that is', () => {
         removals.push(() => cluster.remove());
         return cluster.first.url;
       },
-      says: /is in cluster mode, which cannot be used: use one without it, .*\.$/,
+      says: /is in cluster mode, which cannot be used: use one without it\.$/,
     },
     'older than 6.2': {
       url: async () => {
