@@ -128,6 +128,8 @@ export interface ProcessorStatus extends ProcessMetrics {
 }
 
 export interface ProcessorStats {
+  /** Unique among all processors ever; the rows that it claims name it. null: there is none. */
+  readonly identity: string | null;
   readonly pid: number | null;
   /**
    * `disabled`: the tree runs no jobs. `backing_off`: it died and will be restarted. `crash_loop`: likewise, after several deaths

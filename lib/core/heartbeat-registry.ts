@@ -33,7 +33,7 @@ end
 // Unwatched members send few heartbeats and count ahead of time. The first watcher resets those times and wakes them all.
 //
 // KEYS  1 members, 2 prefix of the members' info: a key, since arguments lack the prefix of all keys of the app,
-//       3 watched (missing: nobody watches)
+//       3 watched
 // ARGV  1 channel, 2 maximum heartbeat age to be listed (ms), 3 TTL of "watched" (s)
 // reply heartbeat age (ms) and info of each member
 const LIST_SCRIPT = new RedisScript(`${WAKE_LUA}
@@ -41,10 +41,10 @@ local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- First, for the reason above.
 call('zremrangebyscore', KEYS[1], '-inf', '('..now - ARGV[2])
-if KEYS[3] and call('set', KEYS[3], 1, 'EX', ARGV[3], 'NX') then
+if call('set', KEYS[3], 1, 'EX', ARGV[3], 'NX') then
   for _, id in ipairs(call('zrangebyscore', KEYS[1], now, '+inf')) do call('zadd', KEYS[1], now, id) end
   wake('')
-elseif KEYS[3] then call('expire', KEYS[3], ARGV[3]) end
+else call('expire', KEYS[3], ARGV[3]) end
 local out, found = {}, call('zrange', KEYS[1], 0, -1, 'WITHSCORES')
 for i = 1, #found, 2 do
   local info = call('get', KEYS[2]..found[i])
@@ -95,7 +95,7 @@ export interface Listed<Info> {
   readonly heartbeatAgeMs: number;
 }
 
-/** The living trees, or job processors, that share one Redis. Each method throws when Redis does not answer. */
+/** The living trees that share one Redis. Each method throws when Redis does not answer. */
 export class HeartbeatRegistry {
   constructor(
     private readonly redis: RedisClient,
@@ -114,13 +114,11 @@ export class HeartbeatRegistry {
   /**
    * Lists the members.
    * @param parse parses a member's info; undefined leaves the member out.
-   * @param watch false: the members need not report more often because of this. Default true.
    */
-  async list<Info>(parse: (text: string) => Info | undefined, watch = true): Promise<Listed<Info>[]> {
+  async list<Info>(parse: (text: string) => Info | undefined): Promise<Listed<Info>[]> {
     const { members, infoPrefix, watched, wake } = this.keys;
     const args = [wake, LISTED_MS, WATCHED_TTL_S].map(String);
-    const keys = watch ? [members, infoPrefix, watched] : [members, infoPrefix];
-    const reply = (await LIST_SCRIPT.run(this.redis, keys, args)) as (number | string)[];
+    const reply = (await LIST_SCRIPT.run(this.redis, [members, infoPrefix, watched], args)) as (number | string)[];
     const listed: Listed<Info>[] = [];
     for (let i = 0; i < reply.length; i += 2) {
       const info = parse(String(reply[i + 1]));

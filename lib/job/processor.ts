@@ -20,8 +20,7 @@ import { PlainProducers } from './hint/plain-producers';
 import type { JobRegistry } from './job-registry';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { Run } from './perform/run';
-import type { HeartbeatTuning } from './processes/heartbeat';
-import { ProcessReporter } from './processes/process-reporter';
+import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
 import { admit, type Limits } from './row/claim';
 import type { Delivery } from './row/job-row';
 import type { RescuedJob } from './row/rescue';
@@ -50,8 +49,6 @@ export interface JobProcessorOptions {
   readonly models?: ModelLookup;
   readonly lineage?: Lineage | undefined;
   readonly tuning?: ProcessorTuning;
-  /** The app's name in the list of processes. */
-  readonly app?: string;
 }
 
 /** The identity of a processor, and the dead ones whose jobs it rescues. */
@@ -64,7 +61,7 @@ export interface Lineage {
   readonly quiet?: boolean;
 }
 
-export interface ProcessorTuning extends HeartbeatTuning {
+export interface ProcessorTuning extends ReporterTuning {
   readonly cron?: CronTuning;
   readonly dispatch?: DispatchTuning;
   /** false: the outcomes of jobs and mails are not counted. Default true. */
@@ -185,9 +182,7 @@ export class JobProcessor implements Service {
     this.reporter = new ProcessReporter({
       config,
       database,
-      redis,
       events,
-      app: options.app ?? '',
       identity,
       dead: options.lineage?.dead ?? [],
       tuning,
@@ -195,7 +190,6 @@ export class JobProcessor implements Service {
       isIdle: () => this.dispatch.isIdle,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
-      activeAt: () => this.fetcher.activeAt,
       onRescued,
     });
   }
@@ -219,7 +213,6 @@ export class JobProcessor implements Service {
     this.isQuiet = true;
     this.fetcher.quiet();
     void this.cron?.task.stop();
-    this.reporter.changed();
   }
 
   /** Undoes `quiet`, but not a stop. */
@@ -228,7 +221,6 @@ export class JobProcessor implements Service {
     this.isQuiet = false;
     this.fetcher.resume();
     if (this.started) this.cron?.start();
-    this.reporter.changed();
   }
 
   /** Returns the jobs of a processor that is known to be dead to their queues. */
@@ -301,7 +293,6 @@ export class JobProcessor implements Service {
     const step = (name: 'runningJobs' | 'abortedJobs' | 'outcomes', maxMs: number | undefined) =>
       deadline.part({ ...STOP_PHASES[name], ...(maxMs !== undefined && { maxMs }) });
     this.quiet();
-    this.reporter.drains();
     const quieted = Promise.all([
       dispatch.stop(deadline),
       deadline.wait(Promise.resolve(this.cron?.task.stop())),

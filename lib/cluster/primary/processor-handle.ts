@@ -58,6 +58,7 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
 
   stats(restarts: number, pssMb: number | null): ProcessorStats {
     return {
+      identity: this.identity,
       pid: this.pid,
       state: this.state,
       startedAt: this.startedAt.toISOString(),

@@ -147,7 +147,15 @@ export class ProcessorSupervisor {
   stats(pssMb: (pid: number) => number | null): ProcessorStats {
     const { current, absence, restarts } = this;
     if (current) return current.stats(restarts, pssMb(current.pid));
-    const nobody = { pid: null, startedAt: null, lastCheckin: null, heartbeatAgeMs: null, pssMb: null, lastStatus: {} };
+    const nobody = {
+      identity: null,
+      pid: null,
+      startedAt: null,
+      lastCheckin: null,
+      heartbeatAgeMs: null,
+      pssMb: null,
+      lastStatus: {},
+    };
     return { ...nobody, state: absence, restarts };
   }
 

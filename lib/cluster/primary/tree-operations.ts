@@ -160,6 +160,7 @@ export class TreeOperations implements Operations {
 }
 
 const NO_PROCESSOR: TreeStats['jobProcessor'] = {
+  identity: null,
   pid: null,
   state: 'disabled',
   startedAt: null,

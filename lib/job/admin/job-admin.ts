@@ -1,6 +1,6 @@
 import { UserError } from '../../core/errors';
 import { CronTable } from '../cron/cron-table';
-import { type ListedProcess, listProcesses } from '../processes/process-list';
+import type { ListedProcess } from '../processes/process-list';
 import { type RunningJob, readRunning } from '../processes/running-jobs';
 import type { SetName } from '../sets/entry';
 import { type FoundPlace, findJob } from '../sets/find-job';
@@ -61,14 +61,14 @@ export class JobAdmin {
 
   /** @throws UserError when there is no Redis, which has the list. */
   async processes(): Promise<readonly ListedProcess[]> {
-    const { redis } = this.sources;
-    if (!redis) throw new UserError('without Redis there is no list of job processors: set REDIS_URL');
-    return listProcesses(redis);
+    const { processes } = this.sources;
+    if (!processes) throw new UserError('without Redis there is no list of job processors: set REDIS_URL');
+    return processes();
   }
 
   /** @returns undefined while Redis, which has the list, does not answer, or if there is none. */
   async knownProcesses(): Promise<readonly ListedProcess[] | undefined> {
-    return this.sources.redis?.isReady ? this.processes().catch(() => undefined) : undefined;
+    return this.sources.processes?.().catch(() => undefined);
   }
 
   /** The running jobs of all processors, the longest running first. @param id only the job with this id. */

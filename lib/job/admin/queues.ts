@@ -1,6 +1,5 @@
 import { toError } from '../../support/async';
 import { notify } from '../hint/notifier';
-import { listProcesses } from '../processes/process-list';
 import { deadByQueue } from '../row/dead';
 import { clearQueue } from '../row/moves';
 import { pauseQueue, resumeQueue } from '../row/pauses';
@@ -21,9 +20,9 @@ export class Queues {
 
   /** @returns the queues of the sources, in their order, then all others that have jobs or are served, by name. */
   async names(): Promise<string[]> {
-    const { knex, redis, queues } = this.sources;
+    const { knex, queues } = this.sources;
     const known = await knownQueues(knex, queues);
-    const processes = redis?.isReady ? await listProcesses(redis, { watch: false }).catch(() => []) : [];
+    const processes = (await this.sources.processes?.().catch(() => [])) ?? [];
     const served = processes.flatMap((process) => process.queues).filter((name) => !queues.includes(name));
     const others = [...known.slice(queues.length), ...served].sort();
     return [...new Set([...queues, ...others])];

@@ -1,30 +1,33 @@
-import { HeartbeatRegistry } from '../../core/heartbeat-registry';
-import type { RedisClient } from '../../core/redis';
-import { compareText } from '../../support/text';
-import { PROCESS_KEYS, type ProcessInfo, readProcessInfo } from './process-info';
-
-export * from './process-info';
-
-/** A job processor, by its latest status. */
-export interface ListedProcess extends ProcessInfo {
-  /** Age of its last heartbeat, ms. Above some 2000 the processor is blocked, disconnected or dead. */
+/** A job processor of any tree, by the last status that its tree has published (`tree/tree-directory`). */
+export interface ListedProcess {
+  /** Unique among all processors ever; the rows that it claims name it. */
+  readonly identity: string;
+  /** Identity of its tree, the same for all processors that one primary starts one after the other. */
+  readonly tree: string;
+  readonly app: string;
+  /** Version of Catamount. */
+  readonly version: string;
+  readonly host: string;
+  readonly pid: number;
+  /** ms since 1970. */
+  readonly startedAt: number;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  /** true: it fetches no more jobs until it is resumed. */
+  readonly quiet: boolean;
+  /** true: it drains and then ends. */
+  readonly stopping: boolean;
+  /** Number of running jobs. */
+  readonly busyCount: number;
+  readonly rssMb: number;
+  /** 99th percentile of the event loop's delay since the previous report, ms. */
+  readonly lagP99Ms: number;
+  /** Age of its last sign of life, ms. Above some 2000 the processor is blocked, or its tree is disconnected or dead. */
   readonly heartbeatAgeMs: number;
 }
 
-/**
- * Lists the job processors of all trees on this Redis, from any process. While this is called again and again, idle
- * processors report as often as others.
- * @param options.watch false: they do not. Default true.
- * @returns the processors by tree, then by age, the oldest first. @throws when Redis does not answer.
- */
-export async function listProcesses(
-  redis: RedisClient,
-  { watch = true }: { readonly watch?: boolean } = {},
-): Promise<ListedProcess[]> {
-  const found = await new HeartbeatRegistry(redis, PROCESS_KEYS).list(readProcessInfo, watch);
-  const listed = found.map(({ info, heartbeatAgeMs }) => ({ ...info, heartbeatAgeMs }));
-  return listed.sort((a, b) => compareText(a.tree, b.tree) || a.startedAt - b.startedAt);
-}
+/** Lists the job processors of all trees, by tree, then by age, the oldest first. @throws when Redis does not answer. */
+export type ListProcesses = () => Promise<readonly ListedProcess[]>;
 
 /** @returns host and pid, such as `web-1:4711`. */
 export function processName({ host, pid }: Pick<ListedProcess, 'host' | 'pid'>): string {

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 import { EXIT, UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
-import type { RedisClient } from '../../core/redis';
 import { QUEUE_NAME } from '../definition/options';
+import type { ListProcesses } from '../processes/process-list';
 import type { JobEntry } from './entry';
 
 /** Selects jobs of a set; a job must meet all conditions that are given. */
@@ -165,8 +165,8 @@ export interface Auditor {
 
 /** The stores and queues that sets work on. */
 export interface SetSources extends Auditor {
-  /** undefined: there is none. */
-  readonly redis: RedisClient | undefined;
+  /** Lists the job processors; undefined: there is no Redis. */
+  readonly processes?: ListProcesses | undefined;
   readonly knex: Knex;
   /** All known queues. */
   readonly queues: readonly string[];

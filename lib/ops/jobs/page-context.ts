@@ -1,4 +1,5 @@
 import { JobAdmin } from '../../job/admin/job-admin';
+import { listProcesses } from '../../tree/processors';
 import type { OpsContext, PageContext } from '../ui/context';
 import { readFlash, redirectWithFlash } from '../ui/flash';
 import type { PageLocals } from '../ui/layout';
@@ -71,5 +72,6 @@ export function readBack({ state }: OpsContext, usual: string): string {
 /** The job admin of one request, whose actions are logged with the request's origin. */
 export function adminFor({ config, redis, knex, events }: PageContext, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
   const queues = config.jobs.queues.map((queue) => queue.name);
-  return new JobAdmin({ redis: redis.client, knex, events, queues, via: `pages:${ip}` });
+  const processes = redis.isOff ? undefined : () => listProcesses(redis.client);
+  return new JobAdmin({ processes, knex, events, queues, via: `pages:${ip}` });
 }

@@ -2,12 +2,12 @@ import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';
-import { listProcesses } from '../../job/processes/process-list';
 import type { QueueStatus } from '../../job/row/queue-status';
 import { countSet } from '../../job/sets/set-reader';
 import type { Outcomes } from '../../job/stats/class-stats';
 import { History } from '../../job/stats/history';
 import { valueWithin } from '../../support/async';
+import { processorsIn } from '../../tree/processors';
 import type { OpsOptions } from '../ui/context';
 import { expose, type Family } from './exposition';
 import { JOBS, MAILS, QUEUES } from './job-families';
@@ -59,18 +59,17 @@ export interface Scrape {
   readonly postgresAnswers: boolean;
 }
 
-type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex'> & { readonly statusCollector: StatusCollector };
+type Sources = Pick<OpsOptions, 'config' | 'knex'> & { readonly statusCollector: StatusCollector };
 
 /**
  * Reads what the overview reads, then what only the metrics need, so that nothing is read twice. Postgres is queried
  * sequentially, so that a scrape takes one of the worker's few connections.
  */
-export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Scrape> {
+export async function read({ config, knex, statusCollector }: Sources): Promise<Scrape> {
   const status = await statusCollector.collect();
   const tree = valueIn(status.own);
   const queues = valueIn(status.queues);
   const redisAnswers = status.redis.ok && status.redis.value === null ? undefined : status.redis.ok;
-  const fromRedis = async <T>(reading: () => Promise<T>) => (redisAnswers ? orUndefined(reading()) : undefined);
   const fromPostgres = async () => {
     if (!status.postgres.ok) return { sets: { retry: undefined, scheduled: undefined, dead: undefined } };
     const retry = await orUndefined(countSet(knex, 'retry'));
@@ -78,10 +77,9 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
     const dead = await orUndefined(countSet(knex, 'dead'));
     return { sets: { retry, scheduled, dead }, history: await orUndefined(new History(knex).counters()) };
   };
-  const [{ sets, history }, processors] = await Promise.all([
-    fromPostgres(),
-    fromRedis(() => listProcesses(client, { watch: false })),
-  ]);
+  const { sets, history } = await fromPostgres();
+  const trees = redisAnswers ? valueIn(status.trees) : undefined;
+  const processors = trees && processorsIn(trees);
   const ofRedis = redisAnswers === undefined ? [] : [processors];
   const { issues } = judge(status, null, config.jobs.latencyWarningMs);
   return {

@@ -8,6 +8,7 @@ import { loadJobs } from '../../job/job-registry';
 import { adoptDatabase } from '../../job/row/installation';
 import { DeliverMailJob } from '../../mailer/message';
 import { toError } from '../../support/async';
+import { listProcesses } from '../../tree/processors';
 import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 
@@ -35,7 +36,7 @@ export const runJobsCommand: Command = async (app, args, readConfig) => {
     if (adopted) events.emit('operator.adopted', { via });
     return adopted;
   };
-  const admin = new JobAdmin({ redis: redis.client, knex, events, queues, via });
+  const admin = new JobAdmin({ processes: redis.isOff ? undefined : () => listProcesses(redis.client), knex, events, queues, via });
   const context: CommandContext = { admin, registry, equipment: { setup, models }, terminal, adopt };
   try {
     const answer = await typed.run(context).catch((error: unknown) => {

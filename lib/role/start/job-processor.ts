@@ -203,7 +203,6 @@ export class JobProcessorRole {
       setup,
       models,
       lineage: { ...this.lineage, quiet: this.isQuiet },
-      app: app.name,
     });
     this.jobs = jobs;
     if (this.isQuiet) jobs.quiet();
