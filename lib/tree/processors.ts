@@ -9,13 +9,13 @@ export async function listProcesses(redis: RedisClient): Promise<ListedProcess[]
   return processorsIn(await new TreeDirectory(redis).list());
 }
 
-/** @returns the job processors of these trees, by tree, then by age, the oldest first. */
+/** @returns the job processors of these trees that have booted, by tree, then by age, the oldest first. */
 export function processorsIn(trees: readonly ListedTree[]): ListedProcess[] {
   const listed = trees.flatMap(({ treeStatus, heartbeatAgeMs }) => {
     const { id: tree, app, host, stats, limits } = treeStatus;
     return processorsOf(stats).flatMap((one): ListedProcess[] => {
       const { identity, pid, state, startedAt } = one;
-      if (identity === null || pid === null) return [];
+      if (!identity || pid === null || state === 'booting') return [];
       const status = reported(one.lastStatus);
       return [
         {
@@ -33,6 +33,7 @@ export function processorsIn(trees: readonly ListedTree[]): ListedProcess[] {
           busyCount: status?.inFlight.length ?? 0,
           rssMb: status?.rssMb ?? 0,
           lagP99Ms: status?.lagP99Ms ?? 0,
+          utilization: status?.utilization ?? 0,
           heartbeatAgeMs: heartbeatAgeMs + (one.heartbeatAgeMs ?? 0),
         },
       ];

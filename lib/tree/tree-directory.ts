@@ -1,4 +1,4 @@
-import type { TreeStatus } from '../cluster/status';
+import { processorsOf, type TreeStatus } from '../cluster/status';
 import type { Caller } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { RedisClient } from '../core/redis';
@@ -26,7 +26,7 @@ export class TreeDirectory {
    * @returns the trees, sorted by name. @throws Error if Redis does not answer.
    */
   async list(): Promise<ListedTree[]> {
-    const found = await this.registry.list(readStatus);
+    const found = await this.registry.list(readTreeStatus);
     const listed = found.map(({ info, heartbeatAgeMs }) => ({ treeStatus: info, heartbeatAgeMs }));
     return listed.sort(
       (a, b) => compareText(a.treeStatus.name, b.treeStatus.name) || compareText(a.treeStatus.id, b.treeStatus.id),
@@ -43,7 +43,7 @@ export class TreeDirectory {
 }
 
 /** @returns undefined for a status that this version cannot read. */
-function readStatus(text: string): TreeStatus | undefined {
+export function readTreeStatus(text: string): TreeStatus | undefined {
   try {
     const treeStatus = JSON.parse(text) as TreeStatus;
     return isTreeStatus(treeStatus) ? treeStatus : undefined;
@@ -59,6 +59,7 @@ function isTreeStatus({
   id,
   name,
   place,
+  host,
   at,
   stats,
   limits,
@@ -68,11 +69,15 @@ function isTreeStatus({
   processor,
   events,
 }: TreeStatus): boolean {
-  // A worker that has just been forked has not reported a status yet, but its tree is listed anyway.
-  const statuses = stats.workerStatus.map(({ lastStatus }) => lastStatus).filter((status) => !isEmpty(status));
-  const lists = [slots, events, stats.workerStatus, ...statuses.map((status) => status.inFlight)];
+  // A process that has just been forked has not reported a status yet, but its tree is listed anyway.
+  const processes = [...stats.workerStatus, ...processorsOf(stats)];
+  const statuses = processes.map(({ lastStatus }) => lastStatus).filter((status) => !isEmpty(status));
+  const lists = [slots, events, stats.workerStatus, ...statuses.map(({ inFlight }) => inFlight)];
   const parts = [rates, processMetrics, processor, stats.memory, stats.totals, stats.jobProcessor, stats.versions];
   return (
-    [id, name, place, at].every(isText) && isTexts(limits.queues) && lists.every(isObjects) && parts.every(isObject)
+    [id, name, place, host, at].every(isText) &&
+    isTexts(limits.queues) &&
+    lists.every(isObjects) &&
+    parts.every(isObject)
   );
 }

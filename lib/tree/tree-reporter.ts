@@ -77,8 +77,9 @@ export class TreeReporter implements Service {
     });
   }
 
-  /** @param on false: another process reports from now on. */
+  /** @param on false: another process reports from now on; true again: the status has changed, and is sent at once. */
   appoint(on: boolean): void {
+    if (on && this.on) this.wake('');
     if (on === this.on) return;
     this.on = on;
     if (on) {

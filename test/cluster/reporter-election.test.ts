@@ -25,6 +25,16 @@ describe('the reporter of a tree', () => {
     assert.deepEqual(told, ['+2', '-2', '+1']);
   });
 
+  it('is told when there is another job processor, or an operator has changed something', () => {
+    const events = new Events();
+    const post = new ReporterElection(() => [candidate(1)], events);
+    events.emit('processor.ready', { pid: 2, durationMs: 1 });
+    post.check();
+    events.emit('processor.exited', { pid: 2, code: 0, signal: null, expected: true });
+    events.emit('operator.command', { command: 'jobs quiet', via: 'cli:ada' });
+    assert.deepEqual(told, ['+1', '+1', '+1']);
+  });
+
   it('is the next worker when that one is gone, and none when there are no workers', () => {
     let candidates = [candidate(1), candidate(2)];
     const post = new ReporterElection(() => candidates, new Events());

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { readProcessInfo } from '../../lib/job/processes/process-list';
 import { deserializeArguments } from '../../lib/job/record/argument-decoder';
 import { checkFilter, InvalidRequestError } from '../../lib/job/sets/query';
 import { parseDuration } from '../../lib/support/duration';
+import { processorsIn } from '../../lib/tree/processors';
+import { readTreeStatus } from '../../lib/tree/tree-directory';
+import { treeStatusOf } from '../ops/overview/tree-statuses';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
@@ -65,15 +67,15 @@ describe('texts of any kind', () => {
       runs(4000),
     ));
 
-  it('are read as the status of a processor, or skipped', () => {
-    const info = '{"identity":"x","queues":["default"],"host":"far","pid":7,"startedAt":1,"lagP99Ms":null}';
+  it('are read as the status of a tree with its job processors, or skipped', () => {
+    const status = JSON.stringify(treeStatusOf());
     const mutator = new Mutator(SEED, ['null', '[]', '{}', '"', ',', ':', '-1', '"pid":"7"', '"host":{}', '1e999']);
     for (let n = cases(4000); n > 0; n--) {
-      const text = mutator.mutate([info]).toString('utf8');
-      const read = readProcessInfo(text);
-      if (read)
+      const text = mutator.mutate([status]).toString('utf8');
+      const treeStatus = readTreeStatus(text);
+      for (const { queues, host } of treeStatus ? processorsIn([{ treeStatus, heartbeatAgeMs: 0 }]) : [])
         assert.ok(
-          read.queues.every((queue) => typeof queue === 'string'),
+          [host, ...queues].every((one) => typeof one === 'string'),
           text,
         );
     }

@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import { TABLES } from '../../lib/core/config';
 import { Clock } from '../chaos/scene/clock';
 import { ChaosPostgres } from '../chaos/scene/postgres';
+import { statsOf } from '../cluster/primary/operator';
 import { buildFixtureApp } from '../support/fixture-app';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
@@ -87,7 +88,7 @@ export function storeFaults(promisedS?: number): void {
 
     it('the job processor whose dispatcher leads is frozen; meanwhile that of another tree leads, and its jobs run', async () => {
       faulty = await FaultyTree.make();
-      const { tree, admin, sink, database } = faulty;
+      const { tree, sink, database } = faulty;
       const other = await faulty.another();
       const listener = new Client({ connectionString: database.url });
       let leader = '';
@@ -96,10 +97,7 @@ export function storeFaults(promisedS?: number): void {
       });
       await listener.connect();
       await listener.query(`LISTEN ${TABLES.leaderChannel}`);
-      const leads = async (one: Tree) => {
-        const info = await admin.sendCommand(['GET', `catamount:process:${leader}`]);
-        return (JSON.parse(String(info)) as { pid: number } | null)?.pid === one.processes().jobs;
-      };
+      const leads = async (one: Tree) => (await statsOf(one)).job_processor.identity === leader;
       const pidOf = (one: Tree) => one.processes().jobs ?? assert.fail('it has no job processor');
       try {
         // The tree that started last leads. While it is frozen, this one takes over.

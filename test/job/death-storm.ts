@@ -169,7 +169,6 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
         );
         const before = (await query<{ at: string }>('select max(died_at)::text as at from job_dead'))[0]?.at ?? '';
         const sources = {
-          redis: redis.client,
           knex: database.knex,
           events: new Events(),
           queues: [],

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { Job } from '../../lib/job/job';
-import { listProcesses } from '../../lib/job/processes/process-list';
 import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
@@ -83,7 +82,7 @@ describe('jobs during outages', () => {
     });
   }
 
-  it('run, and heartbeats are recorded, when Redis is full', async () => {
+  it('run when Redis is full', async () => {
     const { client } = system.redis;
     for (const n of upTo(20)) await CountJob.performLater(n);
     await client.configSet('maxmemory', '1');
@@ -93,8 +92,6 @@ describe('jobs during outages', () => {
       assert.equal((await CountJob.performLater(21)).enqueued, true);
       const processor = await system.processor(CLASSES);
       await until('all jobs have run', () => ran.length === 22);
-      const listed = await listProcesses(client);
-      assert.equal(listed.length, 1);
       assert.deepEqual(processor.snapshot().running, []);
     } finally {
       await client.configSet('maxmemory', '0');

@@ -202,13 +202,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/fetch/fetcher.test.ts'],
   },
   {
-    promise: 'the jobs of dead processors are rescued although Redis fails meanwhile',
-    file: 'lib/job/processes/process-reporter.ts',
-    find: 'await this.heartbeat?.deregister(identity).catch(() => undefined);',
-    replace: 'await this.heartbeat?.deregister(identity);',
-    killedBy: ['test/job/processes/rescue.test.ts'],
-  },
-  {
     promise: 'a claim that was lost with its reply is returned by the process that has sent it only',
     file: 'lib/job/row/claim.ts',
     find: "where state = 'running' and claimed_by = ? and id <> all(?::uuid[])",

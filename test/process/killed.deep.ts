@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
-import { createClient } from 'redis';
-import { PROCESSES } from '../../lib/job/hint/keys';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { Deadline } from '../../lib/support/async';
+import { listProcesses } from '../../lib/tree/processors';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
 import { assertOneMailEach, SignUpStream, signUpMany } from './sign-ups';
 
 const AT_ONCE = 2;
+/** A processor that is silent for this long counts as dead. */
+const SILENT_MS = 25_000;
 
 describe('kill -9 in a tree in production', () => {
   const deployment = useDeployment();
@@ -41,32 +45,37 @@ describe('kill -9 in a tree in production', () => {
     assert.deepEqual([...tree.processes().web.keys()], [0, 1]);
   });
 
-  it('of the job processor: its successor rescues its jobs and takes it off the list, the web is not affected, and each user gets one mail', async () => {
-    const redis = await createClient({ url: deployment.redis.url }).connect();
+  it('of the job processor: its successor rescues its jobs and takes its place on the list, the web is not affected, and each user gets one mail', async () => {
+    const redis = new Redis(deployment.redis.url, new Events());
+    await redis.start();
     try {
-      const listed = () => redis.zRange(PROCESSES, 0, -1);
-      const dead = await until('the processor is listed', async () => (await listed())[0]);
+      await until('Redis is connected', () => redis.client.isReady);
+      const listed = async () => (await listProcesses(redis.client)).map(({ pid }) => pid);
       const pid = await onlyProcessor(tree);
+      await until('the processor is listed', async () => (await listed()).includes(pid));
       const web = tree.processes().webPids;
       deployment.sink.hold();
       await signUpMany(tree, 2);
       await until('it has two mails in flight', () => deployment.sink.waiting === 2);
       process.kill(pid, 'SIGKILL');
+      const killedAt = performance.now();
       await tree.waitForLine(/job processor \(pid \d+\) was killed by SIGKILL/);
       // The server had not answered when the connections broke, so it has not accepted these mails.
       deployment.sink.discard();
       await signUpMany(tree, 2);
-      // Those that rescue its jobs later, when it has been silent for long, would leave it listed until then.
+      const rescued = () => tree.linesMatching(/rescued a job of queue \w+ from a process that died/).length;
+      await until('its jobs are rescued', () => rescued() === 2);
+      assert.ok(performance.now() - killedAt < SILENT_MS, 'they are rescued before it has been silent for long');
       await until('only the successor is listed', async () => {
-        const identities = await listed();
-        return identities.length === 1 && identities[0] !== dead;
+        const [successor, ...others] = await listed();
+        return others.length === 0 && successor === (await onlyProcessor(tree));
       });
       await assertOneMailEach(deployment);
-      assert.equal(tree.linesMatching(/rescued a job of queue \w+ from a process that died/).length, 2);
+      assert.equal(rescued(), 2);
       assert.notEqual(await onlyProcessor(tree), pid);
       assert.deepEqual(tree.processes().webPids, web);
     } finally {
-      redis.destroy();
+      await redis.stop(Deadline.after(1000));
     }
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Client } from 'pg';
 import { TABLES } from '../../lib/core/config';
+import { statsOf } from '../cluster/primary/operator';
 import { sized } from '../support/long-form';
-import { tell } from '../support/replicated-redis';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
@@ -49,10 +49,11 @@ describe(`${USERS} sign-ups over ${TREES} trees, whose leading dispatcher is fro
   /** @returns the pid of the processor whose dispatcher leads, and its tree. */
   const leading = () =>
     until('a tree leads', async () => {
-      const info = await tell(deployment.redis, ['GET', `catamount:process:${leader}`]);
-      const { pid } = JSON.parse(String(info)) as { pid: number };
-      const tree = trees.find((one) => !killed.has(one) && one.processes().jobs === pid);
-      return tree && { tree, pid };
+      for (const tree of trees.filter((one) => !killed.has(one))) {
+        const { identity, pid } = (await statsOf(tree)).job_processor;
+        if (identity === leader && pid !== null) return { tree, pid };
+      }
+      return undefined;
     });
 
   it('everyone gets one mail, except those whose mail was in flight when its processor was killed', async () => {

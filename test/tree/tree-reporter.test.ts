@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import type { Tree } from '../../lib/cluster/status';
+import type { Tree, TreeStatus } from '../../lib/cluster/status';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Deadline } from '../../lib/support/async';
-import { TREE_KEYS, TREES, treeCommandsKey } from '../../lib/tree/tree-commands';
+import { TREE_KEYS, TREES, treeCommandsKey, treeStatusKey } from '../../lib/tree/tree-commands';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
@@ -124,6 +124,15 @@ describe("a tree's place in Redis", () => {
       await until('the command was rejected', () => refusals.length === 1);
     });
 
+    it('is given a new status as soon as the primary says that it has changed', async () => {
+      const { at } = JSON.parse(String(await redis.client.get(treeStatusKey('test')))) as TreeStatus;
+      idle.appoint(true);
+      await until('there is a newer status', async () => {
+        const text = String(await redis.client.get(treeStatusKey('test')));
+        return (JSON.parse(text) as TreeStatus).at !== at;
+      });
+    });
+
     it('is given a new status as soon as somebody reads it, which ends all heartbeats that last for hours', async () => {
       assert.ok((await score()) > Date.now() + 3_600_000);
       await redis.client.zAdd(TREES, { value: 'dead', score: Date.now() + 3_600_000 });
@@ -141,6 +150,20 @@ describe("a tree's place in Redis", () => {
     await server.start();
     await until('Redis is connected again', () => redis.client.isReady);
     await until('the tree is listed once more', async () => (await list.list()).length === 1);
+  });
+
+  it('is kept when Redis is full', async () => {
+    const { client } = redis;
+    const score = () => client.zScore(TREES, 'test');
+    await client.configSet('maxmemory', '1');
+    try {
+      await assert.rejects(client.set('more', 'x'), /OOM/);
+      const first = await score();
+      await until('the next heartbeat has come', async () => (await score()) !== first);
+      assert.equal((await list.list()).length, 1);
+    } finally {
+      await client.configSet('maxmemory', '0');
+    }
   });
 
   it('shows the age of its last heartbeat, and is removed after half a minute of silence', async () => {

@@ -19,6 +19,11 @@ export class ReporterElection {
     private readonly candidates: () => readonly Candidate[],
     events: Events,
   ) {
+    // Other trees and operators are to know at once which job processors there are, and what an operator has them do.
+    for (const name of ['processor.ready', 'processor.exited', 'operator.command'] as const)
+      events.on(name, () => {
+        if (this.current?.isHealthy) this.current.setReporter(true);
+      });
     this.task = new PeriodicTask({
       everyMs: CHECK_MS,
       work: async () => this.check(),

@@ -2,11 +2,8 @@ import { formatDuration, formatSpan } from '../../support/duration';
 import { escapeControls } from '../../support/text';
 import { table } from '../../support/text-table';
 import { processJson } from '../admin/job-json';
-import { type ListedProcess, processName } from '../processes/process-list';
+import { type ListedProcess, processName, UNRESPONSIVE_AFTER_MS } from '../processes/process-list';
 import type { JobCommand } from './command';
-
-/** A job processor sends a heartbeat every second, so one without a heartbeat for this long is in trouble. */
-const UNRESPONSIVE_AFTER_MS = 3000;
 
 export const PROCESSES: JobCommand = {
   name: 'processes',

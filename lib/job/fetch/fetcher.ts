@@ -96,8 +96,6 @@ export interface FetcherOptions {
  */
 export class Fetcher {
   readonly progress = new Progress();
-  /** Time at which it last claimed a job, or began, ms on the monotonic clock. */
-  private claimedAt = performance.now();
   /** Time of the last `onBegun`, ms on the monotonic clock. */
   private onBegunAt = Number.NEGATIVE_INFINITY;
   private started = false;
@@ -134,11 +132,6 @@ export class Fetcher {
     const { weighted, queues } = options;
     this.ahead = new ClaimedAhead((deliveries) => this.returnUnstarted(deliveries));
     this.order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
-  }
-
-  /** Time at which it last had a job, or began, ms on the monotonic clock. */
-  get activeAt(): number {
-    return this.running.size > 0 ? performance.now() : this.claimedAt;
   }
 
   start(): void {
@@ -408,9 +401,9 @@ export class Fetcher {
 
   private begin(deliveries: readonly Delivery[]): void {
     if (deliveries.length === 0) return;
-    this.claimedAt = performance.now();
-    if (this.claimedAt - this.onBegunAt >= BEGUN_MS) {
-      this.onBegunAt = this.claimedAt;
+    const now = performance.now();
+    if (now - this.onBegunAt >= BEGUN_MS) {
+      this.onBegunAt = now;
       this.options.onBegun();
     }
     this.scanMs = SCAN_MS;

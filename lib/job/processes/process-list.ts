@@ -22,9 +22,14 @@ export interface ListedProcess {
   readonly rssMb: number;
   /** 99th percentile of the event loop's delay since the previous report, ms. */
   readonly lagP99Ms: number;
-  /** Age of its last sign of life, ms. Above some 2000 the processor is blocked, or its tree is disconnected or dead. */
+  /** Event-loop utilisation since the previous report, 0 to 1. */
+  readonly utilization: number;
+  /** Age of its last sign of life, ms: up to 1 s from it to its tree, and 1 s from the tree to Redis. */
   readonly heartbeatAgeMs: number;
 }
+
+/** Age of the last sign of life, ms, from which a processor counts as unresponsive: it is blocked, or its tree is cut off or dead. */
+export const UNRESPONSIVE_AFTER_MS = 5000;
 
 /** Lists the job processors of all trees, by tree, then by age, the oldest first. @throws when Redis does not answer. */
 export type ListProcesses = () => Promise<readonly ListedProcess[]>;

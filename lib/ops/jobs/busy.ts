@@ -1,5 +1,5 @@
 import { busyJobJson, processJson } from '../../job/admin/job-json';
-import type { ListedProcess } from '../../job/processes/process-list';
+import { type ListedProcess, UNRESPONSIVE_AFTER_MS } from '../../job/processes/process-list';
 import type { RunningJob } from '../../job/processes/running-jobs';
 import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
@@ -9,8 +9,6 @@ import { type JobPageContext, type RouteModule, sharedLocals } from './page-cont
 
 /** Maximum number of jobs that are shown, the longest running. */
 const MAX_SHOWN = 50;
-/** Age of the last heartbeat, ms, from which a job processor counts as unresponsive. One is sent every 1 to 2 s. */
-const UNRESPONSIVE_MS = 5000;
 
 interface BusyRow extends RunningJob {
   readonly href: string;
@@ -36,7 +34,7 @@ export const busyRoutes: RouteModule = (site) => {
       processes,
       isKnown: known !== undefined,
       isOff: site.redis.isOff,
-      UNRESPONSIVE_MS,
+      UNRESPONSIVE_MS: UNRESPONSIVE_AFTER_MS,
       rows,
       places: processes.reduce((sum, process) => sum + process.concurrency, 0),
       taken: running.length,

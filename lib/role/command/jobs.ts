@@ -36,7 +36,13 @@ export const runJobsCommand: Command = async (app, args, readConfig) => {
     if (adopted) events.emit('operator.adopted', { via });
     return adopted;
   };
-  const admin = new JobAdmin({ processes: redis.isOff ? undefined : () => listProcesses(redis.client), knex, events, queues, via });
+  const admin = new JobAdmin({
+    processes: redis.isOff ? undefined : () => listProcesses(redis.client),
+    knex,
+    events,
+    queues,
+    via,
+  });
   const context: CommandContext = { admin, registry, equipment: { setup, models }, terminal, adopt };
   try {
     const answer = await typed.run(context).catch((error: unknown) => {

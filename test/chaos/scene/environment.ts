@@ -4,6 +4,7 @@ import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { Deadline } from '../../../lib/support/async';
+import { listProcesses } from '../../../lib/tree/processors';
 import { MailLedger } from '../../process/mail-ledger';
 import { buildFixtureApp } from '../../support/fixture-app';
 import { UNLIMITED } from '../../support/sign-up-limits';
@@ -110,7 +111,8 @@ export async function asOperator<T>(
   await connection.start();
   await until('Redis is connected', () => connection.client.isReady, { timeoutMs: 30_000 });
   const events = new Events();
-  const sources = { redis: connection.client, knex, events, queues: QUEUES, via: 'cli:chaos' as const };
+  const processes = () => listProcesses(connection.client);
+  const sources = { processes, knex, events, queues: QUEUES, via: 'cli:chaos' as const };
   try {
     return await work({ admin: new JobAdmin(sources), knex });
   } finally {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { listProcesses } from '../../../lib/job/processes/process-list';
 import { Deadline } from '../../../lib/support/async';
+import { listProcesses } from '../../../lib/tree/processors';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { order, statsOf } from './operator';

@@ -7,6 +7,7 @@ import type { JobClass } from '../../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { adoptDatabase } from '../../../lib/job/row/installation';
+import { listProcesses } from '../../../lib/tree/processors';
 import type { JobSystem } from '../job-system';
 
 export interface CommandResult {
@@ -50,7 +51,8 @@ export class CommandLine {
     const { equipment = {}, via = 'cli:test' } = this.options;
     const typed = parseJobCommand(typeof command === 'string' ? command.split(' ') : command);
     if (typed.help) throw new Error('help was asked for');
-    const sources = { redis: (this.options.redis ?? redis).client, knex: database.knex, events, via };
+    const processes = () => listProcesses((this.options.redis ?? redis).client);
+    const sources = { processes, knex: database.knex, events, via };
     const registry = new JobRegistry(this.classes);
     const queues = [...new Set(['default', 'mailer', ...this.classes.map((jobClass) => jobClass.queue)])];
     const adopt = () => adoptDatabase(sources.knex);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
+import { PublishedTrees } from '../../ops/overview/published-trees';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
@@ -130,7 +131,9 @@ describe('jobs list and jobs show', () => {
   });
 
   it('lists running jobs', async () => {
-    await system.processor(CLASSES, { tuning: { infoMs: 20, heartbeatMs: 20 } });
+    const lineage = { identity: 'tree-0', dead: [] };
+    await system.processor(CLASSES, { lineage });
+    await new PublishedTrees(system.redisServer).publishProcessor(lineage);
     const { id } = await HeldJob.performLater(7);
     await until('the job is listed as running', async () => /:\d+\n/.test((await commandLine.run('list busy')).text));
     const { text, json } = await commandLine.run('list busy');

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
 import { Job } from '../../../lib/job/job';
+import { PublishedTrees } from '../../ops/overview/published-trees';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
 import { CommandLine } from './command-line';
 
-const FAST = { heartbeatMs: 20, infoMs: 60 };
 const gate = new Gate();
 
 class HeldJob extends Job {
@@ -30,26 +30,25 @@ describe('jobs processes and jobs stats', () => {
     commandLine = new CommandLine(system, CLASSES, { via: 'cli:ada' });
   });
 
-  const start = (identity: string) =>
-    system.processor(CLASSES, {
-      tuning: FAST,
+  const start = async (identity: string) => {
+    const limits = { jobConcurrency: 3 };
+    await new PublishedTrees(system.redisServer).publishProcessor({ identity, limits, busy: 1 });
+    await system.processor(CLASSES, {
+      tuning: { infoMs: 60 },
       lineage: { identity, dead: [] },
-      jobs: { concurrency: 3 },
+      jobs: { concurrency: limits.jobConcurrency },
     });
+  };
   const name = `${os.hostname()}:${process.pid}`;
 
   it('list live processors, and say so when there is none', async () => {
     assert.equal((await commandLine.run('processes')).text, 'No job processor is alive.\n');
     assert.match((await commandLine.run('stats')).text, /^Busy {7}0: no job processor is alive$/m);
     await start('tree-0');
-    await HeldJob.performLater();
-    await until('the processor is listed with a running job', async () =>
-      / 1\/3 /.test((await commandLine.run('processes')).text),
-    );
     const { text, json } = await commandLine.run('processes');
     const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
     assert.deepEqual(heading, ['process', 'app', 'busy', 'rss', 'lag p99', 'up', 'state', 'queues']);
-    assert.deepEqual([row?.[0], row?.at(-2), row?.at(-1)], [name, 'ready', 'default, mailer']);
+    assert.deepEqual([row?.[0], row?.[2], row?.at(-2), row?.at(-1)], [name, '1/3', 'ready', 'default, mailer']);
     const [listed] = json.processes as readonly Record<string, unknown>[];
     assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);
   });

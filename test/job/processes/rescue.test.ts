@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import type { RedisClient } from '../../../lib/core/redis';
-import { PROCESSES } from '../../../lib/job/hint/keys';
 import { Job } from '../../../lib/job/job';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { claim } from '../../../lib/job/row/claim';
@@ -23,11 +21,9 @@ class NamedJob extends Job<[name: string]> {
 }
 
 describe('the jobs of a dead or silent process', () => {
-  let client: RedisClient;
   let origin: string;
   const system = useJobSystem({ empty: [ran] });
   before(async () => {
-    ({ client } = system.redis);
     origin = (await readInstallation(system.database.knex)).here;
   });
 
@@ -85,10 +81,9 @@ describe('the jobs of a dead or silent process', () => {
     assert.deepEqual(await holders(), ['living']);
   });
 
-  it('of all that have died are rescued by a successor at once, although Redis refuses to take them off its list', async () => {
+  it('of all that have died are rescued by a successor at once', async () => {
     await heldBy('first', ['a']);
     await heldBy('second', ['b']);
-    await client.set(PROCESSES, 'no list');
     const lineage = { identity: 'third', dead: ['first', 'second'] };
     await system.processor([NamedJob], { lineage, tuning: { dispatch: { silentMs: 2 * HOUR } } });
     await until('both jobs have run', () => ran.length === 2);
@@ -115,28 +110,40 @@ describe('the jobs of a dead or silent process', () => {
     await until('the job is rescued', () => system.eventsNamed('job.rescued').length === 1);
   });
 
-  it('are not taken from a process whose jobs block its event loop in turns, since it sends heartbeats in between', async () => {
-    const heartbeats: Promise<number | null>[] = [];
+  it('leave their process time to show that it lives, although they block its event loop in turns', async () => {
+    const turns = new Set<number>();
+    let turn = 0;
+    let runs = 0;
     class BlockingJob extends Job {
       perform(): void {
-        // This reads on the connection of the heartbeats, after those that were sent.
-        heartbeats.push(client.zScore(PROCESSES, 'blocked'));
+        runs++;
+        turns.add(turn);
         const end = performance.now() + 30;
         while (performance.now() < end);
       }
     }
-    const options = {
-      tuning: { heartbeatMs: 10, infoMs: 100 },
-      lineage: { identity: 'blocked', dead: [] },
-    };
-    const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
-    await until('the processor is listed', async () => (await client.zCard(PROCESSES)) === 1);
+    const processor = await system.processor([BlockingJob], { jobs: { concurrency: 1 } });
     const count = 200;
-    await BlockingJob.performAllLater(Array.from({ length: count }, () => []));
-    await until('there were several heartbeats, or all jobs have run', async () => {
-      return heartbeats.length === count || new Set(await Promise.all(heartbeats)).size > 5;
-    });
+    const timer = setInterval(() => turn++, 10);
+    try {
+      await BlockingJob.performAllLater(Array.from({ length: count }, () => []));
+      await until('timers fired in between, or all jobs have run', () => runs === count || turns.size > 5);
+    } finally {
+      clearInterval(timer);
+    }
     processor.quiet();
-    assert.ok(heartbeats.length < count, 'there was no heartbeat in between');
+    assert.ok(runs < count, 'no timer fired in between');
+  });
+
+  it('wait while their successor is quiet, as its predecessor was, until it is resumed', async () => {
+    const lineage = { identity: 'second', dead: ['first'], quiet: true };
+    await heldBy('first', ['a']);
+    const processor = await system.processor([NamedJob], { tuning: { infoMs: 60 }, lineage });
+    assert.ok(processor.snapshot().quiet);
+    await until('the job is returned to its queue', () => system.eventsNamed('job.rescued').length === 1);
+    await NamedJob.performLater('while quiet');
+    assert.deepEqual([await system.jobCount(), ran], [2, []]);
+    processor.resume();
+    await until('both jobs have run', () => ran.length === 2);
   });
 });

@@ -48,7 +48,7 @@ describe('two operators at the same time', () => {
     await until('Redis is connected', () => theirRedis.client.isReady);
     const sources = setSources(system);
     mine = setsOf(sources);
-    theirs = setsOf({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'cli:another' });
+    theirs = setsOf({ ...sources, knex: theirDatabase.knex, via: 'cli:another' });
   });
 
   const died = Date.now() - 60_000;

@@ -2,6 +2,7 @@ import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import type { FoundPlace } from '../../../lib/job/sets/find-job';
 import type { JobSet } from '../../../lib/job/sets/job-set';
 import type { BulkResult, JobRef, SetSources } from '../../../lib/job/sets/query';
+import { listProcesses } from '../../../lib/tree/processors';
 import type { JobSystem } from '../job-system';
 
 /** The sources of the sets of a test's operator. */
@@ -9,7 +10,8 @@ export function setSources(
   { redis, database, events }: JobSystem,
   queues: readonly string[] = ['default', 'mailer'],
 ): SetSources {
-  return { redis: redis.client, knex: database.knex, events, queues, via: 'cli:test' as const };
+  const processes = () => listProcesses(redis.client);
+  return { processes, knex: database.knex, events, queues, via: 'cli:test' as const };
 }
 
 /** The sets of a test's operator. */

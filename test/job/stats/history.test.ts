@@ -13,7 +13,7 @@ import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
 
-const FAST = { heartbeatMs: 20, infoMs: 40 };
+const FAST = { infoMs: 40 };
 const [MINUTE_MS, HOUR_MS] = [60_000, 3_600_000];
 
 class GoodJob extends Job {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/hint/keys';
 import { resumeQueue } from '../../../lib/job/row/pauses';
 import { until } from '../../support/until';
+import { processorOf, treeStatusOf } from '../overview/tree-statuses';
 import type { Visitor } from '../visitor';
 import { imports } from './shop/billing';
 import ImportRowsJob from './shop/jobs/import-rows';
@@ -28,16 +28,6 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     for (let n = 0; n < count; n++)
       await shop.store('ready', { class: 'ImportRowsJob', args: [{ import: n, from: 0 }], at: Date.now() - count + n });
   };
-  /** Registers a job processor of another tree. */
-  const register = async (identity: string, info: object, ageMs = 0) => {
-    const { client } = shop.redis;
-    await client.set(
-      `${PROCESS_PREFIX}${identity}`,
-      JSON.stringify({ identity, tree: identity, queues: ['default'], startedAt: 1, ...info }),
-    );
-    await client.zAdd(PROCESSES, { value: identity, score: Date.now() - ageMs });
-  };
-
   it('list the queues in order, with their sizes and their processors', async () => {
     assert.match(await operator.read(QUEUES), /No job processor runs: jobs wait until one is started\./);
     await shop.pause('default');
@@ -93,7 +83,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
         [id],
       );
     }
-    await register('far', { host: 'far', concurrency: 2, busyCount: 2 });
+    await shop.trees.publishProcessor({ identity: 'far', busy: 2 });
     for (const path of [QUEUES, `${QUEUES}/default`]) {
       const { notes } = await operator.view(path);
       assert.match(
@@ -106,7 +96,10 @@ describe('pages of queues, running jobs and recurring jobs', () => {
 
   it('mark a job processor that sends no heartbeats', async () => {
     for (const [app, ageMs] of Object.entries({ alive: 0, blocked: 9500 }))
-      await register(app, { app, concurrency: 2, host: 'far', pid: 7 }, ageMs);
+      await shop.trees.publish(
+        treeStatusOf({ id: app, app, host: 'far', jobs: processorOf({ identity: `${app}-0`, pid: 7 }) }),
+        ageMs,
+      );
     const { rows } = await operator.view('/ops/jobs/busy');
     const names = rows.map(([name = '']) => name.replace(/for .* s /, '')).sort();
     assert.deepEqual(names, ['far, pid 7 alive', 'far, pid 7 no heartbeat blocked']);

@@ -9,6 +9,7 @@ import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
 import { type StoredJob, store, storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';
+import { PublishedTrees } from '../overview/published-trees';
 import { OPERATOR, Visitor } from '../visitor';
 import shop from './shop/app';
 import { billing, imports } from './shop/billing';
@@ -20,7 +21,10 @@ import WelcomeMailJob from './shop/jobs/welcome-mail';
 /** The pages of a shop: its web process, an operator who is signed in, jobs in any state, and processors on demand. */
 export class ShopPages {
   readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
+  /** The trees that the pages list. */
+  readonly trees: PublishedTrees;
   private readonly processors: JobProcessor[] = [];
+  private started = 0;
 
   private constructor(
     readonly ops: OpsWeb,
@@ -29,6 +33,7 @@ export class ShopPages {
     readonly redis: Redis,
     private readonly events: Events,
   ) {
+    this.trees = new PublishedTrees(ops.redis);
     events.onAny((name, payload) => this.heard.push({ name, payload }));
   }
 
@@ -43,21 +48,24 @@ export class ShopPages {
     return new ShopPages(ops, operator, database, redis, events);
   }
 
-  /** Starts a job processor of the shop. */
+  /** Starts a job processor of the shop, which the pages list. */
   async processor(jobs: Partial<JobsConfig> = {}): Promise<JobProcessor> {
     const { database, redis, events, ops } = this;
+    const identity = `shop-${++this.started}`;
+    const config = { ...TWO_QUEUES, ...jobs };
     const processor = new JobProcessor({
-      config: { jobs: { ...TWO_QUEUES, ...jobs }, environment: 'test' },
+      config: { jobs: config, environment: 'test' },
+      lineage: { identity, dead: [] },
       redisUrl: ops.redis.url,
       database,
       redis,
       events,
       registry: await loadJobs(shop.jobsDir),
-      app: shop.name,
       tuning: { infoMs: 100 },
     });
     this.processors.push(processor);
     await processor.start();
+    await this.trees.publishProcessor({ identity, limits: { jobConcurrency: config.concurrency } });
     return processor;
   }
 

@@ -1,6 +1,16 @@
+import os from 'node:os';
 import type { TreeStatus } from '../../../lib/cluster/status';
 import { TREES, treeCommandsKey, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { tell } from '../../support/replicated-redis';
+import { processorOf, processorStatusOf, treeStatusOf } from './tree-statuses';
+
+/** A job processor of this process, as its tree would publish it. */
+export interface PublishedProcessor {
+  readonly identity: string;
+  readonly limits?: Partial<TreeStatus['limits']>;
+  /** Number of its running jobs. Default 0. */
+  readonly busy?: number;
+}
 
 /** A Redis in which the statuses of other trees are published, as their primaries do. */
 export class PublishedTrees {
@@ -10,6 +20,14 @@ export class PublishedTrees {
   async publish(status: TreeStatus, heartbeatAgeMs = 0): Promise<void> {
     await this.write(status.id, JSON.stringify(status));
     await tell(this.redis, ['ZADD', TREES, String(Date.now() - heartbeatAgeMs), status.id]);
+  }
+
+  /** Publishes a tree with this job processor. */
+  async publishProcessor({ identity, limits = {}, busy = 0 }: PublishedProcessor): Promise<void> {
+    const inFlight = Array.from({ length: busy }, (_, n) => ({ what: 'a job', id: `job ${n}`, ageMs: 0 }));
+    const jobs = processorOf({ identity, pid: process.pid, lastStatus: processorStatusOf({ inFlight }) });
+    const id = identity.replace(/-\d+$/, '');
+    await this.publish(treeStatusOf({ id, host: os.hostname(), jobs, limits }), -60_000);
   }
 
   /** Writes a status of any form. */

@@ -67,6 +67,7 @@ export function processorStatusOf(changes: Partial<ProcessorStatus> = {}): Proce
 
 export function processorOf(changes: Partial<ProcessorStats> = {}): ProcessorStats {
   return {
+    identity: 'abc-0',
     pid: 90,
     state: 'ready',
     startedAt: before(7200),
