@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { isCaller } from '../core/event-catalog';
 import type { Caller } from '../core/events';
-import type { RegistryKeys } from '../core/heartbeat-registry';
 import { escapeControls } from '../support/text';
 
 /** Redis zset of every tree on this Redis: its id, by the time of its last heartbeat (ms, Redis's clock). */
@@ -9,7 +8,7 @@ export const TREES = 'catamount:trees';
 /** Redis string that exists while somebody watches the trees. */
 export const WATCHED = 'catamount:trees:watched';
 /** Channel of the ids of trees that should send a heartbeat at once; an empty message means all trees. */
-const TREES_WAKE = 'catamount:trees:wake';
+export const TREES_WAKE = 'catamount:trees:wake';
 
 export const TREE_PREFIX = 'catamount:tree:';
 
@@ -22,14 +21,6 @@ export function treeStatusKey(id: string): string {
 export function treeCommandsKey(id: string): string {
   return `${TREE_PREFIX}${id}:commands`;
 }
-
-export const TREE_KEYS: RegistryKeys = {
-  members: TREES,
-  infoPrefix: TREE_PREFIX,
-  commands: treeCommandsKey,
-  watched: WATCHED,
-  wake: TREES_WAKE,
-};
 
 /** Redis string: the number of the tree's last rollup that has been written. */
 export function writtenKey(id: string): string {

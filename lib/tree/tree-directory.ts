@@ -1,10 +1,10 @@
 import { processorsOf, type TreeStatus } from '../cluster/status';
 import type { Caller } from '../core/events';
-import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { RedisClient } from '../core/redis';
 import { compareText } from '../support/text';
 import { isObject, isText, isTexts } from '../support/type-guards';
-import { newCommand, TREE_KEYS, type TreeCommand } from './tree-commands';
+import { HeartbeatRegistry } from './heartbeat-registry';
+import { newCommand, type TreeCommand } from './tree-commands';
 
 /** A tree with its last reported status. */
 export interface ListedTree {
@@ -18,7 +18,7 @@ export class TreeDirectory {
   private readonly registry: HeartbeatRegistry;
 
   constructor(redis: RedisClient) {
-    this.registry = new HeartbeatRegistry(redis, TREE_KEYS);
+    this.registry = new HeartbeatRegistry(redis);
   }
 
   /**
@@ -26,8 +26,10 @@ export class TreeDirectory {
    * @returns the trees, sorted by name. @throws Error if Redis does not answer.
    */
   async list(): Promise<ListedTree[]> {
-    const found = await this.registry.list(readTreeStatus);
-    const listed = found.map(({ info, heartbeatAgeMs }) => ({ treeStatus: info, heartbeatAgeMs }));
+    const listed = (await this.registry.list()).flatMap(({ text, heartbeatAgeMs }) => {
+      const treeStatus = readTreeStatus(text);
+      return treeStatus ? [{ treeStatus, heartbeatAgeMs }] : [];
+    });
     return listed.sort(
       (a, b) => compareText(a.treeStatus.name, b.treeStatus.name) || compareText(a.treeStatus.id, b.treeStatus.id),
     );

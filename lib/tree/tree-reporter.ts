@@ -1,7 +1,6 @@
 import type { Tree, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
-import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import { Hints } from '../job/hint/hints';
@@ -11,12 +10,11 @@ import type { Deadline } from '../support/async';
 import { CachedProbe } from '../support/cached-probe';
 import { PeriodicTask } from '../support/periodic-task';
 import type { Service } from '../support/service';
+import { HeartbeatRegistry } from './heartbeat-registry';
 import { writeRollup } from './time-series';
-import { readCommand, TREE_KEYS } from './tree-commands';
+import { readCommand, TREES_WAKE } from './tree-commands';
 
 const HEARTBEAT_MS = 1000;
-/** Time for which a tree's status is kept after its last heartbeat, s. */
-const STATUS_TTL_S = 60;
 const IDLE_AFTER_MS = 60_000;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
@@ -65,7 +63,7 @@ export class TreeReporter implements Service {
   constructor(private readonly options: TreeReporterOptions) {
     const { redis, events, heartbeatMs = HEARTBEAT_MS } = options;
     this.heartbeatMs = heartbeatMs;
-    this.registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
+    this.registry = new HeartbeatRegistry(redis.client);
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
       idle: { everyMs: heartbeatMs * IDLE, is: () => this.isResting },
@@ -83,7 +81,7 @@ export class TreeReporter implements Service {
     if (on === this.on) return;
     this.on = on;
     if (on) {
-      this.isListening ??= this.options.redis.listen(TREE_KEYS.wake, (id) => this.wake(id));
+      this.isListening ??= this.options.redis.listen(TREES_WAKE, (id) => this.wake(id));
       this.task.start();
     } else void this.task.stop();
   }
@@ -137,8 +135,7 @@ export class TreeReporter implements Service {
     this.noteActivity(this.treeStatus);
     const { treeStatus } = this;
     const { watched, commands } = await this.registry.heartbeat(treeStatus.id, {
-      info: due ? JSON.stringify(treeStatus) : undefined,
-      ttlS: STATUS_TTL_S,
+      status: due ? JSON.stringify(treeStatus) : undefined,
       aheadMs: idle ? this.heartbeatMs * (IDLE - 1) : 0,
     });
     if (due) this.statusSentAt = performance.now();

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { Deadline } from '../../lib/support/async';
-import { TREE_KEYS } from '../../lib/tree/tree-commands';
+import { TREES } from '../../lib/tree/tree-commands';
 import { ChaosPostgres } from '../chaos/scene/postgres';
 import { sized } from '../support/long-form';
 import { databaseAt } from '../support/postgres';
@@ -68,7 +68,7 @@ describe(`an idle tree, over ${MINUTES} minutes`, function () {
 
   /** @returns whether the tree counts as alive for longer than the heartbeats of a busy one make it. */
   const isResting = async () => {
-    const scores = await redis.client.zRangeWithScores(TREE_KEYS.members, 0, -1);
+    const scores = await redis.client.zRangeWithScores(TREES, 0, -1);
     return scores.length > 0 && scores.every(({ score }) => score > Date.now() + 3000);
   };
   // Both queries run in another database, so that they are not counted.
@@ -99,14 +99,13 @@ describe(`an idle tree, over ${MINUTES} minutes`, function () {
     try {
       // A session that was queried each second reports to the statistics of Postgres when it ends.
       await until('only the session that LISTENs is left', async () => (await sessions()).length <= 1);
-      const nth = monitor.heartbeats(TREE_KEYS.members) + 1;
-      await until('the next heartbeat', () => monitor.heartbeats(TREE_KEYS.members) === nth);
+      const nth = monitor.heartbeats(TREES) + 1;
+      await until('the next heartbeat', () => monitor.heartbeats(TREES) === nth);
       const before = new Map((await sessions()).map(({ pid, at }) => [pid, at]));
       const made = await transactions();
       assert.ok(made > 0, 'Postgres counts transactions');
       const from = monitor.commands.length;
-      for (let n = 1; n <= HEARTBEATS; n++)
-        await until(`heartbeat ${n}`, () => monitor.heartbeats(TREE_KEYS.members) >= nth + n);
+      for (let n = 1; n <= HEARTBEATS; n++) await until(`heartbeat ${n}`, () => monitor.heartbeats(TREES) >= nth + n);
       const sent = monitor.commands.slice(from);
       assert.ok(sent.length > HEARTBEATS, 'the monitor has heard the tree');
       assert.ok(sent.length <= HEARTBEATS * COMMANDS_A_HEARTBEAT, `${sent.length} commands:\n${sent.join('\n')}`);

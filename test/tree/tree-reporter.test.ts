@@ -4,7 +4,7 @@ import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Deadline } from '../../lib/support/async';
-import { TREE_KEYS, TREES, treeCommandsKey, treeStatusKey } from '../../lib/tree/tree-commands';
+import { TREES, TREES_WAKE, treeCommandsKey, treeStatusKey } from '../../lib/tree/tree-commands';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
@@ -109,7 +109,7 @@ describe("a tree's place in Redis", () => {
       await until('the tree is listed', score);
       // The reporter sends a heartbeat that lasts for hours once it knows that it can be woken.
       await until('its heartbeat lasts for hours', async () => {
-        await redis.client.publish(TREE_KEYS.wake, 'test');
+        await redis.client.publish(TREES_WAKE, 'test');
         return (await score()) > Date.now() + 3_600_000;
       });
     });

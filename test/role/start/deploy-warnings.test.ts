@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
 import { readSettings } from '../../../lib/core/settings';
 import { deployWarnings } from '../../../lib/role/start/deploy-warnings';
-import { TREE_KEYS } from '../../../lib/tree/tree-commands';
+import { HeartbeatRegistry } from '../../../lib/tree/heartbeat-registry';
 import { JobSystem } from '../../job/job-system';
 import { treeStatusOf } from '../../ops/overview/tree-statuses';
 
@@ -26,10 +25,10 @@ describe('the warning about pools that are too large', () => {
       const config = readSettings({ env: { DATABASE_POOL: String(pool) }, cwd: '/nowhere' });
       return deployWarnings({ config, migrations: { ours: [], apps: null }, database, redis, treeId: 'own' });
     };
-    const registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
+    const registry = new HeartbeatRegistry(redis.client);
     for (const id of ['own', 'other']) {
       const status = { ...treeStatusOf({ limits: { databaseConnections: half - 10 } }), id };
-      await registry.heartbeat(id, { info: JSON.stringify(status), ttlS: 60 });
+      await registry.heartbeat(id, { status: JSON.stringify(status) });
     }
     // Two workers and a processor, plus the connection that LISTENs: 3 × 3 + 1.
     assert.deepEqual(await warn(3), []);
