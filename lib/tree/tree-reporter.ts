@@ -49,7 +49,10 @@ export class TreeReporter implements Service {
   private readonly registry: HeartbeatRegistry;
   private on = false;
   private treeStatus: TreeStatus | undefined;
+  /** Time at which the last status that was sent was asked for, ms on the monotonic clock. */
   private statusSentAt = Number.NEGATIVE_INFINITY;
+  /** Time at which a newer status was last wanted at once. */
+  private wantedAt = Number.NEGATIVE_INFINITY;
   private watched = false;
   /** @returns true while the channel of wake-ups is subscribed. undefined until this process is first appointed. */
   private isListening: (() => boolean) | undefined;
@@ -110,7 +113,7 @@ export class TreeReporter implements Service {
   /** @param id the tree that should send its next heartbeat at once; empty means every tree. */
   private wake(id: string): void {
     if (id !== '' && id !== this.treeStatus?.id) return;
-    this.statusSentAt = Number.NEGATIVE_INFINITY;
+    this.wantedAt = performance.now();
     this.task.trigger();
   }
 
@@ -130,7 +133,8 @@ export class TreeReporter implements Service {
     const idle = this.isResting;
     // Half an interval is subtracted, since a timer that fires a moment early would otherwise cost one pass.
     const everyMs = this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED - 0.5);
-    const due = idle || performance.now() - this.statusSentAt >= everyMs;
+    const now = performance.now();
+    const due = idle || this.wantedAt >= this.statusSentAt || now - this.statusSentAt >= everyMs;
     if (due || !this.treeStatus) this.treeStatus = await tree.status();
     this.noteActivity(this.treeStatus);
     const { treeStatus } = this;
@@ -138,7 +142,7 @@ export class TreeReporter implements Service {
       status: due ? JSON.stringify(treeStatus) : undefined,
       aheadMs: idle ? this.heartbeatMs * (IDLE - 1) : 0,
     });
-    if (due) this.statusSentAt = performance.now();
+    if (due) this.statusSentAt = now;
     this.watched = watched;
     if (due) await this.writeRollups(treeStatus, idle && !watched);
     await this.execute(treeStatus.id, commands);
@@ -201,7 +205,7 @@ export class TreeReporter implements Service {
         if (!(error instanceof UserError)) throw error;
       }
       // The next heartbeat should carry the changed status.
-      this.statusSentAt = Number.NEGATIVE_INFINITY;
+      this.wantedAt = performance.now();
     }
   }
 }

@@ -81,6 +81,22 @@ describe("a tree's place in Redis", () => {
     assert.deepEqual(asked, ['cli:ada 0', 'cli:ada 1', 'cli:ada 2', 'cli:ada 3', 'cli:ada 4']);
   });
 
+  it('sends a status once more when it has changed while it was read', async () => {
+    let reads = 0;
+    const changing: Tree = Object.create(tree, {
+      status: {
+        value: async () => {
+          if (++reads === 1) rare.appoint(true);
+          return tree.status();
+        },
+      },
+    });
+    const rare = new TreeReporter({ redis, tree: changing, events, heartbeatMs: 3_600_000 });
+    rare.appoint(true);
+    await until('the status was read again', () => reads === 2);
+    await rare.stop(Deadline.after(WAIT_LIMIT_MS));
+  });
+
   it('ignores what is not a command, and commands without a known sender', async () => {
     commands.length = 0;
     const stop = JSON.stringify({ id: 'x', command: 'halt', argument: 0, by: 'cli:ada' });
