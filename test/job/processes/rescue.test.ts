@@ -142,6 +142,7 @@ describe('the jobs of a dead or silent process', () => {
     assert.ok(processor.snapshot().quiet);
     await until('the job is returned to its queue', () => system.eventsNamed('job.rescued').length === 1);
     await NamedJob.performLater('while quiet');
+    await until('it has seen that they wait', () => processor.waiting.some(({ queue }) => queue === 'default'));
     assert.deepEqual([await system.jobCount(), ran], [2, []]);
     processor.resume();
     await until('both jobs have run', () => ran.length === 2);
