@@ -37,7 +37,7 @@ class PartMailer extends BaseMailer {
     return this.mail({ to: 'ada@example.com', subject: 'Hi', ...options });
   }
 }
-class PlainMailer extends Mailer {
+class PlainMailer extends Mailer<{ readonly shop?: string }> {
   static readonly note = this.action('note');
   note(options: MailOptions) {
     return this.mail(options);
@@ -46,9 +46,9 @@ class PlainMailer extends Mailer {
 
 class ListMailer extends PlainMailer {
   static override readonly defaults: MailDefaults = {
-    to: 'list@shop.example',
-    subject: 'From the shop',
-    from: 'list@shop.example',
+    to: ({ params, action }) => `${action}@${String(params.shop)}`,
+    subject: ({ params }) => `From ${String(params.shop)}`,
+    from: () => assert.fail('an overridden default is not called'),
   };
   static readonly list = this.action('list');
   list(options: MailOptions = {}) {
@@ -127,11 +127,11 @@ describe('draft', () => {
     assert.equal((await draft(PlainMailer.note({ to: 'a@example.com' }))).from.address, 'hello@shop.example');
   });
 
-  it('overrides the defaults of a parent one by one', async () => {
-    const list = await draft(SublistMailer.list());
+  it('overrides the defaults of a parent one by one, and calls those that are functions for each mail', async () => {
+    const list = await draft(SublistMailer.with({ shop: 'acme.example' }).list());
     assert.deepEqual(
       [list.to[0]?.address, list.subject, list.from.address, list.mailer],
-      ['list@shop.example', 'From the shop', 'sub@shop.example', 'SublistMailer'],
+      ['list@acme.example', 'From acme.example', 'sub@shop.example', 'SublistMailer'],
     );
     const own = await draft(SublistMailer.list({ to: 'ada@example.com', subject: 'Mine' }));
     assert.deepEqual([own.to[0]?.address, own.subject], ['ada@example.com', 'Mine']);

@@ -6,7 +6,7 @@ import type { Layout, Mailbox, MailHeaders } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
 import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
 import type { Attachments } from './mail';
-import { type Mail, mergedDefaults } from './mail';
+import { type Mail, resolveDefaults } from './mail';
 
 /** A mail before its parts are rendered: everything is known and checked except the bodies. */
 export interface Draft {
@@ -40,7 +40,7 @@ interface DraftSettings {
 export function createDraft(message: ActionCall, mail: Mail, settings: DraftSettings): Draft {
   const { mailer, action, title } = message;
   const { options } = mail;
-  const defaults = mergedDefaults(mailer);
+  const defaults = resolveDefaults(mailer, { action, params: message.params as Readonly<Record<string, unknown>> });
   const boxes = (field: 'to' | 'cc' | 'bcc' | 'replyTo') => mailboxes(field, options[field] ?? defaults[field]);
 
   const [from, ...others] = mailboxes('from', options.from ?? defaults.from ?? settings.from);

@@ -6,6 +6,7 @@ import { AttachmentError, InvalidMailError } from '../definition/errors';
 import type {
   AttachmentContent,
   AttachmentOptions,
+  MailAtHand,
   MailAttachment,
   MailDefaults,
   MailOptions,
@@ -39,8 +40,13 @@ export class Mail {
 /** The return value of an action; undefined means that no mail is sent. */
 export type ActionResult = Mail | undefined | Promise<Mail | undefined>;
 
-/** Merges the defaults of a mailer: a subclass overrides its parents, except that headers merge one by one. */
-export function mergedDefaults(mailer: object): MailDefaults {
+/** The defaults of a mailer after its functions have been called for one mail. */
+type ResolvedDefaults = {
+  readonly [K in keyof MailDefaults]: Exclude<MailDefaults[K], (...args: never[]) => unknown>;
+};
+
+/** Resolves the defaults of a mailer for a mail: a subclass overrides its parents, except that headers merge one by one. */
+export function resolveDefaults(mailer: object, mail: MailAtHand): ResolvedDefaults {
   let merged: MailDefaults = {};
   for (let at: unknown = mailer; isMailer(at); at = Object.getPrototypeOf(at)) {
     if (!Object.hasOwn(at, 'defaults')) continue;
@@ -48,7 +54,11 @@ export function mergedDefaults(mailer: object): MailDefaults {
     const given = Object.entries(merged).filter(([, value]) => value !== undefined);
     merged = { ...at.defaults, ...Object.fromEntries(given), headers };
   }
-  return merged;
+  const resolved = Object.entries(merged).map(([name, value]) => [
+    name,
+    typeof value === 'function' ? value(mail) : value,
+  ]);
+  return Object.fromEntries(resolved) as ResolvedDefaults;
 }
 
 function isMailer(value: unknown): value is { readonly defaults: MailDefaults } {

@@ -195,20 +195,31 @@ export interface MailOptions {
   readonly layout?: Layout;
 }
 
-/** Defaults of all mails of a mailer. Subclasses inherit those they do not set. */
+/** Argument of a default that is a function. */
+export interface MailAtHand {
+  /** The name of the action that builds the mail. */
+  readonly action: string;
+  /** The params that were given to `with()`. */
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+/** A default of a mailer's mails, or a function that returns it for each of them. */
+export type MailDefault<T> = T | ((mail: MailAtHand) => T);
+
+/** Defaults of all mails of a mailer. A function is called for every mail. Subclasses inherit those they do not set. */
 export interface MailDefaults {
   /** The sender. Default: MAIL_FROM. */
-  readonly from?: Addresses;
+  readonly from?: MailDefault<Addresses>;
   /** Recipients of mails that name none in `to`. */
-  readonly to?: Addresses;
+  readonly to?: MailDefault<Addresses>;
   /** The addresses that replies go to. */
-  readonly replyTo?: Addresses;
+  readonly replyTo?: MailDefault<Addresses>;
   /** Recipients of a copy. */
-  readonly cc?: Addresses;
+  readonly cc?: MailDefault<Addresses>;
   /** Recipients whom no other one sees. */
-  readonly bcc?: Addresses;
+  readonly bcc?: MailDefault<Addresses>;
   /** The subject. It has precedence over the text of the locale. */
-  readonly subject?: string;
+  readonly subject?: MailDefault<string>;
   /** Merged with those of parent classes and of the mail, name by name. */
   readonly headers?: MailHeaders;
 }
