@@ -3,6 +3,7 @@ import type { EnqueuedJob } from '../../../lib/job/definition/job-class';
 import type { JobSetup } from '../../../lib/job/definition/setup';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job } from '../../../lib/job/job';
+import { PublishedTrees } from '../../ops/overview/published-trees';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { CommandLine } from './command-line';
@@ -63,6 +64,7 @@ describe('jobs enqueue', () => {
   const enqueue = (...words: string[]) => commandLine.run(['enqueue', ...words]);
 
   it("enqueues a job through the app's middleware, and the app runs it", async () => {
+    await new PublishedTrees(system.redisServer).publishProcessor({ identity: 'tree-0' });
     await system.processor(CLASSES);
     const { text, json, notes, ok } = await enqueue('NoteJob', '["ada", 7, {"deep": [null]}]');
     assert.deepEqual([text, notes, ok], [`Enqueued NoteJob ${json.id} on default.\n`, [], true]);
@@ -82,6 +84,7 @@ describe('jobs enqueue', () => {
   });
 
   it('accepts tagged arguments, so that those of another job can be copied', async () => {
+    await new PublishedTrees(system.redisServer).publishProcessor({ identity: 'tree-0' });
     await system.processor(CLASSES);
     const tagged = '[{"$date":"2026-01-02T03:04:05.000Z"},{"$bigint":"12345678901234567890"},{"$value":["money",250]}]';
     await enqueue('NoteJob', tagged);
@@ -121,6 +124,7 @@ describe('jobs enqueue', () => {
   });
 
   it('says why it enqueued nothing', async () => {
+    await new PublishedTrees(system.redisServer).publishProcessor({ identity: 'tree-0' });
     await system.processor(CLASSES, { jobs: { queues: [{ name: 'default', weight: 1 }] } });
     const first = await enqueue('OnceJob', '[1]', '--wait', '1h');
     const second = await enqueue('OnceJob', '[1]');
