@@ -64,7 +64,6 @@ describe('the examples of README and guides', () => {
   beforeEach(() => {
     app = tempFolder('guide');
     fs.cpSync(path.join(ROOT, 'test/fixtures/second-app'), app, { recursive: true });
-    fs.rmSync(path.join(app, 'test'), { recursive: true });
     linkPackages(app);
     write(TAKEN);
   });

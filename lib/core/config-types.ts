@@ -128,6 +128,7 @@ export interface SignUpsConfig {
 export interface OpsConfig {
   /** The name with which operators sign in. */
   readonly user: string;
+  /** The password with which they do. */
   readonly password: string;
 }
 

@@ -51,8 +51,6 @@ describe('several trees on one Redis, in a browser', () => {
   it('get only the commands that are meant for them', async () => {
     await look('web.2');
     await operator.page.waitForURL(/\?tree=/);
-    await operator.page.getByRole('link', { name: 'Processes', exact: true }).click();
-    await operator.page.getByRole('heading', { name: 'Processes of web.2' }).waitFor();
     await operator.page.getByRole('link', { name: 'Quiet jobs' }).click();
     await operator.confirm(/Quiet the jobs of web\.2\?/, 'Quiet jobs');
     await operator.waitForCard('jobs', { tone: 'warn', phase: 'quiet' });
