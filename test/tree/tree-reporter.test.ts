@@ -86,6 +86,8 @@ describe("a tree's place in Redis", () => {
     const changing: Tree = Object.create(tree, {
       status: {
         value: async () => {
+          // As an answer of the primary, it takes more than a moment.
+          await new Promise(setImmediate);
           if (++reads === 1) rare.appoint(true);
           return tree.status();
         },
