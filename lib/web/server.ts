@@ -1,9 +1,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import http from 'node:http';
+import type net from 'node:net';
 import type { Socket } from 'node:net';
-import net from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { ListenAddress } from '../core/config';
 import { STOP_PHASES } from '../core/shutdown';
 import { IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
@@ -97,7 +96,7 @@ function abortedRequest({ method, url = '' }: IncomingMessage, since: number, id
 /** Hands an idle connection to another process; `done` closes our copy of it. */
 type HandOff = (connection: RawConnection, done: () => void) => void;
 
-/** The HTTP server of one process: it listens, or serves connections that it is given, enters lame duck, and drains. */
+/** The HTTP server of one process: it serves connections that the primary has accepted, enters lame duck, and drains. */
 export class WebServer {
   private readonly server: http.Server;
   private readonly idle: IdleConnections;
@@ -114,7 +113,6 @@ export class WebServer {
   private draining: Promise<number> | undefined;
 
   constructor(
-    private readonly address: ListenAddress,
     private readonly handler: RequestListener,
     options: HttpServerOptions,
   ) {
@@ -161,23 +159,7 @@ export class WebServer {
     return this.lameDuck;
   }
 
-  /**
-   * @returns the address in use, such as `http://127.0.0.1:3000`.
-   * @throws UserError if the address cannot be used.
-   */
-  async listen(): Promise<string> {
-    // Imported on demand: a forked worker never listens.
-    const { addressInUse, listenError } = await import('../core/listen-address');
-    const listening = deferred();
-    this.server.once('error', (error: NodeJS.ErrnoException) => listening.reject(listenError(error, this.address)));
-    this.server.once('listening', () => listening.resolve());
-    if (this.address.kind === 'unix') this.server.listen(this.address.path);
-    else this.server.listen({ host: this.address.host, port: this.address.port });
-    await listening.promise;
-    return addressInUse(this.server, this.address);
-  }
-
-  /** Replaces `listen` where another process listens and hands over its connections. */
+  /** Call it before `serveConnection`. */
   expectConnections(): void {
     // On this event Node begins to enforce timeouts of connections and to track which of them are idle.
     this.server.emit('listening');
@@ -202,7 +184,7 @@ export class WebServer {
   }
 
   /**
-   * Stops listening. Resolves when every response has been sent, or when the deadline has cut off the rest. Idle
+   * Resolves when every response has been sent, or when the deadline has cut off the rest. Idle
    * keep-alive connections are handed off if `handOff` is given, else closed.
    * @returns the number of requests and upgraded connections that were cut off.
    */
@@ -214,7 +196,6 @@ export class WebServer {
   private async drainOnce(deadline: Deadline, handOff?: HandOff): Promise<number> {
     this.disableKeepAlive();
     // http's own close() would also close idle connections instead of handing them off, and stop enforcing timeouts.
-    if (this.server.listening) net.Server.prototype.close.call(this.server);
     const clear = () => (handOff ? this.idle.handOff(handOff) : this.idle.close());
     clear();
     const sweep = setInterval(clear, IDLE_SWEEP_MS);

@@ -4,6 +4,7 @@ import { readSettings } from '../../lib/core/settings';
 import type { AppDefinition } from '../../lib/role/app/app-definition';
 import { WebRole } from '../../lib/role/start/web';
 import { Deadline } from '../../lib/support/async';
+import { handOver } from '../support/hand-over';
 import { type Answer, type RequestOptions, request } from '../support/http';
 import { assertSnakeCase } from '../support/json-names';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -26,6 +27,7 @@ export class OpsWeb {
   /** The events of operators' actions, by name and payload. */
   readonly operated: (readonly [name: string, payload: object])[] = [];
   url = '';
+  private readonly endListening: () => void = () => {};
 
   private constructor(
     readonly folder: string,
@@ -71,11 +73,14 @@ export class OpsWeb {
     const events = new Events();
     const web = new WebRole(definition, config, events, singleTree(config, events));
     const ops = new OpsWeb(folder, database, redis, web, events);
-    ops.url = await ops.web.start();
+    await web.expectConnections();
+    const { url, end } = await handOver(web);
+    Object.assign(ops, { url, endListening: end });
     return ops;
   }
 
   async stop(): Promise<void> {
+    this.endListening();
     await this.web.drain(Deadline.after(5000));
     await this.redis.remove();
     await this.database.drop();
@@ -84,6 +89,7 @@ export class OpsWeb {
 
   /** Stops the process, as a deploy does. @returns the number of requests that were cut off at the deadline, which is far away. */
   leave(): Promise<number> {
+    this.endListening();
     return this.web.drain(Deadline.after(WAIT_LIMIT_MS));
   }
 

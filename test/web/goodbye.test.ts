@@ -7,6 +7,7 @@ import { io } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Deadline } from '../../lib/support/async';
 import { WebServer } from '../../lib/web/server';
+import { handOver } from '../support/hand-over';
 import { until } from '../support/until';
 
 /** Longer than any test waits. */
@@ -16,12 +17,23 @@ describe('a web server that drains', () => {
   let server: WebServer;
   let handler: http.RequestListener = () => undefined;
   let url: string;
+  const listeners: (() => void)[] = [];
 
   beforeEach(async () => {
     const limits = { writeTimeoutMs: 10_000, requestTimeoutMs: 29_000 };
-    server = new WebServer({ kind: 'tcp', host: '127.0.0.1', port: 0 }, (...both) => handler(...both), limits);
+    server = new WebServer((...both) => handler(...both), limits);
   });
-  afterEach(() => server.drain(Deadline.after(0)));
+  afterEach(() => {
+    for (const end of listeners.splice(0)) end();
+    return server.drain(Deadline.after(0));
+  });
+
+  const listen = async () => {
+    const handed = await handOver(server);
+    listeners.push(handed.end);
+    server.expectConnections();
+    return handed.url;
+  };
 
   const sockets = async (onGoodbye: (sockets: WebSocketServer) => void = () => undefined) => {
     const all = new WebSocketServer({ noServer: true });
@@ -31,7 +43,7 @@ describe('a web server that drains', () => {
       });
       goodbye.addEventListener('abort', () => onGoodbye(all));
     });
-    url = await server.listen();
+    url = await listen();
     const client = new WebSocket(`${url.replace('http', 'ws')}/chat?room=1`);
     await once(client, 'open');
     client.send('hello');
@@ -42,7 +54,7 @@ describe('a web server that drains', () => {
   it('closes each connection after its response from the moment it is a lame duck', async () => {
     const responses: http.ServerResponse[] = [];
     handler = (_, response) => responses.push(response);
-    url = await server.listen();
+    url = await listen();
     const agent = new http.Agent({ keepAlive: true });
     const ask = () => once(http.get(url, { agent }), 'response') as Promise<[http.IncomingMessage]>;
     const before = ask();
@@ -82,7 +94,7 @@ describe('a web server that drains', () => {
         server.goodbyeOf(response).addEventListener('abort', () => response.end('last\n'));
       }
     };
-    url = await server.listen();
+    url = await listen();
     const upload = http.request(`${url}/upload`, { method: 'POST' });
     const uploaded = once(upload, 'response');
     upload.write('half ');
@@ -133,14 +145,14 @@ describe('a web server that drains', () => {
       [LONG_MS, true, []],
     ] as const) {
       const limits = { writeTimeoutMs: 10_000, requestTimeoutMs: 29_000 };
-      server = new WebServer({ kind: 'tcp', host: '127.0.0.1', port: 0 }, (...both) => handler(...both), limits);
+      server = new WebServer((...both) => handler(...both), limits);
       let sockets: Server | undefined;
       await server.extend((http, goodbye) => {
         const all = new Server(http);
         sockets = all;
         if (byApp) goodbye.addEventListener('abort', () => all.engine.close());
       });
-      const client = io(await server.listen(), { transports: ['polling'], forceNew: true, reconnection: false });
+      const client = io(await listen(), { transports: ['polling'], forceNew: true, reconnection: false });
       await once(client as unknown as NodeJS.EventEmitter, 'connect');
       await until('the client polls', () => sockets?.sockets.sockets.values().next().value?.conn.transport.writable);
       const left = new Promise((resolve) => client.once('disconnect', resolve));

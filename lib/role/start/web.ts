@@ -137,8 +137,8 @@ export class WebRole implements DrainableServer {
     });
   }
 
-  /** Connects, builds the app, and returns a server that does not listen yet. */
-  private async build(): Promise<WebServer> {
+  /** Connects and builds the app, which then serves the connections that `serveConnection` gets. */
+  async expectConnections(): Promise<void> {
     const { app, config, events, database, redis } = this;
     await this.services.start();
     Model.knex(database.knex);
@@ -199,12 +199,12 @@ export class WebRole implements DrainableServer {
         }),
       ),
     });
-    const server = new WebServer(config.listen, application.callback(), config.web);
+    const server = new WebServer(application.callback(), config.web);
     this.server = server;
     if (app.server) await server.extend((http, goodbye) => app.server?.(http, { config, goodbye }));
     await redis.firstAttempt(FIRST_CONTACT_MS);
     if (redis.client.isReady) await Deadline.after(FIRST_CONTACT_MS).wait(subscribed());
-    return this.server;
+    server.expectConnections();
   }
 
   /** In development a browser is shown the error of `catamount dev`, if there is one. */
@@ -216,16 +216,6 @@ export class WebRole implements DrainableServer {
       if (isPage) (await import('../../web/dev-error')).answerWithError(ctx, note);
       await pages(ctx, next);
     };
-  }
-
-  /** Listens at the configured address. @returns the address in use. */
-  async start(): Promise<string> {
-    return (await this.build()).listen();
-  }
-
-  /** Alternative to `start` in a worker: serves the connections that `serveConnection` gets. */
-  async expectConnections(): Promise<void> {
-    (await this.build()).expectConnections();
   }
 
   async enterLameDuck(atMostMs: number): Promise<void> {
