@@ -110,6 +110,16 @@ describe('the issues of a real tree, as /ops, top, status and the metrics report
     assert.equal((await tree.request('GET', '/ready')).status, 200);
   });
 
+  it('none while something cannot be read, and status fails', async () => {
+    await database.query('alter table mail_deliveries rename to away');
+    try {
+      const { code, stdout } = await catamountWith(env(), tree.cwd, 'status');
+      assert.equal(code, 1, stdout);
+    } finally {
+      await database.query('alter table away rename to mail_deliveries');
+    }
+  });
+
   it('a paused queue and dead jobs', async () => {
     const connection = new Database(database.url, { production: false, events: new Events() });
     await pauseQueue(connection.knex, 'mailer', 'cli:ada');

@@ -88,6 +88,16 @@ describe('actions on jobs:', () => {
     assert.deepEqual(shop.actions(), [done]);
   });
 
+  it('many scheduled jobs are killed only once their number is typed', async () => {
+    await Promise.all(Array.from({ length: 26 }, () => shop.store('scheduled', { at: LATER() })));
+    const choice = await question(`${SCHEDULED}/confirm?all=1`);
+    const { fields } = await question(`${SCHEDULED}/action`, { ...choice.fields, action: 'kill' });
+    const refused = await question(`${SCHEDULED}/action`, { ...fields, action: 'kill', count: '' });
+    assert.deepEqual([refused.status, refused.notes], [422, ['Type 26 to confirm.']]);
+    await operator.act(`${SCHEDULED}/action`, { ...fields, action: 'kill', count: '26' });
+    assert.equal((await shop.deadIds()).length, 26);
+  });
+
   it('many matching jobs are retried without typing their number, since nothing is lost', async () => {
     await storeDead(30);
     const asked = await question(`${DEAD}/confirm?all=1&action=retry`);
