@@ -99,11 +99,6 @@ function layerOf(file: string): number {
   return LAYERS.findIndex((names) => names.includes(part));
 }
 
-/** The code without the contents of strings. Comments are kept, since some escape hatches are comments. */
-function withoutTexts(text: string): string {
-  return text.replace(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g, "''");
-}
-
 describe('the architecture', () => {
   it('keeps the fixed top level', () => {
     const allowed =
@@ -202,13 +197,15 @@ describe('the architecture', () => {
     );
   });
 
-  it('has no escape hatch from the type checker or the linter', () => {
-    const all = [...sources, ...tracked('test/*.ts').map(read)].filter(
-      ({ file }) => file !== 'test/architecture.test.ts',
-    );
-    const hatch = /@ts-ignore|@ts-nocheck|biome-ignore|\bas any\b|: any\b|\.only\(|\.skip\(/;
+  it('has no escape hatch from the type checker, the linter or the runner of tests', () => {
+    // Looked for in the whole text: what takes strings out of it may take code along.
+    const hatch = /@ts-ignore|@ts-nocheck|biome-ignore|\bas any\b|: any\b|\.only\(|\.skip\b/;
+    const tests = tracked('test/*.ts').filter((file) => file !== 'test/architecture.test.ts');
+    const found = [...sources, ...tests.map(read)].filter(({ text }) => hatch.test(text));
+    // A test may expect an error of the type checker; the code may not have one.
+    const expecting = sources.filter(({ text }) => text.includes('@ts-expect-error'));
     assert.deepEqual(
-      all.filter(({ text }) => hatch.test(withoutTexts(text))).map(({ file }) => file),
+      [...found, ...expecting].map(({ file }) => file),
       [],
     );
   });

@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
 
 /** Pools whose connections lose prepared statements, as behind a pooler in transaction mode. */
-const forgetful = new WeakSet<object>();
+const unprepared = new WeakSet<object>();
 
-/** The statement has another connection of Postgres by now, or finds what another client has prepared there. */
+/** SQLSTATEs: the connection does not have the prepared statement, or has another client's of the same name. */
 const LOST = new Set(['26000', '42P05']);
 
 /**
@@ -21,12 +21,12 @@ export async function runPrepared<T>(
 ): Promise<{ readonly rows: T[] }> {
   const run = (options: object) => knex.raw<{ rows: T[] }>(sql, values as Knex.RawBinding[]).options(options);
   const { client } = knex;
-  if (knex.isTransaction || forgetful.has(client)) return run({});
+  if (knex.isTransaction || unprepared.has(client)) return run({});
   try {
     return await run({ name });
   } catch (thrown) {
     if (!LOST.has(String((thrown as { readonly code?: unknown }).code))) throw thrown;
-    forgetful.add(client);
+    unprepared.add(client);
     return run({});
   }
 }

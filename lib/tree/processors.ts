@@ -13,10 +13,10 @@ export async function listProcesses(redis: RedisClient): Promise<ListedProcess[]
 export function processorsIn(trees: readonly ListedTree[]): ListedProcess[] {
   const listed = trees.flatMap(({ treeStatus, heartbeatAgeMs }) => {
     const { id: tree, app, host, stats, limits } = treeStatus;
-    return processorsOf(stats).flatMap((one): ListedProcess[] => {
-      const { identity, pid, state, startedAt } = one;
+    return processorsOf(stats).flatMap((processor): ListedProcess[] => {
+      const { identity, pid, state, startedAt } = processor;
       if (!identity || pid === null || state === 'booting') return [];
-      const status = reported(one.lastStatus);
+      const status = reported(processor.lastStatus);
       return [
         {
           identity,
@@ -34,7 +34,7 @@ export function processorsIn(trees: readonly ListedTree[]): ListedProcess[] {
           rssMb: status?.rssMb ?? 0,
           lagP99Ms: status?.lagP99Ms ?? 0,
           utilization: status?.utilization ?? 0,
-          heartbeatAgeMs: heartbeatAgeMs + (one.heartbeatAgeMs ?? 0),
+          heartbeatAgeMs: heartbeatAgeMs + (processor.heartbeatAgeMs ?? 0),
         },
       ];
     });

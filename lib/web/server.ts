@@ -1,6 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import http from 'node:http';
-import type net from 'node:net';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { STOP_PHASES } from '../core/shutdown';
@@ -166,7 +165,7 @@ export class WebServer {
   }
 
   /** Serves a connection that another process has accepted. */
-  serveConnection(connection: net.Socket | RawConnection): void {
+  serveConnection(connection: Socket | RawConnection): void {
     this.server.emit('connection', socketOf(connection));
   }
 

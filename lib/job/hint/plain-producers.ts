@@ -54,9 +54,9 @@ export interface PlainProducersOptions {
 
 /** Where the search for orphans of a queue is. */
 interface OrphanSearch {
-  cursor: string;
+  readonly cursor: string;
   /** When each was found first, ms on the monotonic clock. */
-  foundAt: ReadonlyMap<string, number>;
+  readonly foundAt: ReadonlyMap<string, number>;
 }
 
 /** Serves programs that enqueue with bee-queue itself, into the same queues: each of their jobs gets a row, and is then one of ours. */

@@ -21,13 +21,13 @@ class FailingJob extends Job<[]> {
   }
 }
 
-class LongFarewellJob extends Job<[]> {
-  static farewell = Promise.resolve();
+class SlowDiscardJob extends Job<[]> {
+  static discarding = Promise.resolve();
 
   perform(): void {}
 
   override afterDiscard(): Promise<void> {
-    return LongFarewellJob.farewell;
+    return SlowDiscardJob.discarding;
   }
 }
 
@@ -35,7 +35,7 @@ class LongFarewellJob extends Job<[]> {
 describe('poisoned records', () => {
   const events = new Events();
   const executor = new Executor({
-    registry: new JobRegistry([FailingJob, LongFarewellJob]),
+    registry: new JobRegistry([FailingJob, SlowDiscardJob]),
     events,
     maxDeliveries: 3,
   });
@@ -61,10 +61,10 @@ describe('poisoned records', () => {
 
   it('count as running during afterDiscard, so that the process shows that it lives', async () => {
     let end = () => {};
-    LongFarewellJob.farewell = new Promise((resolve) => {
+    SlowDiscardJob.discarding = new Promise((resolve) => {
       end = resolve;
     });
-    const performed = perform(payloadText({ class: 'LongFarewellJob' }), { deliveries: 4 });
+    const performed = perform(payloadText({ class: 'SlowDiscardJob' }), { deliveries: 4 });
     await until('afterDiscard is called', () => executor.runs.size > 0);
     end();
     assert.equal((await performed).op, 'dead');
