@@ -249,6 +249,9 @@ describe('the history of jobs', () => {
 
     it('comes back as it was counted, whatever was counted under whatever name', async () => {
       const expected = new Outcomes();
+      // All in one millisecond, in which the identities of the processes tell their batches apart.
+      const now = Date.now();
+      let processes = 0;
       const name = fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0'));
       const lengths = fc.array(fc.nat(10_000_000), { maxLength: 20 });
       const counts = fc.array(fc.nat(1000), { minLength: COUNTERS.length, maxLength: COUNTERS.length });
@@ -264,7 +267,7 @@ describe('the history of jobs', () => {
             counter.take = () => new Outcomes();
             return counted;
           };
-          await writer(className).write();
+          await writer(`${className} ${++processes}`).write(now);
         }),
         { numRuns: 40 },
       );
