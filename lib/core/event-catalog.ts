@@ -74,7 +74,11 @@ const CATALOG: Catalog = {
   ),
   'descriptors.freed': info(() => 'file descriptors are available again'),
   'broadcast.dropped': warn((e) => `broadcasts to ${e.to} are dropped: 8 MB of earlier ones wait there`),
-  'redis.ready': debug(() => 'connected to Redis'),
+  'redis.ready': {
+    level: (e) => (e.awayMs === null ? 'debug' : 'info'),
+    sentence: (e) =>
+      e.awayMs === null ? 'connected to Redis' : `Redis is reachable again after ${formatDuration(e.awayMs)}`,
+  },
   'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.did} migration ${e.name}`),

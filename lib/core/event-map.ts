@@ -33,7 +33,8 @@ export interface EventMap {
   'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
 
   // Postgres and Redis, as this process sees them
-  'redis.ready': Record<string, never>;
+  /** `awayMs`: for how long it had not been reachable, ms; null: this is the first connection of the process, and it succeeded at once. */
+  'redis.ready': { readonly awayMs: number | null };
   'redis.lost': { readonly error: Error };
   'migration.done': {
     readonly name: string;

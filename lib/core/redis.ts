@@ -1,5 +1,6 @@
-import { createClient, isDemotion, isOfClient, replaceRejections } from '../internals/redis-client';
+import { createClient, isDemotion, isOfClient, replaceRejections, watchReplies } from '../internals/redis-client';
 import { Backoff, Deadline, deferred, toError } from '../support/async';
+import { SilenceWatch } from '../support/progress';
 import type { Service } from '../support/service';
 import type { Events } from './events';
 import { clientUrl, readKeyPrefix, redisTls } from './redis-url';
@@ -58,7 +59,7 @@ export const PROBE_KEY = 'catamount:probe';
 
 /**
  * The process's one shared connection (redis 6). It must not be given a blocking command. When its server has become a
- * read-only replica it reconnects, to whichever server the URL's name leads to by then.
+ * read-only replica, or does not answer, it reconnects, to whichever server the URL's name leads to by then.
  */
 export class Redis implements Service {
   readonly name = 'redis';
@@ -68,7 +69,8 @@ export class Redis implements Service {
   private readonly url: string;
   private connecting: Promise<unknown> | undefined;
   private readonly attempted = deferred();
-  private lost = false;
+  /** Since when it has not been reachable, ms on the monotonic clock; undefined: it is, or nothing is known yet. */
+  private lostSince: number | undefined;
   /**
    * The error that ended the connection, or kept it from being made; undefined while there is one. Commands reject with
    * its message, where the client itself would only say that it has no connection.
@@ -80,21 +82,29 @@ export class Redis implements Service {
   private reconnection: NodeJS.Timeout | undefined;
   private stopped = false;
 
-  /** @param url null: it is off. */
+  /**
+   * @param url null: it is off.
+   * @param options.patienceMs it reconnects when a reply has been due for so long: its server is frozen, or the connection has
+   * ended without notice. Default 10,000.
+   */
   constructor(
     url: string | null,
     private readonly events: Events,
+    { patienceMs = 10_000 }: { readonly patienceMs?: number } = {},
   ) {
     this.isOff = url === null;
     this.url = url ?? NOWHERE;
-    this.client = this.observe(createRedis(this.url));
+    this.client = this.observe(createRedis(this.url), patienceMs);
     if (url === null) {
       this.lostBy = Object.assign(new Error('Redis is off'), { code: REDIS_OFF });
       this.attempted.resolve();
     }
   }
 
-  private observe(client: ReturnType<typeof createRedis>): typeof client {
+  private observe(client: ReturnType<typeof createRedis>, patienceMs: number): typeof client {
+    const silence = new SilenceWatch(patienceMs, (error) => this.leave(error));
+    silence.expectGreeting(client);
+    watchReplies(client, silence.expect);
     // Without a listener an error on an idle connection would end the process.
     client.on('error', (error: unknown) => this.lose(toError(error)));
     client.on('ready', () => void this.connected());
@@ -166,8 +176,8 @@ export class Redis implements Service {
   }
 
   private lose(error: Error): void {
-    if (!this.lost) this.events.emit('redis.lost', { error: withTlsAdvice(error, 'Redis') });
-    this.lost = true;
+    if (this.lostSince === undefined) this.events.emit('redis.lost', { error: withTlsAdvice(error, 'Redis') });
+    this.lostSince ??= performance.now();
     this.lostBy = error;
     LOST_BY.add(error);
     this.attempted.resolve();
@@ -178,9 +188,10 @@ export class Redis implements Service {
     this.demotion = undefined;
     this.lostBy = undefined;
     this.backoff.reset();
-    this.lost = false;
+    const awayMs = this.lostSince === undefined ? null : performance.now() - this.lostSince;
+    this.lostSince = undefined;
     this.attempted.resolve();
-    this.events.emit('redis.ready', {});
+    this.events.emit('redis.ready', { awayMs });
   }
 
   private async acceptsWrites(): Promise<boolean> {
@@ -192,8 +203,8 @@ export class Redis implements Service {
   }
 
   /** Reconnects, since this server is no longer the right one or does not answer; the reason is reported as an outage. */
-  leave(reason: Error): void {
-    if (this.isOff || this.stopped || this.reconnection) return;
+  private leave(reason: Error): void {
+    if (this.stopped || this.reconnection) return;
     this.demotion = reason;
     this.lose(reason);
     this.reconnection = setTimeout(() => {

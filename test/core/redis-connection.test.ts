@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { leaveWhenSilent } from '../../lib/job/hint/silence';
 import { Deadline } from '../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { tell } from '../support/replicated-redis';
@@ -27,8 +26,7 @@ describe('the shared connection of a process to Redis', () => {
 
   const connect = async (patienceMs?: number) => {
     events = new Events();
-    redis = new Redis(proxy.url, events);
-    if (patienceMs !== undefined) leaveWhenSilent(redis, patienceMs);
+    redis = new Redis(proxy.url, events, patienceMs === undefined ? {} : { patienceMs });
     const ready = events.next('redis.ready');
     await redis.start();
     await ready;
@@ -86,7 +84,8 @@ describe('the shared connection of a process to Redis', () => {
     const ready = events.next('redis.ready');
     await proxy.down();
     await proxy.up();
-    await ready;
+    const { awayMs } = await ready;
+    assert.ok(awayMs !== null && awayMs > 0, `it had been away for ${awayMs} ms`);
     assert.equal(await redis.client.ping(), 'PONG');
     const before = connections;
     await Promise.all(Array.from({ length: 20 }, () => redis.client.ping()));

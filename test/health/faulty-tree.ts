@@ -209,6 +209,7 @@ export class FaultyTree {
       await until('/ready says that all is well again', () => this.isWell(), SELDOM);
       await until(`/ops no longer reports any of ${codes}`, async () => !(await isTold()), SELDOM);
       await until('the log says that all standstills have ended', () => this.standstills().size === 0, SELDOM);
+      await until('all processes have reconnected to Redis', () => !this.hasLostRedis(), SELDOM);
     }
   }
 
@@ -222,6 +223,17 @@ export class FaultyTree {
       else if (!open.has(part)) open.set(part, index);
     }
     return open;
+  }
+
+  /** An outage is logged once, so one that a process still sees would hide the next. */
+  private hasLostRedis(): boolean {
+    const reachable = new Map<number, boolean>();
+    for (const { json } of this.tree.lines) {
+      const [, verb] = /^Redis is (not reachable|reachable again)/.exec(String(json.msg ?? '')) ?? [];
+      if (verb !== undefined) reachable.set(Number(json.pid), verb === 'reachable again');
+    }
+    const pids = this.tree.processes().all.map(({ pid }) => pid);
+    return pids.some((pid) => reachable.get(pid) === false);
   }
 
   async remove(): Promise<void> {

@@ -3,7 +3,6 @@ import { Redis, type RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import type { Deadline } from '../../support/async';
 import { queueKey } from './keys';
-import { leaveWhenSilent } from './silence';
 
 /** Timeout of a reply, ms. */
 const ANSWER_MS = 500;
@@ -60,8 +59,7 @@ export class HintReader {
   ) {
     this.keys = queues.flatMap((queue) => (['waiting', 'jobs'] as const).map((key) => queueKey(queue, key)));
     // Outages are reported by the shared connection, so nobody listens to the events of this one.
-    this.waiter = new Redis(url, new Events());
-    leaveWhenSilent(this.waiter, PATIENCE_MS);
+    this.waiter = new Redis(url, new Events(), { patienceMs: PATIENCE_MS });
   }
 
   async start(): Promise<void> {

@@ -21,7 +21,6 @@ import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
 import { OutOfBandGc } from '../../internals/gc';
-import { leaveWhenSilent } from '../../job/hint/silence';
 import { loadJobs } from '../../job/job-registry';
 import { JobProcessor, type Lineage } from '../../job/processor';
 import { WorkCounter } from '../../job/stats/collector';
@@ -164,7 +163,6 @@ export class JobProcessorRole {
     const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
     this.database = database;
     const redis = new Redis(urls.redis, events);
-    if (urls.redis !== null) leaveWhenSilent(redis);
     // A Redis that does not answer costs no time of its own.
     const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);
