@@ -6,6 +6,7 @@ import { Database } from '../../lib/model/database';
 import { connectTransactions, onOutcome, transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
+import { until } from '../support/until';
 
 describe('the outcome of a transaction', () => {
   let created: TestDatabase;
@@ -116,6 +117,7 @@ describe('the outcome of a transaction', () => {
     trx.executionPromise.catch(() => undefined);
     await trx.commit();
     assert.deepEqual(heard, ['it is gone']);
+    await until('the pool has another connection', async () => (await knex.raw('select 1')).rowCount === 1);
   });
 
   it('cannot be listened for once the transaction is over', async () => {

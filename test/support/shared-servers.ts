@@ -1,4 +1,5 @@
 import path from 'node:path';
+import pg from 'pg';
 import { Events } from '../../lib/core/events';
 import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
 import { Deadline } from '../../lib/support/async';
@@ -37,5 +38,15 @@ async function start(): Promise<string> {
     connections: CONNECTIONS,
   });
   const { databaseUrl = '' } = await servers.start();
+  await forgetWithMachine(databaseUrl);
   return databaseUrl;
+}
+
+/** Nothing that tests write has to outlive the machine. */
+async function forgetWithMachine(url: string): Promise<void> {
+  const client = new pg.Client(url);
+  await client.connect();
+  for (const setting of ['fsync', 'full_page_writes']) await client.query(`alter system set ${setting} = off`);
+  await client.query('select pg_reload_conf()');
+  await client.end();
 }

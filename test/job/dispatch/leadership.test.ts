@@ -142,7 +142,10 @@ describe('the dispatchers of three trees', () => {
     trees.push({ database, redis, service, statements });
     service.start();
     await until('notifications arrive', () => service.listening === true);
+    await until('it has looked, or has heard of a leader', () => hasLooked({ statements }) || !service.leads);
   };
+  /** The last statement of a look is its message to the others. */
+  const hasLooked = ({ statements }: Pick<Tree, 'statements'>) => statements.at(-1)?.includes('pg_notify') ?? false;
   /** A scheduled job that is due, and a notification of it. */
   const enqueue = async () => {
     await postgres.query(
@@ -183,9 +186,9 @@ describe('the dispatchers of three trees', () => {
     await ready(1);
     await led();
     const others = trees.filter(({ service }) => !service.leads);
-    // Each may have looked once, before it heard of the leader. The last statement of a look is its message to the others.
+    // Each may have looked once, before it heard of the leader.
     await until('their own first looks have ended', () =>
-      others.every(({ statements }) => statements.at(-1)?.includes('pg_notify') ?? true),
+      others.every((other) => other.statements.length === 0 || hasLooked(other)),
     );
     const before = others.map(({ statements }) => statements.length);
     for (let n = 0; n < 10; n++) {
