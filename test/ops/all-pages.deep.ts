@@ -97,9 +97,9 @@ describe('all pages are accessible and fit a phone', () => {
       const language = locale === 'ko' ? 'ko-KR' : 'en-GB';
       const { page, troubles } = await WatchedPage.open(browser, { ...PHONE, locale: language });
       const { url } = shop.ops;
-      await checkPages(page, url, locale, { 'sign-in': '/ops' });
+      await checkPages(page, url, { 'sign-in': '/ops' });
       await page.context().addCookies(sessionOf(shop.operator, url));
-      await checkPages(page, url, locale, pages);
+      await checkPages(page, url, pages);
       // The browser reports what the sandbox of a mail has blocked, which is expected.
       const ours = troubles.filter((trouble) => !/document's frame is sandboxed|"img-src data:"/.test(trouble));
       assert.deepEqual(ours, []);

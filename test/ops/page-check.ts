@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Page, scrollsSideways, shoot, violations } from '../support/browser';
+import { type Page, scrollsSideways, violations } from '../support/browser';
 import type { Visitor } from './visitor';
 
 /** The minimum size of a touch target, px. */
@@ -33,12 +33,11 @@ export interface PageToCheck {
 
 /**
  * Visits pages on a phone, and checks that each is accessible, that nothing scrolls sideways down to 320 px, overlaps or is
- * too small to touch. A screenshot of each is kept, for people to look at.
+ * too small to touch.
  */
 export async function checkPages(
   page: Page,
   url: string,
-  locale: string,
   pages: Readonly<Record<string, string | PageToCheck>>,
 ): Promise<void> {
   const faults: object[] = [];
@@ -54,7 +53,6 @@ export async function checkPages(
     const found = [...small, ...overlaps, ...tall, ...((await scrollsSideways(page)) ? ['it scrolls sideways'] : [])];
     found.push(...(await violations(page)));
     if (found.length > 0) faults.push({ name, found });
-    await shoot(page, `${name}.${locale}`);
     await page.setViewportSize(PHONE.viewport);
   }
   assert.deepEqual(faults, []);

@@ -18,17 +18,7 @@ import { WAIT_LIMIT_MS } from './wait-limit';
 export type { Browser, Page };
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Screenshots stay here after the run, for inspection. Each run overwrites them. */
-const SHOTS = path.join(ROOT, '.catamount/shots');
 const HANGUL = path.join(ROOT, 'node_modules/@embedpdf/fonts-kr/fonts');
-/** Variants of every screenshot, which are named `<name>.<scheme>.<width>.png`. */
-const VARIANTS = [
-  { scheme: 'light', width: 1280 },
-  { scheme: 'light', width: 390 },
-  { scheme: 'dark', width: 1280 },
-  { scheme: 'dark', width: 390 },
-] as const;
-
 /** Starts a real Chromium: the one from npm on Linux x64, the installed Chrome elsewhere. Its fonts include Hangul. */
 export async function launchBrowser(): Promise<Browser> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return playwright.launch({ channel: 'chrome' });
@@ -102,32 +92,18 @@ export class WatchedPage {
   }
 }
 
-/** Takes screenshots of the page in light and dark, wide and on a phone. @param name file name without extension. */
-export async function shoot(page: Page, name: string): Promise<void> {
-  fs.mkdirSync(SHOTS, { recursive: true });
-  for (const { scheme, width } of VARIANTS) {
-    await page.evaluate(`document.documentElement.dataset.theme = '${scheme}'`);
-    await page.setViewportSize({ width, height: 900 });
-    // Content below the viewport, especially in frames, is not always drawn, so the viewport is made as high as the
-    // page.
-    const height = await page.evaluate<number>('document.documentElement.scrollHeight');
-    await page.setViewportSize({ width, height });
-    await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
-    await page.screenshot({ path: path.join(SHOTS, `${name}.${scheme}.${width}.png`) });
-  }
-  await page.evaluate("document.documentElement.dataset.theme = 'light'");
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
-
-/** The violations that axe-core finds in the page, in light and in dark, one line per element. */
+/** The violations that axe-core finds in the page in light, and of colours in dark, too, one line per element. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const found: string[] = [];
-  for (const scheme of ['dark', 'light']) {
+  for (const [scheme, only] of [
+    ['dark', ", runOnly: ['cat.color']"],
+    ['light', ''],
+  ]) {
     await page.evaluate(`document.documentElement.dataset.theme = '${scheme}'`);
     // Frames hold mails, whose markup is the app's.
     const results = (await page.evaluate(
-      "axe.run({ exclude: ['iframe'] }, { iframes: false, resultTypes: ['violations'] })",
+      `axe.run({ exclude: ['iframe'] }, { iframes: false, resultTypes: ['violations']${only} })`,
     )) as AxeResults;
     for (const { id, nodes } of results.violations)
       for (const { html, failureSummary = '' } of nodes)

@@ -6,7 +6,7 @@ import { Deadline } from '../../../lib/support/async';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { writeRollup } from '../../../lib/tree/time-series';
 import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
-import { type Browser, colourIn, launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
+import { type Browser, colourIn, launchBrowser, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { BEARER, OpsWeb } from '../ops-web';
@@ -83,7 +83,6 @@ describe('charts in a browser', () => {
     await page.clock.resume();
     assert.deepEqual(await violations(page), []);
     assert.deepEqual(troubles, []);
-    await shoot(page, 'charts');
     await page.context().close();
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
-import { type Browser, launchBrowser, scrollsSideways, shoot, violations, wordsOf } from '../../support/browser';
+import { type Browser, launchBrowser, scrollsSideways, violations, wordsOf } from '../../support/browser';
 import { request } from '../../support/http';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
@@ -58,7 +58,6 @@ describe('the overview of a real tree, in a browser', () => {
     await issue.waitFor();
     assert.equal(await issue.getByRole('link').getAttribute('href'), '#p-worker-1');
     await event(/Worker 1 \(pid \d+\) was killed by SIGKILL/);
-    await shoot(operator.page, 'overview-restarting');
     mend();
     await operator.waitForCard('worker-1', { tone: 'ok', phase: 'ready' });
     await allIsWell();
