@@ -1,5 +1,6 @@
-import { removeFolder } from '../support/temp-folder';
-import { writeNewApp } from './generated-app';
+import { newApp } from '../../lib/cli/generate/new-app';
+import { writeFiles } from '../support/app-folder';
+import { removeFolder, tempFolder } from '../support/temp-folder';
 import { RunningApp } from './running-app';
 import { resistsAttacks } from './sign-up-attacks';
 
@@ -8,11 +9,14 @@ const DEFAULTS = { SIGN_UPS_PER_ADDRESS: '', SIGN_UPS_PER_DOMAIN: '', SIGN_UPS_P
 
 describe('the sample app under attack:', () => underAttack(() => RunningApp.start({ env: DEFAULTS })));
 
-/** Its other three kinds are in test/process/sign-up-attacks.deep.ts. */
+/** In JavaScript as CommonJS; test/package/new-app.deep.ts signs up with all four kinds, whose sources say the same. */
 describe('an app written by catamount new under attack:', () => {
   let generated: string;
   before(() => {
-    generated = writeNewApp({ typescript: false, esm: false });
+    generated = tempFolder('new-app');
+    const kind = { typescript: false, esm: false, manager: 'npm' } as const;
+    const files = newApp({ name: 'shop', folder: generated, ...kind, now: new Date() });
+    writeFiles(generated, Object.fromEntries(files.map(({ file, content }) => [file, content])));
   });
   after(() => removeFolder(generated));
   underAttack(() => RunningApp.start({ env: DEFAULTS, generated }));

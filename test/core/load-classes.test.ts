@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
 import path from 'node:path';
 import vm from 'node:vm';
 import { importExports, loadClasses } from '../../lib/core/load-classes';
+import { writeFiles } from '../support/app-folder';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 describe('the loader of folders', () => {
@@ -13,12 +13,7 @@ describe('the loader of folders', () => {
   });
   afterEach(() => removeFolder(folder));
 
-  const write = (files: Readonly<Record<string, string>>) => {
-    for (const [name, text] of Object.entries(files)) {
-      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-      fs.writeFileSync(path.join(folder, name), text);
-    }
-  };
+  const write = (files: Readonly<Record<string, string>>) => writeFiles(folder, files);
   async function load(importFile?: (file: string) => Promise<unknown>): Promise<Map<string, string[]>> {
     const found = new Map<string, string[]>();
     const isOne = (value: unknown): value is () => void => typeof value === 'function';

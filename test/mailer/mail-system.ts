@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import type { Knex } from 'knex';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
@@ -8,6 +7,7 @@ import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
+import { writeFiles } from '../support/app-folder';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 
@@ -19,11 +19,7 @@ export const APP_LOCALES = path.resolve(__dirname, '../../lib/app/locales');
 /** Writes files into a new folder, by their relative path. @returns the folder. */
 export function folderOf(files: Readonly<Record<string, string>>): string {
   const folder = tempFolder('mail');
-  for (const [name, text] of Object.entries(files)) {
-    const file = path.join(folder, name);
-    fs.mkdirSync(path.dirname(file), { recursive: true });
-    fs.writeFileSync(file, text);
-  }
+  writeFiles(folder, files);
   return folder;
 }
 

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../lib/core/errors';
 import { loadMailers } from '../../lib/mailer/mailer-registry';
+import { writeFiles } from '../support/app-folder';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 const MAILER = JSON.stringify(path.resolve(__dirname, '../../lib/mailer/mailer'));
@@ -14,10 +15,8 @@ describe('the folder of mailers', () => {
   });
   afterEach(() => removeFolder(folder));
 
-  const write = (name: string, body: string) => {
-    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    fs.writeFileSync(path.join(folder, name), `import { Mailer } from ${MAILER};\n${body}`);
-  };
+  const write = (name: string, body: string) =>
+    writeFiles(folder, { [name]: `import { Mailer } from ${MAILER};\n${body}` });
   const refuses = (file: string, reason: RegExp) =>
     assert.rejects(
       loadMailers(folder),

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../lib/core/errors';
 import { loadModels } from '../../lib/model/model-lookup';
+import { writeFiles } from '../support/app-folder';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 const MODEL = path.resolve(__dirname, '../../lib/model/model.ts');
@@ -14,10 +15,8 @@ describe('the models folder', () => {
   });
   afterEach(() => removeFolder(folder));
 
-  const write = (name: string, text: string) => {
-    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    fs.writeFileSync(path.join(folder, name), `const { Model } = require(${JSON.stringify(MODEL)});\n${text}`);
-  };
+  const write = (name: string, text: string) =>
+    writeFiles(folder, { [name]: `const { Model } = require(${JSON.stringify(MODEL)});\n${text}` });
   const model = (name: string) => `class ${name} extends Model { static tableName = '${name.toLowerCase()}'; }`;
 
   it('yields every model that its files and those of its subfolders export, whatever the kind of export', async () => {

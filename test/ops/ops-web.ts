@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import http from 'node:http';
 import app from '../../lib/app';
 import { type EventMap, Events } from '../../lib/core/events';
 import { readSettings } from '../../lib/core/settings';
@@ -98,6 +100,17 @@ export class OpsWeb {
     const answer = await request(this.url + path, { headers: { ...BEARER, ...headers } });
     if (answer.headers['content-type']?.startsWith('application/json')) assertSnakeCase(answer.json(), path);
     return answer;
+  }
+
+  /** Opens a stream of events, like a page. */
+  async stream(path = '/ops/events', headers: Readonly<Record<string, string>> = BEARER) {
+    const asked = http.get(this.url + path, { headers: { Accept: 'text/event-stream', ...headers }, agent: false });
+    const [answer] = (await once(asked, 'response')) as [http.IncomingMessage];
+    let text = '';
+    answer.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    return { answer, text: () => text, close: () => asked.destroy() };
   }
 
   /** Submits a form like a browser on one of the pages. */

@@ -15,7 +15,7 @@ export function processes(): ProcessRow[] {
 }
 
 export function isRunning(pid: number): boolean {
-  return processes().some((row) => row.pid === pid);
+  return hasProc ? procRow(pid).length > 0 : psRows().some((row) => row.pid === pid);
 }
 
 /** @returns the descendants of a process, its children first. */
@@ -37,18 +37,20 @@ function procRows(): ProcessRow[] {
   return fs
     .readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const stat = fs.readFileSync(`/proc/${name}/stat`, 'utf8');
-        const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-        if (state === 'Z' || state === 'X') return [];
-        const command = fs.readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-        return [{ pid: Number(name), ppid: Number(ppid), command }];
-      } catch {
-        // The process has ended since the folder was listed.
-        return [];
-      }
-    });
+    .flatMap((name) => procRow(Number(name)));
+}
+
+/** @returns no row when there is no such process, or when it has ended since. */
+function procRow(pid: number): ProcessRow[] {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (state === 'Z' || state === 'X') return [];
+    const command = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    return [{ pid, ppid: Number(ppid), command }];
+  } catch {
+    return [];
+  }
 }
 
 function psRows(): ProcessRow[] {

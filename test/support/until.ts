@@ -5,6 +5,7 @@ import { WAIT_LIMIT_MS } from './wait-limit';
 export interface UntilOptions {
   /** For runs of a given length, such as chaos. Tests keep WAIT_LIMIT_MS, so none depends on the machine's speed. */
   readonly timeoutMs?: number;
+  /** Default: 5 at first, then a twentieth of the time waited, up to 50, since what is asked may be a page or all processes. */
   readonly everyMs?: number;
 }
 
@@ -18,9 +19,10 @@ type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
 export async function until<T>(
   description: string,
   predicate: () => T | Promise<T>,
-  { timeoutMs = WAIT_LIMIT_MS, everyMs = 5 }: UntilOptions = {},
+  { timeoutMs = WAIT_LIMIT_MS, everyMs }: UntilOptions = {},
 ): Promise<Truthy<T>> {
-  const end = performance.now() + timeoutMs;
+  const begun = performance.now();
+  const end = begun + timeoutMs;
   let seen: unknown;
   do {
     try {
@@ -30,7 +32,7 @@ export async function until<T>(
     } catch (error) {
       seen = error;
     }
-    await wait(everyMs);
+    await wait(everyMs ?? Math.min(50, Math.max(5, (performance.now() - begun) / 20)));
   } while (performance.now() < end);
   throw new Error(`Waited ${timeoutMs} ms until ${description}. Last seen: ${inspect(seen, { depth: 4 })}`);
 }

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { askApp } from '../../../lib/cli/app/ask-app';
 import { runGenerator } from '../../../lib/cli/generate/command';
+import { linkPackages, writeFiles } from '../../support/app-folder';
 import { tempFolder } from '../../support/temp-folder';
 
 export const ROOT = path.resolve(__dirname, '../../..');
@@ -40,16 +41,12 @@ export class AppFolder {
       ? "require('catamount').boot(require('./app'));\n"
       : `import { boot } from 'catamount';\nimport app from './app${esm ? '.js' : ''}';\n\nvoid boot(app);\n`;
     this.write(typescript ? 'server.ts' : 'server.js', entry);
-    fs.mkdirSync(path.join(this.folder, 'node_modules'));
-    fs.symlinkSync(ROOT, path.join(this.folder, 'node_modules/catamount'));
-    fs.symlinkSync(path.join(ROOT, 'node_modules/tsx'), path.join(this.folder, 'node_modules/tsx'));
+    linkPackages(this.folder, ['tsx']);
     if (typescript) this.write('tsconfig.json', `${JSON.stringify(tsconfig(esm), null, 2)}\n`);
   }
 
   write(file: string, content: string): void {
-    const target = path.join(this.folder, file);
-    fs.mkdirSync(path.dirname(target), { recursive: true });
-    fs.writeFileSync(target, content);
+    writeFiles(this.folder, { [file]: content });
   }
 
   read(file: string): string {

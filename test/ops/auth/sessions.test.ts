@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { createHmac, scryptSync } from 'node:crypto';
-import http from 'node:http';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { readSettings } from '../../../lib/core/settings';
@@ -104,13 +103,13 @@ describe('the sessions of operators', () => {
     const ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
     try {
       const other = await ops.signIn(SIGNED.OPS_PASSWORD);
-      const others = await openStream(ops, other);
+      const others = await ops.stream('/ops/events', { Cookie: other });
       const Cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
-      const mine = await openStream(ops, Cookie);
+      const mine = await ops.stream('/ops/events', { Cookie });
       const page = await ops.get('/ops', { Cookie });
       await ops.post('/ops/sign-out', { token: tokenIn(page.body) }, { Cookie });
-      await until('the stream of the session that was signed out has ended', () => mine.ended());
-      assert.equal(others.ended(), false);
+      await until('the stream of the session that was signed out has ended', () => mine.answer.readableEnded);
+      assert.equal(others.answer.readableEnded, false);
       others.close();
     } finally {
       await ops.stop();
@@ -134,16 +133,3 @@ describe('the sessions of operators', () => {
     }
   });
 });
-
-/** Opens the event stream of the overview, like a browser's EventSource. */
-function openStream(ops: OpsWeb, Cookie: string): Promise<{ ended: () => boolean; close: () => void }> {
-  return new Promise((resolve, reject) => {
-    const asked = http.get(`${ops.url}/ops/events`, { headers: { Cookie, Accept: 'text/event-stream' } }, (answer) => {
-      assert.equal(answer.statusCode, 200);
-      assert.match(String(answer.headers['content-type']), /^text\/event-stream/);
-      answer.resume();
-      resolve({ ended: () => answer.readableEnded, close: () => asked.destroy() });
-    });
-    asked.once('error', reject);
-  });
-}

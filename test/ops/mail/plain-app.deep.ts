@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { writeFiles } from '../../support/app-folder';
 import { launchBrowser, violations, WatchedPage } from '../../support/browser';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { startTree, type Tree } from '../../support/tree';
@@ -22,11 +23,7 @@ describe('previews of an app in plain JavaScript, without a build', () => {
   let folder: string;
   let tree: Tree;
 
-  const write = (file: string, text: string) => {
-    const target = path.join(folder, file);
-    fs.mkdirSync(path.dirname(target), { recursive: true });
-    fs.writeFileSync(target, text);
-  };
+  const write = (file: string, text: string) => writeFiles(folder, { [file]: text });
   before(async () => {
     folder = tempFolder('plain');
     write('server.js', "require('catamount').boot(require('./app'));");

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Deadline } from '../../../lib/support/async';
@@ -84,21 +82,16 @@ describe('a live page', () => {
 
   it('reconnects when its event stream was refused', async () => {
     await tell(111);
-    const streams: http.ClientRequest[] = [];
-    for (let n = 0; n < 50; n++) {
-      const stream = http.get(`${ops.url}/ops/events`, { headers: BEARER, agent: false });
-      const [answer] = (await once(stream, 'response')) as [http.IncomingMessage];
-      assert.equal(answer.statusCode, 200);
-      answer.resume();
-      streams.push(stream);
-    }
+    const streams = [];
+    while (streams.length < 50) streams.push(await ops.stream());
+    for (const { answer } of streams) assert.equal(answer.statusCode, 200);
     const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
     await page.clock.install();
     const refused = page.waitForResponse((answer) => answer.url().includes('/ops/events') && answer.status() === 503);
     await page.goto('/ops');
     await refused;
     await page.locator('#live[data-state="unknown"]').waitFor();
-    for (const stream of streams) stream.destroy();
+    for (const stream of streams) stream.close();
     await until('it is live', async () => {
       await page.clock.fastForward(10_000);
       return (await page.locator('#live[data-state="ok"]').count()) === 1;

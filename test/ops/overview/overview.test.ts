@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
 import type { ProcessorStatus, TreeStatus } from '../../../lib/cluster/status';
 import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
@@ -49,16 +47,6 @@ describe('the overview', () => {
       return statuses.every(([{ id }]) => shown.includes(id));
     });
   };
-  /** The event stream of an open page. */
-  const streamOf = async (query = '') => {
-    let text = '';
-    const request = http.get(`${ops.url}/ops/events${query}`, { headers: operator, agent: false });
-    const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
-    answer.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    return { text: () => text, close: () => request.destroy() };
-  };
   const retire = (id: string) => trees.retire(id);
 
   it('is available as a page, without inline scripts or styles, and as JSON', async () => {
@@ -103,7 +91,7 @@ describe('the overview', () => {
   });
 
   it('sends the numbers of the header to an open page', async () => {
-    const stream = await streamOf();
+    const stream = await ops.stream('/ops/events', operator);
     const counts = () =>
       [...stream.text().matchAll(/event: counts\ndata: (.*)\n/g)].map(([, data = '']) => JSON.parse(data));
     await until('the numbers have arrived', () => counts().at(-1)?.dead === '0');
@@ -236,7 +224,7 @@ describe('the overview', () => {
   });
 
   it('sends the page, then only the lines that have changed', async () => {
-    const stream = await streamOf();
+    const stream = await ops.stream('/ops/events', operator);
     const messages = () =>
       [...stream.text().matchAll(/^event: parts\ndata: (.+)\n\n/gm)].map(
         ([, data = '']) => JSON.parse(data) as { lines?: string[]; changed?: [number, string][] },
@@ -252,7 +240,7 @@ describe('the overview', () => {
 
   it('reloads the page when the tree that it shows is gone', async () => {
     await publish([treeStatusOf({ id: 'short' })]);
-    const { text, close } = await streamOf('?tree=short');
+    const { text, close } = await ops.stream('/ops/events?tree=short', operator);
     await until('the tree is shown', () => text().includes('p-worker-0'));
     await retire('short');
     await until('the page is told to reload', () => text().includes('event: reload'));

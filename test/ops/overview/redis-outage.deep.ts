@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
 import { until } from '../../support/until';
 import { ShopPages } from '../jobs/shop-pages';
 import { OpsWeb, SIGNED } from '../ops-web';
@@ -27,13 +25,8 @@ describe('the overview without Redis', () => {
   it('remains available, and recovers by itself', async () => {
     await trees.publish(treeStatusOf({ id: 'unseen' }), -3_600_000);
     await until('the tree is listed', async () => (await overview()).trees?.some(({ id }) => id === 'unseen'));
-    let sent = '';
-    const page = http.get(`${ops.url}/ops/events?tree=unseen`, { headers: operator, agent: false });
-    const [answer] = (await once(page, 'response')) as [http.IncomingMessage];
-    answer.setEncoding('utf8').on('data', (chunk: string) => {
-      sent += chunk;
-    });
-    await until('the tree is shown', () => sent.includes('p-worker-0'));
+    const page = await ops.stream('/ops/events?tree=unseen', operator);
+    await until('the tree is shown', () => page.text().includes('p-worker-0'));
     await ops.redis.stop();
     const shown = await until('the page shows the outage', async () => {
       const seen = await ops.get('/ops', operator);
@@ -52,11 +45,11 @@ describe('the overview without Redis', () => {
       assert.equal((await ops.get(path, operator)).status, 503, path);
     await ops.redis.start();
     await until('all is well again', async () => (await overview()).verdict.tone === 'ok');
-    const heard = sent.length;
+    const heard = page.text().length;
     await trees.publish(treeStatusOf({ id: 'unseen', name: 'web.8' }));
-    await until('the same page receives its status again', () => sent.slice(heard).includes('web.8'));
-    assert.doesNotMatch(sent, /event: reload/);
-    page.destroy();
+    await until('the same page receives its status again', () => page.text().slice(heard).includes('web.8'));
+    assert.doesNotMatch(page.text(), /event: reload/);
+    page.close();
   });
 });
 
