@@ -46,7 +46,7 @@ describe('the overview without Redis', () => {
     await ops.redis.start();
     await until('all is well again', async () => (await overview()).verdict.tone === 'ok');
     const heard = page.text().length;
-    await trees.publish(treeStatusOf({ id: 'unseen', name: 'web.8' }));
+    await trees.publish(treeStatusOf({ id: 'unseen', name: 'web.8' }), -3_600_000);
     await until('the same page receives its status again', () => page.text().slice(heard).includes('web.8'));
     assert.doesNotMatch(page.text(), /event: reload/);
     page.close();
