@@ -21,7 +21,6 @@ import { Queues } from './queues';
 export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   retry: ['retry', 'dead'],
   promote: ['scheduled'],
-  reschedule: ['retry', 'scheduled'],
   kill: ['retry', 'scheduled'],
   delete: ['retry', 'scheduled', 'dead', 'waiting'],
 };
@@ -34,11 +33,6 @@ export function actionsOn(set: string): JobAction[] {
 
 /** The sets that have pages of their own. */
 export type ListedSet = 'retry' | 'scheduled' | 'dead';
-
-interface ActionOptions extends BulkOptions {
-  /** The new time, for `reschedule`. Default: now. */
-  readonly at?: Date | undefined;
-}
 
 /**
  * What operators do with jobs, from any process; the commands, the pages and `top` share it. It checks no permissions:
@@ -110,29 +104,12 @@ export class JobAdmin {
    * @returns how many jobs were changed, without those that have left the set meanwhile.
    * @throws InvalidRequestError for an action that does not apply to the set, and for invalid arguments.
    */
-  async act(
-    action: JobAction,
-    set: SetName,
-    jobs: JobRef | Selection,
-    options: ActionOptions = {},
-  ): Promise<BulkResult> {
-    const { at = new Date(), ...bulk } = options;
+  async act(action: JobAction, set: SetName, jobs: JobRef | Selection, options?: BulkOptions): Promise<BulkResult> {
     const selection: Selection = typeof jobs === 'string' || 'id' in jobs ? { ids: [jobs] } : jobs;
     if (!SETS_BY_ACTION[action]?.includes(set))
       throw new InvalidRequestError(
         `${action} is not for ${set} jobs; it is for ${SETS_BY_ACTION[action]?.join(', ')}`,
       );
-    const target = this.set(set);
-    switch (action) {
-      case 'retry':
-      case 'promote':
-        return target.runMany(action, selection, bulk);
-      case 'reschedule':
-        return target.rescheduleMany(selection, at, bulk);
-      case 'kill':
-        return target.killMany(selection, bulk);
-      case 'delete':
-        return target.deleteMany(selection, bulk);
-    }
+    return this.set(set).move(action, selection, options);
   }
 }
