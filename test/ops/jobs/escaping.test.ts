@@ -78,7 +78,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
   });
 
   it('are escaped in error pages, too', async () => {
-    for (const name of ['page', 'sort', 'queue', 'when']) {
+    for (const name of ['page', 'queue', 'when']) {
       const { body, status } = await shop.operator.get(`/ops/jobs/dead?${name}=${encodeURIComponent(EVIL)}`);
       assert.equal(status, 400);
       assert.doesNotMatch(body, MARKUP);
