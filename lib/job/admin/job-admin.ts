@@ -1,4 +1,3 @@
-import { UserError } from '../../core/errors';
 import { CronTable } from '../cron/cron-table';
 import type { ListedProcess } from '../processes/process-list';
 import { type RunningJob, readRunning } from '../processes/running-jobs';
@@ -53,14 +52,7 @@ export class JobAdmin {
     return new CronTable(this.sources.knex, this.sources);
   }
 
-  /** @throws UserError when there is no Redis, which has the list. */
-  async processes(): Promise<readonly ListedProcess[]> {
-    const { processes } = this.sources;
-    if (!processes) throw new UserError('without Redis there is no list of job processors: set REDIS_URL');
-    return processes();
-  }
-
-  /** @returns undefined while Redis, which has the list, does not answer, or if there is none. */
+  /** The job processors of all trees. @returns undefined while Redis, which has the list, does not answer, or if there is none. */
   async knownProcesses(): Promise<readonly ListedProcess[] | undefined> {
     return this.sources.processes?.().catch(() => undefined);
   }

@@ -24,10 +24,10 @@ export interface Sql {
 /** What a set is in Postgres. */
 export interface SetTable {
   readonly table: () => string;
-  /** Its order, for which there is an index: jobs that wait are shown queue by queue. */
+  /** Its order: that of an index, so jobs that wait are shown queue by queue. */
   readonly order: string;
   /** The column of its times. */
-  readonly time: 'run_at' | 'died_at';
+  readonly time: 'run_at' | 'claimed_at' | 'died_at';
   /** Its rows among those of the table. */
   readonly where: Sql;
   /** SQL of the text that a search covers besides the messages. */
@@ -58,7 +58,7 @@ const searchedDead = (word: string): Sql => ({ sql: 'strpos(search, lower(?)) > 
 /** The sets of jobs that operators see. */
 export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
   waiting: { ...queueTable(inQueue('ready')), order: 'queue, run_at, id' },
-  active: queueTable(inQueue('running')),
+  active: { ...queueTable(inQueue('running')), order: 'claimed_at, id', time: 'claimed_at' },
   blocked: queueTable(inQueue('held')),
   retry: queueTable({ sql: `state = 'scheduled' and attempts > 0`, values: [] }),
   scheduled: queueTable({ sql: `state = 'scheduled' and attempts = 0`, values: [] }),

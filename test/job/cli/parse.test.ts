@@ -13,7 +13,7 @@ const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   ['quite', /Did you mean jobs quiet\?/],
   ['nonsense', /^There is no command "jobs nonsense"\. See/],
   ['cron rnu nightly', /^There is no command "jobs cron rnu"\./],
-  ['processes halt', /^jobs processes does not take "halt"\. Usage: jobs processes\. See/],
+  ['stats halt', /^jobs stats does not take "halt"\. Usage: jobs stats\. See/],
   ['list', /^SET is missing\. Usage: jobs list SET\./],
   ['list dead retry', /^jobs list does not take "retry"\. Usage: jobs list SET\./],
   [
@@ -30,7 +30,6 @@ const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   ['list dead --page two', /^--page is "two"/],
   ['list dead --tag a --tag b', /^--tag can be given once here, not 2 times\.$/],
   ['list dead --queue no/queue', /the queue is "no\/queue"/],
-  ['list busy --text x', /^Only the queue, class and attempt of busy jobs are known/],
   ['show', /^ID is missing\. Usage: jobs show ID\./],
   [['show', 'no id'], /^the job id is "no id"; give one such as/],
   ['retry', /^jobs retry needs the ids of jobs, or --all for all jobs of a set\.$/],
