@@ -342,8 +342,7 @@ export class Fetcher {
     if (waitedFor) popped.push(waitedFor);
     const missing = wanted - popped.length;
     try {
-      if (!isSoleHint && missing > 0 && open.length > 0)
-        popped.push(...(await this.pop(this.order(open), missing)));
+      if (!isSoleHint && missing > 0 && open.length > 0) popped.push(...(await this.pop(this.order(open), missing)));
     } catch {
       // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
       this.isScanDue = true;
