@@ -41,7 +41,6 @@ const DONE: Readonly<Record<string, string>> = {
   forget: 'forgot',
   retry: 'retried',
   promote: 'promoted',
-  reschedule: 'rescheduled',
   kill: 'killed',
   delete: 'deleted',
 };

@@ -55,7 +55,6 @@ describe('all pages are accessible and fit a phone', () => {
       job: `/ops/jobs/job/default/${id}`,
       'job-waiting': `/ops/jobs/job/default/${waiting}`,
       confirm: '/ops/jobs/dead/confirm?all=1',
-      reschedule: '/ops/jobs/retry/confirm?all=1&action=reschedule',
       find: '/ops/jobs/find?q=inv_1',
       gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
       refused: { path: '/ops/jobs/dead?page=0', status: 400 },

@@ -36,7 +36,7 @@ export interface JobJson {
   readonly class: string | null;
   readonly queue: string;
   readonly set: SetName;
-  /** Time of the next run, of death, or of enqueueing. */
+  /** Time of its next run, of its start, of its death, or since when it is due. */
   readonly at: string | null;
   readonly enqueued_at: string | null;
   /** Number of failed runs. */

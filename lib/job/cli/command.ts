@@ -60,8 +60,6 @@ export interface JobCommand {
   readonly name: string;
   readonly operands: readonly Operand[];
   readonly options: readonly OptionName[];
-  /** The server without which the command cannot run. Default: Postgres. */
-  readonly needs?: 'redis';
   /** One line, for the help and the guide to jobs. */
   readonly help: string;
   /** Checks the input before anything is connected. @throws UserError with the exit code for wrong usage. */

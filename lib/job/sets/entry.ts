@@ -25,7 +25,7 @@ export interface JobEntry {
   readonly class: string | undefined;
   /** Serialized arguments: dates, models and the like are in their tagged form. */
   readonly args: readonly JsonValue[];
-  /** Time of the next run (retry, scheduled), of death (dead), or of enqueueing; undefined when it is not recorded. */
+  /** Time of its next run (retry, scheduled), of its start (active), of its death (dead), or since when it is due. */
   readonly at: Date | undefined;
   readonly enqueuedAt: Date | undefined;
   /** Number of failed runs. */

@@ -24,8 +24,7 @@ export const runJobsCommand: Command = async (app, args, readConfig) => {
   const config = await readConfig();
   const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
-  const { needs = 'postgres' } = typed.command;
-  const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs });
+  const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs: 'postgres' });
   const { redis, events, setup, models } = connection;
   const { knex } = connection.database;
   const via = `cli:${userName()}` as const;
