@@ -99,6 +99,9 @@ export class Queues {
   }
 
   private async check(name: string): Promise<void> {
+    const { knex, queues } = this.sources;
+    // The list of processes, which comes from Redis, may take longer.
+    if ((await knownQueues(knex, queues)).includes(name)) return;
     const names = await this.names();
     if (names.includes(name)) return;
     const known = names.length > 0 ? `there are ${names.join(', ')}` : 'there is none yet';
