@@ -81,7 +81,6 @@ describe('all pages are accessible and fit a phone', () => {
       from unnest(array['sent', 'failed', 'claimed']) state`);
     return {
       inbox: '/ops/mail/inbox',
-      'inbox-nothing': '/ops/mail/inbox?q=nobody',
       mail: `/ops/mail/inbox/${names[0]}`,
       'mail-text': `/ops/mail/inbox/${names[1]}`,
       'clear-inbox': '/ops/mail/inbox/clear',
