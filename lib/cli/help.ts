@@ -10,6 +10,7 @@ const OPTIONS: readonly (readonly [string, string])[] = [
   ['-S, --state FILE', 'the state file of the tree (STATE_FILE, else .catamount/state.json)'],
   ['-C, --socket PATH', 'its control socket, instead of the one in the state file'],
   ['-T, --token TOKEN', 'its token, instead of the one in the state file'],
+  ['--only web|jobs', 'the tree that was started with this option'],
   ['--json', 'print the reply as JSON'],
 ];
 
@@ -33,7 +34,7 @@ Commands on jobs, whether or not the tree runs (catamount jobs --help lists thei
 
 ${lines(jobCommandLines(), 30)}
 
-Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here, 78 a setting or the app is wrong.
+Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no tree runs here or a server does not answer, 78 a setting or the app is wrong.
 `;
 }
 

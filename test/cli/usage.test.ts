@@ -106,13 +106,13 @@ describe('catamount', () => {
       ['jobs quiet default', /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
       [
         'stats --nonsense',
-        /^stats has no option --nonsense; it has --state, --socket, --token, --json\. See catamount help stats\.\n$/,
+        /^stats has no option --nonsense; it has --state, --socket, --token, --only, --json\. See catamount help stats\.\n$/,
       ],
       ['stats --jsn', /^stats has no option --jsn\. Did you mean --json\? See catamount help stats\.\n$/],
       ['stats -S', /^--state of stats needs a value\. See catamount help stats\.\n$/],
       ['stats --json=yes', /^--json of stats takes no value, but was given "yes"\. See/],
       ['top now', /^Unexpected argument "now" for top\. See catamount help top\.\n$/],
-      ['jobs quiet --only web', /^jobs quiet has no option --only; .* See catamount help jobs quiet\.\n$/],
+      ['jobs quiet --after web', /^jobs quiet has no option --after; .* See catamount help jobs quiet\.\n$/],
       [
         'new shop --javascrip',
         /^new has no option --javascrip\. Did you mean --javascript\? See catamount help new\.\n$/,

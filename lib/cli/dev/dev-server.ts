@@ -4,7 +4,6 @@ import path from 'node:path';
 import { ask } from '../../cluster/control/client';
 import { findCommand } from '../../cluster/control/commands';
 import { RunningTree } from '../../cluster/control/running-tree';
-import { environment } from '../../core/config';
 import { deferred, toError } from '../../support/async';
 import { type AppLayout, readLayout } from '../app/app-layout';
 import { runEntryCommand, runShell, startEntry } from '../app/child-process';
@@ -20,8 +19,8 @@ export interface DevOptions {
   readonly output: string;
   /** Finds the app's entry file in the current folder. */
   readonly findEntry: () => string | undefined;
-  /** Arguments of the tree. */
-  readonly args: readonly string[];
+  /** The half of the tree that is started. Default: all of it. */
+  readonly only: string | undefined;
 }
 
 /** A failed reload. Its title and message are shown to the developer. */
@@ -137,7 +136,8 @@ export class DevServer {
     const entry = this.options.findEntry();
     if (entry === undefined)
       throw new Fault('The app has no entry file', 'There is no server.js, and no dist/server.js.');
-    const tree = startEntry(entry, this.options.args);
+    const { only } = this.options;
+    const tree = startEntry(entry, only === undefined ? [] : ['--only', only]);
     this.tree = tree;
     const gone = once(tree, 'exit').then(([code, signal]: (number | string | null)[]) => {
       if (this.tree === tree) this.onEnd(Number(code ?? 1));
@@ -194,9 +194,7 @@ export class DevServer {
   }
 
   private async ask(name: string): Promise<Record<string, unknown>> {
-    const [, half] = /^--only[= ](web|jobs)$/.exec(this.options.args.join(' ')) ?? [];
-    const state = half && environment().STATE_FILE === undefined ? `.catamount/state-${half}.json` : undefined;
-    return ask(RunningTree.find({ state }).address, findCommand(name));
+    return ask(RunningTree.find({ only: this.options.only }).address, findCommand(name));
   }
 
   private leave(signal: NodeJS.Signals | undefined): void {

@@ -33,7 +33,8 @@ const done = (work: Promise<unknown>): Promise<object> => work.then(() => ({ sta
 const scaled = (work: Promise<number>): Promise<object> => work.then((workers) => ({ status: 'ok', workers }));
 
 /**
- * The one table of commands: the socket, the CLI, the signals, the help and lib/cluster/README.md are derived from it.
+ * The one table of commands: the socket, the CLI, the help and the signals that do not stop the tree are derived from it. A
+ * test compares it with the guide lib/cluster/README.md.
  */
 export const COMMANDS: readonly Command[] = [
   {
@@ -54,7 +55,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'phased-restart',
     method: 'POST',
     signals: ['SIGUSR1', 'SIGUSR2'],
-    help: 'replace the workers one by one, then the job processor, with newly loaded code; no request fails',
+    help: 'replace the workers one by one, then the job processor, with newly loaded code; requests finish',
     slow: true,
     run: (operations) => done(operations.phasedRestart()),
   },
@@ -79,7 +80,7 @@ export const COMMANDS: readonly Command[] = [
     method: 'POST',
     signals: [],
     argument: { name: 'N', meaning: 'the slot of a worker' },
-    help: 'replace the worker in slot N with a fresh one; no request fails',
+    help: 'replace the worker in slot N with a fresh one; requests finish',
     slow: true,
     run: (operations, slot) => done(operations.recycle(slot)),
   },

@@ -35,28 +35,29 @@ export const runScript: Command = async (app, [file, ...args], readConfig) => {
     await connection.settled();
     await connection.disconnect();
   }
-  await ended(file);
-  process.exit();
+  process.exit((await ended(file)) ? process.exitCode : EXIT.failed);
 };
 
 /**
  * Waits a moment for timers, requests and connections that the script has left behind. Whatever these now fail in ends
- * the process with 1, as Node does for any error that nobody handles; the process exits even if something is left open.
+ * the process with 1, as Node does for any error that nobody handles.
+ * @returns false when something is left open.
  */
-async function ended(file: string): Promise<void> {
+async function ended(file: string): Promise<boolean> {
   process.once('uncaughtExceptionMonitor', () => {
     process.stderr.write(
       `${file} had ended, and its connections were closed, before this: await all that it begins.\n`,
     );
   });
   const isIdle = await Promise.race([
-    new Promise((resolve) => process.once('beforeExit', () => resolve(true))),
+    new Promise<boolean>((resolve) => process.once('beforeExit', () => resolve(true))),
     wait(LEFT_BEHIND_MS, false, { ref: false }),
   ]);
-  if (isIdle) return;
-  process.stderr.write(
-    `${file} has ended with timers or connections left open: what they had yet to do is not done.\n`,
-  );
+  if (!isIdle)
+    process.stderr.write(
+      `${file} has ended with timers or connections left open: what they had yet to do is not done.\n`,
+    );
+  return isIdle;
 }
 
 /** @throws UserError when there is no such file, or a folder. */
