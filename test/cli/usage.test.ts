@@ -112,7 +112,7 @@ describe('catamount', () => {
       ['stats -S', /^--state of stats needs a value\. See catamount help stats\.\n$/],
       ['stats --json=yes', /^--json of stats takes no value, but was given "yes"\. See/],
       ['top now', /^Unexpected argument "now" for top\. See catamount help top\.\n$/],
-      ['jobs quiet --after web', /^jobs quiet has no option --after; .* See catamount help jobs quiet\.\n$/],
+      ['jobs quiet --frob', /^jobs quiet has no option --frob; .* See catamount help jobs quiet\.\n$/],
       [
         'new shop --javascrip',
         /^new has no option --javascrip\. Did you mean --javascript\? See catamount help new\.\n$/,
