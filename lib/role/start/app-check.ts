@@ -5,7 +5,7 @@ import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { asSentence, type Finding } from '../../core/finding';
 import type { AppDefinition } from '../app/app-definition';
-import { findings } from '../checks/list';
+import { findings } from '../checks/all-checks';
 
 /** Sent to the primary by the process that checks the app at a start. */
 interface CheckMessage {

@@ -27,7 +27,7 @@ import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { Deadline, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { type AppDefinition, callHooks } from '../app/app-definition';
-import { findings } from '../checks/list';
+import { findings } from '../checks/all-checks';
 import { checkAtStart } from './app-check';
 import { banner, pagesAt } from './banner';
 

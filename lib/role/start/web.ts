@@ -33,7 +33,7 @@ import { WebServer } from '../../web/server';
 import { type AppDefinition, findMigrations, type RouteEnvironment } from '../app/app-definition';
 import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
 import { openDatabase } from '../app/open-database';
-import { findings, type PostgresContext } from '../checks/list';
+import { findings, type PostgresContext } from '../checks/all-checks';
 import { FirstReadiness } from './first-readiness';
 import { AppointedReporter } from './reporter';
 
