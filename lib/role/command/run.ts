@@ -7,8 +7,8 @@ import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 import { builtScript } from './unbuilt';
 
-/** How long a script's own timers and connections are waited for, ms. */
-const LEFT_BEHIND_MS = 1000;
+/** How long a script's own timers and connections are waited for, ms. On a busy machine what has ended closes slowly, too. */
+const LEFT_BEHIND_MS = 5000;
 
 type Main = (...args: readonly string[]) => unknown;
 
@@ -41,7 +41,7 @@ export const runScript: Command = async (app, [file, ...args], readConfig) => {
 /**
  * Waits a moment for timers, requests and connections that the script has left behind. Whatever these now fail in ends
  * the process with 1, as Node does for any error that nobody handles.
- * @returns false when something is left open.
+ * @returns false when something is still open after that time.
  */
 async function ended(file: string): Promise<boolean> {
   process.once('uncaughtExceptionMonitor', () => {
