@@ -8,7 +8,7 @@ import { asSentence } from '../../core/finding';
 import { deferred, toError } from '../../support/async';
 import { noEntry } from '../app/app-entry';
 import { type AppLayout, readLayout } from '../app/app-layout';
-import { runEntryCommand, runShell, startEntry } from '../app/child-process';
+import { runEntryCommand, runShell, startEntry } from '../app/app-process';
 import { ErrorNote } from './error-note';
 import { Sources } from './sources';
 

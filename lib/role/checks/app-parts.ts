@@ -15,7 +15,7 @@ import { loadPreviews } from '../../mailer/preview/preview-registry';
 import { importMigration, migrationFiles } from '../../model/migrations';
 import { loadModels } from '../../model/model-lookup';
 import { lazy, toError } from '../../support/async';
-import { didYouMean } from '../../support/text';
+import { didYouMean } from '../../support/did-you-mean';
 import type { AppDefinition } from '../app/app-definition';
 import { loadJobSetup, loadMailSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
 

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { errorFinding, type Finding, warningFinding } from '../../core/finding';
-import { didYouMean } from '../../support/text';
+import { didYouMean } from '../../support/did-you-mean';
 import { type AppDefinition, FOLDERS, HEARS, notAFunction } from '../app/app-definition';
 import type { AppOptions } from '../app/app-options';
 

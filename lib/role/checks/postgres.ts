@@ -9,7 +9,7 @@ import { connectionSettings, readAllowedConnections } from '../../model/database
 import { pendingMigrations } from '../../model/migrations';
 import { refusesWrites } from '../../model/read-only';
 import { deferred, toError, valueWithin } from '../../support/async';
-import { pluralize } from '../../support/text';
+import { pluralize } from '../../support/counted';
 import type { PostgresContext } from './all-checks';
 
 export async function pending({ database, migrations }: PostgresContext): Promise<Finding[]> {

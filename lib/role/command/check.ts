@@ -2,16 +2,16 @@ import path from 'node:path';
 import { readArguments } from '../../core/command-line';
 import { asSentence, noteFinding } from '../../core/finding';
 import { toError } from '../../support/async';
-import { pluralize } from '../../support/text';
+import { pluralize } from '../../support/counted';
+import type { AppCommand } from '../app/app-command';
 import { findMigrations } from '../app/app-definition';
-import type { Command } from '../app/command';
 import { type FindingWithId, findings, thrownFinding } from '../checks/all-checks';
 import { AppParts } from '../checks/app-parts';
 import { withDatabase } from '../connect/server-connections';
 import { report } from './report';
 
 /** `catamount check`: prints every mistake in the app, its settings and its database, and exits with 1 if there is one. */
-export const runCheckCommand: Command = async (app, args, readConfig) => {
+export const runCheckCommand: AppCommand = async (app, args, readConfig) => {
   const startedAt = performance.now();
   const { json } = readArguments('check', { args, options: { json: { type: 'boolean' } } }).values;
   const found: FindingWithId[] = [];

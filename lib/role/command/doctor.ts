@@ -1,8 +1,8 @@
 import { readArguments } from '../../core/command-line';
 import type { Config } from '../../core/config';
 import { asSentence } from '../../core/finding';
+import type { AppCommand } from '../app/app-command';
 import { type AppDefinition, findMigrations } from '../app/app-definition';
-import type { Command } from '../app/command';
 import { type FindingWithId, findings, thrownFinding } from '../checks/all-checks';
 import { redisContext } from '../checks/redis';
 import { AppConnection } from '../connect/connection';
@@ -13,7 +13,7 @@ import { report } from './report';
  * With `--json` it prints `findings`, each with id, severity, finding and what_to_do. Exit code 1: there is a problem.
  * @throws UserError for wrong usage.
  */
-export const runDoctor: Command = async (app, args, readConfig) => {
+export const runDoctor: AppCommand = async (app, args, readConfig) => {
   const { json } = readArguments('doctor', { args, options: { json: { type: 'boolean' } } }).values;
   const found = await findings('machine', 'doctor', app);
   const config = await readConfig().catch((thrown) => void found.push(thrownFinding('wrong_settings', thrown)));

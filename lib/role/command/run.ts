@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EXIT, UserError } from '../../core/errors';
 import { type ImportFile, importExports } from '../../core/load-classes';
-import type { Command } from '../app/command';
+import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';
 import { builtScript } from './unbuilt';
 
@@ -18,7 +18,7 @@ type Main = (...args: readonly string[]) => unknown;
  * @throws UserError without a file, for one that is no script or exports no function, and when Redis or Postgres does not
  * answer.
  */
-export const runScript: Command = async (app, [file, ...args], readConfig) => {
+export const runScript: AppCommand = async (app, [file, ...args], readConfig) => {
   if (!file) throw new UserError('run needs a file: catamount run FILE [ARGUMENT…]', EXIT.usage);
   if (file.startsWith('-'))
     throw new UserError(

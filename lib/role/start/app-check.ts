@@ -1,5 +1,7 @@
 import { runEntry } from '../../cluster/child-process';
-import { CHECK_ROLE, type Incoming, ignoreOperatorSignals } from '../../cluster/messages';
+import { CHECK_ROLE } from '../../cluster/child-roles';
+import type { Incoming } from '../../cluster/messages';
+import { ignoreOperatorSignals } from '../../cluster/operator-signals';
 import type { Config } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';

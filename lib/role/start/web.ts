@@ -4,7 +4,7 @@ import path from 'node:path';
 import type Koa from 'koa';
 import { Model } from 'objection';
 import { type Carrier, subscribed } from '../../broadcast/broadcast';
-import { ignoreOperatorSignals } from '../../cluster/messages';
+import { ignoreOperatorSignals } from '../../cluster/operator-signals';
 import { RequestJournal } from '../../cluster/request-journal';
 import type { JobsHealth, Tree, WorkerStatus, WorkInFlight } from '../../cluster/status';
 import { TreeCarrier } from '../../cluster/tree-carrier';
