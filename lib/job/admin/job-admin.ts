@@ -57,9 +57,9 @@ export class JobAdmin {
     return this.sources.processes?.().catch(() => undefined);
   }
 
-  /** The running jobs of all processors, the longest running first. @param id only the job with this id. */
-  running(id?: string): Promise<readonly RunningJob[]> {
-    return readRunning(this.sources.knex, id);
+  /** What runs on the slots of all processors, the longest running first. */
+  running(): Promise<readonly RunningJob[]> {
+    return readRunning(this.sources.knex);
   }
 
   get history(): History {

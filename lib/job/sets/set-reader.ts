@@ -162,7 +162,7 @@ const MAX_LISTED = 65_536;
 /** What an entry needs of a row. */
 const columnsOf = ({ time }: Pick<SetTable, 'time'>) =>
   `id, queue, class, tags, attempts, history::text, progress::text,
-   (extract(epoch from ${time}) * 1000)::float8 as at, octet_length(payload::text) as bytes`;
+   (extract(epoch from ${time}) * 1000)::float8 as at, ${time === 'claimed_at' ? 'claimed_by' : 'null'} as identity, octet_length(payload::text) as bytes`;
 
 /**
  * Reads a set of jobs. All methods throw InvalidRequestError for an invalid request, and errors of Postgres.

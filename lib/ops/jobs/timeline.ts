@@ -1,5 +1,4 @@
 import type { ListedProcess } from '../../job/processes/process-list';
-import type { RunningJob } from '../../job/processes/running-jobs';
 import type { FoundPlace } from '../../job/sets/find-job';
 import type { IconName } from '../ui/layout';
 import type { JobView, ShownFailure } from './job-view';
@@ -16,16 +15,12 @@ export interface JobEvent {
   readonly failure?: ShownFailure;
 }
 
-export interface RunningAt {
-  readonly process: ListedProcess;
-  readonly job: RunningJob;
-}
-
 export interface TimelineParts {
   readonly job: JobView;
   readonly failures: readonly ShownFailure[];
   readonly place: FoundPlace;
-  readonly running: RunningAt | undefined;
+  /** The processor that runs it; undefined also if that is not listed. */
+  readonly processor: ListedProcess | undefined;
 }
 
 /** All known events of a job, the newest first. */
@@ -43,7 +38,7 @@ export function timeline(parts: TimelineParts): JobEvent[] {
 }
 
 /** The job's current state as an event; none for a dead job whose last failed run already is one. */
-function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
+function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] {
   const next = { count: job.attempts + 1 };
   const event = (what: string, state: JobEvent['state'], icon: IconName, at = job.at, values: object = next) => [
     { what, values: { ...values }, state, icon, at },
@@ -61,9 +56,8 @@ function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
     case 'blocked':
       return event('blocked', 'unknown', 'more');
     case 'active': {
-      const { host, pid } = running?.process ?? {};
-      const at = running ? new Date(running.job.startedAt) : null;
-      return event(running ? 'running' : 'fetched', 'busy', 'deploy', at, { ...next, host, pid });
+      const { host, pid } = processor ?? {};
+      return event(processor ? 'running' : 'fetched', 'busy', 'deploy', job.at, { ...next, host, pid });
     }
     default:
       return [];
