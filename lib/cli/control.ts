@@ -65,8 +65,8 @@ const EXIT_BY_LEVEL = { ok: EXIT.ok, busy: EXIT.ok, warn: 2, bad: 3 } as const;
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
   const { HealthReader, readJudgement, statusLines } = await import('./tree-health');
   const treeStatus = readTree({ ...summary });
-  const reader = new HealthReader(tree.cwd, async () => treeStatus);
-  const health = await reader.read();
+  const reader = new HealthReader(tree.cwd);
+  const health = await reader.read(treeStatus);
   await reader.stop();
   const judgement = readJudgement(health.systemStatus, treeStatus);
   const { level } = judgement;

@@ -61,7 +61,10 @@ export type FromWorker =
   | { readonly catamount: 'idle' }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
-  /** Follows the `taken` of each connection counted: one that was sent before `count`, and is not counted here, is lost. */
+  /**
+   * The answer to `count`: how many connections have arrived. It comes after their `taken`, so one that the primary sent
+   * before it asked, and that is not among them, was lost.
+   */
   | { readonly catamount: 'count'; readonly taken: number }
   /** All slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }

@@ -1,7 +1,7 @@
 import { EXIT, UserError } from '../../core/errors';
 import { Model } from '../../model/model';
 import { didYouMean } from '../../support/did-you-mean';
-import { parseName, requireFree, requireOnce } from './names';
+import { nameTaken, parseName, requireOnce } from './names';
 
 /** A column of a table, and the property for its value. */
 export interface Field {
@@ -51,7 +51,7 @@ export function parseFields(texts: readonly string[]): Field[] {
     if (OWN.includes(snake)) {
       throw new UserError(`Leave ${column} out: every table has ${OWN.join(', ')}.`, EXIT.usage);
     }
-    requireFree('field', camel in Model.prototype, `Every model already has ${camel}`);
+    if (camel in Model.prototype) throw nameTaken('field', `Every model already has ${camel}`);
     return { column: snake, property: camel, nullable: text.endsWith('?'), ...found };
   });
   requireOnce(
