@@ -7,7 +7,7 @@ import { valueIn } from '../health/status-collector';
 import { queueTable } from '../job/cli/queues';
 import { toError } from '../support/async';
 import { rate } from '../support/figures';
-import { escapeControls } from '../support/text';
+import { escapeControls } from '../support/terminal-text';
 import { truncate } from '../support/text-table';
 import { statsText } from './stats-text';
 import { type Health, HealthReader, statusLines } from './tree-health';

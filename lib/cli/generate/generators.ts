@@ -6,9 +6,10 @@ import { QUEUE_NAME } from '../../job/definition/options';
 import { Mailer, MailerPreview } from '../../mailer/mailer';
 import { DeliverMailJob } from '../../mailer/message';
 import type { AppLayout } from '../app/app-layout';
-import { type Field, parseArguments, parseFields } from './fields';
+import { type Field, parseFields } from './fields';
+import { parseArguments } from './job-arguments';
 import { type Name, parseName, plural, requireFree, requireOnce } from './names';
-import { renderSource, renderText } from './source';
+import { renderSource, renderText } from './render-source';
 
 /** A file of the app, with its complete content. */
 export interface GeneratedFile {

@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../../core/errors';
 import type { AppLayout } from '../app/app-layout';
-import type { PackageManager } from '../app/child-process';
 import type { GeneratedFile } from './generators';
-import { renderSource, renderText } from './source';
+import type { PackageManager } from './install-packages';
+import { renderSource, renderText } from './render-source';
 
 /** The name and the language of a new app, and its folder. */
 export interface NewApp {

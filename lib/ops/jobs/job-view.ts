@@ -4,7 +4,7 @@ import { type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../
 import { dollarKey } from '../../job/record/arguments';
 import { KILLED } from '../../job/row/dead';
 import type { JobEntry, JobError } from '../../job/sets/entry';
-import { escapeControls } from '../../support/text';
+import { escapeControls } from '../../support/terminal-text';
 import { jobPath } from '../ui/format';
 import { essence, type StackLine, stackLines } from './stack-lines';
 

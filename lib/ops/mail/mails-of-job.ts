@@ -3,7 +3,7 @@ import type { PageContext } from '../ui/context';
 
 import { Deliveries } from './deliveries';
 import { deliveryPath } from './deliveries-page';
-import { type DeliveryWithJob, withJobs } from './mail-jobs';
+import { type DeliveryWithJob, withJobs } from './deliveries-with-jobs';
 
 type JobMail = DeliveryWithJob & {
   /** Path of its page. */
