@@ -1,5 +1,5 @@
+import { countText, pluralize } from '../support/counted';
 import { formatDuration, formatElapsed } from '../support/duration';
-import { countText, pluralize } from '../support/text';
 import type { Caller, EventMap, EventName, Events } from './events';
 import type { Logger } from './logging';
 import { isNotable, type NotableEvent } from './notable-events';

@@ -1,6 +1,6 @@
 import type { RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
-import { TREE_PREFIX, TREES, TREES_WAKE, treeCommandsKey, treeStatusKey, WATCHED } from './tree-commands';
+import { TREE_PREFIX, TREES, TREES_WAKE, treeCommandsKey, treeStatusKey, WATCHED } from './keys';
 
 /** A tree without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;

@@ -4,9 +4,11 @@ import path from 'node:path';
 import { ask } from '../../cluster/control/client';
 import { findCommand } from '../../cluster/control/commands';
 import { RunningTree } from '../../cluster/control/running-tree';
+import { asSentence } from '../../core/finding';
 import { deferred, toError } from '../../support/async';
+import { noEntry } from '../app/app-entry';
 import { type AppLayout, readLayout } from '../app/app-layout';
-import { runEntryCommand, runShell, startEntry } from '../app/child-process';
+import { runEntryCommand, runShell, startEntry } from '../app/app-process';
 import { ErrorNote } from './error-note';
 import { Sources } from './sources';
 
@@ -134,8 +136,7 @@ export class DevServer {
 
   private async start(): Promise<void> {
     const entry = this.options.findEntry();
-    if (entry === undefined)
-      throw new Fault('The app has no entry file', 'There is no server.js, and no dist/server.js.');
+    if (entry === undefined) throw new Fault('The app has no entry file', noEntry(this.options.folder).message);
     const { only } = this.options;
     const tree = startEntry(entry, only === undefined ? [] : ['--only', only]);
     this.tree = tree;
@@ -224,8 +225,9 @@ const POLL_MS = 100;
 /** @returns the findings of `check --json` except pending migrations; undefined if the check itself has failed. */
 function findingsIn(text: string): string[] | undefined {
   try {
-    const { findings } = JSON.parse(text) as { readonly findings: readonly string[] };
-    return findings.filter((finding) => !/^The migration .* has not run/.test(finding));
+    const { findings } = JSON.parse(text) as { readonly findings: readonly Readonly<Record<string, string>>[] };
+    const mistakes = findings.filter(({ id }) => id !== 'pending_migration');
+    return mistakes.map(({ finding = '', what_to_do = '' }) => asSentence({ text: finding, remedy: what_to_do }));
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
 import type { parseArgs } from 'node:util';
 import { EXIT, UserError } from '../../core/errors';
 import { Redactor } from '../../core/redact';
+import { didYouMean } from '../../support/did-you-mean';
 import { type Duration, parseDuration } from '../../support/duration';
-import { didYouMean } from '../../support/text';
 import type { JobAdmin } from '../admin/job-admin';
 import type { JobJsonRules } from '../admin/job-json';
 import type { JobClass } from '../definition/job-class';

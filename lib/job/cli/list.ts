@@ -1,5 +1,6 @@
+import { countText, pluralize } from '../../support/counted';
 import { fromNow } from '../../support/duration';
-import { countText, escapeControls, pluralize } from '../../support/text';
+import { escapeControls } from '../../support/terminal-text';
 import { table } from '../../support/text-table';
 import { type JobJson, jobJson } from '../admin/job-json';
 import type { SetName } from '../sets/entry';

@@ -1,5 +1,5 @@
 import { UserError } from '../../core/errors';
-import { countText, pluralize } from '../../support/text';
+import { countText, pluralize } from '../../support/counted';
 import { actionsOn, type ListedSet, SETS_BY_ACTION } from '../admin/job-admin';
 import type { SetName } from '../sets/entry';
 import { checkRef, type JobAction, type JobFilter, type JobRef } from '../sets/query';

@@ -1,7 +1,8 @@
 import { UserError } from '../../core/errors';
 import { WHOLE } from '../../core/redact';
+import { countText } from '../../support/counted';
 import { formatDuration } from '../../support/duration';
-import { countText, escapeControls, printableLines } from '../../support/text';
+import { escapeControls, printableLines } from '../../support/terminal-text';
 import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
 import type { SetName } from '../sets/entry';
 import { checkRef } from '../sets/query';

@@ -1,6 +1,6 @@
 import type { Redis } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
-import { clientNetwork } from '../../support/text';
+import { clientNetwork } from '../../support/client-network';
 import { type RateLimit, RateLimits } from '../../web/rate-limit';
 
 /** Number of wrong passwords that one address may give within PAUSE_SECONDS. */

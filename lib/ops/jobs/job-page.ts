@@ -6,7 +6,7 @@ import type { FoundPlace } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
 import { snakeCase } from '../../support/snake-case';
 import { DELIVERIES } from '../mail/deliveries-page';
-import { MAX_MAILS, readMails } from '../mail/job-mails';
+import { MAX_MAILS, readMails } from '../mail/mails-of-job';
 import type { OpsContext } from '../ui/context';
 import { localizedProblem } from '../ui/shell';
 import { pageJson, showFailures, showJob, showValues } from './job-view';

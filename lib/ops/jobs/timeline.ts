@@ -10,7 +10,8 @@ export interface JobEvent {
   readonly values: Readonly<Record<string, unknown>>;
   readonly state: 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
   readonly icon: IconName;
-  readonly at: Date | null;
+  /** undefined: it is not known. */
+  readonly at: Date | undefined;
   /** The error of a failed run. */
   readonly failure?: ShownFailure;
 }
@@ -30,9 +31,9 @@ export function timeline(parts: TimelineParts): JobEvent[] {
   // The record keeps only the latest errors, so earlier runs are summed up in one event.
   const oldest = attemptNumber(job, failures, failures.length - 1);
   if (failures.length > 0 && oldest > 1) {
-    events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: null });
+    events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: undefined });
   }
-  const { requestId } = job;
+  const { requestId } = job.context;
   events.push({ what: 'enqueued', values: { requestId }, state: 'ok', icon: 'ok', at: job.enqueuedAt });
   return events;
 }
@@ -77,7 +78,7 @@ function failed(job: JobView, failure: ShownFailure, index: number): JobEvent {
     },
     state: died ? 'bad' : 'warn',
     icon: died ? 'bad' : 'warn',
-    at: run ? new Date(run.at) : died ? job.at : null,
+    at: run ? new Date(run.at) : died ? job.at : undefined,
     failure,
   };
 }

@@ -9,7 +9,7 @@ import { adoptDatabase } from '../../job/row/installation';
 import { DeliverMailJob } from '../../mailer/message';
 import { toError } from '../../support/async';
 import { listProcesses } from '../../tree/processors';
-import type { Command } from '../app/command';
+import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';
 
 /**
@@ -17,7 +17,7 @@ import { AppConnection } from '../connect/connection';
  * filters; no tree has to run.
  * @throws UserError for wrong usage, for anything not found, and when the server that the command needs is unavailable.
  */
-export const runJobsCommand: Command = async (app, args, readConfig) => {
+export const runJobsCommand: AppCommand = async (app, args, readConfig) => {
   const typed = parseJobCommand(args);
   const terminal = new Terminal();
   if (typed.help) return terminal.print(jobsHelp(typed.command));

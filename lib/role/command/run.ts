@@ -3,12 +3,12 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EXIT, UserError } from '../../core/errors';
 import { type ImportFile, importExports } from '../../core/load-classes';
-import type { Command } from '../app/command';
+import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';
 import { builtScript } from './unbuilt';
 
-/** How long a script's own timers and connections are waited for, ms. */
-const LEFT_BEHIND_MS = 1000;
+/** How long a script's own timers and connections are waited for, ms. On a busy machine what has ended closes slowly, too. */
+const LEFT_BEHIND_MS = 5000;
 
 type Main = (...args: readonly string[]) => unknown;
 
@@ -18,7 +18,7 @@ type Main = (...args: readonly string[]) => unknown;
  * @throws UserError without a file, for one that is no script or exports no function, and when Redis or Postgres does not
  * answer.
  */
-export const runScript: Command = async (app, [file, ...args], readConfig) => {
+export const runScript: AppCommand = async (app, [file, ...args], readConfig) => {
   if (!file) throw new UserError('run needs a file: catamount run FILE [ARGUMENT…]', EXIT.usage);
   if (file.startsWith('-'))
     throw new UserError(
@@ -41,7 +41,7 @@ export const runScript: Command = async (app, [file, ...args], readConfig) => {
 /**
  * Waits a moment for timers, requests and connections that the script has left behind. Whatever these now fail in ends
  * the process with 1, as Node does for any error that nobody handles.
- * @returns false when something is left open.
+ * @returns false when something is still open after that time.
  */
 async function ended(file: string): Promise<boolean> {
   process.once('uncaughtExceptionMonitor', () => {
