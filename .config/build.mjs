@@ -1,4 +1,5 @@
-// Builds dist/: tsc for the code, a copy for everything else the code reads at run time (templates, locales, pages).
+// Builds dist/: tsc for the code, a copy for everything else the code reads at run time (templates, locales, pages), and the client
+// of Redis in one file.
 // `--if-stale` returns at once when every source is older than the last build, and copies only what needs no compiler when
 // nothing else has changed. `--bench` builds the benchmarks instead, with
 // the lib that they measure.
@@ -7,6 +8,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 
 /** What the code reads at run time and no compiler touches: templates, texts, pages. Below lib/ only. */
 const COPIED = /(?:\.(ejs|json|html|css|svg|js|yml|cjs)|\.d\.cts)$/;
@@ -20,6 +22,7 @@ const sources = [
   'jobs',
   'migrations',
   'package.json',
+  'package-lock.json',
   'tsconfig.json',
   '.config/tsconfig.build.json',
   '.config/build.mjs',
@@ -78,8 +81,25 @@ function build(project, out) {
     fs.mkdirSync(path.join(out, path.dirname(relative)), { recursive: true });
     fs.copyFileSync(file, path.join(out, relative));
   }
+  bundleRedisClient(path.join(out, 'lib/internals'));
   const index = path.join(out, 'lib/index.js');
   if (fs.existsSync(index)) fs.writeFileSync(index, loadedOnUse(fs.readFileSync(index, 'utf8')));
+}
+
+/** Each process loads the client, which takes half as long from one file as from its 478. lib/internals/redis-client.ts finds it. */
+function bundleRedisClient(folder) {
+  const ofThePackage = createRequire(require.resolve('redis'));
+  const { version, license } = ofThePackage('@redis/client/package.json');
+  buildSync({
+    entryPoints: [ofThePackage.resolve('@redis/client')],
+    outfile: path.join(folder, `redis-client-${version}.js`),
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    banner: { js: `/*! @redis/client ${version}, ${license}: https://github.com/redis/node-redis */` },
+  });
 }
 
 /**

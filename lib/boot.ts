@@ -1,14 +1,14 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
-import { CHECK_ROLE, FOLDERS_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/messages';
+import { CHECK_ROLE, FOLDERS_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/child-roles';
 import { BOOTED, type Config, environment, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
+import type { AppCommand } from './role/app/app-command';
 import type { AppDefinition } from './role/app/app-definition';
-import type { Command } from './role/app/command';
 
 /**
  * Runs this process in the role it was started for. By the command line: the primary (no arguments), `migrate`,
- * `rollback`, or one of `COMMANDS`; started by the primary: a web worker or the job processor; started by a web worker: the
+ * `rollback`, or one of `APP_COMMANDS`; started by the primary: a web worker or the job processor; started by a web worker: the
  * renderer of previews; started by a generator: the one that says where the app's folders are. A UserError is printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
@@ -36,7 +36,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   }
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/start/previews')).runPreviews(app);
   if (role === FOLDERS_ROLE && process.send) return (await import('./role/command/folders')).sendFolders(app);
-  const run = role !== undefined && Object.hasOwn(COMMANDS, role) ? COMMANDS[role] : undefined;
+  const run = role !== undefined && Object.hasOwn(APP_COMMANDS, role) ? APP_COMMANDS[role] : undefined;
   if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
   const { only, allowPending, command } = await parse(args);
   switch (command) {
@@ -61,7 +61,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
 }
 
 /** Commands that read their own arguments, in a process that ends by itself. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+const APP_COMMANDS: Readonly<Record<string, () => Promise<AppCommand>>> = {
   jobs: async () => (await import('./role/command/jobs')).runJobsCommand,
   check: async () => (await import('./role/command/check')).runCheckCommand,
   db: async () => (await import('./role/command/db')).runDbCommand,

@@ -26,6 +26,6 @@ export { currentTransaction, transaction } from './model/transaction';
 export type * from './public-types';
 export { defineApp } from './role/app/app-definition';
 export { connect } from './role/connect/client';
-export { clientNetwork } from './support/text';
+export { clientNetwork } from './support/client-network';
 export { ProblemError } from './web/context';
 export { DISPLAY_NAME_RULE, EMAIL_RULE, parseDisplayName, parseEmail, SignUpLimits } from './web/sign-up';

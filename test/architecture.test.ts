@@ -34,7 +34,8 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
   'node:child_process': [
     'lib/cluster/child-process.ts',
     'lib/embedded/server-process.ts',
-    'lib/cli/app/child-process.ts',
+    'lib/cli/app/app-process.ts',
+    'lib/cli/generate/install-packages.ts',
   ],
 };
 

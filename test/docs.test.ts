@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { CLI_COMMANDS } from '../lib/cli/commands';
-import { COMMANDS } from '../lib/cluster/control/commands';
+import { TREE_COMMANDS } from '../lib/cluster/control/commands';
 import { JOB_COMMANDS } from '../lib/job/cli/commands';
 import { ASSIGNED, guideBlocks } from './guide-blocks';
 
@@ -61,7 +61,7 @@ describe('the guides', () => {
   });
 
   it('name only existing commands of catamount', () => {
-    const known = [...CLI_COMMANDS, ...COMMANDS].map(({ name }) => name);
+    const known = [...CLI_COMMANDS, ...TREE_COMMANDS].map(({ name }) => name);
     const ofJobs = JOB_COMMANDS.map(({ name }) => `jobs ${name}`);
     const isThere = (line: string) => {
       const [first = '', second = ''] = line.split(' ');

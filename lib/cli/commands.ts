@@ -35,8 +35,8 @@ wrong usage.`;
 const RUN = `Calls the function that FILE default-exports with the arguments, and ends when it and what it has begun have ended. Models,
 transaction(), performLater and deliverLater work in it. It needs Postgres and, unless it is off, Redis, but no running tree. Of a FILE in
 TypeScript that the app's build contains, what is built is run.`;
-const CONSOLE = `Node's REPL with every model, job and mailer by name, and knex, transaction and performAllLater. Top-level await works.
-Code may also be piped into standard input.`;
+const CONSOLE = `Node's REPL with every model, job and mailer by name, and knex, transaction, performAllLater and broadcast. Top-level
+await works. Code may also be piped into standard input.`;
 const DB = `  migrate   bring the database up to date
   rollback  roll back the last batch of migrations
   status    list the migrations; exit code 1 if one is pending

@@ -1,5 +1,5 @@
 import { ask } from '../cluster/control/client';
-import { COMMANDS, type Command, parseArgument, readTree, type StatusJson } from '../cluster/control/commands';
+import { parseArgument, readTree, type StatusJson, TREE_COMMANDS, type TreeCommand } from '../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { goneWithin } from '../cluster/control/state-file';
 import type { TreeStats } from '../cluster/status';
@@ -32,13 +32,13 @@ export async function control(
 }
 
 /** @throws UserError, which says what may have been meant, when the words do not begin with the name of a command. */
-export async function commandNamed(words: readonly string[]): Promise<Command> {
-  const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => word === words[i]));
+export async function commandNamed(words: readonly string[]): Promise<TreeCommand> {
+  const command = TREE_COMMANDS.find(({ name }) => name.split(' ').every((word, i) => word === words[i]));
   if (!command) throw (await import('./help')).noCommand(words.join(' '));
   return command;
 }
 
-async function find(words: readonly string[]): Promise<{ command: Command; argument: number }> {
+async function find(words: readonly string[]): Promise<{ command: TreeCommand; argument: number }> {
   const command = await commandNamed(words);
   const [argument, ...more] = words.slice(command.name.split(' ').length);
   if (more.length > 0) throw surplusWord(command.name, more.join(' '));
@@ -51,7 +51,7 @@ async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Recor
   throw new UserError(`pid ${pid} is still running after ${limitMs / 1000} s.`);
 }
 
-function text(command: Command, answer: Readonly<Record<string, unknown>>): string {
+function text(command: TreeCommand, answer: Readonly<Record<string, unknown>>): string {
   if (command.name === 'stats') return statsText(camelCase(answer) as TreeStats);
   if (command.final) return `Stopped: pid ${answer.pid} is gone.\n`;
   if (typeof answer.workers === 'number') return `Workers: ${answer.workers}\n`;
@@ -65,8 +65,8 @@ const EXIT_BY_LEVEL = { ok: EXIT.ok, busy: EXIT.ok, warn: 2, bad: 3 } as const;
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
   const { HealthReader, readJudgement, statusLines } = await import('./tree-health');
   const treeStatus = readTree({ ...summary });
-  const reader = new HealthReader(tree.cwd, async () => treeStatus);
-  const health = await reader.read();
+  const reader = new HealthReader(tree.cwd);
+  const health = await reader.read(treeStatus);
   await reader.stop();
   const judgement = readJudgement(health.systemStatus, treeStatus);
   const { level } = judgement;

@@ -1,8 +1,8 @@
-import { COMMANDS, commandUsage } from '../cluster/control/commands';
+import { commandUsage, TREE_COMMANDS } from '../cluster/control/commands';
 import { version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { jobCommandLines, jobsHelp, parseJobCommand } from '../job/cli/commands';
-import { didYouMean } from '../support/text';
+import { didYouMean } from '../support/did-you-mean';
 import { ENTRIES } from './app/app-entry';
 import { CLI_COMMANDS } from './commands';
 
@@ -10,6 +10,7 @@ const OPTIONS: readonly (readonly [string, string])[] = [
   ['-S, --state FILE', 'the state file of the tree (STATE_FILE, else .catamount/state.json)'],
   ['-C, --socket PATH', 'its control socket, instead of the one in the state file'],
   ['-T, --token TOKEN', 'its token, instead of the one in the state file'],
+  ['--only web|jobs', 'the tree that was started with this option'],
   ['--json', 'print the reply as JSON'],
 ];
 
@@ -25,7 +26,7 @@ The app is the first of ${ENTRIES.join(', ')} in the current folder.
 
 Commands to the tree that runs here (a signal named in brackets, sent to the primary, does the same):
 
-${lines(COMMANDS.map((command) => [commandUsage(command), `${command.help}${signals(command.signals)}`]))}
+${lines(TREE_COMMANDS.map((command) => [commandUsage(command), `${command.help}${signals(command.signals)}`]))}
 
 ${lines(OPTIONS)}
 
@@ -33,7 +34,7 @@ Commands on jobs, whether or not the tree runs (catamount jobs --help lists thei
 
 ${lines(jobCommandLines(), 30)}
 
-Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here, 78 a setting or the app is wrong.
+Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no tree runs here or a server does not answer, 78 a setting or the app is wrong.
 `;
 }
 
@@ -45,7 +46,7 @@ export function helpOn(words: readonly string[]): string {
   const text = words.join(' ');
   const own = CLI_COMMANDS.find(({ name }) => name === words[0]);
   if (own) return page([own.name, own.usage], own.summary, own.details ?? '');
-  const tree = COMMANDS.find(({ name }) => name === text || name === words[0]);
+  const tree = TREE_COMMANDS.find(({ name }) => name === text || name === words[0]);
   if (tree) return page([commandUsage(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
   if (words[0] !== 'jobs') throw noCommand(text);
   return jobsHelp(words.length === 1 ? undefined : parseJobCommand([...words.slice(1), '--help']).command);
@@ -53,7 +54,7 @@ export function helpOn(words: readonly string[]): string {
 
 /** @returns an error that says that there is no such command, and what may have been meant. */
 export function noCommand(text: string): UserError {
-  const names = [...CLI_COMMANDS, ...COMMANDS].map(({ name }) => name);
+  const names = [...CLI_COMMANDS, ...TREE_COMMANDS].map(({ name }) => name);
   const meant = didYouMean(text.split(' ')[0] ?? '', [...names, 'jobs']);
   const hint = meant === undefined ? '' : `Did you mean ${meant}? `;
   return new UserError(`"${text}" is not a command. ${hint}See catamount help.`, EXIT.usage);

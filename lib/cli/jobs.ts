@@ -1,5 +1,5 @@
 import { EXIT, UserError } from '../core/errors';
-import { parseJobCommand } from '../job/cli/commands';
+import { jobsHelp, parseJobCommand } from '../job/cli/commands';
 import { runApp } from './app/app-entry';
 import { control } from './control';
 
@@ -35,6 +35,6 @@ export async function runJobs(args: readonly string[]): Promise<void> {
     );
   }
   const typed = parseJobCommand(args);
-  if (typed.help) process.stdout.write((await import('../job/cli/commands')).jobsHelp(typed.command));
+  if (typed.help) process.stdout.write(jobsHelp(typed.command));
   else await runApp(['jobs', ...args]);
 }

@@ -5,15 +5,14 @@ import { requireNode, UserError } from '../core/errors';
 import { runApp } from './app/app-entry';
 import { CLI_COMMANDS } from './commands';
 
-/** Options of every command that uses the running tree. */
+/** Options of every command that uses the running tree, all with a value. */
 const PLACE = {
   state: { type: 'string', short: 'S' },
   socket: { type: 'string', short: 'C' },
   token: { type: 'string', short: 'T' },
+  only: { type: 'string' },
 } as const;
 const TO_THE_TREE = { ...PLACE, json: { type: 'boolean' } } as const;
-/** Options whose values must not be taken for words of the command. */
-const WITH_VALUE = { ...PLACE, only: { type: 'string' } } as const;
 
 const HELP = ['--help', '-h'];
 const VERSION = ['--version', '-v'];
@@ -82,7 +81,7 @@ function without(args: readonly string[], word: string): string[] {
 
 /** @returns the arguments except options, and except the values of the options that are known here. */
 function readWords(args: string[]): string[] {
-  return parseArgs({ args, options: WITH_VALUE, allowPositionals: true, strict: false }).positionals;
+  return parseArgs({ args, options: PLACE, allowPositionals: true, strict: false }).positionals;
 }
 
 requireNode();

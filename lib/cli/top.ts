@@ -7,7 +7,7 @@ import { valueIn } from '../health/status-collector';
 import { queueTable } from '../job/cli/queues';
 import { toError } from '../support/async';
 import { rate } from '../support/figures';
-import { escapeControls } from '../support/text';
+import { escapeControls } from '../support/terminal-text';
 import { truncate } from '../support/text-table';
 import { statsText } from './stats-text';
 import { type Health, HealthReader, statusLines } from './tree-health';
@@ -35,8 +35,8 @@ export async function top(flags: TreeFlags, output: Output = process.stdout, pac
   for (const event of ['error', 'close']) output.on(event, () => closed.abort());
   let tree = RunningTree.find(flags);
   let treeStatus = await statusOf(tree);
-  const reader = new HealthReader(tree.cwd, async () => treeStatus);
-  let lines = picture(treeStatus, await reader.read());
+  const reader = new HealthReader(tree.cwd);
+  let lines = picture(treeStatus, await reader.read(treeStatus));
   if (output.isTTY !== true)
     await new Promise<void>((resolve) => output.write(`${lines.join('\n')}\n`, () => resolve()));
   while (output.isTTY === true && !closed.signal.aborted) {
@@ -46,7 +46,7 @@ export async function top(flags: TreeFlags, output: Output = process.stdout, pac
       // A restarted tree has a new token.
       tree = RunningTree.find(flags);
       treeStatus = await statusOf(tree);
-      lines = picture(treeStatus, await reader.read());
+      lines = picture(treeStatus, await reader.read(treeStatus));
     } catch (thrown) {
       lines = [`! What follows is out of date, asking again: ${toError(thrown).message}`, '', ...picture(treeStatus)];
     }

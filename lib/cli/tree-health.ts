@@ -39,16 +39,16 @@ interface Connections {
 export class HealthReader {
   private connecting: Promise<Connections> | undefined;
 
-  /** @param cwd the tree's folder. @param status returns the latest status of the tree. */
-  constructor(
-    private readonly cwd: string,
-    private readonly status: () => Promise<TreeStatus>,
-  ) {}
+  private treeStatus: TreeStatus | undefined;
 
-  /** Reads everything once. Never rejects: failures are reported in `trouble`. */
-  async read(): Promise<Health> {
+  /** @param cwd the tree's folder. */
+  constructor(private readonly cwd: string) {}
+
+  /** Reads everything once. Never rejects: failures are reported in `trouble`. @param treeStatus what the tree has said. */
+  async read(treeStatus: TreeStatus): Promise<Health> {
+    this.treeStatus = treeStatus;
     try {
-      this.connecting ??= connect(this.cwd, this.status);
+      this.connecting ??= connect(this.cwd, async () => this.treeStatus ?? treeStatus);
       const systemStatus = await (await this.connecting).statusCollector.collect();
       return { systemStatus, trouble: systemStatus.queues.ok ? undefined : 'Postgres does not answer' };
     } catch (thrown) {

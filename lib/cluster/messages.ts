@@ -1,30 +1,6 @@
 import type { RecentEvent } from '../core/notable-events';
 import type { JobsHealth, ProcessorStatus, Tree, Work, WorkerStatus } from './status';
 
-/** Role of the process that runs jobs. */
-export const PROCESSOR_ROLE = 'processor';
-
-/** Role of the process that checks the app while the tree starts. */
-export const CHECK_ROLE = 'check-start';
-
-/** Role of the process that renders previews of mails. */
-export const PREVIEWS_ROLE = 'previews';
-
-/** Role of the process in which `catamount generate` and `dev` ask an app for its folders. */
-export const FOLDERS_ROLE = 'folders';
-
-/** The signals by which operators command a tree; the table in `control/commands` says what each does. */
-const OPERATOR_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGTTIN', 'SIGTTOU', 'SIGTSTP', 'SIGHUP'] as const;
-export type OperatorSignal = (typeof OPERATOR_SIGNALS)[number];
-
-/**
- * In workers and the job processor: a terminal and some platforms signal every process of the tree. Without a handler
- * Ctrl-Z would freeze the children, and a hang-up would kill them.
- */
-export function ignoreOperatorSignals(): void {
-  for (const signal of OPERATOR_SIGNALS) process.on(signal, () => undefined);
-}
-
 /** Interval of the heartbeats of every process that serves requests or runs jobs, ms. */
 export const HEARTBEAT_INTERVAL_MS = 1000;
 
@@ -85,7 +61,10 @@ export type FromWorker =
   | { readonly catamount: 'idle' }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
-  /** Follows the `taken` of each connection counted: one that was sent before `count`, and is not counted here, is lost. */
+  /**
+   * The answer to `count`: how many connections have arrived. It comes after their `taken`, so one that the primary sent
+   * before it asked, and that is not among them, was lost.
+   */
   | { readonly catamount: 'count'; readonly taken: number }
   /** All slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }

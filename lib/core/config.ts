@@ -46,16 +46,20 @@ export function deepFreeze<T>(value: T): T {
   return value;
 }
 
-/** @returns the version in Catamount's own package.json, which is found from source and from the build alike. */
+/** @returns the folder of Catamount's own package.json, which is found from source and from the build alike. */
+export function ownRoot(): string {
+  let folder = __dirname;
+  while (manifestIn(folder)?.name !== 'catamount' && folder !== path.dirname(folder)) folder = path.dirname(folder);
+  return folder;
+}
+
 export function version(): string {
-  for (let folder = __dirname; ; folder = path.dirname(folder)) {
-    const file = path.join(folder, 'package.json');
-    if (fs.existsSync(file)) {
-      const { name, version } = JSON.parse(fs.readFileSync(file, 'utf8')) as { name?: string; version?: string };
-      if (name === 'catamount' && version !== undefined) return version;
-    }
-    if (folder === path.dirname(folder)) return 'unknown';
-  }
+  return manifestIn(ownRoot())?.version ?? 'unknown';
+}
+
+function manifestIn(folder: string): { readonly name?: string; readonly version?: string } | undefined {
+  const file = path.join(folder, 'package.json');
+  return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : undefined;
 }
 
 /** The locales that Catamount itself has texts in. */

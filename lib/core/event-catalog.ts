@@ -1,5 +1,5 @@
+import { countText, pluralize } from '../support/counted';
 import { formatDuration, formatElapsed } from '../support/duration';
-import { countText, pluralize } from '../support/text';
 import type { Caller, EventMap, EventName, Events } from './events';
 import type { Logger } from './logging';
 import { isNotable, type NotableEvent } from './notable-events';
@@ -41,7 +41,6 @@ const DONE: Readonly<Record<string, string>> = {
   forget: 'forgot',
   retry: 'retried',
   promote: 'promoted',
-  reschedule: 'rescheduled',
   kill: 'killed',
   delete: 'deleted',
 };

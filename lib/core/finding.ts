@@ -12,11 +12,11 @@ export interface Finding {
   readonly subject?: string;
 }
 
-export const fault = (text: string, remedy = ''): Finding => ({ severity: 'error', text, remedy });
-export const doubt = (text: string, remedy = ''): Finding => ({ severity: 'warning', text, remedy });
-export const note = (text: string, remedy = ''): Finding => ({ severity: 'note', text, remedy });
+export const errorFinding = (text: string, remedy = ''): Finding => ({ severity: 'error', text, remedy });
+export const warningFinding = (text: string, remedy = ''): Finding => ({ severity: 'warning', text, remedy });
+export const noteFinding = (text: string, remedy = ''): Finding => ({ severity: 'note', text, remedy });
 
 /** @returns the finding and its remedy as one sentence. */
-export function asSentence({ text, remedy }: Finding): string {
+export function asSentence({ text, remedy }: Pick<Finding, 'text' | 'remedy'>): string {
   return remedy === '' ? text : `${text}: ${remedy}`;
 }

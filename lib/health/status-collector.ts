@@ -7,7 +7,7 @@ import { lookForOverdue } from '../job/dispatch/overdue';
 import { isCopy } from '../job/row/installation';
 import { knownQueues, type QueueStatus, readQueues } from '../job/row/queue-status';
 import { CachedProbe, type ProbeOptions, type ProbeResult } from '../support/cached-probe';
-import { byTextAndNumber } from '../support/text';
+import { byTextAndNumber } from '../support/text-order';
 import { type ListedTree, TreeDirectory } from '../tree/tree-directory';
 import {
   type FailingCron,

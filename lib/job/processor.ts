@@ -198,7 +198,6 @@ export class JobProcessor implements Service {
   async start(): Promise<void> {
     if (this.started || this.stopping) return;
     this.started = true;
-    this.warnOfIdleQueues();
     if (this.isQuiet) this.fetcher.quiet();
     await this.hintReader?.start();
     this.dispatch.start();
@@ -315,16 +314,6 @@ export class JobProcessor implements Service {
   private announceReturn(id: string, queue: string, applied: boolean): void {
     const jobName = [...this.executor.runs].find((run) => run.id === id)?.class ?? 'unknown';
     this.options.events.emit(applied ? 'job.released' : 'job.fenced', { id, class: jobName, queue });
-  }
-
-  private warnOfIdleQueues(): void {
-    const { config, registry, events } = this.options;
-    const served = new Set(config.jobs.queues.map((queue) => queue.name));
-    for (const jobClass of registry) {
-      if (served.has(jobClass.queue)) continue;
-      const message = `${jobClass.name} uses the queue ${jobClass.queue}, which JOB_QUEUES does not list: it does not run here`;
-      events.emit('process.warning', { message });
-    }
   }
 }
 

@@ -1,6 +1,6 @@
 import type Koa from 'koa';
 import { lazy } from '../support/async';
-import { sameText } from '../support/text';
+import { isSameSecret } from '../support/same-secret';
 import { ConcurrencyLimiter, limitConcurrency } from '../web/concurrency-limiter';
 import { ProblemError } from '../web/context';
 import { accessMode, isFromHere } from './ui/access-mode';
@@ -64,7 +64,7 @@ export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
 
 /** @param setting says where the token is to be found. */
 function assertToken(ctx: Koa.Context, token: string, setting: string): void {
-  if (sameText(ctx.get('Authorization').replace(/^bearer /i, ''), token)) return;
+  if (isSameSecret(ctx.get('Authorization').replace(/^bearer /i, ''), token)) return;
   throw new ProblemError(401, {
     detail: `Send the token of ${setting}, as "Authorization: Bearer …".`,
     headers: { 'WWW-Authenticate': 'Bearer realm="metrics"' },

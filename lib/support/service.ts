@@ -1,5 +1,5 @@
 import type { Deadline } from './async';
-import { pluralize } from './text';
+import { pluralize } from './counted';
 
 /**
  * A part of a process that is started and stopped. `start` and `stop` are idempotent; `stop` is safe before `start` and

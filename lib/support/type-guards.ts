@@ -1,7 +1,7 @@
 /** The latest time that a Date can hold, ms since 1970. */
 const LAST_MS = 8.64e15;
 
-// Guards for values read from Redis, which anybody with access may have written.
+// Guards for values from outside, such as rows, request bodies, log lines and Redis, which may have any shape.
 
 export function isText(value: unknown): value is string {
   return typeof value === 'string';

@@ -2,7 +2,7 @@ import { isPromise } from 'node:util/types';
 import { Job } from '../job/job';
 import type { MailerClass } from '../mailer/definition/mailer-class';
 import { Mailer } from '../mailer/mailer';
-import { didYouMean } from '../support/text';
+import { didYouMean } from '../support/did-you-mean';
 
 // Checks for arguments that TypeScript would reject, but that a test in plain JavaScript can pass. Each TypeError names
 // the function, what it was given, and what it takes. Without these checks an assertion that no job can meet would

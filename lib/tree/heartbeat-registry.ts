@@ -1,12 +1,14 @@
 import type { RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
-import { TREE_PREFIX, TREES, TREES_WAKE, treeCommandsKey, treeStatusKey, WATCHED } from './tree-commands';
+import { TREE_PREFIX, TREES, TREES_WAKE, treeCommandsKey, treeStatusKey, WATCHED } from './keys';
 
 /** A tree without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
 /** Time for which a tree's status is kept after its last heartbeat, s. */
 const STATUS_TTL_S = 60;
 const COMMAND_TTL_S = 60;
+/** Timeout of the list, for which pages wait, ms. */
+const LIST_MS = 2000;
 /** Time for which one call of `list` counts as watching, s. */
 const WATCHED_TTL_S = 10;
 
@@ -97,7 +99,10 @@ export class HeartbeatRegistry {
 
   async list(): Promise<ListedText[]> {
     const args = [TREES_WAKE, LISTED_MS, WATCHED_TTL_S].map(String);
-    const reply = (await LIST_SCRIPT.run(this.redis, [TREES, TREE_PREFIX, WATCHED], args)) as (number | string)[];
+    const reply = (await LIST_SCRIPT.run(this.redis, [TREES, TREE_PREFIX, WATCHED], args, LIST_MS)) as (
+      | number
+      | string
+    )[];
     const listed: ListedText[] = [];
     for (let i = 0; i < reply.length; i += 2)
       listed.push({ text: String(reply[i + 1]), heartbeatAgeMs: Number(reply[i]) });

@@ -1,7 +1,7 @@
 import { processorsOf, reported } from '../cluster/status';
 import type { RedisClient } from '../core/redis';
 import type { ListedProcess } from '../job/processes/process-list';
-import { compareText } from '../support/text';
+import { compareText } from '../support/text-order';
 import { type ListedTree, TreeDirectory } from './tree-directory';
 
 /** @returns the job processors of all trees on this Redis, by tree, then by age. @throws when Redis does not answer. */

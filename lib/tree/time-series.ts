@@ -2,7 +2,7 @@ import type { Rollup, RollupCounters } from '../cluster/status';
 import type { RedisClient } from '../core/redis';
 import { answerWithin, RedisScript } from '../core/redis-script';
 import type { Slowest } from '../core/request-counts';
-import { figuresKey, writtenKey } from './tree-commands';
+import { figuresKey, writtenKey } from './keys';
 
 /** The place under which the rollups of all trees are added up. */
 export const ALL_TREES = 'all';

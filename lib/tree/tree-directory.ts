@@ -1,10 +1,10 @@
 import { processorsOf, type TreeStatus } from '../cluster/status';
 import type { Caller } from '../core/events';
 import type { RedisClient } from '../core/redis';
-import { compareText } from '../support/text';
+import { compareText } from '../support/text-order';
 import { isObject, isText, isTexts } from '../support/type-guards';
 import { HeartbeatRegistry } from './heartbeat-registry';
-import { newCommand, type TreeCommand } from './tree-commands';
+import { newCommand, type RemoteCommand } from './remote-command';
 
 /** A tree with its last reported status. */
 export interface ListedTree {
@@ -39,7 +39,7 @@ export class TreeDirectory {
    * Sends a command to one tree, which fetches its commands every second. The command expires after a minute.
    * @returns false if no such tree is known. @throws Error if Redis does not answer.
    */
-  async send(id: string, command: TreeCommand, argument: number, by: Caller): Promise<boolean> {
+  async send(id: string, command: RemoteCommand, argument: number, by: Caller): Promise<boolean> {
     return this.registry.send(id, JSON.stringify(newCommand(command, argument, by)));
   }
 }

@@ -11,8 +11,9 @@ import { CachedProbe } from '../support/cached-probe';
 import { PeriodicTask } from '../support/periodic-task';
 import type { Service } from '../support/service';
 import { HeartbeatRegistry } from './heartbeat-registry';
+import { TREES_WAKE } from './keys';
+import { readCommand } from './remote-command';
 import { writeRollup } from './time-series';
-import { readCommand, TREES_WAKE } from './tree-commands';
 
 const HEARTBEAT_MS = 1000;
 const IDLE_AFTER_MS = 60_000;

@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import type Koa from 'koa';
 import { ProblemError } from './context';
 
-interface Note {
+/** What `catamount dev` (`cli/dev/error-note`) writes while it has an error. */
+export interface DevError {
   readonly pid: number;
   readonly title: string;
   readonly text: string;
@@ -20,9 +21,9 @@ export function answerWithError(ctx: Koa.Context, file: string): void {
 }
 
 /** @returns undefined if there is no note, or if the process that wrote it has ended without removing it. */
-function read(file: string): Note | undefined {
+function read(file: string): DevError | undefined {
   try {
-    const note = JSON.parse(fs.readFileSync(file, 'utf8')) as Note;
+    const note = JSON.parse(fs.readFileSync(file, 'utf8')) as DevError;
     process.kill(note.pid, 0);
     return note;
   } catch {

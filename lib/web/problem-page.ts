@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { STATUS_CODES } from 'node:http';
+import path from 'node:path';
 import type Koa from 'koa';
-import type { Locale, ShippedLocale } from '../core/config';
+import type { Locale } from '../core/config';
 import type { Events } from '../core/events';
 import { missingTextWords, textFiles, withParents } from '../core/locales';
 import type { ProblemError } from './context';
@@ -14,8 +15,8 @@ export interface PageTexts {
   readonly localesDir?: string | undefined;
 }
 
-/** Title and explanation, by status or by class of status. */
-type Words = Readonly<Record<string, readonly [title: string, what: string]>>;
+/** The folder of our own texts: title and explanation, by status or by class of status. */
+const SHIPPED = path.join(__dirname, 'locales');
 
 /** Renders a problem as an HTML page. Title and detail from the app's own routes are shown unchanged. */
 export function problemPage(
@@ -100,19 +101,17 @@ class ProblemWords {
     let words = this.read.get(locale);
     if (!words) {
       const { localesDir } = this.texts;
-      words = Object.assign(Object.create(null), shipped(locale), ...findFiles(localesDir, locale).map(ownWords));
+      const folders = localesDir === undefined ? [SHIPPED] : [SHIPPED, localesDir];
+      const files = folders.flatMap((folder) => textFiles(folder).get(locale) ?? []);
+      words = Object.assign(Object.create(null), ...files.map(readWords));
       this.read.set(locale, words ?? {});
     }
     return words ?? {};
   }
 }
 
-function findFiles(folder: string | undefined, locale: string): readonly string[] {
-  return folder === undefined ? [] : (textFiles(folder).get(locale) ?? []);
-}
-
 /** @returns the texts below `catamount.problems` in a file: `{ "404": { "title": "…", "what": "…" }, "home": "…" }`. */
-function ownWords(file: string): Readonly<Record<string, string>> {
+function readWords(file: string): Readonly<Record<string, string>> {
   const { catamount } = JSON.parse(fs.readFileSync(file, 'utf8')) as { catamount?: { problems?: object } };
   const found: Record<string, string> = {};
   for (const [name, value] of Object.entries(catamount?.problems ?? {}) as [string, unknown][]) {
@@ -124,46 +123,6 @@ function ownWords(file: string): Readonly<Record<string, string>> {
   }
   return found;
 }
-
-function shipped(locale: string): Readonly<Record<string, string>> {
-  if (locale !== 'en' && locale !== 'ko') return {};
-  const words: Words = WORDS[locale];
-  const pairs = Object.entries(words).flatMap(([status, [title, what]]) => [
-    [`${status}.title`, title],
-    [`${status}.what`, what],
-  ]);
-  return { ...(Object.fromEntries(pairs) as Record<string, string>), ...LABELS[locale] };
-}
-
-const WORDS = {
-  en: {
-    401: ['Please sign in', 'You must be signed in to see this page.'],
-    403: ['You have no access to this page', 'Your account does not have permission to see it.'],
-    404: ['There is nothing here', 'There is no page at this address. What it showed may have been removed.'],
-    405: ['That cannot be done here', 'This address does not accept this kind of request.'],
-    413: ['That was too much at once', 'Send less, or send it in parts.'],
-    429: ['Too many requests', 'Try again in a few minutes.'],
-    503: ['Too busy at the moment', 'Try again in a few seconds.'],
-    '4xx': ['We did not understand that', 'This page does not accept the request.'],
-    '5xx': ['Something went wrong', 'The fault is ours. The log has the details, under the number below.'],
-  },
-  ko: {
-    401: ['로그인이 필요합니다', '로그인한 사람에게만 보이는 페이지입니다.'],
-    403: ['볼 수 없는 페이지입니다', '이 페이지를 볼 권한이 없습니다.'],
-    404: ['여기에는 아무것도 없습니다', '이 주소의 페이지가 없습니다. 보여 주던 것이 사라졌을 수 있습니다.'],
-    405: ['여기서는 할 수 없습니다', '이 주소는 그런 요청을 받지 않습니다.'],
-    413: ['한 번에 너무 많습니다', '더 적게, 또는 나누어 보내 주세요.'],
-    429: ['요청이 너무 많습니다', '몇 분 뒤에 다시 시도해 주세요.'],
-    503: ['지금은 요청이 너무 많습니다', '몇 초 뒤에 다시 시도해 주세요.'],
-    '4xx': ['요청을 이해하지 못했습니다', '이 페이지가 받는 요청이 아닙니다.'],
-    '5xx': ['문제가 생겼습니다', '서버에서 생긴 문제입니다. 아래 번호로 로그에서 자세한 내용을 찾을 수 있습니다.'],
-  },
-} satisfies Readonly<Record<ShippedLocale, Words>>;
-
-const LABELS = {
-  en: { home: 'Home page', request: 'Request' },
-  ko: { home: '첫 페이지', request: '요청' },
-} satisfies Readonly<Record<ShippedLocale, object>>;
 
 const STYLE = `:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-content:center;justify-items:start;gap:12px;padding:24px;box-sizing:border-box;color:light-dark(#17181b,#ececee);background:light-dark(#f6f6f4,#0d0e10);font:400 1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Apple SD Gothic Neo","Noto Sans KR","Malgun Gothic",sans-serif;overflow-wrap:anywhere}:lang(ko){word-break:keep-all}h1,p,ul{margin:0;max-width:36rem}p{white-space:pre-wrap}h1{font-size:1.375rem;line-height:1.25}a{display:inline-flex;align-items:center;min-height:44px;color:light-dark(#2257b8,#8cb4ff)}small{color:light-dark(#565961,#a2a6ae);font-variant-numeric:tabular-nums}`;
 

@@ -1,7 +1,7 @@
 import type { SignUpsConfig } from '../core/config';
+import { clientNetwork } from '../support/client-network';
 import type { Rate } from '../support/duration';
 import { isAddress } from '../support/email-address';
-import { clientNetwork } from '../support/text';
 import type { RateLimit } from './rate-limit';
 
 /**

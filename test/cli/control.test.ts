@@ -78,6 +78,8 @@ describe('catamount control commands', () => {
     await start();
     const elsewhere = tempFolder('elsewhere');
     const { token } = recorder.state;
+    // As a tree that was started with --only web has written it.
+    writeState(path.join(elsewhere, '.catamount/state-web.json'), recorder.state);
     // Hexadecimal digits only: a token that began with a dash would be parsed as an option after --token.
     assert.match(token, /^[0-9a-f]{64}$/);
     const ways: readonly (readonly [readonly string[], Record<string, string>?])[] = [
@@ -86,6 +88,7 @@ describe('catamount control commands', () => {
       [['-C', recorder.socket, '-T', token]],
       [['--token', token], { CONTROL_SOCKET: recorder.socket }],
       [[], { STATE_FILE: recorder.stateFile }],
+      [['--only', 'web']],
       [['-S', recorder.stateFile], { STATE_FILE: '/nowhere', CONTROL_SOCKET: '/nowhere' }],
     ];
     await Promise.all(

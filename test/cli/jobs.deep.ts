@@ -63,7 +63,7 @@ describe('catamount jobs on the command line', () => {
     assert.deepEqual([head.code, head.stderr], [0, '']);
   });
 
-  it('exits with 1 for unknown names, 64 for wrong usage, 69 without Redis, Postgres or tables', async () => {
+  it('exits with 1 for unknown names, 64 for wrong usage, 69 without Postgres or tables', async () => {
     const empty = await createDatabase();
     const nowhere = `127.0.0.1:${await serverPort()}`;
     const nobody = tempFolder('nobody');
@@ -74,18 +74,11 @@ describe('catamount jobs on the command line', () => {
       ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
       ['stats', 0, /^$/, { REDIS_URL: `redis://${nowhere}` }],
       [
-        'processes',
-        69,
-        new RegExp(`^Nothing done, Redis at ${nowhere} does not let us in: `),
-        { REDIS_URL: `redis://${nowhere}` },
-      ],
-      [
         'cron',
         69,
         new RegExp(`^Nothing done, Postgres at ${nowhere} does`),
         { DATABASE_URL: `postgres://x@${nowhere}/x` },
       ],
-      ['processes', 0, /^$/, { DATABASE_URL: `postgres://x@${nowhere}/x` }],
       ['list scheduled', 69, /lacks Catamount's tables: run catamount db migrate\.\n$/, { DATABASE_URL: empty.url }],
       [
         'stats',

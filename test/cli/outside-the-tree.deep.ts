@@ -251,7 +251,7 @@ describe('outside the tree', () => {
     assert.match(late.stderr, /NotConnectedError: GreetJob\.performLater/);
     const open = await run('run', 'forgets.js', 'open');
     const left = 'forgets.js has ended with timers or connections left open: what they had yet to do is not done.\n';
-    assert.deepEqual([open.code, open.stderr], [0, left]);
+    assert.deepEqual([open.code, open.stderr], [1, left]);
   });
 
   it('wrong usage exits with 64 and one sentence, even when no server is reachable', async () => {

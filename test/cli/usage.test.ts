@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { CLI_COMMANDS } from '../../lib/cli/commands';
 import { helpOn } from '../../lib/cli/help';
-import { COMMANDS, commandUsage } from '../../lib/cluster/control/commands';
+import { commandUsage, TREE_COMMANDS } from '../../lib/cluster/control/commands';
 import { NODE_RELEASES } from '../../lib/core/errors';
 import { JOB_COMMANDS } from '../../lib/job/cli/commands';
 import { asNode } from '../support/other-node';
@@ -18,7 +18,7 @@ describe('catamount', () => {
   it('explains every command, also outside an app', async () => {
     for (const { code, stdout, stderr } of await all('help', '--help', '-h')) {
       assert.deepEqual([code, stderr], [0, '']);
-      for (const command of COMMANDS) {
+      for (const command of TREE_COMMANDS) {
         assert.ok(stdout.includes(`\n  ${commandUsage(command).padEnd(18)} ${command.help}`), command.name);
         for (const signal of command.signals) assert.ok(stdout.includes(signal), signal);
       }
@@ -34,9 +34,10 @@ describe('catamount', () => {
   it('has a help page for each command that it lists', async () => {
     const listed = (await catamount(folder, ['help'])).stdout.matchAll(/^ {2}((?:jobs )?[a-z][a-z-]*)(?: |$)/gm);
     const names = [...listed].map(([, name = '']) => name).filter((name) => name !== 'jobs');
-    for (const { name } of [...CLI_COMMANDS, ...COMMANDS]) assert.ok(names.includes(name) || name.startsWith('jobs '));
+    for (const { name } of [...CLI_COMMANDS, ...TREE_COMMANDS])
+      assert.ok(names.includes(name) || name.startsWith('jobs '));
     const tellsItself = ['generate'];
-    const listedNames = new Set([...names, ...COMMANDS.map(({ name }) => name), 'jobs']);
+    const listedNames = new Set([...names, ...TREE_COMMANDS.map(({ name }) => name), 'jobs']);
     const topics = [...listedNames].filter((name) => !tellsItself.includes(name));
     for (const topic of topics) {
       const text = helpOn(topic.split(' '));
@@ -106,13 +107,13 @@ describe('catamount', () => {
       ['jobs quiet default', /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
       [
         'stats --nonsense',
-        /^stats has no option --nonsense; it has --state, --socket, --token, --json\. See catamount help stats\.\n$/,
+        /^stats has no option --nonsense; it has --state, --socket, --token, --only, --json\. See catamount help stats\.\n$/,
       ],
       ['stats --jsn', /^stats has no option --jsn\. Did you mean --json\? See catamount help stats\.\n$/],
       ['stats -S', /^--state of stats needs a value\. See catamount help stats\.\n$/],
       ['stats --json=yes', /^--json of stats takes no value, but was given "yes"\. See/],
       ['top now', /^Unexpected argument "now" for top\. See catamount help top\.\n$/],
-      ['jobs quiet --only web', /^jobs quiet has no option --only; .* See catamount help jobs quiet\.\n$/],
+      ['jobs quiet --frob', /^jobs quiet has no option --frob; .* See catamount help jobs quiet\.\n$/],
       [
         'new shop --javascrip',
         /^new has no option --javascrip\. Did you mean --javascript\? See catamount help new\.\n$/,

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import path from 'node:path';
-import { COMMANDS, commandPath, parseArgument } from '../../lib/cluster/control/commands';
+import { commandPath, parseArgument, TREE_COMMANDS } from '../../lib/cluster/control/commands';
 import { readRequest } from '../../lib/cluster/control/server';
 import { readState } from '../../lib/cluster/control/state-file';
 import { UserError } from '../../lib/core/errors';
@@ -33,7 +33,9 @@ describe('the control socket, given anything', () => {
 
   const requestsWith = (headers: string): [string, ...string[]] => [
     `GET /stats HTTP/1.1\r\nHost: x\r\n${headers}\r\n`,
-    ...COMMANDS.map((command) => `${command.method} ${commandPath(command)}/1 HTTP/1.1\r\nHost: x\r\n${headers}\r\n`),
+    ...TREE_COMMANDS.map(
+      (command) => `${command.method} ${commandPath(command)}/1 HTTP/1.1\r\nHost: x\r\n${headers}\r\n`,
+    ),
   ];
 
   async function assertUndisturbed(): Promise<void> {
@@ -79,7 +81,7 @@ describe('the control socket, given anything', () => {
 
   it('reads the argument of a command as a whole number, or rejects it', () => {
     for (let n = cases(5000); n > 0; n--) {
-      for (const command of COMMANDS.filter(({ argument }) => argument)) {
+      for (const command of TREE_COMMANDS.filter(({ argument }) => argument)) {
         try {
           assert.ok(parseArgument(command, mutator.mutate(['1', '12']).toString('utf8')) >= 0);
         } catch (thrown) {

@@ -76,7 +76,7 @@ describe('a queue with poisoned records', () => {
     assert.equal((await system.deadIds()).length, system.eventsNamed('job.dead').length);
   });
 
-  it('can be listed, filtered, sorted, retried and deleted by operators', async () => {
+  it('can be listed, filtered, retried and deleted by operators', async () => {
     const sets = setsOf(setSources(system));
     const { total = 0 } = await sets.dead.page();
     assert.ok(total > cases(50), String(total));
@@ -87,17 +87,14 @@ describe('a queue with poisoned records', () => {
         seen += (await sets.dead.page({ ...filter, limit: 500, offset })).entries.length;
       assert.equal(seen, expected, JSON.stringify(filter));
     }
-    for (const by of ['class', 'error', 'attempts'] as const) {
-      assert.equal((await sets.dead.page({ sort: { by, descending: true } })).total, total);
-    }
     const { entries } = await sets.dead.page({ limit: 50 });
     for (const { id } of entries.filter((job) => job.id.length === 36))
       assert.equal((await sets.find({ id })).place, 'dead');
-    const { moved } = await sets.dead.runMany('retry', { filter: {} });
+    const { moved } = await sets.dead.move('retry', { filter: {} });
     assert.equal(moved, total);
     await until('all jobs have ended again', idle, { everyMs: 50 });
     assert.deepEqual(system.eventsNamed('queue.error'), []);
-    const { moved: deleted } = await sets.dead.deleteMany({ filter: {} });
+    const { moved: deleted } = await sets.dead.move('delete', { filter: {} });
     assert.ok(deleted > 0);
     assert.deepEqual(await system.deadIds(), []);
     await until('no job is left', async () => (await system.jobCount()) === 0);

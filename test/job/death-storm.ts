@@ -175,7 +175,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
           via: 'cli:storm' as const,
         };
         const dead = new JobAdmin(sources).set('dead');
-        await until('all dead jobs are retried', async () => (await dead.runMany('retry', { filter: {} })).complete);
+        await until('all dead jobs are retried', async () => (await dead.move('retry', { filter: {} })).complete);
         await query('checkpoint');
         await die(
           enqueued.map(({ id }) => id),

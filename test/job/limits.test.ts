@@ -122,8 +122,8 @@ describe('classes with a limit', () => {
     for (let n = 0; n < 4; n++) await OneJob.performLater(`${n}`);
     await until('the others are held', async () => (await held()) === 3);
     const sets = setsOf(setSources(system));
-    assert.equal((await sets.blocked.killMany({ filter: {} })).moved, 3);
-    assert.equal((await sets.dead.runMany('retry', { filter: {} })).moved, 3);
+    assert.equal((await sets.blocked.move('kill', { filter: {} })).moved, 3);
+    assert.equal((await sets.dead.move('retry', { filter: {} })).moved, 3);
     await until('they are held again', async () => (await held()) === 3);
     gate.open();
     await until('all jobs have run', () => ran.length === 4);

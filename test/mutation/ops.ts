@@ -18,7 +18,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a session is valid only with its signature',
     file: 'lib/ops/auth/sessions.ts',
-    find: '!sameText(await this.sign([secret, expires]), signature) || ',
+    find: '!isSameSecret(await this.sign([secret, expires]), signature) || ',
     replace: '',
     killedBy: ['test/fuzz/ops-access.test.ts'],
   },
@@ -53,7 +53,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the pages without passwords require the token',
     file: 'lib/ops/auth/sessions.ts',
-    find: 'return this.token !== null && sameText(token, this.token);',
+    find: 'return this.token !== null && isSameSecret(token, this.token);',
     replace: 'return this.token !== null;',
     killedBy: TOKEN,
   },
@@ -74,7 +74,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a form carries the token of its page',
     file: 'lib/ops/auth/access.ts',
-    find: "if (!sameText(form.get(FIELD) ?? '', formToken(ctx.state.visitor))) throw localizedProblem(403, 'stale');",
+    find: "if (!isSameSecret(form.get(FIELD) ?? '', formToken(ctx.state.visitor))) throw localizedProblem(403, 'stale');",
     replace: '',
     killedBy: [...ACCESS, ...OVERVIEW],
   },

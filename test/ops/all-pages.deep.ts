@@ -55,7 +55,6 @@ describe('all pages are accessible and fit a phone', () => {
       job: `/ops/jobs/job/default/${id}`,
       'job-waiting': `/ops/jobs/job/default/${waiting}`,
       confirm: '/ops/jobs/dead/confirm?all=1',
-      reschedule: '/ops/jobs/retry/confirm?all=1&action=reschedule',
       find: '/ops/jobs/find?q=inv_1',
       gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
       refused: { path: '/ops/jobs/dead?page=0', status: 400 },
@@ -82,7 +81,6 @@ describe('all pages are accessible and fit a phone', () => {
       from unnest(array['sent', 'failed', 'claimed']) state`);
     return {
       inbox: '/ops/mail/inbox',
-      'inbox-nothing': '/ops/mail/inbox?q=nobody',
       mail: `/ops/mail/inbox/${names[0]}`,
       'mail-text': `/ops/mail/inbox/${names[1]}`,
       'clear-inbox': '/ops/mail/inbox/clear',

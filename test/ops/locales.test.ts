@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { COMMANDS } from '../../lib/cluster/control/commands';
+import { TREE_COMMANDS } from '../../lib/cluster/control/commands';
 import { NOTABLE_EVENTS, type RecentEvent } from '../../lib/core/notable-events';
 import { eventLines } from '../../lib/ops/overview/event-lines';
 import { Formatter } from '../../lib/ops/ui/format';
@@ -18,7 +18,7 @@ const SENTENCES = 'overview.sentence.';
 /** Events whose sentence depends on the action or the reason. */
 const KINDS: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>> = {
   'dead.dropped': ['limit', 'age'].map((reason) => ({ reason })),
-  'operator.jobs': ['retry', 'promote', 'reschedule', 'kill', 'delete'].map((action) => ({ action })),
+  'operator.jobs': ['retry', 'promote', 'kill', 'delete'].map((action) => ({ action })),
   'operator.queue': ['pause', 'resume', 'clear'].map((action) => ({ action })),
   'operator.cron': ['trigger', 'pause', 'resume', 'forget'].map((action) => ({ action })),
   'operator.mails': ['delete'].map((action) => ({ action })),
@@ -73,7 +73,7 @@ describe("the texts of the operator's pages", () => {
     assert.equal(words.work({ what: 'GET /users' }), 'GET /users');
     assert.equal(words.caller('cli:ada'), '터미널의 ada');
     // Every command that emits an event has a text.
-    const orders = COMMANDS.filter(({ method }) => method === 'POST').map(({ name }) => name);
+    const orders = TREE_COMMANDS.filter(({ method }) => method === 'POST').map(({ name }) => name);
     const known = t('overview.event.command.phased-restart');
     assert.notEqual(known, 'overview.event.command.phased-restart');
     for (const name of orders)

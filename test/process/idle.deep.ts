@@ -3,7 +3,7 @@ import net from 'node:net';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { Deadline } from '../../lib/support/async';
-import { TREES } from '../../lib/tree/tree-commands';
+import { TREES } from '../../lib/tree/keys';
 import { ChaosPostgres } from '../chaos/scene/postgres';
 import { sized } from '../support/long-form';
 import { databaseAt } from '../support/postgres';

@@ -5,8 +5,8 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { NONE_SLOW } from '../../lib/core/request-counts';
 import { Deadline } from '../../lib/support/async';
+import { figuresKey } from '../../lib/tree/keys';
 import { ALL_TREES, FIGURE_RANGES, TimeSeries, writeRollup } from '../../lib/tree/time-series';
-import { figuresKey } from '../../lib/tree/tree-commands';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 

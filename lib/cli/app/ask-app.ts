@@ -2,11 +2,11 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { FOLDERS_ROLE } from '../../cluster/messages';
+import { FOLDERS_ROLE } from '../../cluster/child-roles';
 import { UserError } from '../../core/errors';
 import type { AppFolders } from '../../role/command/folders';
 import { findEntry, noEntry } from './app-entry';
-import { askNode } from './child-process';
+import { askNode } from './app-process';
 
 /** An app's answer: paths of its sources, relative to its folder, with `/`. */
 export interface Asked {

@@ -27,7 +27,7 @@ export async function runDev(args: readonly string[], findEntry: () => string | 
     findEntry,
     build: noBuild ? undefined : (build ?? standard),
     output: compilerFolders(folder).output,
-    args: only === undefined ? [] : ['--only', only],
+    only,
   });
   process.exit(await server.run());
 }

@@ -4,10 +4,11 @@ import path from 'node:path';
 import { ask } from '../../cluster/control/client';
 import { findCommand } from '../../cluster/control/commands';
 import { RunningTree } from '../../cluster/control/running-tree';
-import { environment } from '../../core/config';
+import { asSentence } from '../../core/finding';
 import { deferred, toError } from '../../support/async';
+import { noEntry } from '../app/app-entry';
 import { type AppLayout, readLayout } from '../app/app-layout';
-import { runEntryCommand, runShell, startEntry } from '../app/child-process';
+import { runEntryCommand, runShell, startEntry } from '../app/app-process';
 import { ErrorNote } from './error-note';
 import { Sources } from './sources';
 
@@ -20,8 +21,8 @@ export interface DevOptions {
   readonly output: string;
   /** Finds the app's entry file in the current folder. */
   readonly findEntry: () => string | undefined;
-  /** Arguments of the tree. */
-  readonly args: readonly string[];
+  /** The half of the tree that is started. Default: all of it. */
+  readonly only: string | undefined;
 }
 
 /** A failed reload. Its title and message are shown to the developer. */
@@ -135,9 +136,9 @@ export class DevServer {
 
   private async start(): Promise<void> {
     const entry = this.options.findEntry();
-    if (entry === undefined)
-      throw new Fault('The app has no entry file', 'There is no server.js, and no dist/server.js.');
-    const tree = startEntry(entry, this.options.args);
+    if (entry === undefined) throw new Fault('The app has no entry file', noEntry(this.options.folder).message);
+    const { only } = this.options;
+    const tree = startEntry(entry, only === undefined ? [] : ['--only', only]);
     this.tree = tree;
     const gone = once(tree, 'exit').then(([code, signal]: (number | string | null)[]) => {
       if (this.tree === tree) this.onEnd(Number(code ?? 1));
@@ -194,9 +195,7 @@ export class DevServer {
   }
 
   private async ask(name: string): Promise<Record<string, unknown>> {
-    const [, half] = /^--only[= ](web|jobs)$/.exec(this.options.args.join(' ')) ?? [];
-    const state = half && environment().STATE_FILE === undefined ? `.catamount/state-${half}.json` : undefined;
-    return ask(RunningTree.find({ state }).address, findCommand(name));
+    return ask(RunningTree.find({ only: this.options.only }).address, findCommand(name));
   }
 
   private leave(signal: NodeJS.Signals | undefined): void {
@@ -226,8 +225,9 @@ const POLL_MS = 100;
 /** @returns the findings of `check --json` except pending migrations; undefined if the check itself has failed. */
 function findingsIn(text: string): string[] | undefined {
   try {
-    const { findings } = JSON.parse(text) as { readonly findings: readonly string[] };
-    return findings.filter((finding) => !/^The migration .* has not run/.test(finding));
+    const { findings } = JSON.parse(text) as { readonly findings: readonly Readonly<Record<string, string>>[] };
+    const mistakes = findings.filter(({ id }) => id !== 'pending_migration');
+    return mistakes.map(({ finding = '', what_to_do = '' }) => asSentence({ text: finding, remedy: what_to_do }));
   } catch {
     return undefined;
   }

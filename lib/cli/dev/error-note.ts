@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { DevError } from '../../web/dev-error';
 
-/** A file from which the web workers learn, and show to browsers, why the new code is not serving. */
+/** A file that says why the new code is not serving. The web workers (`web/dev-error`) read it and show it to browsers. */
 export class ErrorNote {
   private readonly file: string;
 
@@ -14,7 +15,7 @@ export class ErrorNote {
   write(title: string, text: string): void {
     fs.mkdirSync(path.dirname(this.file), { recursive: true });
     const draft = `${this.file}.next`;
-    fs.writeFileSync(draft, JSON.stringify({ pid: process.pid, title, text }));
+    fs.writeFileSync(draft, JSON.stringify({ pid: process.pid, title, text } satisfies DevError));
     fs.renameSync(draft, this.file);
   }
 

@@ -1,10 +1,10 @@
 import { readArguments } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { didYouMean } from '../../support/text';
+import { didYouMean } from '../../support/did-you-mean';
 import { readLayout } from '../app/app-layout';
 import type { askApp } from '../app/ask-app';
-import { checkFiles, writeFiles } from './files';
 import { GENERATORS, type Generator } from './generators';
+import { checkFiles, writeFiles } from './write-files';
 
 const OPTIONS = {
   queue: { type: 'string' },

@@ -1,7 +1,7 @@
 import { EXIT, UserError } from '../../core/errors';
 import { Model } from '../../model/model';
-import { didYouMean } from '../../support/text';
-import { parseName, requireFree, requireOnce } from './names';
+import { didYouMean } from '../../support/did-you-mean';
+import { nameTaken, parseName, requireOnce } from './names';
 
 /** A column of a table, and the property for its value. */
 export interface Field {
@@ -51,7 +51,7 @@ export function parseFields(texts: readonly string[]): Field[] {
     if (OWN.includes(snake)) {
       throw new UserError(`Leave ${column} out: every table has ${OWN.join(', ')}.`, EXIT.usage);
     }
-    requireFree('field', camel in Model.prototype, `Every model already has ${camel}`);
+    if (camel in Model.prototype) throw nameTaken('field', `Every model already has ${camel}`);
     return { column: snake, property: camel, nullable: text.endsWith('?'), ...found };
   });
   requireOnce(
@@ -59,44 +59,4 @@ export function parseFields(texts: readonly string[]): Field[] {
     fields.map(({ column }) => column),
   );
   return fields;
-}
-
-const ARGUMENTS: readonly string[] = ['string', 'number', 'boolean', 'Date', 'bigint'];
-const SAMPLES: Readonly<Record<string, string>> = {
-  string: "'1'",
-  number: '1',
-  boolean: 'true',
-  Date: "new Date('2026-01-02T03:04:05Z')",
-  bigint: '1n',
-};
-
-/** An argument of a job. */
-export interface Argument {
-  readonly name: string;
-  readonly type: string;
-  readonly sample: string;
-}
-
-/**
- * Reads the arguments of a job: `userId`, `count:number`.
- * @throws UserError for an unknown type, and for an argument that is given twice.
- */
-export function parseArguments(texts: readonly string[]): Argument[] {
-  const args = texts.map((text) => {
-    const [name = '', type = 'string', ...more] = text.split(':');
-    const { camel } = parseName('argument', name, 'userId:string');
-    const sample = more.length === 0 && Object.hasOwn(SAMPLES, type) ? SAMPLES[type] : undefined;
-    if (sample === undefined) {
-      throw new UserError(
-        `${JSON.stringify(text)}: there is no type ${type}. Give one of ${ARGUMENTS.join(', ')}.`,
-        EXIT.usage,
-      );
-    }
-    return { name: camel, type, sample };
-  });
-  requireOnce(
-    'argument',
-    args.map(({ name }) => name),
-  );
-  return args;
 }

@@ -6,17 +6,18 @@ import { QUEUE_NAME } from '../../job/definition/options';
 import { Mailer, MailerPreview } from '../../mailer/mailer';
 import { DeliverMailJob } from '../../mailer/message';
 import type { AppLayout } from '../app/app-layout';
-import { type Field, parseArguments, parseFields } from './fields';
-import { type Name, parseName, plural, requireFree, requireOnce } from './names';
-import { renderSource, renderText } from './source';
+import { type Field, parseFields } from './fields';
+import { parseArguments } from './job-arguments';
+import { type Name, nameTaken, parseName, plural, requireOnce } from './names';
+import { renderSource, renderText } from './render-source';
 
 /** A file of the app, with its complete content. */
 export interface GeneratedFile {
   /** The path, relative to the app's folder. The name of a migration contains its time. */
   readonly file: string;
   readonly content: string;
-  /** The name of a migration without its time. */
-  readonly untimed?: string;
+  /** The name of a migration without its time, by which an earlier one of that name is found. */
+  readonly migrationName?: string;
 }
 
 export interface Request {
@@ -90,11 +91,8 @@ export const GENERATORS: readonly Generator[] = [
 
 function planJob({ name, rest, queue }: Request, layout: AppLayout): Plan {
   const { kebab, pascal } = parseName('job', name, 'WelcomeEmail', 'Job');
-  requireFree(
-    'job',
-    `${pascal}Job` === DeliverMailJob.name,
-    `There already is a class ${pascal}Job, which sends mails`,
-  );
+  if (`${pascal}Job` === DeliverMailJob.name)
+    throw nameTaken('job', `There already is a class ${pascal}Job, which sends mails`);
   const args = parseArguments(rest);
   if (queue !== undefined && !QUEUE_NAME.test(queue)) {
     throw new UserError(
@@ -143,7 +141,7 @@ function planMailer(request: Request, layout: AppLayout): Plan {
 
 function planModel({ name, rest, now }: Request, layout: AppLayout): Plan {
   const { kebab, snake, pascal } = parseName('model', name, 'Post title:text');
-  requireFree('model', USED_BY_MODELS.includes(pascal), `There already is a class ${pascal}`);
+  if (USED_BY_MODELS.includes(pascal)) throw nameTaken('model', `There already is a class ${pascal}`);
   const fields = parseFields(rest);
   const file = join(layout.models, kebab);
   const table = plural(snake);
@@ -187,14 +185,15 @@ function parseActions(words: readonly string[]): Name[] {
   requireOnce('action', names);
   for (const name of names) {
     const isMailers = name in Mailer || name in Mailer.prototype || CALLBACKS.includes(name);
-    requireFree('action', isMailers, `Every mailer already has ${name}`);
-    requireFree('action', name === 'locale' || name in MailerPreview.prototype, `Every preview already has ${name}`);
+    if (isMailers) throw nameTaken('action', `Every mailer already has ${name}`);
+    if (name === 'locale' || name in MailerPreview.prototype)
+      throw nameTaken('action', `Every preview already has ${name}`);
   }
   return actions;
 }
 
 function requireOwnTable(what: string, table: string): void {
-  requireFree(what, Object.values(TABLES).includes(table), `The table ${table} is one of Catamount's own`);
+  if (Object.values(TABLES).includes(table)) throw nameTaken(what, `The table ${table} is one of Catamount's own`);
 }
 
 function extended({ typescript }: AppLayout, file: string): string {
@@ -231,7 +230,7 @@ function migration(
 ): GeneratedFile {
   const file = join(folder, `${timeFor(path.join(layout.folder, folder), now)}_${name}`);
   const values = { change: parseChange(name, fields), fields };
-  return { ...source(layout, 'migration', file, values), untimed: name };
+  return { ...source(layout, 'migration', file, values), migrationName: name };
 }
 
 /** @returns the time for the name of a new migration: now, but after the last one, since they run in order of name. */

@@ -57,9 +57,9 @@ export function parseName(what: string, given: string | undefined, example: stri
   };
 }
 
-/** @throws UserError if the name of a thing is in use already. @param clash the other thing, for the message. */
-export function requireFree(what: string, taken: boolean, clash: string): void {
-  if (taken) throw new UserError(`${clash}. Give the ${what} another name.`, EXIT.usage);
+/** @returns the error for a name that is in use. @param clash the other thing, such as `There already is a class User`. */
+export function nameTaken(what: string, clash: string): UserError {
+  return new UserError(`${clash}. Give the ${what} another name.`, EXIT.usage);
 }
 
 /** @throws UserError for a name that is given twice. */

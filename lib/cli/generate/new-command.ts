@@ -2,10 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { readArguments, surplusWord } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { installPackages, packageManager } from '../app/child-process';
 import { listing } from './command';
-import { writeFiles } from './files';
+import { installPackages, packageManager } from './install-packages';
 import { checkAppName, newApp } from './new-app';
+import { writeFiles } from './write-files';
 
 const OPTIONS = {
   javascript: { type: 'boolean' },

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import { EXIT, UserError } from '../../core/errors';
 import { toError } from '../../support/async';
-import { type Command, commandPath } from './commands';
+import { commandPath, type TreeCommand } from './commands';
 import { socketAddress } from './state-file';
 
 /** Time limit for commands that are answered at once, ms. */
@@ -25,7 +25,7 @@ export interface ControlAddress {
  */
 export async function ask(
   address: ControlAddress,
-  command: Command,
+  command: TreeCommand,
   argument = 0,
   promptMs = PROMPT_MS,
 ): Promise<Record<string, unknown>> {
@@ -38,7 +38,7 @@ export async function ask(
 
 function exchange(
   { socket, token }: ControlAddress,
-  command: Command,
+  command: TreeCommand,
   argument: number,
   promptMs: number,
 ): Promise<{ status: number; text: string }> {

@@ -1,6 +1,6 @@
 import { EXIT, UserError } from '../../core/errors';
 import { camelCase, type SnakeCased, snakeCase } from '../../support/snake-case';
-import type { OperatorSignal } from '../messages';
+import { type OperatorSignal, STOP_SIGNALS } from '../operator-signals';
 import type { Operations, TreeStats, TreeStatus } from '../status';
 
 /** The argument of a command: a whole number from 0 up. */
@@ -10,12 +10,12 @@ export interface CommandArgument {
 }
 
 /** A command that an operator can send to a running tree. */
-export interface Command {
+export interface TreeCommand {
   readonly name: string;
   /** HTTP method on the socket: GET only reads, POST acts. */
   readonly method: 'GET' | 'POST';
   /** Signals to the primary with the same effect. */
-  readonly signals: readonly (OperatorSignal | 'SIGTERM' | 'SIGINT')[];
+  readonly signals: readonly OperatorSignal[];
   readonly argument?: CommandArgument;
   /** One line, for the help and the guide to operations. */
   readonly help: string;
@@ -33,9 +33,10 @@ const done = (work: Promise<unknown>): Promise<object> => work.then(() => ({ sta
 const scaled = (work: Promise<number>): Promise<object> => work.then((workers) => ({ status: 'ok', workers }));
 
 /**
- * The one table of commands: the socket, the CLI, the signals, the help and lib/cluster/README.md are derived from it.
+ * The one table of commands: the socket, the CLI, the help and the signals that do not stop the tree are derived from it. A
+ * test compares it with the guide lib/cluster/README.md.
  */
-export const COMMANDS: readonly Command[] = [
+export const TREE_COMMANDS: readonly TreeCommand[] = [
   {
     name: 'stats',
     method: 'GET',
@@ -54,7 +55,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'phased-restart',
     method: 'POST',
     signals: ['SIGUSR1', 'SIGUSR2'],
-    help: 'replace the workers one by one, then the job processor, with newly loaded code; no request fails',
+    help: 'replace the workers one by one, then the job processor, with newly loaded code; requests finish',
     slow: true,
     run: (operations) => done(operations.phasedRestart()),
   },
@@ -69,7 +70,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'stop',
     method: 'POST',
-    signals: ['SIGTERM', 'SIGINT', 'SIGHUP'],
+    signals: STOP_SIGNALS,
     help: 'finish what is in flight and end',
     final: true,
     run: (operations) => done(operations.stop()),
@@ -79,7 +80,7 @@ export const COMMANDS: readonly Command[] = [
     method: 'POST',
     signals: [],
     argument: { name: 'N', meaning: 'the slot of a worker' },
-    help: 'replace the worker in slot N with a fresh one; no request fails',
+    help: 'replace the worker in slot N with a fresh one; requests finish',
     slow: true,
     run: (operations, slot) => done(operations.recycle(slot)),
   },
@@ -117,8 +118,8 @@ export const COMMANDS: readonly Command[] = [
 ];
 
 /** @throws Error for a name that is not in the table. */
-export function findCommand(name: string): Command {
-  const command = COMMANDS.find((each) => each.name === name);
+export function findCommand(name: string): TreeCommand {
+  const command = TREE_COMMANDS.find((each) => each.name === name);
   if (!command) throw new Error(`there is no command ${name}`);
   return command;
 }
@@ -127,17 +128,17 @@ export function findCommand(name: string): Command {
 const MAX_SHOWN_LENGTH = 100;
 
 /** Path of a command on the socket: `/jobs/quiet` for `jobs quiet`. */
-export function commandPath(command: Command): string {
+export function commandPath(command: TreeCommand): string {
   return `/${command.name.replaceAll(' ', '/')}`;
 }
 
 /** The command as it is typed: `recycle N`. */
-export function commandUsage({ name, argument }: Command): string {
+export function commandUsage({ name, argument }: TreeCommand): string {
   return argument === undefined ? name : `${name} ${argument.name}`;
 }
 
 /** @throws UserError, a usage error, when the text is not the argument that the command needs. */
-export function parseArgument(command: Command, text: string | undefined): number {
+export function parseArgument(command: TreeCommand, text: string | undefined): number {
   const { argument, name } = command;
   if (argument === undefined) {
     if (text !== undefined) {

@@ -2,7 +2,7 @@ import type { Events } from '../../core/events';
 import { OVERDUE_EXIT_MS } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import { ask } from './client';
-import { COMMANDS, type Command, readTree } from './commands';
+import { findCommand, readTree } from './commands';
 import { goneWithin, readState } from './state-file';
 
 /**
@@ -13,9 +13,8 @@ export async function awaitStopping(stateFile: string, events: Events): Promise<
   const state = readState(stateFile);
   if (!state) return;
   const { controlSocket: socket, token, pid } = state;
-  const status = COMMANDS.find(({ name }) => name === 'status') as Command;
   // Without an answer there is no tree, or one that the checks refuse.
-  const answer = await ask({ socket, token }, status).catch(() => undefined);
+  const answer = await ask({ socket, token }, findCommand('status')).catch(() => undefined);
   const tree = answer && readTree(answer);
   if (!tree?.stopping) return;
   const limitMs = tree.limits.drainMs + OVERDUE_EXIT_MS;

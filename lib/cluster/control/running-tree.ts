@@ -9,6 +9,8 @@ export interface TreeFlags {
   readonly state?: string | undefined;
   readonly socket?: string | undefined;
   readonly token?: string | undefined;
+  /** `web` or `jobs` if the tree was started with this `--only`. */
+  readonly only?: string | undefined;
 }
 
 /** The tree that a command addresses, located by flags, settings and its state file. */
@@ -22,7 +24,8 @@ export class RunningTree {
   /** @throws UserError, exit code 69, when there is no trace of a tree. */
   static find(flags: TreeFlags): RunningTree {
     const settings = new SettingsReader(environment());
-    const stateFile = path.resolve(flags.state ?? settings.raw('STATE_FILE') ?? '.catamount/state.json');
+    const half = flags.only === undefined ? '' : `-${flags.only}`;
+    const stateFile = path.resolve(flags.state ?? settings.raw('STATE_FILE') ?? `.catamount/state${half}.json`);
     const complete = flags.socket !== undefined && flags.token !== undefined;
     const state = complete ? undefined : readState(stateFile);
     const token = flags.token ?? state?.token;
@@ -33,8 +36,9 @@ export class RunningTree {
         EXIT.unavailable,
       );
     }
-    const socket = flags.socket ?? state?.controlSocket ?? settings.raw('CONTROL_SOCKET') ?? '.catamount/control.sock';
-    return new RunningTree({ socket: path.resolve(socket), token }, stateFile, state);
+    const standard = settings.raw('CONTROL_SOCKET') ?? `.catamount/control${half}.sock`;
+    const socket = path.resolve(flags.socket ?? state?.controlSocket ?? standard);
+    return new RunningTree({ socket, token }, stateFile, state);
   }
 
   /** The folder in which the tree was started. */

@@ -9,7 +9,7 @@ import { STOP_PHASES } from '../../core/shutdown';
 import { type Deadline, deferred, toError } from '../../support/async';
 import type { Service } from '../../support/service';
 import type { Operations } from '../status';
-import { COMMANDS, type Command, commandPath, parseArgument } from './commands';
+import { commandPath, parseArgument, TREE_COMMANDS, type TreeCommand } from './commands';
 import { clearSocketPath, isListening, readState, socketAddress, takenError, writeState } from './state-file';
 
 /** Time limit for a whole request, ms: it is a few headers on a local socket. */
@@ -213,7 +213,7 @@ export interface Answer {
 
 /** A valid command with its argument. */
 export interface Invocation {
-  readonly command: Command;
+  readonly command: TreeCommand;
   readonly argument: number;
 }
 
@@ -228,7 +228,7 @@ export function readRequest(request: IncomingMessage, token: string): Invocation
   const [target = '/'] = (request.url ?? '/').split('?');
   const found = find(target);
   if (!found) {
-    const paths = COMMANDS.map(commandPath).join(', ');
+    const paths = TREE_COMMANDS.map(commandPath).join(', ');
     return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${paths}.`);
   }
   const { command, text } = found;
@@ -243,8 +243,8 @@ export function readRequest(request: IncomingMessage, token: string): Invocation
   }
 }
 
-function find(target: string): { command: Command; text: string | undefined } | undefined {
-  for (const command of COMMANDS) {
+function find(target: string): { command: TreeCommand; text: string | undefined } | undefined {
+  for (const command of TREE_COMMANDS) {
     const path = commandPath(command);
     if (target === path) return { command, text: undefined };
     if (command.argument && target.startsWith(`${path}/`)) return { command, text: target.slice(path.length + 1) };

@@ -1,16 +1,14 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { toError } from '../../support/async';
+import { STOP_SIGNALS } from '../operator-signals';
 import type { Operations } from '../status';
-import { COMMANDS, type Command } from './commands';
-
-/** Handled by `role/start/primary`: they must work before there is anything else to operate. */
-const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+import { TREE_COMMANDS, type TreeCommand } from './commands';
 
 /** The table's signals without those that stop the tree. */
-function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command: Command }[] {
-  return COMMANDS.flatMap((command) =>
-    command.signals.filter((signal) => !STOP_SIGNALS.includes(signal)).map((signal) => ({ signal, command })),
+function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command: TreeCommand }[] {
+  return TREE_COMMANDS.filter(({ signals }) => signals !== STOP_SIGNALS).flatMap((command) =>
+    command.signals.map((signal) => ({ signal, command })),
   );
 }
 
@@ -20,7 +18,7 @@ function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command:
  * @returns a function that removes the handlers.
  */
 export function onOperatorSignals(operations: Operations, events: Events): () => void {
-  const run = async (signal: NodeJS.Signals, command: Command) => {
+  const run = async (signal: NodeJS.Signals, command: TreeCommand) => {
     events.emit('operator.command', { command: command.name, via: `signal:${signal}` });
     try {
       await command.run(operations, 0);

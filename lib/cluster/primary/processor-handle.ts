@@ -1,6 +1,7 @@
 import type { Events } from '../../core/events';
 import { forkEntry } from '../child-process';
-import { type FromProcessor, PROCESSOR_ROLE, type ToProcessor } from '../messages';
+import { PROCESSOR_ROLE } from '../child-roles';
+import type { FromProcessor, ToProcessor } from '../messages';
 import type { Activity, ProcessorStats, ProcessorStatus } from '../status';
 import { ChildHandle } from './child-handle';
 

@@ -4,7 +4,7 @@ import { UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { toError } from '../../support/async';
-import { COMMANDS } from '../control/commands';
+import { TREE_COMMANDS } from '../control/commands';
 import type { ReplyMessage, RequestMessage } from '../messages';
 import type { Operations, Rollup, Tree, TreeStats, TreeStatus, TreeTotals, WorkerStats } from '../status';
 import type { MemoryWatch, TreeMemory } from './memory-watch';
@@ -55,7 +55,7 @@ export class TreeOperations implements Operations {
 
   async runCommand(name: string, argument: number, by: Caller): Promise<void> {
     const { events } = this.parts;
-    const command = COMMANDS.find((one) => one.name === name);
+    const command = TREE_COMMANDS.find((one) => one.name === name);
     if (!command) throw new UserError(`"${name}" is not a command`);
     const typed = command.argument ? `${name} ${argument}` : name;
     events.emit('operator.command', { command: typed, via: by });

@@ -1,4 +1,3 @@
-import { UserError } from '../../core/errors';
 import { CronTable } from '../cron/cron-table';
 import type { ListedProcess } from '../processes/process-list';
 import { type RunningJob, readRunning } from '../processes/running-jobs';
@@ -21,7 +20,6 @@ import { Queues } from './queues';
 export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   retry: ['retry', 'dead'],
   promote: ['scheduled'],
-  reschedule: ['retry', 'scheduled'],
   kill: ['retry', 'scheduled'],
   delete: ['retry', 'scheduled', 'dead', 'waiting'],
 };
@@ -34,11 +32,6 @@ export function actionsOn(set: string): JobAction[] {
 
 /** The sets that have pages of their own. */
 export type ListedSet = 'retry' | 'scheduled' | 'dead';
-
-interface ActionOptions extends BulkOptions {
-  /** The new time, for `reschedule`. Default: now. */
-  readonly at?: Date | undefined;
-}
 
 /**
  * What operators do with jobs, from any process; the commands, the pages and `top` share it. It checks no permissions:
@@ -59,21 +52,14 @@ export class JobAdmin {
     return new CronTable(this.sources.knex, this.sources);
   }
 
-  /** @throws UserError when there is no Redis, which has the list. */
-  async processes(): Promise<readonly ListedProcess[]> {
-    const { processes } = this.sources;
-    if (!processes) throw new UserError('without Redis there is no list of job processors: set REDIS_URL');
-    return processes();
-  }
-
-  /** @returns undefined while Redis, which has the list, does not answer, or if there is none. */
+  /** The job processors of all trees. @returns undefined while Redis, which has the list, does not answer, or if there is none. */
   async knownProcesses(): Promise<readonly ListedProcess[] | undefined> {
     return this.sources.processes?.().catch(() => undefined);
   }
 
-  /** The running jobs of all processors, the longest running first. @param id only the job with this id. */
-  running(id?: string): Promise<readonly RunningJob[]> {
-    return readRunning(this.sources.knex, id);
+  /** What runs on the slots of all processors, the longest running first. */
+  running(): Promise<readonly RunningJob[]> {
+    return readRunning(this.sources.knex);
   }
 
   get history(): History {
@@ -110,29 +96,12 @@ export class JobAdmin {
    * @returns how many jobs were changed, without those that have left the set meanwhile.
    * @throws InvalidRequestError for an action that does not apply to the set, and for invalid arguments.
    */
-  async act(
-    action: JobAction,
-    set: SetName,
-    jobs: JobRef | Selection,
-    options: ActionOptions = {},
-  ): Promise<BulkResult> {
-    const { at = new Date(), ...bulk } = options;
+  async act(action: JobAction, set: SetName, jobs: JobRef | Selection, options?: BulkOptions): Promise<BulkResult> {
     const selection: Selection = typeof jobs === 'string' || 'id' in jobs ? { ids: [jobs] } : jobs;
     if (!SETS_BY_ACTION[action]?.includes(set))
       throw new InvalidRequestError(
         `${action} is not for ${set} jobs; it is for ${SETS_BY_ACTION[action]?.join(', ')}`,
       );
-    const target = this.set(set);
-    switch (action) {
-      case 'retry':
-      case 'promote':
-        return target.runMany(action, selection, bulk);
-      case 'reschedule':
-        return target.rescheduleMany(selection, at, bulk);
-      case 'kill':
-        return target.killMany(selection, bulk);
-      case 'delete':
-        return target.deleteMany(selection, bulk);
-    }
+    return this.set(set).move(action, selection, options);
   }
 }

@@ -4,7 +4,6 @@ import { snakeCase } from '../../support/snake-case';
 import type { CronListing } from '../cron/cron-table';
 import type { JobLookup } from '../definition/job-class';
 import { type ListedProcess, processName } from '../processes/process-list';
-import type { RunningJob } from '../processes/running-jobs';
 import type { JobEntry, JobError, SetName } from '../sets/entry';
 import type { ListedQueue } from './queues';
 
@@ -36,7 +35,7 @@ export interface JobJson {
   readonly class: string | null;
   readonly queue: string;
   readonly set: SetName;
-  /** Time of the next run, of death, or of enqueueing. */
+  /** Time of its next run, of its start, of its death, or since when it is due. */
   readonly at: string | null;
   readonly enqueued_at: string | null;
   /** Number of failed runs. */
@@ -117,29 +116,7 @@ export function nameAndMessage(text: string): { readonly name: string; readonly 
   return { name, message: name === '' ? own : own.slice(name.length).replace(/^: /, '') };
 }
 
-/** The JSON of a running job. */
-export interface BusyJobJson {
-  readonly id: string;
-  readonly class: string;
-  readonly queue: string;
-  readonly set: 'active';
-  /** Number of the run, from 1. */
-  readonly attempt: number;
-  readonly started_at: string;
-  /** Host and pid; null: its processor is not listed, or there is no Redis. */
-  readonly process: string | null;
-}
-
-export function busyJobJson(
-  { id, class: name, queue, attempt, startedAt, identity }: RunningJob,
-  processes: readonly ListedProcess[] = [],
-): BusyJobJson {
-  const started_at = new Date(startedAt).toISOString();
-  const process = processes.find((listed) => listed.identity === identity);
-  return { id, class: name, queue, set: 'active', attempt, started_at, process: process ? processName(process) : null };
-}
-
-/** @returns the JSON of a job processor; its jobs are listed separately (`busyJobJson`). */
+/** @returns the JSON of a job processor. */
 export function processJson({ busyCount, startedAt, heartbeatAgeMs, ...process }: ListedProcess): object {
   return {
     process: processName(process),

@@ -74,10 +74,14 @@ export class Queues {
     const { knex } = this.sources;
     await this.check(name);
     const { rows } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
+    const [{ now } = { now: '-infinity' }] = rows;
     let jobs = 0;
     try {
-      for (let deleted = CHUNK; deleted === CHUNK; jobs += deleted)
-        deleted = await clearQueue(knex, name, rows[0]?.now ?? '-infinity', CHUNK);
+      for (let more = true; more; ) {
+        const deleted = await clearQueue(knex, name, now, CHUNK);
+        jobs += deleted;
+        more = deleted === CHUNK;
+      }
     } finally {
       this.report('clear', name, jobs);
     }
@@ -99,6 +103,9 @@ export class Queues {
   }
 
   private async check(name: string): Promise<void> {
+    const { knex, queues } = this.sources;
+    // The list of processes, which comes from Redis, may take longer.
+    if ((await knownQueues(knex, queues)).includes(name)) return;
     const names = await this.names();
     if (names.includes(name)) return;
     const known = names.length > 0 ? `there are ${names.join(', ')}` : 'there is none yet';

@@ -1,8 +1,8 @@
 import type { parseArgs } from 'node:util';
 import { EXIT, UserError } from '../../core/errors';
 import { Redactor } from '../../core/redact';
+import { didYouMean } from '../../support/did-you-mean';
 import { type Duration, parseDuration } from '../../support/duration';
-import { didYouMean } from '../../support/text';
 import type { JobAdmin } from '../admin/job-admin';
 import type { JobJsonRules } from '../admin/job-json';
 import type { JobClass } from '../definition/job-class';
@@ -60,8 +60,6 @@ export interface JobCommand {
   readonly name: string;
   readonly operands: readonly Operand[];
   readonly options: readonly OptionName[];
-  /** The server without which the command cannot run. Default: Postgres. */
-  readonly needs?: 'redis';
   /** One line, for the help and the guide to jobs. */
   readonly help: string;
   /** Checks the input before anything is connected. @throws UserError with the exit code for wrong usage. */

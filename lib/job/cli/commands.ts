@@ -14,7 +14,6 @@ import {
 import { CRON, ENQUEUE } from './enqueue';
 import { LIST } from './list';
 import { MOVES } from './moves';
-import { PROCESSES } from './processes';
 import { ADOPT, CLEAR, PAUSE, RESUME, STATS } from './queues';
 import { SHOW } from './show';
 
@@ -26,7 +25,6 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   ...MOVES,
   ENQUEUE,
   ...CRON,
-  PROCESSES,
   PAUSE,
   RESUME,
   CLEAR,
@@ -128,7 +126,7 @@ The other commands use Postgres themselves, and Redis where there is one, whethe
 
 ${optionLines(Object.keys(OPTIONS) as OptionName[])}
 
-Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Postgres is unavailable, or for jobs processes Redis.
+Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Postgres is unavailable.
 `;
 }
 

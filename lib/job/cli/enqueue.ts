@@ -1,7 +1,7 @@
 import { UserError } from '../../core/errors';
 import type { JsonValue } from '../../core/execution-context';
 import { toError } from '../../support/async';
-import { escapeControls } from '../../support/text';
+import { escapeControls } from '../../support/terminal-text';
 import { table } from '../../support/text-table';
 import { cronJson } from '../admin/job-json';
 import type { CronAction, CronListing } from '../cron/cron-table';

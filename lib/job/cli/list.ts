@@ -1,7 +1,9 @@
+import { countText, pluralize } from '../../support/counted';
 import { fromNow } from '../../support/duration';
-import { countText, escapeControls, pluralize } from '../../support/text';
+import { escapeControls } from '../../support/terminal-text';
 import { table } from '../../support/text-table';
-import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
+import { type JobJson, jobJson } from '../admin/job-json';
+import type { SetName } from '../sets/entry';
 import type { JobFilter, PageRequest } from '../sets/query';
 import { MAX_READ } from '../sets/set-reader';
 import {
@@ -19,41 +21,40 @@ import {
   wrongUsage,
 } from './command';
 
-const COLUMNS = {
-  retry: ['id', 'class', 'queue', 'failed', 'next', 'arguments', 'error'],
-  scheduled: ['id', 'class', 'queue', 'due', 'arguments'],
-  dead: ['id', 'class', 'queue', 'failed', 'died', 'arguments', 'error'],
-  waiting: ['id', 'class', 'queue', 'failed', 'since', 'arguments'],
-} as const satisfies Readonly<Record<string, readonly ColumnName[]>>;
+/** The lists: the set that each one shows, its columns, and what is said of an empty one. */
+const LISTS = {
+  retry: {
+    set: 'retry',
+    columns: ['id', 'class', 'queue', 'failed', 'next', 'arguments', 'error'],
+    none: 'No job waits for a retry.',
+  },
+  scheduled: { set: 'scheduled', columns: ['id', 'class', 'queue', 'due', 'arguments'], none: 'No job is scheduled.' },
+  dead: {
+    set: 'dead',
+    columns: ['id', 'class', 'queue', 'failed', 'died', 'arguments', 'error'],
+    none: 'No job is dead.',
+  },
+  waiting: { set: 'waiting', columns: ['id', 'class', 'queue', 'failed', 'since', 'arguments'], none: 'No job waits.' },
+  busy: { set: 'active', columns: ['id', 'class', 'queue', 'failed', 'started', 'arguments'], none: 'No job runs.' },
+} as const satisfies Readonly<Record<string, { set: SetName; columns: readonly ColumnName[]; none: string }>>;
+
+type ListName = keyof typeof LISTS;
+const NAMES: readonly string[] = Object.keys(LISTS);
+const LIMIT = 25;
 
 const PARTIAL = `\nThere are more than ${countText(MAX_READ)} jobs, and only that many were looked at: select by --class, --queue or time.`;
-
-type StoredSet = keyof typeof COLUMNS;
-const BUSY = 'busy';
-const SETS: readonly string[] = [...Object.keys(COLUMNS), BUSY];
-const LIMIT = 25;
-const NO_JOBS: Readonly<Record<string, string>> = {
-  retry: 'No job waits for a retry.',
-  scheduled: 'No job is scheduled.',
-  dead: 'No job is dead.',
-  waiting: 'No job waits.',
-  busy: 'No job runs.',
-};
 
 export const LIST: JobCommand = {
   name: 'list',
   operands: [{ name: 'SET' }],
   options: [...FILTERS, 'limit', 'page'],
   help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
-  prepare: ({ operands: [set = ''], options }) => {
-    if (!SETS.includes(set)) {
-      throw wrongUsage(`There is no set of jobs "${set}".${suggestion(set, SETS)} There are: ${SETS.join(', ')}.`);
+  prepare: ({ operands: [name = ''], options }) => {
+    if (!NAMES.includes(name)) {
+      throw wrongUsage(`There is no set of jobs "${name}".${suggestion(name, NAMES)} There are: ${NAMES.join(', ')}.`);
     }
     const request = readRequest(options);
-    if (set !== BUSY) return (context) => listSet(context, set as StoredSet, request);
-    if (options.tag ?? options.error ?? options.text)
-      throw wrongUsage('Only the queue, class and attempt of busy jobs are known: use --queue and --class.');
-    return (context) => listBusy(context, request);
+    return (context) => list(context, name as ListName, request);
   },
 };
 
@@ -69,46 +70,19 @@ function readRequest(options: Options): ListRequest {
   return { ...readFilter(options), limit, offset: (page - 1) * limit };
 }
 
-async function listSet(context: CommandContext, set: StoredSet, request: ListRequest): Promise<Answer> {
+async function list(context: CommandContext, name: ListName, request: ListRequest): Promise<Answer> {
   const { admin, terminal } = context;
+  const { set, columns } = LISTS[name];
   await checkQueues(context, filteredQueues(request));
-  const page = await admin.set(set).page(request);
-  const { entries, total = 0, complete, isPartial } = page;
+  const { entries, total = 0, complete, isPartial } = await admin.set(set).page(request);
   if (total === 0) checkClass(context, request.class);
   const rules = redactionRules(context);
   const jobs = entries.map((entry) => jobJson(entry, rules));
-  const rows = [[...COLUMNS[set]], ...jobs.map((job) => COLUMNS[set].map((name) => cell(job, name)))];
+  const rows = [[...columns], ...jobs.map((job) => columns.map((column) => cell(job, column)))];
   const lines = jobs.length > 0 ? [...table(rows, terminal.columns), ''] : [];
   return {
-    json: { set, total, complete, jobs },
-    text: `${[...lines, summary(set, request, jobs.length, { total, complete })].join('\n')}${isPartial ? PARTIAL : ''}\n`,
-  };
-}
-
-async function listBusy(context: CommandContext, request: ListRequest): Promise<Answer> {
-  await checkQueues(context, filteredQueues(request));
-  const { offset, limit, class: name } = request;
-  const queues = filteredQueues(request);
-  const processes = await context.admin.knownProcesses();
-  const all = (await context.admin.running())
-    .filter((job) => (queues?.includes(job.queue) ?? true) && (name === undefined || job.class === name))
-    .map((job) => busyJobJson(job, processes));
-  if (all.length === 0) checkClass(context, name);
-  const jobs = all.slice(offset, offset + limit);
-  const rows = jobs.map((job) => [
-    escapeControls(job.id),
-    escapeControls(job.class),
-    job.queue,
-    String(job.attempt),
-    shortMoment(job.started_at),
-    job.process ?? '–',
-  ]);
-  const { columns } = context.terminal;
-  const heading = ['id', 'class', 'queue', 'run', 'started', 'process'];
-  const lines = jobs.length > 0 ? [...table([heading, ...rows], columns), ''] : [];
-  return {
-    json: { set: BUSY, total: all.length, complete: true, jobs },
-    text: `${[...lines, summary(BUSY, request, jobs.length, { total: all.length, complete: true })].join('\n')}\n`,
+    json: { set: name, total, complete, jobs },
+    text: `${[...lines, summary(name, request, jobs.length, { total, complete })].join('\n')}${isPartial ? PARTIAL : ''}\n`,
   };
 }
 
@@ -122,11 +96,11 @@ interface Extent {
 }
 
 /** For example `26–50 of 1,204 jobs; go on with --page 3`. */
-function summary(set: string, request: ListRequest, shown: number, extent: Extent): string {
+function summary(name: ListName, request: ListRequest, shown: number, extent: Extent): string {
   const { offset, limit } = request;
   const { total, complete } = extent;
   if (total === 0)
-    return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${NO_JOBS[set]}`;
+    return FILTERS.some((filter) => request[filter] !== undefined) ? `No ${name} job matches.` : LISTS[name].none;
   const all = `${complete ? '' : 'more than '}${pluralize(total, 'job')}`;
   if (shown === 0) return `Nothing on this page, of ${all}.`;
   if (shown === total) return all;
@@ -138,7 +112,18 @@ function summary(set: string, request: ListRequest, shown: number, extent: Exten
 const REDACTED = '(redacted)';
 const UNREADABLE = '(unreadable)';
 const NONE = '–';
-type ColumnName = 'id' | 'class' | 'queue' | 'failed' | 'next' | 'died' | 'since' | 'due' | 'arguments' | 'error';
+type ColumnName =
+  | 'id'
+  | 'class'
+  | 'queue'
+  | 'failed'
+  | 'arguments'
+  | 'error'
+  | 'next'
+  | 'died'
+  | 'since'
+  | 'due'
+  | 'started';
 
 function cell(job: JobJson, name: ColumnName): string {
   switch (name) {

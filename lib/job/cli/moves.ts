@@ -1,5 +1,5 @@
 import { UserError } from '../../core/errors';
-import { countText, pluralize } from '../../support/text';
+import { countText, pluralize } from '../../support/counted';
 import { actionsOn, type ListedSet, SETS_BY_ACTION } from '../admin/job-admin';
 import type { SetName } from '../sets/entry';
 import { checkRef, type JobAction, type JobFilter, type JobRef } from '../sets/query';
@@ -17,7 +17,6 @@ import {
   type Run,
   readFilter,
   readNumber,
-  readWait,
   suggestion,
   wrongUsage,
 } from './command';
@@ -26,7 +25,6 @@ import { unknownJob } from './show';
 const HELP: Readonly<Record<JobAction, string>> = {
   retry: 'run failed or dead jobs now, after the jobs that wait in their queues',
   promote: 'run scheduled jobs now, after the jobs that wait in their queues',
-  reschedule: 'run retries or scheduled jobs at another time, by --wait',
   kill: 'move retries or scheduled jobs to the dead set, from where they can be retried by hand',
   delete: 'delete retries, scheduled, dead or waiting jobs for good',
 };
@@ -34,7 +32,6 @@ const HELP: Readonly<Record<JobAction, string>> = {
 const DONE: Readonly<Record<JobAction, string>> = {
   retry: 'Retried',
   promote: 'Promoted',
-  reschedule: 'Rescheduled',
   kill: 'Killed',
   delete: 'Deleted',
 };
@@ -42,22 +39,21 @@ const DONE: Readonly<Record<JobAction, string>> = {
 export const MOVES: readonly JobCommand[] = (Object.keys(SETS_BY_ACTION) as JobAction[]).map((action) => ({
   name: action,
   operands: [{ name: 'ID', optional: true, repeated: true, instead: 'all' }],
-  options: [...FILTERS, 'all', 'set', 'limit', 'yes', ...(action === 'reschedule' ? (['wait'] as const) : [])],
+  options: [...FILTERS, 'all', 'set', 'limit', 'yes'],
   help: HELP[action],
   prepare: ({ operands: ids, options }) => {
-    const when = action === 'reschedule' ? chooseMoment(options) : () => new Date();
-    if (options.all) return prepareAll(action, ids, options, when);
+    if (options.all) return prepareAll(action, ids, options);
     if (ids.length === 0) throw wrongUsage(`jobs ${action} needs the ids of jobs, or --all for all jobs of a set.`);
     const onlyForAll: readonly OptionName[] = ['class', 'tag', 'error', 'text', 'set', 'limit', 'yes'];
     const given = onlyForAll.find((name) => options[name] !== undefined);
     if (given) throw wrongUsage(`--${given} is for --all: ids say which jobs are meant.`);
     const queue = onlyOne('queue', options.queue);
     for (const id of ids) checkRef({ id, queue });
-    return (context) => moveByIds(context, action, ids, queue, when());
+    return (context) => moveByIds(context, action, ids, queue);
   },
 }));
 
-function prepareAll(action: JobAction, ids: readonly string[], options: Options, when: () => Date): Run {
+function prepareAll(action: JobAction, ids: readonly string[], options: Options): Run {
   if (ids.length > 0) throw wrongUsage('Give ids or --all, not both.');
   const sets = SETS_BY_ACTION[action].filter((set) => set !== 'waiting');
   const set = options.set ?? (sets.length === 1 ? sets[0] : undefined);
@@ -74,14 +70,7 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options,
   }
   const filter = readFilter(options);
   const limit = readNumber('limit', options.limit);
-  return (context) => moveAll(context, action, { set, filter, limit, yes: options.yes === true, at: when() });
-}
-
-/** @throws UserError without a valid --wait. */
-function chooseMoment(options: Options): () => Date {
-  const wait = readWait(options);
-  if (wait === undefined) throw wrongUsage('Say when: --wait 5m.');
-  return () => new Date(Date.now() + Number(wait));
+  return (context) => moveAll(context, action, { set, filter, limit, yes: options.yes === true });
 }
 
 const STATE: Readonly<Record<SetName, string>> = {
@@ -104,12 +93,11 @@ async function moveByIds(
   action: JobAction,
   ids: readonly string[],
   queue: string | undefined,
-  at: Date,
 ): Promise<Answer> {
   const moved: string[] = [];
   const refused: NotMoved[] = [];
   for (const id of new Set(ids)) {
-    const reason = await moveOne(context, action, { id, queue }, at);
+    const reason = await moveOne(context, action, { id, queue });
     if (reason === undefined) moved.push(id);
     else refused.push({ id, reason });
   }
@@ -122,19 +110,14 @@ async function moveByIds(
 }
 
 /** @returns the reason why the job was not moved, or undefined. */
-async function moveOne(
-  context: CommandContext,
-  action: JobAction,
-  ref: JobRef & object,
-  at: Date,
-): Promise<string | undefined> {
+async function moveOne(context: CommandContext, action: JobAction, ref: JobRef & object): Promise<string | undefined> {
   const { admin } = context;
   try {
     const { place, entry } = await admin.find(ref);
     if (place === 'gone' || !entry) return unknownJob(ref.id);
     const { id, queue } = entry;
     if (!SETS_BY_ACTION[action].includes(place)) return `Job ${id} ${STATE[place]}: ${instead(action, place)}.`;
-    const { moved } = await admin.act(action, place, { id, queue }, { at });
+    const { moved } = await admin.act(action, place, { id, queue });
     return moved > 0 ? undefined : `Job ${id} has just left the ${place} set: somebody else was faster.`;
   } catch (error) {
     if (error instanceof UserError) return error.message;
@@ -155,15 +138,13 @@ interface AllOfSet {
   readonly limit: number | undefined;
   /** true if no confirmation is needed. */
   readonly yes: boolean;
-  /** The new time for `reschedule`. */
-  readonly at: Date;
 }
 
 /** Moves every job of a set that matches the filter, after a confirmation. Ctrl-C stops between two chunks. */
 async function moveAll(
   context: CommandContext,
   action: JobAction,
-  { set, filter, limit, yes, at }: AllOfSet,
+  { set, filter, limit, yes }: AllOfSet,
 ): Promise<Answer> {
   const { admin, terminal } = context;
   await checkQueues(context, filter.queue === undefined ? undefined : [filter.queue].flat());
@@ -175,7 +156,7 @@ async function moveAll(
   await confirmed(context, yes, `${action} ${pluralize(count, `${set} job`)}`);
   const onProgress = (done: number) => terminal.progress(`${countText(done)} of ${countText(count)}`);
   const { moved, complete } = await terminal.interruptible((signal) =>
-    admin.act(action, set, { filter }, { at, limit, signal, onProgress }),
+    admin.act(action, set, { filter }, { limit, signal, onProgress }),
   );
   const interrupted = !complete && moved < count;
   return {

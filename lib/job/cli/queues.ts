@@ -1,6 +1,6 @@
 import { callerText } from '../../core/event-catalog';
+import { countText, pluralize } from '../../support/counted';
 import { formatDuration } from '../../support/duration';
-import { countText, pluralize } from '../../support/text';
 import { table } from '../../support/text-table';
 import { queueJson } from '../admin/job-json';
 import type { ListedProcess } from '../processes/process-list';

@@ -1,20 +1,22 @@
 import { UserError } from '../../core/errors';
 import { WHOLE } from '../../core/redact';
+import { countText } from '../../support/counted';
 import { formatDuration } from '../../support/duration';
-import { countText, escapeControls, printableLines } from '../../support/text';
+import { escapeControls, printableLines } from '../../support/terminal-text';
 import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
 import type { SetName } from '../sets/entry';
 import { checkRef } from '../sets/query';
 import { type Answer, type CommandContext, checkQueues, type JobCommand, onlyOne, redactionRules } from './command';
 import { argumentsText, fullMoment } from './list';
 
-const STATE: Readonly<Record<SetName, string>> = {
-  waiting: 'waiting',
-  active: 'running',
-  blocked: 'blocked: its class is at its concurrency limit',
-  retry: 'failed, to be retried',
-  scheduled: 'scheduled',
-  dead: 'dead',
+/** What is said of a set, and what its time is. */
+const PLACES: Readonly<Record<SetName, readonly [state: string, time: string]>> = {
+  waiting: ['waiting', 'Due'],
+  active: ['running', 'Started'],
+  blocked: ['blocked: its class is at its concurrency limit', 'Due'],
+  retry: ['failed, to be retried', 'Runs'],
+  scheduled: ['scheduled', 'Runs'],
+  dead: ['dead', 'Died'],
 };
 const WHY_REDACTED: Readonly<Record<WhyRedacted, (name: string) => string>> = {
   class: (name) => `not shown: ${name} says logArguments = false`,
@@ -49,12 +51,13 @@ async function show(
 function jobText(job: JobJson, ahead: number | undefined): string {
   const json = (value: unknown) => escapeControls(JSON.stringify(value));
   const why = job.args_redacted && WHY_REDACTED[job.args_redacted](escapeControls(job.class ?? ''));
+  const [state, time] = PLACES[job.set];
   const rows: [string, string | null][] = [
     ['Job', escapeControls(job.id)],
     ['Class', job.class === null ? null : escapeControls(job.class)],
     ['Queue', job.queue],
-    ['State', `${STATE[job.set]}${ahead ? `, behind ${countText(ahead)} others` : ''}`],
-    [job.set === 'dead' ? 'Died' : job.set === 'retry' || job.set === 'scheduled' ? 'Runs' : 'Queued', moment(job.at)],
+    ['State', `${state}${ahead ? `, behind ${countText(ahead)} others` : ''}`],
+    [time, moment(job.at)],
     ['Reason', job.reason === null ? null : escapeControls(job.reason)],
     ['Enqueued', moment(job.enqueued_at)],
     ['Failed runs', String(job.attempts)],

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { UserError } from '../../core/errors';
-import { didYouMean } from '../../support/text';
+import { didYouMean } from '../../support/did-you-mean';
 import { effectiveName } from '../definition/options';
 import type { Notice } from '../hint/notifier';
 import type { Auditor } from '../sets/query';

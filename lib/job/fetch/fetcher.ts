@@ -25,6 +25,8 @@ import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from '.
 export const MAX_DELIVERIES = 3;
 /** Maximum number of outcomes and of jobs in one statement. */
 const MAX_BATCH = 512;
+/** A list of hints that was at least so long may have had no room for others, which a scan finds sooner than the dispatcher. */
+const MANY_HINTS = 1000;
 /** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
 const SCAN_MS = 1000;
 /** The same where there is no Redis at all, and notifications arrive: it doubles while nothing is found. */
@@ -108,6 +110,8 @@ export class Fetcher {
   private isLookDue = true;
   /** true: hints may be missing, so that it looks by scans until one finds nothing more and Redis answers. */
   private isScanDue = true;
+  /** Hints that were popped since the lists were last empty. */
+  private hintsInARow = 0;
   private readonly running = new Map<string, { readonly delivery: Delivery; readonly begunAt: number }>();
   private readonly ahead: ClaimedAhead;
   private readonly ended: Ending[] = [];
@@ -338,8 +342,7 @@ export class Fetcher {
     if (waitedFor) popped.push(waitedFor);
     const missing = wanted - popped.length;
     try {
-      if (!isSoleHint && missing > 0 && open.length > 0)
-        popped.push(...((await hints?.pop(this.order(open), missing)) ?? []));
+      if (!isSoleHint && missing > 0 && open.length > 0) popped.push(...(await this.pop(this.order(open), missing)));
     } catch {
       // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
       this.isScanDue = true;
@@ -363,6 +366,15 @@ export class Fetcher {
       throw thrown;
     }
     return !isSoleHint;
+  }
+
+  private async pop(order: readonly number[], missing: number): Promise<readonly Hint[]> {
+    const popped = (await this.options.hints?.pop(order, missing)) ?? [];
+    this.hintsInARow += popped.length;
+    if (popped.length === missing) return popped;
+    if (this.hintsInARow >= MANY_HINTS) this.isScanDue = true;
+    this.hintsInARow = 0;
+    return popped;
   }
 
   private async fillAlone(claimant: Claimant, id: string): Promise<boolean> {

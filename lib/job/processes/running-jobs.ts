@@ -4,26 +4,21 @@ import { TABLES } from '../../core/config';
 /** Rows that are read at most. */
 const MAX_READ = 1000;
 
-/** A running job. */
+/** A running job, without its record. */
 export interface RunningJob {
-  readonly id: string;
   readonly class: string;
-  readonly queue: string;
-  /** 1 for the first run. */
-  readonly attempt: number;
   /** ms since 1970. */
   readonly startedAt: number;
   /** Identity of the processor that runs it. */
   readonly identity: string;
 }
 
-/** The running jobs, the longest running first. @param id only the job with this id. @throws errors of Postgres. */
-export async function readRunning(knex: Knex, id?: string): Promise<readonly RunningJob[]> {
+/** The running jobs, the longest running first. @throws errors of Postgres. */
+export async function readRunning(knex: Knex): Promise<readonly RunningJob[]> {
   const { rows } = await knex.raw<{ rows: RunningJob[] }>(
-    `select id, class, queue, attempts + 1 as attempt, (extract(epoch from claimed_at) * 1000)::float8 as "startedAt",
-       claimed_by as identity
-     from ${TABLES.jobs} where state = 'running' ${id === undefined ? '' : 'and id = ?::uuid'} order by claimed_at limit ?`,
-    [...(id === undefined ? [] : [id]), MAX_READ],
+    `select class, (extract(epoch from claimed_at) * 1000)::float8 as "startedAt", claimed_by as identity
+     from ${TABLES.jobs} where state = 'running' order by claimed_at limit ?`,
+    [MAX_READ],
   );
   return rows;
 }

@@ -30,7 +30,7 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * | returned | `end.ts`, `recordOutcomes`; the delivery is not counted, except after an uncaught error of unknown cause | `fetch/fetcher`: at a stop (`perform/executor` for runs that end when aborted, `processor`, `drain`, for the others), or when a claimed job cannot begin here |
  * | its process has died | `rescue.ts`, `rescue`; the delivery stays counted | `processes/process-reporter`, which the primary tells; `dispatch/dispatcher`, after 25 s of silence |
  * | a claim whose reply was lost: running to ready | `claim.ts`, `releaseUnknown` | `fetch/fetcher`, at its next look and at the first one 10 s later |
- * | an operator promotes, retries a retry, reschedules; deletes what is scheduled, ready or dead | `moves.ts`: `makeReady`, `reschedule`, `deleteChosen` | `sets/job-set` |
+ * | an operator promotes, retries a retry; deletes what is scheduled, ready or dead | `moves.ts`: `makeReady`, `deleteChosen` | `sets/job-set` |
  * | an operator kills what is scheduled, or retries a dead job | `dead.ts`: `killJobs`, `reviveJobs` | `sets/job-set` |
  * | an operator clears a queue of ready and held jobs | `moves.ts`, `clearQueue` | `admin/queues` |
  * | dead for too long, or one of too many: no row | `dead.ts`, `pruneDead` | `dispatch/dispatcher` |

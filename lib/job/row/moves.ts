@@ -20,17 +20,6 @@ export async function makeReady(knex: Knex, { sql, values }: ChosenJobs): Promis
   );
 }
 
-/** Changes the time of scheduled jobs and retries; a unique job's claim is extended by as much. @returns how many. */
-export async function reschedule(knex: Knex, { sql, values }: ChosenJobs, at: string): Promise<number> {
-  return count(
-    knex,
-    `update ${TABLES.jobs} set run_at = ?::timestamptz, left_since = null,
-       unique_until = unique_until + (?::timestamptz - run_at)
-     where id in (${sql})`,
-    [at, at, ...values],
-  );
-}
-
 /** Deletes the chosen jobs of a table, of which none runs. @returns how many. */
 export async function deleteChosen(knex: Knex, table: string, { sql, values }: ChosenJobs): Promise<number> {
   return count(knex, `delete from ${table} where id in (${sql})`, values);

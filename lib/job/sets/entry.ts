@@ -25,9 +25,11 @@ export interface JobEntry {
   readonly class: string | undefined;
   /** Serialized arguments: dates, models and the like are in their tagged form. */
   readonly args: readonly JsonValue[];
-  /** Time of the next run (retry, scheduled), of death (dead), or of enqueueing; undefined when it is not recorded. */
+  /** Time of its next run (retry, scheduled), of its start (active), of its death (dead), or since when it is due. */
   readonly at: Date | undefined;
   readonly enqueuedAt: Date | undefined;
+  /** Identity of the processor that runs it; null unless it is active. */
+  readonly identity: string | null;
   /** Number of failed runs. */
   readonly attempts: number;
   /** The latest five errors, newest first. */
@@ -56,6 +58,7 @@ export interface EntryRow {
   readonly progress: string | null;
   /** Its time in the set, ms since 1970. */
   readonly at: number;
+  readonly identity: string | null;
   /** null: it is too long for a list. */
   readonly payload: string | null;
   /** The length of the payload. */
@@ -64,7 +67,7 @@ export interface EntryRow {
 
 /** Describes a job by its row. Never throws: a payload that cannot be read gives an entry with `unreadable`. */
 export function describeRow(set: SetName, row: EntryRow): JobEntry {
-  const { id, queue, class: name, tags, attempts, at, payload, bytes } = row;
+  const { id, queue, class: name, tags, attempts, at, identity, payload, bytes } = row;
   const history = readHistory(row.history);
   const known = {
     id,
@@ -72,6 +75,7 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
     set,
     class: name,
     at: toDate(at),
+    identity,
     attempts,
     errors: describeErrors(history),
     reason: history.reason,

@@ -23,8 +23,6 @@ export interface JobFilter {
    */
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;
-  /** Its latest recorded failure was at this time or later. */
-  readonly failedSince?: Date | undefined;
 }
 
 const MAX_LENGTH = 1000;
@@ -40,7 +38,6 @@ export interface CheckedFilter {
   /** ms since 1970. */
   readonly since: number | undefined;
   readonly until: number | undefined;
-  readonly failedSince: number | undefined;
 }
 
 /** @throws InvalidRequestError. */
@@ -60,8 +57,7 @@ export function checkFilter(filter: JobFilter): CheckedFilter {
   }
   const { class: className, tag, error, text } = checked;
   const [since, until] = [checkTime('since', filter.since), checkTime('until', filter.until)];
-  const failedSince = checkTime('failedSince', filter.failedSince);
-  return { queues, class: className, tag, error, text, since, until, failedSince };
+  return { queues, class: className, tag, error, text, since, until };
 }
 
 function checkTime(name: string, time: Date | undefined): number | undefined {
@@ -173,20 +169,9 @@ export interface SetSources extends Auditor {
 }
 
 /** The actions of operators on jobs. */
-export type JobAction = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
-
-export const SORT_KEYS = ['at', 'class', 'queue', 'error', 'attempts'] as const;
-export type SortKey = (typeof SORT_KEYS)[number];
-
-export interface Sort {
-  /** `at` is the time of death, or of the next run. */
-  readonly by: SortKey;
-  readonly descending: boolean;
-}
+export type JobAction = 'retry' | 'promote' | 'kill' | 'delete';
 
 export interface PageRequest extends JobFilter {
-  /** Default: the set's own order. */
-  readonly sort?: Sort | undefined;
   /** Matching jobs to skip. Default 0. */
   readonly offset?: number | undefined;
   /** Maximum number of entries, up to 500. Default 25. */
@@ -201,7 +186,7 @@ export interface JobPage {
   readonly total: number | undefined;
   /** false: more jobs match than `total` says, which counts 10,000 at most, or may match (`isPartial`). */
   readonly complete: boolean;
-  /** true: only 100,000 jobs were searched or sorted; there are more. */
+  /** true: only 100,000 jobs were searched; there are more. */
   readonly isPartial: boolean;
 }
 
@@ -223,15 +208,6 @@ export function checkBounds({ offset = 0, limit = LIMIT, count = true }: PageReq
     throw new InvalidRequestError(`limit is ${limit}; give a whole number from 0 to ${MAX_LIMIT}`);
   }
   return { offset, limit, count };
-}
-
-/** @throws InvalidRequestError. */
-export function checkSort({ sort }: PageRequest): Sort | undefined {
-  if (sort === undefined) return undefined;
-  if (!SORT_KEYS.includes(sort.by)) {
-    throw new InvalidRequestError(`sort by ${JSON.stringify(sort.by)?.slice(0, 100)}; give ${SORT_KEYS.join(', ')}`);
-  }
-  return sort;
 }
 
 export function isRef(ref: Exclude<JobRef, string>): boolean {

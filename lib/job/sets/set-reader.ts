@@ -9,12 +9,10 @@ import {
   checkBounds,
   checkFilter,
   checkRef,
-  checkSort,
   type JobFilter,
   type JobPage,
   type JobRef,
   type PageRequest,
-  type Sort,
 } from './query';
 
 /** A part of an SQL statement, with its bindings. */
@@ -26,16 +24,14 @@ export interface Sql {
 /** What a set is in Postgres. */
 export interface SetTable {
   readonly table: () => string;
-  /** The column that orders it. */
-  readonly time: 'run_at' | 'died_at';
+  /** Its order: that of an index, so jobs that wait are shown queue by queue. */
+  readonly order: string;
+  /** The column of its times. */
+  readonly time: 'run_at' | 'claimed_at' | 'died_at';
   /** Its rows among those of the table. */
   readonly where: Sql;
   /** SQL of the text that a search covers besides the messages. */
   readonly searched: (word: string) => Sql;
-  /** The order without a request for another. */
-  readonly newestFirst: boolean;
-  /** true: the index that has its order has it for each queue, so those of the queues are merged. */
-  readonly isOrderedByQueue: boolean;
 }
 
 /** The condition that every job meets. */
@@ -61,24 +57,23 @@ const searchedDead = (word: string): Sql => ({ sql: 'strpos(search, lower(?)) > 
 
 /** The sets of jobs that operators see. */
 export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
-  waiting: { ...queueTable(inQueue('ready')), isOrderedByQueue: true },
-  active: queueTable(inQueue('running')),
+  waiting: { ...queueTable(inQueue('ready')), order: 'queue, run_at, id' },
+  active: { ...queueTable(inQueue('running')), order: 'claimed_at, id', time: 'claimed_at' },
   blocked: queueTable(inQueue('held')),
   retry: queueTable({ sql: `state = 'scheduled' and attempts > 0`, values: [] }),
   scheduled: queueTable({ sql: `state = 'scheduled' and attempts = 0`, values: [] }),
   dead: {
     table: () => TABLES.dead,
+    order: 'died_at desc, id',
     time: 'died_at',
     where: EVERY_JOB,
     searched: searchedDead,
-    newestFirst: true,
-    isOrderedByQueue: false,
   },
 };
 
 function queueTable(where: Sql): SetTable {
   const table = () => TABLES.jobs;
-  return { table, time: 'run_at', where, searched: searchedRow, newestFirst: false, isOrderedByQueue: false };
+  return { table, order: 'run_at, id', time: 'run_at', where, searched: searchedRow };
 }
 
 const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
@@ -95,13 +90,12 @@ function conditionsFor({ where, time, searched }: SetTable, filter: CheckedFilte
   const columns: Sql[] = [where];
   const texts: Sql[] = [];
   const add = (sql: string, ...values: Knex.RawBinding[]) => columns.push({ sql, values });
-  const { queues, class: name, tag, error, text, since, until, failedSince } = filter;
+  const { queues, class: name, tag, error, text, since, until } = filter;
   if (queues) add('queue = any(?::text[])', [...queues] as unknown as Knex.RawBinding);
   if (name !== undefined) add('class = ?', name);
   if (tag !== undefined) add(`tags @> array[?]::text[] and tags <> '{}'`, tag);
   if (since !== undefined) add(`${time} >= ${MOMENT}`, since);
   if (until !== undefined) add(`${time} <= ${MOMENT}`, until);
-  if (failedSince !== undefined) add(`(history #>> '{failures,0,at}')::float8 >= ?`, failedSince);
   if (error !== undefined) texts.push({ sql: 'strpos(messages, ?) > 0', values: [error.toLowerCase()] });
   if (text !== undefined) texts.push(textCondition(text, searched));
   return { columns: and(columns), text: texts.length > 0 ? and(texts) : undefined };
@@ -143,49 +137,11 @@ export function these({ where }: SetTable, given: readonly CheckedRef[]): Sql {
   ]);
 }
 
-/** @returns the SQL order; rows that lack the key come last. Jobs of the same key are ordered by time, newest first. */
-export function orderOf({ time, newestFirst }: SetTable, sort: Sort | undefined): string {
-  if (sort === undefined || sort.by === 'at') {
-    const direction = (sort?.descending ?? newestFirst) ? 'desc' : 'asc';
-    return `${time} ${direction}, id ${direction === 'desc' && !newestFirst ? 'desc' : 'asc'}`;
-  }
-  const { by, descending } = sort;
-  const key = by === 'error' ? `nullif(error, '')` : by;
-  return `${key} ${descending ? 'desc' : 'asc'} nulls last, ${time} desc, id`;
-}
-
 /** Counts end here, so that they stay fast. */
 export const MAX_COUNTED = 10_000;
 
 /** A page that no index has in its order, such as that of a search, is one of this many jobs at most. */
 export const MAX_READ = 100_000;
-
-/** Jobs to choose a page from. */
-interface Source {
-  readonly from: string;
-  readonly where: Sql;
-}
-
-/** SQL: the queues that have ready jobs, each found by one look at the index. */
-const readyQueues = () => `with recursive waiting (name) as (
-    select min(queue) from ${TABLES.jobs} where state = 'ready'
-    union all select (select min(queue) from ${TABLES.jobs} where state = 'ready' and queue > name) from waiting where name is not null
-  ) select name from waiting`;
-
-/** SQL: the first jobs of a source. */
-const firstOf = ({ from, where }: Source, order: string, limit: number): Sql => ({
-  sql: `select * from ${from} where ${where.sql} order by ${order} limit ?`,
-  values: [...where.values, limit],
-});
-
-/** SQL: the same, by the first jobs of each queue. */
-function firstOfQueues({ from, where }: Source, order: string, limit: number): Sql {
-  const ofQueue = firstOf({ from, where: and([where, { sql: 'queue = waiting.name', values: [] }]) }, order, limit);
-  return {
-    sql: `select next.* from (${readyQueues()}) as waiting cross join lateral (${ofQueue.sql}) as next order by ${order} limit ?`,
-    values: [...ofQueue.values, limit],
-  };
-}
 
 /** A row of a page, or, if it has none, only what is said of all pages. */
 type PageRow = { readonly total: number | null; readonly partial: boolean } & (EntryRow | { readonly id: null });
@@ -206,7 +162,7 @@ const MAX_LISTED = 65_536;
 /** What an entry needs of a row. */
 const columnsOf = ({ time }: Pick<SetTable, 'time'>) =>
   `id, queue, class, tags, attempts, history::text, progress::text,
-   (extract(epoch from ${time}) * 1000)::float8 as at, octet_length(payload::text) as bytes`;
+   (extract(epoch from ${time}) * 1000)::float8 as at, ${time === 'claimed_at' ? 'claimed_by' : 'null'} as identity, octet_length(payload::text) as bytes`;
 
 /**
  * Reads a set of jobs. All methods throw InvalidRequestError for an invalid request, and errors of Postgres.
@@ -225,21 +181,18 @@ export class SetReader {
   async page(request: PageRequest = {}): Promise<JobPage> {
     const { offset, limit, count } = checkBounds(request);
     const filter = checkFilter(request);
-    const sort = checkSort(request);
-    const order = orderOf(this.set, sort);
     const { columns, text } = conditionsFor(this.set, filter);
+    const { order, time } = this.set;
     const table = this.set.table();
-    const isOrdered = text === undefined && filter.tag === undefined && (sort === undefined || sort.by === 'at');
+    const isOrdered = text === undefined && filter.tag === undefined;
     const read = `select * from ${table} where ${columns.sql} limit ${MAX_READ}`;
-    const source: Source = isOrdered ? { from: table, where: columns } : { from: 'found', where: EVERY_JOB };
-    const isMerged = isOrdered && this.set.isOrderedByQueue && filter.class === undefined;
-    const choose = isMerged ? firstOfQueues : firstOf;
-    const first = choose(source, order, offset + limit);
+    const source = isOrdered ? { from: table, where: columns } : { from: 'found', where: EVERY_JOB };
     const { rows } = await this.knex.raw<{ rows: PageRow[] }>(
       `with found as materialized (
-         select id, queue, class, error, attempts, ${this.set.time} from (${read}) as read where ${(text ?? EVERY_JOB).sql}
+         select id, queue, ${time} from (${read}) as read where ${(text ?? EVERY_JOB).sql}
        ), first as (
-         select id, row_number() over (order by ${order}) as position from (${first.sql}) as jobs
+         select id, row_number() over (order by ${order}) as position
+         from (select * from ${source.from} where ${source.where.sql} order by ${order} limit ?) as jobs
        ), page as (
          select ${columnsOf(this.set)}, case when octet_length(payload::text) <= ? then payload::text end as payload, position
          from first join ${table} using (id) where position > ?
@@ -251,7 +204,8 @@ export class SetReader {
       [
         ...columns.values,
         ...(text ?? EVERY_JOB).values,
-        ...first.values,
+        ...source.where.values,
+        offset + limit,
         MAX_LISTED,
         offset,
         count,
@@ -304,7 +258,7 @@ export class SetReader {
     const { where } = this.set;
     const { rows } = await this.knex.raw<{ rows: { readonly class: string; readonly error: string | null }[] }>(
       `select distinct class, error from (
-         select class, error from ${this.set.table()} where ${where.sql} order by ${orderOf(this.set, undefined)} limit ?
+         select class, error from ${this.set.table()} where ${where.sql} order by ${this.set.order} limit ?
        ) as first`,
       [...where.values, limit],
     );

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { Histogram } from '../../support/histogram';
-import { compareText } from '../../support/text';
+import { compareText } from '../../support/text-order';
 import { ClassStats, type Outcomes } from './class-stats';
 import { readStats } from './stats-table';
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { doubt, type Finding, fault } from '../../core/finding';
+import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import type { LoadedI18n } from '../../core/i18n';
 import { toError } from '../../support/async';
 import { findOwner, underscore } from '../compose/draft';
@@ -37,7 +37,7 @@ export function checkMailers(options: MailCheck): Finding[] {
     ...checkTexts(folders.localesDir, i18n, defaultLocale, missing),
     ...orphans.map(({ mailer }) => {
       const wrong = `${mailer}Preview previews ${mailer}, but no mailer has that name: name it after one`;
-      return doubt(`${folders.previewsDir}: ${wrong}`);
+      return warningFinding(`${folders.previewsDir}: ${wrong}`);
     }),
   ];
 }
@@ -56,7 +56,7 @@ function checkAction(
   const method: unknown = Reflect.get(mailer.prototype as object, action);
   if (typeof method !== 'function') {
     const wrong = `${title} is declared by static ${name} = this.action('${action}'), but there is no such method`;
-    return [fault(`${mailers.place}: ${wrong}: write it, or name the one that is meant`)];
+    return [errorFinding(`${mailers.place}: ${wrong}: write it, or name the one that is meant`)];
   }
   if (!usesTemplates) return [];
   const source = method.toString();
@@ -67,7 +67,7 @@ function checkAction(
   const parts = (['html', 'text'] as const).filter((part) => views.exists(`${folder}/${part}`));
   if (parts.length === 0) {
     const file = views.file(`${folder}/html`);
-    return [fault(`${file}: ${title} has no template: write this file, or text.ejs beside it`)];
+    return [errorFinding(`${file}: ${title} has no template: write this file, or text.ejs beside it`)];
   }
   const seen = new Set<string>();
   return parts.flatMap((part) => {
@@ -77,7 +77,7 @@ function checkAction(
     const view = `layouts/${layout}/${part}`;
     if (views.exists(view)) return [...own, ...checkView(view)];
     const remedy = `write it, or set static layout = false in ${mailer.name}`;
-    return [...own, fault(`${views.file(view)}: the layout of ${title} is missing: ${remedy}`)];
+    return [...own, errorFinding(`${views.file(view)}: the layout of ${title} is missing: ${remedy}`)];
   });
 
   function checkView(view: string): Finding[] {
@@ -87,7 +87,7 @@ function checkAction(
     try {
       text = views.checked(view);
     } catch (thrown) {
-      return [fault(`${toError(thrown).message} (a template of ${title}: fix it)`)];
+      return [errorFinding(`${toError(thrown).message} (a template of ${title}: fix it)`)];
     }
     const texts = [...text.matchAll(TEXT)].flatMap(([, , key = '']) => checkText(key, view));
     const included = [...text.matchAll(INCLUDE)].flatMap(([, , other = '']) => {
@@ -95,7 +95,7 @@ function checkAction(
       const target = path.posix.join(from, other.replace(/\.ejs$/, ''));
       if (views.exists(target)) return checkView(target);
       const wrong = `includes ${other}, but there is no ${views.file(target)}: write it, or name another`;
-      return fault(`${views.file(view)}: ${title} ${wrong}`);
+      return errorFinding(`${views.file(view)}: ${title} ${wrong}`);
     });
     return [...texts, ...included];
   }
@@ -109,7 +109,7 @@ function checkAction(
       // Otherwise the text of another locale is shown.
       const isShown = locale !== defaultLocale || i18n.has(full, locale) || i18n.has(`${full}_other`, locale);
       const found = `${file}: lacks the text ${full} that ${view}.ejs of ${title} shows: add it`;
-      return isShown ? doubt(found) : fault(found);
+      return isShown ? warningFinding(found) : errorFinding(found);
     });
   }
 }

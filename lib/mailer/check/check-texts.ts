@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { doubt, type Finding } from '../../core/finding';
+import { type Finding, warningFinding } from '../../core/finding';
 import type { LoadedI18n } from '../../core/i18n';
 import { textFiles, withParents } from '../../core/locales';
 
@@ -42,7 +42,7 @@ export function checkTexts(
       found.push(`${localeFile(own)}: lacks ${listed(names)}, which ${other}.json has: add ${them(names)}`);
     }
   }
-  return found.map((text) => doubt(text));
+  return found.map((text) => warningFinding(text));
 }
 
 /** The keys of the texts of one locale. Those of one counted text (`cat_one`, `cat_other`) are one: `cat`. */

@@ -126,9 +126,9 @@ const SETTLED = () => `
 /**
  * Delivery records in Postgres, written outside the caller's transaction.
  *
- * A mail is sent once per job, except in one case that SMTP leaves open: the process dies or the connection breaks
- * after the server accepted the mail and before its answer arrived. The mail is then sent again, with the same
- * Message-ID, because a duplicate is better than a lost mail.
+ * A mail is sent once per job, unless we cannot record that the server has accepted it: the connection breaks before its
+ * answer arrives, the process dies, or `DurableWrites` gives up. The mail is then sent again, with the same Message-ID,
+ * because a duplicate is better than a lost mail.
  */
 export class DeliveryRecord implements DeliveryStore {
   readonly renewAfterMs: number;

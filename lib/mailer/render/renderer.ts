@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type EmailTemplates from 'email-templates';
+import { withoutUndici } from '../../internals/cheerio';
 import { MissingTemplateError } from '../definition/errors';
 import type { Parts, RenderRequest } from '../definition/mail-types';
 import { CssInliner } from './css-inliner';
@@ -29,7 +30,7 @@ export class Renderer {
     private readonly options: { readonly templatesDir: string; readonly cache: boolean; readonly appUrl: string },
   ) {
     this.views = new Views(options.templatesDir, options);
-    const Email = require('email-templates') as typeof EmailTemplates;
+    const Email = withoutUndici(() => require('email-templates') as typeof EmailTemplates);
     this.email = new Email<Wrapped>({
       send: true,
       preview: false,

@@ -1,4 +1,4 @@
-import { sameText } from '../../support/text';
+import { isSameSecret } from '../../support/same-secret';
 import { readBody } from '../../web/body';
 import { accessMode, isFromHere, isLoopbackHost } from '../ui/access-mode';
 import type { OpsContext, OpsMiddleware } from '../ui/context';
@@ -18,7 +18,7 @@ export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
   if (!URL.canParse(origin) || new URL(origin).host !== ctx.host) throw localizedProblem(403, 'elsewhere');
   if (!ctx.is('application/x-www-form-urlencoded')) throw localizedProblem(415, 'noForm');
   const form = new URLSearchParams((await readBody(ctx.res)).toString('utf8'));
-  if (!sameText(form.get(FIELD) ?? '', formToken(ctx.state.visitor))) throw localizedProblem(403, 'stale');
+  if (!isSameSecret(form.get(FIELD) ?? '', formToken(ctx.state.visitor))) throw localizedProblem(403, 'stale');
   return form;
 }
 

@@ -4,7 +4,7 @@ import type { Knex } from 'knex';
 import type { Config } from '../../core/config';
 import type { Redis } from '../../core/redis';
 import { lazy } from '../../support/async';
-import { sameText } from '../../support/text';
+import { isSameSecret } from '../../support/same-secret';
 import type { Visitor } from '../ui/context';
 import { readCookie } from '../ui/shell';
 import { SignOuts } from './sign-outs';
@@ -45,13 +45,13 @@ export class Sessions {
 
   /** True for this tree's access token; always false when sign-in is by password. */
   opens(token: string): boolean {
-    return this.token !== null && sameText(token, this.token);
+    return this.token !== null && isSameSecret(token, this.token);
   }
 
   private async signedIn(cookie = ''): Promise<Visitor | undefined> {
     const [secret = '', expires = '', signature = '', ...more] = cookie.split('.');
     if (!SECRET.test(secret) || more.length > 0) return undefined;
-    if (!sameText(await this.sign([secret, expires]), signature) || Number(expires) <= this.now() / 1000)
+    if (!isSameSecret(await this.sign([secret, expires]), signature) || Number(expires) <= this.now() / 1000)
       return undefined;
     return (await this.signOuts.has(secret)) ? undefined : { role: 'operator', secret };
   }

@@ -1,5 +1,6 @@
 import type { Redis } from '../../core/redis';
-import { clientNetwork } from '../../support/text';
+import { answerWithin } from '../../core/redis-script';
+import { clientNetwork } from '../../support/client-network';
 import { type RateLimit, RateLimits } from '../../web/rate-limit';
 
 /** Number of wrong passwords that one address may give within PAUSE_SECONDS. */
@@ -8,6 +9,8 @@ export const PAUSE_SECONDS = 15 * 60;
 /** Tries within UNKNOWN_SECONDS of all addresses together that have never signed in: guesses may come from many. */
 const MAX_UNKNOWN = 10;
 const UNKNOWN_SECONDS = 10;
+/** Timeout of a reply of Redis, ms. */
+const ANSWER_MS = 1000;
 const KNOWN = 'catamount:ops:known:';
 /** An address with a successful sign-in stays known for this long, s. */
 const KNOWN_SECONDS = 90 * 24 * 60 * 60;
@@ -48,11 +51,12 @@ export class SignInThrottle {
   async forget(ip: string): Promise<void> {
     const address = clientNetwork(ip);
     await this.perAddress.forget(address);
-    await this.redis.client.set(KNOWN + address, '1', { EX: KNOWN_SECONDS }).catch(() => undefined);
+    const set = this.redis.client.set(KNOWN + address, '1', { EX: KNOWN_SECONDS });
+    await answerWithin(ANSWER_MS, set).catch(() => undefined);
   }
 
   /** False while Redis is unavailable. */
   private async isKnown(address: string): Promise<boolean> {
-    return (await this.redis.client.exists(KNOWN + address).catch(() => 0)) > 0;
+    return (await answerWithin(ANSWER_MS, this.redis.client.exists(KNOWN + address)).catch(() => 0)) > 0;
   }
 }

@@ -1,4 +1,4 @@
-import { sameText } from '../../support/text';
+import { isSameSecret } from '../../support/same-secret';
 import { accessMode } from '../ui/access-mode';
 import type { OpsContext, PageBase, PageContext } from '../ui/context';
 import { localizedProblem, setCookie } from '../ui/shell';
@@ -142,7 +142,7 @@ export async function showSignIn(site: AuthParts, ctx: OpsContext, shown: SignIn
 
 /** Compares both, whatever was given, so that the time taken reveals nothing. */
 function checkPassword({ config: { ops } }: PageBase, name: string, password: string): boolean {
-  const [rightName, rightPassword] = [sameText(name, ops?.user ?? ''), sameText(password, ops?.password ?? '')];
+  const [rightName, rightPassword] = [isSameSecret(name, ops?.user ?? ''), isSameSecret(password, ops?.password ?? '')];
   return ops !== null && rightName && rightPassword;
 }
 

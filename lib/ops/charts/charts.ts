@@ -1,6 +1,6 @@
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { BOUNDS_MS, quantile } from '../../support/histogram';
-import { compareText } from '../../support/text';
+import { compareText } from '../../support/text-order';
 import { type FigureRange, type FigureStep, readStepMs } from '../../tree/time-series';
 import { type Formatter, type WorkerShade, workerShade } from '../ui/format';
 

@@ -3,7 +3,7 @@ import type { JobAction } from '../../job/sets/query';
 import type { OpsContext } from '../ui/context';
 import { Formatter } from '../ui/format';
 import { linkWith, localizedProblem } from '../ui/shell';
-import { type JobPageContext, pathWith, type RouteModule, readBack, showOutcome, showPage } from './page-context';
+import { type JobPageContext, type RouteModule, readBack, showOutcome, showPage } from './page-context';
 import { countSelected, type JobSelection, readChosen, type SelectedCounts } from './selection';
 import { isHarmless, type SetPage } from './set-pages';
 
@@ -11,10 +11,9 @@ import { isHarmless, type SetPage } from './set-pages';
 const TYPED_ABOVE = 25;
 /** An action on many jobs stops between two of them after this time, ms, since routers wait for 30 s. */
 const MAX_ACTION_MS = 20_000;
-const HOUR_MS = 3_600_000;
 
 /** The field with a wrong value; the texts are `jobs.confirm.wrong.<field>`. */
-type Wrong = 'count' | 'more' | 'at' | undefined;
+type Wrong = 'count' | 'more' | undefined;
 
 interface Question {
   /** null offers all actions of the set. */
@@ -22,11 +21,9 @@ interface Question {
   readonly chosen: JobSelection;
   readonly back: string;
   readonly wrong: Wrong;
-  /** The time for `reschedule`, as typed. */
-  readonly at: string;
 }
 
-/** Routes to retry, promote, reschedule, kill and delete the selected jobs, or all that match a filter. */
+/** Routes to retry, promote, kill and delete the selected jobs, or all that match a filter. */
 export function actionRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {
@@ -34,7 +31,7 @@ export function actionRoutes(page: SetPage): RouteModule {
       const fields = new URLSearchParams(ctx.querystring);
       const chosen = readChosen(fields, page);
       const action = fields.has('action') ? readAction(fields, page) : null;
-      await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
+      await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined });
     });
 
     site.router.post(`${path}/action`, async (ctx) => {
@@ -42,7 +39,7 @@ export function actionRoutes(page: SetPage): RouteModule {
       const action = readAction(form, page);
       const chosen = readChosen(form, page);
       const back = readBack(ctx, path);
-      const question = { action, chosen, back, wrong: undefined, at: form.get('at') ?? '' };
+      const question = { action, chosen, back, wrong: undefined };
       const plain = isPlain(action, chosen);
       if (!plain && !isConfirmed(form)) return ask(site, ctx, page, question);
       const wrong = plain ? undefined : await whatIsWrong(site, ctx, page, question);
@@ -63,12 +60,11 @@ function isConfirmed(form: URLSearchParams): boolean {
   return form.get('confirmed') === '1';
 }
 
-async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen, at }: Question) {
+async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen }: Question) {
   const { selection } = chosen;
   const expectedCount = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
   if (!action) throw localizedProblem(400, 'badAct');
   const options = {
-    at: parseMoment(at) ?? new Date(),
     signal: AbortSignal.timeout(MAX_ACTION_MS),
     ...('filter' in selection && { limit: expectedCount }),
   };
@@ -81,10 +77,9 @@ async function whatIsWrong(
   site: JobPageContext,
   ctx: OpsContext,
   page: SetPage,
-  { action, chosen, at }: Question,
+  { action, chosen }: Question,
 ): Promise<Wrong> {
   const { form } = ctx.state;
-  if (action === 'reschedule' && !parseMoment(at)) return 'at';
   const expected = Number(form.get('expected'));
   if (!Number.isSafeInteger(expected) || expected < 1) throw localizedProblem(422, 'stale');
   if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
@@ -96,24 +91,21 @@ async function whatIsWrong(
 
 async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, question: Question): Promise<void> {
   const { t } = ctx.state;
-  const { action, chosen, wrong, at } = question;
+  const { action, chosen, wrong } = question;
   const set: JobSet = await site.admin(ctx).set(page.name);
   const selected: SelectedCounts = await countSelected(set, chosen);
   const { count } = selected;
   if (count === 0) throw localizedProblem(409, 'jobsGone');
   if (wrong) ctx.status = 422;
   const n = Formatter.of(ctx).count(count);
-  const offered = action === null ? page.actions.filter((name) => name !== 'reschedule') : [action];
   await showPage(site, ctx, 'confirm', {
     title: t(`jobs.confirm.${action ?? 'all'}.question`, { count, what: t(`jobs.${page.name}.some`, { count, n }) }),
     ...question,
     page,
     selected,
-    offered,
+    offered: action === null ? page.actions : [action],
     typed: isTyped(action, count),
     target: `/ops/jobs/${page.name}/action`,
-    at: at || inAnHour(),
-    rescheduleHref: pathWith(ctx, { action: 'reschedule' }),
   });
 }
 
@@ -126,17 +118,6 @@ function readAction(fields: URLSearchParams, page: SetPage): JobAction {
   const action = page.actions.find((name) => name === fields.get('action'));
   if (!action) throw localizedProblem(400, 'badAct');
   return action;
-}
-
-/** Parses the value of a datetime-local field as UTC; undefined when it is invalid. */
-function parseMoment(text: string): Date | undefined {
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(text)) return undefined;
-  const moment = new Date(`${text}Z`);
-  return Number.isNaN(moment.getTime()) || !moment.toISOString().startsWith(text) ? undefined : moment;
-}
-
-function inAnHour(): string {
-  return new Date(Date.now() + HOUR_MS).toISOString().slice(0, 16);
 }
 
 /** Path of the list that linked to the question, with its filters. */

@@ -36,12 +36,11 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
-  const [places, busy, ...histories] = await Promise.all([
+  const [places, running, ...histories] = await Promise.all([
     findPlaces(admin, { class: name }, query),
-    admin.running(),
+    admin.set('active').count({ class: name }),
     ...PERIODS.map((period) => readHistory(admin, period)),
   ]);
-  const running = busy.filter((job) => job.class === name).length;
   const history = PERIODS.map((period, index) => {
     return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
   });

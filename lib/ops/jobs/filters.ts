@@ -1,4 +1,4 @@
-import { checkQueue, type JobFilter, SORT_KEYS, type Sort, type SortKey } from '../../job/sets/query';
+import { checkQueue, type JobFilter } from '../../job/sets/query';
 import type { OpsContext } from '../ui/context';
 import { localizedProblem } from '../ui/shell';
 import type { SetPage } from './set-pages';
@@ -8,25 +8,20 @@ export const SPANS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as 
 type SpanName = keyof typeof SPANS;
 
 /** Filters of a list, besides its order and page. Their values are texts, '' for any. */
-const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when', 'failed'] as const;
+const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when'] as const;
 export type Filters = Readonly<Record<(typeof FILTERS)[number], string>>;
 
 /** Maximum length of a filter's value, characters. */
 const MAX_LENGTH = 1000;
-const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '', failed: '' };
-/** Filters whose value is the name of a span. */
-const TIMES = ['when', 'failed'] as const;
+const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '' };
 
 /** Reads the allowed filters. @throws ProblemError 400 that names the invalid one. */
 export function readFilters(read: (name: string) => unknown, allowed: readonly (keyof Filters)[] = FILTERS): Filters {
   const filters: Record<string, string> = { ...NO_FILTERS };
   for (const name of allowed) filters[name] = readText(name, read(name));
-  const { queue } = filters as Filters;
+  const { queue, when } = filters as Filters;
   if (queue !== '') orRefuse('queue', queue, () => checkQueue(queue));
-  for (const name of TIMES) {
-    const { [name]: span = '' } = filters;
-    if (span !== '' && !Object.hasOwn(SPANS, span)) throw badQuery(name, span, 'when');
-  }
+  if (when !== '' && !Object.hasOwn(SPANS, when)) throw badQuery('when', when);
   return filters as Filters;
 }
 
@@ -38,9 +33,9 @@ function readText(name: string, value: unknown): string {
   return text;
 }
 
-/** The filters of a set's list. Only failed jobs have errors; for the dead, `when` is already the time of failure. */
-export function allowedFilters(page: Pick<SetPage, 'failed' | 'name'>): readonly (keyof Filters)[] {
-  return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.name === 'retry'));
+/** The filters of a set's list. Only failed jobs have errors. */
+export function allowedFilters({ failed }: Pick<SetPage, 'failed'>): readonly (keyof Filters)[] {
+  return FILTERS.filter((name) => name !== 'error' || failed);
 }
 
 export function isFiltering(filters: Filters): boolean {
@@ -52,9 +47,8 @@ export function isFiltering(filters: Filters): boolean {
  * @param frozen true excludes jobs that died after `now`, so that a number shown for confirmation stays valid.
  */
 export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: number, frozen = false): JobFilter {
-  const { q, class: className, queue, error, tag, when, failed } = filters;
+  const { q, class: className, queue, error, tag, when } = filters;
   const span = when === '' ? undefined : SPANS[when as SpanName];
-  const failedWithin = failed === '' ? undefined : SPANS[failed as SpanName];
   const dead = page.name === 'dead';
   return {
     text: q,
@@ -62,20 +56,9 @@ export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: nu
     queue,
     error,
     tag,
-    failedSince: failedWithin === undefined ? undefined : new Date(now - failedWithin),
     since: dead && span !== undefined ? new Date(now - span) : undefined,
     until: dead ? (frozen ? new Date(now) : undefined) : span === undefined ? undefined : new Date(now + span),
   };
-}
-
-/** Reads the order: `class`, or `-class` for descending. @throws ProblemError 400 when the set cannot be sorted so. */
-export function readSort({ query }: OpsContext, { sorts }: Pick<SetPage, 'sorts'>): Sort | undefined {
-  const { sort } = query;
-  if (sort === undefined) return undefined;
-  const [, minus, key] = /^(-?)(\w+)$/.exec(String(sort)) ?? [];
-  const by = SORT_KEYS.find((each: SortKey) => each === key);
-  if (typeof sort !== 'string' || by === undefined || !sorts.includes(by)) throw badQuery('sort', String(sort));
-  return { by, descending: minus === '-' };
 }
 
 /** Reads the page's number, from 1. @throws ProblemError 400 when it is invalid. */

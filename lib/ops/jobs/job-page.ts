@@ -1,18 +1,18 @@
 import { WHOLE } from '../../core/redact';
 import type { JobAdmin } from '../../job/admin/job-admin';
-import { busyJobJson } from '../../job/admin/job-json';
+import { type ListedProcess, processName } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
 import type { FoundPlace } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
 import { snakeCase } from '../../support/snake-case';
 import { DELIVERIES } from '../mail/deliveries-page';
-import { MAX_MAILS, readMails } from '../mail/job-mails';
+import { MAX_MAILS, readMails } from '../mail/mails-of-job';
 import type { OpsContext } from '../ui/context';
 import { localizedProblem } from '../ui/shell';
-import { type JobView, pageJson, showFailures, showJob, showValues } from './job-view';
+import { pageJson, showFailures, showJob, showValues } from './job-view';
 import { type JobPageContext, type RouteModule, showOutcome, showPage } from './page-context';
 import { SET_PAGES } from './set-pages';
-import { type RunningAt, timeline } from './timeline';
+import { timeline } from './timeline';
 
 const PATH = '/ops/jobs/job/:queue/:id';
 
@@ -48,7 +48,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
   const rules = site.classes.rules;
   const job = showJob(entry, rules, WHOLE);
   const failures = showFailures(entry);
-  const running = place.place === 'active' ? await whereItRuns(site.admin(ctx), job) : undefined;
+  const processor = await findProcessor(site.admin(ctx), entry);
   const page = SET_PAGES.find(({ name }) => name === place.place);
   const limit = site.classes.get(job.class ?? '')?.retry.limit;
   const { locale, attributes } = entry.context;
@@ -57,8 +57,8 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     place: place.place,
     ahead: place.ahead ?? null,
     failures,
-    events: timeline({ job, failures, place, running }),
-    running: running ?? null,
+    events: timeline({ job, failures, place, processor }),
+    processor: processor ?? null,
     progress: entry.progress === undefined ? null : showValues(entry.progress, rules, WHOLE),
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
@@ -83,7 +83,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
   await showPage(site, ctx, 'job', locals, {
     ...pageJson(job),
     ahead: shown.ahead,
-    running: running ? busyJobJson(running.job, [running.process]) : null,
+    process: processor ? processName(processor) : null,
     raw: shown.raw,
     mails: snakeCase(shown.mails ?? null),
   });
@@ -105,10 +105,9 @@ function find(site: JobPageContext, ctx: OpsContext): Promise<FoundPlace> {
 }
 
 /** undefined also while Redis, which has the list of processors, does not answer. */
-async function whereItRuns(admin: JobAdmin, { id }: JobView): Promise<RunningAt | undefined> {
-  const [job] = await admin.running(id);
-  const process = (await admin.knownProcesses())?.find(({ identity }) => identity === job?.identity);
-  return job && process && { process, job };
+async function findProcessor(admin: JobAdmin, { identity }: JobEntry): Promise<ListedProcess | undefined> {
+  if (identity === null) return undefined;
+  return (await admin.knownProcesses())?.find((process) => process.identity === identity);
 }
 
 /** True when the job died because of its latest error, not because its attempts were used up. */

@@ -4,27 +4,17 @@ import { type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../
 import { dollarKey } from '../../job/record/arguments';
 import { KILLED } from '../../job/row/dead';
 import type { JobEntry, JobError } from '../../job/sets/entry';
-import { escapeControls } from '../../support/text';
+import { escapeControls } from '../../support/terminal-text';
 import { jobPath } from '../ui/format';
 import { essence, type StackLine, stackLines } from './stack-lines';
 
-/** A job as pages show it: its JSON form and the values that only pages need. */
-export interface JobView {
+/** A job as pages show it: the job, its JSON form and the values that only pages need. */
+export interface JobView extends Omit<JobEntry, 'args'> {
   readonly json: JobJson;
-  readonly id: string;
-  readonly queue: string;
-  readonly set: JobEntry['set'];
-  /** null when the record has no readable class. */
-  readonly class: string | null;
   /** Path of its page. */
   readonly href: string;
   /** `queue/id`, the value of the forms of lists. */
   readonly ref: string;
-  /** Time of its death, of its next run, or at which it was put on its queue. */
-  readonly at: Date | null;
-  readonly enqueuedAt: Date | null;
-  /** Number of failed runs. */
-  readonly attempts: number;
   /** null when they are hidden, for the reason in `argsHidden`. */
   readonly args: readonly ShownArgument[] | null;
   /** The first arguments, cut to MAX_LINE_LENGTH characters in total. */
@@ -33,8 +23,6 @@ export interface JobView {
   /** The latest error; null when there is none. */
   readonly error: ReturnType<typeof nameAndMessage> | null;
   readonly killed: boolean;
-  readonly tags: readonly string[];
-  readonly requestId: string | null;
 }
 
 /** An error of the job, for its own page. */
@@ -49,27 +37,18 @@ export interface ShownFailure {
 
 /** @param lengths limits of the shown arguments. Default: those for a line. */
 export function showJob(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLengths): JobView {
-  const { id, queue, set, attempts, tags } = entry;
   const json = jobJson(entry, rules, lengths);
   const args = json.args && shownArguments(json.args);
   return {
+    ...entry,
     json,
-    id,
-    queue,
-    set,
-    class: entry.class ?? null,
     href: jobPath(entry),
-    ref: `${queue}/${id}`,
-    at: entry.at ?? null,
-    enqueuedAt: entry.enqueuedAt ?? null,
-    attempts,
+    ref: `${entry.queue}/${entry.id}`,
     args,
     argsLine: args && argumentLine(args),
     argsHidden: json.args_redacted,
     error: latestError(entry),
     killed: entry.reason === KILLED,
-    tags,
-    requestId: entry.context.requestId ?? null,
   };
 }
 

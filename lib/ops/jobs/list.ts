@@ -3,7 +3,7 @@ import type { JobPage, PageRequest } from '../../job/sets/query';
 import { MAX_READ } from '../../job/sets/set-reader';
 import type { OpsContext } from '../ui/context';
 import { Paging, PER_PAGE } from '../ui/paging';
-import { allowedFilters, isFiltering, jobFilter, readFilters, readPage, readSort, SPANS } from './filters';
+import { allowedFilters, isFiltering, jobFilter, readFilters, readPage, SPANS } from './filters';
 import { pageJson, showJob } from './job-view';
 import { type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
 import type { SetPage } from './set-pages';
@@ -20,13 +20,13 @@ export function listRoutes(page: SetPage): RouteModule {
 
 async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): Promise<void> {
   const { t } = ctx.state;
-  const [asked, sort] = [readPage(ctx), readSort(ctx, page)];
+  const asked = readPage(ctx);
   const admin = site.admin(ctx);
   const set = admin.set(page.name);
   const names = await sampleNames(set);
   const filters = readFilters((name) => ctx.query[name], allowedFilters(page));
   const filter = jobFilter(page, filters, Date.now());
-  const { entries, total = 0, complete, isPartial } = await read(set, { ...filter, sort }, asked);
+  const { entries, total = 0, complete, isPartial } = await read(set, filter, asked);
   const paging = Paging.of(ctx, total);
   const rules = site.classes.rules;
   const rows = entries.map((entry) => showJob(entry, rules));
@@ -44,9 +44,8 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     filters,
     filtering: isFiltering(filters),
     names: { ...names, queues: await admin.queueNames(), spans: Object.keys(SPANS) },
-    sort: sort ?? { by: 'at', descending: page.newestFirst },
     waitingRetries: page.name === 'dead' && size === 0 ? await admin.size('retry') : 0,
-    allHref: pathWith(ctx, { all: '1', page: null, sort: null }, `${ctx.path}/confirm`),
+    allHref: pathWith(ctx, { all: '1', page: null }, `${ctx.path}/confirm`),
     selected: ctx.query.select === 'page',
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };

@@ -1,5 +1,4 @@
 import type { ListedProcess } from '../../job/processes/process-list';
-import type { RunningJob } from '../../job/processes/running-jobs';
 import type { FoundPlace } from '../../job/sets/find-job';
 import type { IconName } from '../ui/layout';
 import type { JobView, ShownFailure } from './job-view';
@@ -11,21 +10,18 @@ export interface JobEvent {
   readonly values: Readonly<Record<string, unknown>>;
   readonly state: 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
   readonly icon: IconName;
-  readonly at: Date | null;
+  /** undefined: it is not known. */
+  readonly at: Date | undefined;
   /** The error of a failed run. */
   readonly failure?: ShownFailure;
-}
-
-export interface RunningAt {
-  readonly process: ListedProcess;
-  readonly job: RunningJob;
 }
 
 export interface TimelineParts {
   readonly job: JobView;
   readonly failures: readonly ShownFailure[];
   readonly place: FoundPlace;
-  readonly running: RunningAt | undefined;
+  /** The processor that runs it; undefined also if that is not listed. */
+  readonly processor: ListedProcess | undefined;
 }
 
 /** All known events of a job, the newest first. */
@@ -35,15 +31,15 @@ export function timeline(parts: TimelineParts): JobEvent[] {
   // The record keeps only the latest errors, so earlier runs are summed up in one event.
   const oldest = attemptNumber(job, failures, failures.length - 1);
   if (failures.length > 0 && oldest > 1) {
-    events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: null });
+    events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: undefined });
   }
-  const { requestId } = job;
+  const { requestId } = job.context;
   events.push({ what: 'enqueued', values: { requestId }, state: 'ok', icon: 'ok', at: job.enqueuedAt });
   return events;
 }
 
 /** The job's current state as an event; none for a dead job whose last failed run already is one. */
-function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
+function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] {
   const next = { count: job.attempts + 1 };
   const event = (what: string, state: JobEvent['state'], icon: IconName, at = job.at, values: object = next) => [
     { what, values: { ...values }, state, icon, at },
@@ -61,9 +57,8 @@ function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
     case 'blocked':
       return event('blocked', 'unknown', 'more');
     case 'active': {
-      const { host, pid } = running?.process ?? {};
-      const at = running ? new Date(running.job.startedAt) : null;
-      return event(running ? 'running' : 'fetched', 'busy', 'deploy', at, { ...next, host, pid });
+      const { host, pid } = processor ?? {};
+      return event(processor ? 'running' : 'fetched', 'busy', 'deploy', job.at, { ...next, host, pid });
     }
     default:
       return [];
@@ -83,7 +78,7 @@ function failed(job: JobView, failure: ShownFailure, index: number): JobEvent {
     },
     state: died ? 'bad' : 'warn',
     icon: died ? 'bad' : 'warn',
-    at: run ? new Date(run.at) : died ? job.at : null,
+    at: run ? new Date(run.at) : died ? job.at : undefined,
     failure,
   };
 }

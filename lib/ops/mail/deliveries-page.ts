@@ -5,9 +5,9 @@ import type { OpsContext, PageModule } from '../ui/context';
 import { Paging } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import { DELIVERY_STATES, Deliveries, type DeliveryFilter, type DeliveryRow, MAX_COUNTED } from './deliveries';
+import { withJobs } from './deliveries-with-jobs';
 import type { Inbox } from './inbox';
 import { INBOX } from './inbox-page';
-import { withJobs } from './mail-jobs';
 
 export const DELIVERIES = '/ops/mail/deliveries';
 

@@ -1,16 +1,13 @@
 import path from 'node:path';
-import type { OpsContext, PageContext, PageModule } from '../ui/context';
-import { COUNTS } from '../ui/layout';
+import type { OpsContext, PageModule } from '../ui/context';
 import { livePage } from '../ui/live-page';
 import { Paging } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
-import { type Inbox, MAX_SEARCHED } from './inbox';
+import type { Inbox } from './inbox';
 import { answerPiece, showMail } from './mail-page';
 import { openMail } from './parsed-mail';
 
 export const INBOX = '/ops/mail/inbox';
-/** Deleting more mails than this asks the operator to type their number. */
-const TYPED_ABOVE = 25;
 /** Number of mails in the list beside a mail. */
 const MAX_LATEST = 8;
 
@@ -23,32 +20,30 @@ export function inboxRoutes(inbox: Inbox): PageModule {
     const shown = below.startsWith('..') ? dir : below;
 
     livePage(site, INBOX, 'mail/inbox', async (ctx) => {
-      const search = String(ctx.query.q ?? '').trim();
-      const all = await inbox.names();
-      const names = search === '' ? all : await inbox.search(search);
+      const names = await inbox.names();
       const paging = Paging.of(ctx, names.length);
       const entries = await inbox.entries(names.slice(paging.from, paging.to));
       const title = ctx.state.t('mail.inbox.title');
-      const page = { title, search, entries, paging, total: all.length, delivery, dir: shown, searched: MAX_SEARCHED };
+      const locals = { title, entries, paging, total: names.length, delivery, dir: shown };
       const mails = entries.map((entry) => ({ ...entry, href: `${INBOX}/${entry.name}` }));
-      // A search reads up to a thousand files, so it is not repeated every second.
-      return { locals: search === '' ? page : { ...page, live: COUNTS }, json: { mails, total: names.length } };
+      return { locals, json: { mails, total: names.length } };
     });
 
     router.get(`${INBOX}/clear`, async (ctx) => {
-      await confirmClear(site, ctx, await inbox.names(), false);
+      const names = await inbox.names();
+      const title = ctx.state.t('mail.clear.question', { count: names.length });
+      const page = { title, count: names.length, until: names[0] ?? '', back: INBOX };
+      await site.layout.show(ctx, 'mail/clear', page);
     });
 
     router.post(`${INBOX}/clear`, async (ctx) => {
-      const names = await inbox.names();
       // Mails that arrived after the question was shown stay.
       const until = ctx.state.form.get('until') ?? '';
-      const meant = names.filter((name) => name <= until);
-      if (meant.length > TYPED_ABOVE && Number(ctx.state.form.get('count')) !== meant.length) {
-        ctx.status = 422;
-        return confirmClear(site, ctx, names, true);
-      }
-      await remove(ctx, meant);
+      const names = await inbox.names();
+      await remove(
+        ctx,
+        names.filter((name) => name <= until),
+      );
     });
 
     router.post(`${INBOX}/:name/delete`, async (ctx) => {
@@ -82,11 +77,4 @@ async function opened(inbox: Inbox, ctx: OpsContext) {
   const source = await inbox.read(ctx.params.name ?? '');
   if (!source) throw localizedProblem(404, 'mailGone');
   return openMail(source);
-}
-
-function confirmClear(site: PageContext, ctx: OpsContext, names: readonly string[], wrong: boolean): Promise<void> {
-  const { length: count } = names;
-  const title = ctx.state.t('mail.clear.question', { count });
-  const typed = count > TYPED_ABOVE;
-  return site.layout.show(ctx, 'mail/clear', { title, count, typed, wrong, until: names[0] ?? '', back: INBOX });
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { htmlToText, openMail } from './parsed-mail';
+import { openMail } from './parsed-mail';
 
 /** A mail in a list. */
 export interface InboxEntry {
@@ -18,12 +18,10 @@ export interface InboxEntry {
 
 /** File names of the file transport. The pattern excludes slashes and a leading dot, so no path escapes the folder. */
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}\.eml$/;
-/** Bytes of a mail that are read for its entry and for a search. */
+/** Bytes of a mail that are read for its entry. */
 const HEAD = 256 * 1024;
 /** Files larger than this, bytes, are ignored. */
 const MAX_MAIL_BYTES = 50_000_000;
-/** Number of newest mails that a search covers. */
-export const MAX_SEARCHED = 1000;
 /** Maximum number of cached entries. */
 const MAX_CACHED = 500;
 
@@ -46,21 +44,10 @@ export class Inbox {
   async entries(names: readonly string[]): Promise<InboxEntry[]> {
     const entries: InboxEntry[] = [];
     for (const name of names) {
-      const entry = this.known.get(name) ?? (await this.look(name))?.entry;
+      const entry = this.known.get(name) ?? (await this.look(name));
       if (entry) entries.push(entry);
     }
     return entries;
-  }
-
-  /** Names of the newest mails that contain all words of `text` in an address, the subject or the text. */
-  async search(text: string): Promise<string[]> {
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    const found: string[] = [];
-    for (const name of (await this.names()).slice(0, MAX_SEARCHED)) {
-      const looked = await this.look(name);
-      if (looked && words.every((word) => looked.text.includes(word))) found.push(name);
-    }
-    return found;
   }
 
   /** @returns the source of a mail; undefined when there is none. */
@@ -79,16 +66,15 @@ export class Inbox {
     return count;
   }
 
-  private async look(name: string): Promise<{ readonly entry: InboxEntry; readonly text: string } | undefined> {
+  private async look(name: string): Promise<InboxEntry | undefined> {
     const file = path.join(this.folder, name);
     const size = (await fs.stat(file).catch(whenMissing(undefined)))?.size;
     const head = size === undefined ? undefined : await readFile(file, MAX_MAIL_BYTES, HEAD);
     if (size === undefined || !head) return undefined;
-    const { from, to, cc, subject, date, locale, text, html } = await openMail(head);
+    const { from, to, subject, date, locale } = await openMail(head);
     const entry = { name, from, to, subject, locale, date: date ?? dateIn(name), size };
     this.remember(entry);
-    const body = text?.trim() ? text : htmlToText(html ?? '');
-    return { entry, text: [from, ...to, ...cc, subject, body].join('\n').toLowerCase() };
+    return entry;
   }
 
   private remember(entry: InboxEntry): void {

@@ -3,7 +3,7 @@ import { snakeCase } from '../../support/snake-case';
 import type { OpsContext, PageContext } from '../ui/context';
 import { linkWith, localizedProblem } from '../ui/shell';
 import { remoteImages, renderFrame, SANDBOX } from './mail-frame';
-import { type ParsedMail, previewLine } from './parsed-mail';
+import type { ParsedMail } from './parsed-mail';
 
 const PARTS = ['html', 'text', 'source', 'headers', 'raw'] as const;
 const WIDTHS = ['desktop', 'phone'] as const;
@@ -55,7 +55,6 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
     limit: CLIPPED_ABOVE,
     remote: remoteImages(mail.html),
     imagesOn: ctx.query.images === 'on',
-    line: previewLine(mail.html, mail.text),
     parts,
     part,
     width: readOption(ctx, 'width', WIDTHS),

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type ChildProcess, forkBeside } from '../../cluster/child-process';
-import { PREVIEWS_ROLE } from '../../cluster/messages';
+import { PREVIEWS_ROLE } from '../../cluster/child-roles';
 import type { PreviewName, PreviewRequest, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { RequestReply } from '../../support/request-reply';
 import { localizedProblem } from '../ui/shell';

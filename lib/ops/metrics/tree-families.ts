@@ -25,7 +25,7 @@ export const TREE: readonly Family[] = [
   gauge('phase', 'Generation of the web workers; every phased restart adds 1.', ({ tree }) => only(tree?.stats.phase)),
   gauge(
     'workers',
-    'Number of web workers that the tree should have. 0: the primary serves the web itself.',
+    'Number of web workers that the tree should have. 0: this tree serves no web (--only jobs).',
     ({ tree }) => only(tree?.stats.workers),
   ),
   gauge('workers_ready', 'Number of web workers that serve.', ({ tree }) => only(tree?.stats.bootedWorkers)),

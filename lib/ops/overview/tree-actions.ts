@@ -1,5 +1,5 @@
 import { processorsOf, type TreeStatus } from '../../cluster/status';
-import type { TreeCommand } from '../../tree/tree-commands';
+import type { RemoteCommand } from '../../tree/remote-command';
 import { webLoad } from './process-cards';
 
 /** The command of a form. The texts are `processes.flash.<what>`. */
@@ -12,7 +12,7 @@ export interface ProcessFlash {
 /** A command that the pages offer for a tree. Its texts are `processes.actions.<key>`. */
 export interface TreeAction {
   readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
-  readonly command: TreeCommand;
+  readonly command: RemoteCommand;
   /** True when it is for one slot, which the query names. */
   readonly slot?: true;
   /** True when it interrupts work, so that its button warns. */

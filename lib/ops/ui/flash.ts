@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { sameText } from '../../support/text';
+import { isSameSecret } from '../../support/same-secret';
 import type { OpsContext } from './context';
 import { linkWith } from './shell';
 
@@ -17,7 +17,7 @@ export function redirectWithFlash(ctx: OpsContext, to: string, flash: object): v
 /** The outcome that the address carries; undefined when there is none. */
 export function readFlash<Flash extends object>(ctx: OpsContext): Flash | undefined {
   const [text = '', signature = ''] = String(ctx.query.flash ?? '').split('.');
-  if (text === '' || !sameText(signature, sign(ctx, text))) return undefined;
+  if (text === '' || !isSameSecret(signature, sign(ctx, text))) return undefined;
   return JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as Flash;
 }
 

@@ -1,6 +1,6 @@
 import { type Config, version } from '../../core/config';
 import { Views } from '../../mailer/render/views';
-import { escapeDirections } from '../../support/text';
+import { escapeDirections } from '../../support/terminal-text';
 import { accessMode } from './access-mode';
 import type { Assets } from './assets';
 import type { OpsContext, Visitor } from './context';

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../core/config';
 import { UserError } from '../../core/errors';
-import { doubt, type Finding, fault } from '../../core/finding';
+import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import { loadI18n } from '../../core/i18n';
 import { listExports } from '../../core/load-classes';
 import { cronEntries } from '../../job/cron/schedule';
@@ -15,7 +15,7 @@ import { loadPreviews } from '../../mailer/preview/preview-registry';
 import { importMigration, migrationFiles } from '../../model/migrations';
 import { loadModels } from '../../model/model-lookup';
 import { lazy, toError } from '../../support/async';
-import { didYouMean } from '../../support/text';
+import { didYouMean } from '../../support/did-you-mean';
 import type { AppDefinition } from '../app/app-definition';
 import { loadJobSetup, loadMailSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
 
@@ -38,7 +38,7 @@ export class AppParts {
   readonly models = lazy(() => loading((onFault) => loadModels(this.app.modelsDir, { ...this.app, onFault })));
   readonly mailers = lazy(() => loading((onFault) => loadMailers(this.app.mailersDir, { ...this.app, onFault })));
   readonly previews = lazy(() =>
-    loading((onFault) => loadPreviews(this.app.previewsDir, { ...this.app, onFault }), doubt),
+    loading((onFault) => loadPreviews(this.app.previewsDir, { ...this.app, onFault }), warningFinding),
   );
   readonly webOptions = lazy(() => attempt(() => loadOwnWeb(this.app), undefined));
   readonly routes = lazy(() => attempt(() => loadRoutes(this.app), undefined));
@@ -54,7 +54,7 @@ export class AppParts {
       checkCronOptions(jobClass);
       if (served === undefined || served.includes(jobClass.queue)) return;
       const wrong = `${jobClass.name} goes to the queue ${jobClass.queue}, which JOB_QUEUES (${served.join(', ')}) lacks`;
-      unserved.push(doubt(`${jobsDir}/${file}: ${wrong}: add it there, unless another tree serves it`));
+      unserved.push(warningFinding(`${jobsDir}/${file}: ${wrong}: add it there, unless another tree serves it`));
     };
     const onOther = (file: string, exported: unknown) => refuseUnexported(path.join(jobsDir, file), exported);
     const { value, found } = await loading((onFault) => loadJobs(jobsDir, { importFile, onFault, onOther, inspect }));
@@ -90,7 +90,7 @@ export class AppParts {
       const other = all.slice(0, at).find((each) => each.name === name);
       if (!other) return [];
       const told = `${path.basename(other.file)} is a migration of the same name, and only one of them would run`;
-      return fault(`${file}: ${told}: rename one, or remove it`);
+      return errorFinding(`${file}: ${told}: rename one, or remove it`);
     });
   }
 
@@ -109,11 +109,14 @@ async function attempt<T>(load: () => Promise<T>, otherwise: T): Promise<Part<T>
   try {
     return { value: await load(), found: [] };
   } catch (thrown) {
-    return { value: otherwise, found: [fault(toError(thrown).message)] };
+    return { value: otherwise, found: [errorFinding(toError(thrown).message)] };
   }
 }
 
-async function loading<T>(load: (onFault: (error: UserError) => void) => Promise<T>, as = fault): Promise<Part<T>> {
+async function loading<T>(
+  load: (onFault: (error: UserError) => void) => Promise<T>,
+  as = errorFinding,
+): Promise<Part<T>> {
   const found: Finding[] = [];
   const value = await load(({ message }) => void found.push(as(message)));
   return { value, found };

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../core/config';
-import { doubt, type Finding, fault, note } from '../../core/finding';
+import { errorFinding, type Finding, noteFinding, warningFinding } from '../../core/finding';
 import { BASE_MB, WORKER_MB } from '../../core/memory-plan';
 import { postgresTls, redisTlsMode } from '../../core/tls';
 import { toError } from '../../support/async';
@@ -13,11 +13,14 @@ export function procfile({ root }: { readonly root: string }): Finding[] {
   if (file === undefined) return [];
   const text = fs.readFileSync(file, 'utf8');
   const start = `node ${path.relative(path.dirname(file), process.argv[1] ?? 'server.js')}`;
-  const between = fault(
+  const between = errorFinding(
     `${file}: a package manager stands between the platform and the tree`,
     `start node itself, as in ${start}.`,
   );
-  const unmigrated = doubt(`${file}: nothing migrates before a release`, `add the line release: ${start} migrate`);
+  const unmigrated = warningFinding(
+    `${file}: nothing migrates before a release`,
+    `add the line release: ${start} migrate`,
+  );
   return [
     /^(web|worker):\s*(npm|npx|yarn|pnpm)\b/m.test(text) ? { ...between, id: 'procfile_package_manager' } : [],
     /^release:.*\bmigrate\b/m.test(text) ? [] : { ...unmigrated, id: 'procfile_no_release' },
@@ -25,7 +28,7 @@ export function procfile({ root }: { readonly root: string }): Finding[] {
 }
 
 export function withoutRedis({ config }: { readonly config: Pick<Config, 'redisOff'> }): Finding[] {
-  return config.redisOff ? [note('Redis is off', WITHOUT_REDIS)] : [];
+  return config.redisOff ? [noteFinding('Redis is off', WITHOUT_REDIS)] : [];
 }
 
 /** Skips a tree that is started with `--only`, since its other half runs elsewhere. */
@@ -34,7 +37,7 @@ export function memory({ config: { memoryLimitMb, web, jobs } }: { readonly conf
   if (memoryLimitMb === null || !web.enabled || !jobs.enabled || planned <= memoryLimitMb) return [];
   const sums = `${BASE_MB} MB and ${web.concurrency} workers of ${WORKER_MB} MB`;
   const text = `The tree is planned to use ${planned} MB (${sums}), and may use ${memoryLimitMb} MB`;
-  return [doubt(text, 'lower WEB_CONCURRENCY, or set it to auto.')];
+  return [warningFinding(text, 'lower WEB_CONCURRENCY, or set it to auto.')];
 }
 
 export function uncheckedTls({ config }: { readonly config: Config }): Finding[] {
@@ -45,9 +48,14 @@ export function uncheckedTls({ config }: { readonly config: Config }): Finding[]
   const add = 'add ?sslmode=verify-full to';
   return [
     postgres
-      ? { ...doubt("Postgres's certificate is not checked", `${add} DATABASE_URL.`), id: 'postgres_unchecked_tls' }
+      ? {
+          ...warningFinding("Postgres's certificate is not checked", `${add} DATABASE_URL.`),
+          id: 'postgres_unchecked_tls',
+        }
       : [],
-    redis ? { ...doubt("Redis's certificate is not checked", `${add} its URL.`), id: 'redis_unchecked_tls' } : [],
+    redis
+      ? { ...warningFinding("Redis's certificate is not checked", `${add} its URL.`), id: 'redis_unchecked_tls' }
+      : [],
   ].flat();
 }
 
@@ -69,8 +77,8 @@ export async function mailServer(
     const error = toError(thrown);
     const server = `The mail server at ${new URL(smtpUrl).host}`;
     return 'code' in error && error.code === 'EAUTH'
-      ? [{ ...fault(`${server} rejects the login (${error.message})`, LOGIN_REMEDY), id: 'smtp_login' }]
-      : [{ ...fault(`${server} cannot be used (${error.message})`, REACH_REMEDY), id: 'smtp_unreachable' }];
+      ? [{ ...errorFinding(`${server} rejects the login (${error.message})`, LOGIN_REMEDY), id: 'smtp_login' }]
+      : [{ ...errorFinding(`${server} cannot be used (${error.message})`, REACH_REMEDY), id: 'smtp_unreachable' }];
   } finally {
     await transport.close({ force: true });
   }

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
-import { doubt, type Finding, fault } from '../../core/finding';
-import { didYouMean } from '../../support/text';
+import { errorFinding, type Finding, warningFinding } from '../../core/finding';
+import { didYouMean } from '../../support/did-you-mean';
 import { type AppDefinition, FOLDERS, HEARS, notAFunction } from '../app/app-definition';
 import type { AppOptions } from '../app/app-options';
 
@@ -29,8 +29,8 @@ export function manifestMistakes(app: AppDefinition): Finding[] {
     return `${option} is ${JSON.stringify(named)}, and there is no folder ${folder}: make it, or name another`;
   });
   return [
-    ...wrong.map((message) => fault(`defineApp: ${message}`)),
-    ...missing.map((message) => doubt(`defineApp: ${message}`)),
+    ...wrong.map((message) => errorFinding(`defineApp: ${message}`)),
+    ...missing.map((message) => warningFinding(`defineApp: ${message}`)),
   ];
 }
 

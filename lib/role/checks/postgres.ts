@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { connectionsOfTree, sumOverDeploy, TABLES } from '../../core/config';
-import { doubt, type Finding, fault } from '../../core/finding';
+import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import { redisPlace } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
@@ -9,13 +9,13 @@ import { connectionSettings, readAllowedConnections } from '../../model/database
 import { pendingMigrations } from '../../model/migrations';
 import { refusesWrites } from '../../model/read-only';
 import { deferred, toError, valueWithin } from '../../support/async';
-import { pluralize } from '../../support/text';
-import type { PostgresContext } from './list';
+import { pluralize } from '../../support/counted';
+import type { PostgresContext } from './all-checks';
 
 export async function pending({ database, migrations }: PostgresContext): Promise<Finding[]> {
   const names = await pendingMigrations(database.knex, migrations);
   return names.map((name) => ({
-    ...fault(`The migration ${name} has not run`, 'run catamount db migrate'),
+    ...errorFinding(`The migration ${name} has not run`, 'run catamount db migrate'),
     subject: name,
   }));
 }
@@ -34,7 +34,7 @@ export async function connections({ config, database, otherTrees = [] }: Postgre
   if (planned <= allowed) return [];
   const deploy = otherTrees.length === 0 ? 'a deploy' : `a deploy of ${otherTrees.length + 1} trees`;
   const remedy = 'lower DATABASE_POOL, WEB_CONCURRENCY or JOB_CONCURRENCY, or allow more.';
-  return [fault(`Postgres allows ${allowed} connections, and ${deploy} may open ${planned}`, remedy)];
+  return [errorFinding(`Postgres allows ${allowed} connections, and ${deploy} may open ${planned}`, remedy)];
 }
 
 /** Time within which a notification to oneself must arrive, ms. */
@@ -61,7 +61,7 @@ export async function pooler({ config, database: { knex, url } }: PostgresContex
     if (direct === null) throw thrown;
     const { message } = withTlsAdvice(toError(thrown), 'Postgres');
     const text = `Postgres at ${redisPlace(direct)}, of DATABASE_DIRECT_URL, does not let us in (${message})`;
-    return [{ ...fault(text, 'correct it; LISTEN and migrations go there.'), id: 'direct_url_unreachable' }];
+    return [{ ...errorFinding(text, 'correct it; LISTEN and migrations go there.'), id: 'direct_url_unreachable' }];
   } finally {
     await client.end().catch(() => undefined);
   }
@@ -70,17 +70,19 @@ export async function pooler({ config, database: { knex, url } }: PostgresContex
       ? ['through DATABASE_URL, as behind a pooler in transaction mode', 'set DATABASE_DIRECT_URL to']
       : ['through DATABASE_DIRECT_URL', 'that leads to a pooler, or to another database: set it to'];
   const text = `Notifications of Postgres do not arrive ${through}, so jobs start later`;
-  return [doubt(text, `${remedy} the URL of Postgres itself.`)];
+  return [warningFinding(text, `${remedy} the URL of Postgres itself.`)];
 }
 
 export const WRITES_REFUSED = 'Postgres refuses writes: it is a standby, or set read-only.';
 
 export async function writes({ database }: PostgresContext): Promise<Finding[]> {
-  return (await refusesWrites(database.knex)) ? [fault(WRITES_REFUSED)] : [];
+  return (await refusesWrites(database.knex)) ? [errorFinding(WRITES_REFUSED)] : [];
 }
 
 /** The web keeps serving a database that is a copy, but jobs wait for the adoption. */
 export async function copied({ database }: PostgresContext): Promise<Finding[]> {
   const remedy = 'its jobs wait until somebody types "catamount jobs adopt".';
-  return (await isCopy(database.knex)) ? [doubt('This database was copied from another installation', remedy)] : [];
+  return (await isCopy(database.knex))
+    ? [warningFinding('This database was copied from another installation', remedy)]
+    : [];
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../../core/config';
-import { doubt, type Finding, fault } from '../../core/finding';
+import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, readInfo } from '../../core/redis-script';
 import { lazy } from '../../support/async';
@@ -27,7 +27,7 @@ export async function version({ name, info }: RedisContext): Promise<Finding[]> 
   const found = (await info()).get('redis_version') ?? '';
   // Minor versions of Redis have one digit.
   if (!(Number.parseFloat(found) < LEAST)) return [];
-  return [fault(`${name} is version ${found}, which cannot be used: use ${LEAST} or newer.`)];
+  return [errorFinding(`${name} is version ${found}, which cannot be used: use ${LEAST} or newer.`)];
 }
 
 /** @returns the end of the same sentence for an error of a Redis that does not know the client's first command, of 6.0. */
@@ -39,7 +39,7 @@ export function greetingFault({ message }: Error): string | undefined {
 
 export async function cluster({ name, info }: RedisContext): Promise<Finding[]> {
   if ((await info()).get('cluster_enabled') !== '1') return [];
-  return [fault(`${name} is in cluster mode, which cannot be used: use one without it.`)];
+  return [errorFinding(`${name} is in cluster mode, which cannot be used: use one without it.`)];
 }
 
 /** Reported even without a memory limit, since a later plan may have one. */
@@ -47,7 +47,7 @@ export async function eviction({ name, info }: RedisContext): Promise<Finding[]>
   const policy = (await info()).get('maxmemory_policy');
   if (policy === undefined || policy === 'noeviction') return [];
   const what = 'deletes counts of rate limits and the charts when it is full';
-  return [doubt(`${name} ${what} (maxmemory-policy ${policy})`, 'set it to noeviction.')];
+  return [warningFinding(`${name} ${what} (maxmemory-policy ${policy})`, 'set it to noeviction.')];
 }
 
 /** Asks the app's trees on this Redis, each of which reports at least every ten seconds. */
@@ -66,5 +66,5 @@ export async function proxies(context: RedisContext): Promise<Finding[]> {
   const trusts = 'hops' in config.trustProxy ? 'TRUST_PROXY is 0' : 'TRUST_PROXY does not name it';
   const remedy =
     'set it to the number of proxies in front, or to their addresses. If you have no proxy there, a client has forged the headers, and there is nothing to do.';
-  return [doubt(`Headers of a proxy came from ${from}, and ${trusts}`, remedy)];
+  return [warningFinding(`Headers of a proxy came from ${from}, and ${trusts}`, remedy)];
 }

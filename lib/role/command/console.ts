@@ -9,7 +9,7 @@ import { loadJobs } from '../../job/job-registry';
 import { loadMailers } from '../../mailer/mailer-registry';
 import { transaction } from '../../model/transaction';
 import { deferred } from '../../support/async';
-import type { Command } from '../app/command';
+import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';
 
 /**
@@ -17,7 +17,7 @@ import { AppConnection } from '../connect/connection';
  * `performAllLater` and `broadcast`. `await` works at its top level. It ends with its input.
  * @throws UserError for any argument, and when Redis or Postgres does not answer.
  */
-export const runConsole: Command = async (app, args, readConfig) => {
+export const runConsole: AppCommand = async (app, args, readConfig) => {
   readArguments('console', { args });
   const config = await readConfig();
   const connection = await AppConnection.open(app, config, { as: 'console', doing: 'There is no console' });

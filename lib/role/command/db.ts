@@ -6,9 +6,9 @@ import { EXIT, UserError } from '../../core/errors';
 import type { Database } from '../../model/database';
 import { migrationStates } from '../../model/migrations';
 import { migrateDown, migrateUp } from '../../model/migrator';
-import { didYouMean } from '../../support/text';
+import { didYouMean } from '../../support/did-you-mean';
+import type { AppCommand } from '../app/app-command';
 import { type AppDefinition, findMigrations } from '../app/app-definition';
-import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 import { withDatabase } from '../connect/server-connections';
 import { loadMain } from './run';
@@ -18,7 +18,7 @@ import { unbuiltSources } from './unbuilt';
  * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
  * @throws UserError for wrong usage, and when Postgres does not answer.
  */
-export const runDbCommand: Command = async (app, args, readConfig) => {
+export const runDbCommand: AppCommand = async (app, args, readConfig) => {
   const { command, force } = parsed(args);
   const config = await readConfig();
   if (command === 'reset' && config.environment === 'production' && !force) {

@@ -9,7 +9,7 @@ import { adoptDatabase } from '../../job/row/installation';
 import { DeliverMailJob } from '../../mailer/message';
 import { toError } from '../../support/async';
 import { listProcesses } from '../../tree/processors';
-import type { Command } from '../app/command';
+import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';
 
 /**
@@ -17,15 +17,14 @@ import { AppConnection } from '../connect/connection';
  * filters; no tree has to run.
  * @throws UserError for wrong usage, for anything not found, and when the server that the command needs is unavailable.
  */
-export const runJobsCommand: Command = async (app, args, readConfig) => {
+export const runJobsCommand: AppCommand = async (app, args, readConfig) => {
   const typed = parseJobCommand(args);
   const terminal = new Terminal();
   if (typed.help) return terminal.print(jobsHelp(typed.command));
   const config = await readConfig();
   const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
-  const { needs = 'postgres' } = typed.command;
-  const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs });
+  const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs: 'postgres' });
   const { redis, events, setup, models } = connection;
   const { knex } = connection.database;
   const via = `cli:${userName()}` as const;

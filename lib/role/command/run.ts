@@ -3,12 +3,12 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EXIT, UserError } from '../../core/errors';
 import { type ImportFile, importExports } from '../../core/load-classes';
-import type { Command } from '../app/command';
+import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';
 import { builtScript } from './unbuilt';
 
-/** How long a script's own timers and connections are waited for, ms. */
-const LEFT_BEHIND_MS = 1000;
+/** How long a script's own timers and connections are waited for, ms. On a busy machine what has ended closes slowly, too. */
+const LEFT_BEHIND_MS = 5000;
 
 type Main = (...args: readonly string[]) => unknown;
 
@@ -18,7 +18,7 @@ type Main = (...args: readonly string[]) => unknown;
  * @throws UserError without a file, for one that is no script or exports no function, and when Redis or Postgres does not
  * answer.
  */
-export const runScript: Command = async (app, [file, ...args], readConfig) => {
+export const runScript: AppCommand = async (app, [file, ...args], readConfig) => {
   if (!file) throw new UserError('run needs a file: catamount run FILE [ARGUMENT…]', EXIT.usage);
   if (file.startsWith('-'))
     throw new UserError(
@@ -35,28 +35,29 @@ export const runScript: Command = async (app, [file, ...args], readConfig) => {
     await connection.settled();
     await connection.disconnect();
   }
-  await ended(file);
-  process.exit();
+  process.exit((await ended(file)) ? process.exitCode : EXIT.failed);
 };
 
 /**
  * Waits a moment for timers, requests and connections that the script has left behind. Whatever these now fail in ends
- * the process with 1, as Node does for any error that nobody handles; the process exits even if something is left open.
+ * the process with 1, as Node does for any error that nobody handles.
+ * @returns false when something is still open after that time.
  */
-async function ended(file: string): Promise<void> {
+async function ended(file: string): Promise<boolean> {
   process.once('uncaughtExceptionMonitor', () => {
     process.stderr.write(
       `${file} had ended, and its connections were closed, before this: await all that it begins.\n`,
     );
   });
   const isIdle = await Promise.race([
-    new Promise((resolve) => process.once('beforeExit', () => resolve(true))),
+    new Promise<boolean>((resolve) => process.once('beforeExit', () => resolve(true))),
     wait(LEFT_BEHIND_MS, false, { ref: false }),
   ]);
-  if (isIdle) return;
-  process.stderr.write(
-    `${file} has ended with timers or connections left open: what they had yet to do is not done.\n`,
-  );
+  if (!isIdle)
+    process.stderr.write(
+      `${file} has ended with timers or connections left open: what they had yet to do is not done.\n`,
+    );
+  return isIdle;
 }
 
 /** @throws UserError when there is no such file, or a folder. */

@@ -30,8 +30,8 @@ interface ConnectionOptions {
   readonly as: string;
   /** Beginning of the message when a server does not answer: `Nothing done`. */
   readonly doing: string;
-  /** The servers without which there is nothing to do; the other is used if it answers. Default: Postgres, with a warning. */
-  readonly needs?: 'postgres' | 'redis' | 'both' | undefined;
+  /** The servers without which there is nothing to do; Redis is used if it answers. Default: Postgres, with a warning. */
+  readonly needs?: 'postgres' | 'both' | undefined;
 }
 
 /** A process outside the tree that uses the app's models, and enqueues jobs and mails. */
@@ -67,10 +67,10 @@ export class AppConnection {
     const connection = new AppConnection(events, database, redis, setup, models, undo);
     try {
       await Promise.all([
-        needs === undefined || needs === 'postgres' || (redis.isOff && needs === 'both')
-          ? redis.start().then(() => redis.firstAttempt(PATIENCE_MS))
-          : reachRedis(redis, urls.redis, events, doing),
-        needs !== 'redis' && connectOrFail(database, doing),
+        needs === 'both' && urls.redis !== null
+          ? reachRedis(redis, urls.redis, events, doing)
+          : redis.start().then(() => redis.firstAttempt(PATIENCE_MS)),
+        connectOrFail(database, doing),
       ]);
     } catch (error) {
       await connection.close(Deadline.after(STOP_MS));

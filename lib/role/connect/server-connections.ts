@@ -30,8 +30,7 @@ export async function connectOrFail(database: Database, purpose: string): Promis
  * The same for Redis. Elsewhere the client keeps retrying; here the first failure is final.
  * @throws UserError, exit code 69, or 78 for a Redis that is too old for the client.
  */
-export async function reachRedis(redis: Redis, url: string | null, events: Events, purpose: string): Promise<void> {
-  if (url === null) throw new UserError(`${purpose}: this needs Redis, which is off here.`, EXIT.unavailable);
+export async function reachRedis(redis: Redis, url: string, events: Events, purpose: string): Promise<void> {
   const ready = events.next('redis.ready').then(() => undefined);
   const lost = events.next('redis.lost').then(({ error }) => error);
   await redis.start();

@@ -1,11 +1,13 @@
 import { runEntry } from '../../cluster/child-process';
-import { CHECK_ROLE, type Incoming, ignoreOperatorSignals } from '../../cluster/messages';
+import { CHECK_ROLE } from '../../cluster/child-roles';
+import type { Incoming } from '../../cluster/messages';
+import { ignoreOperatorSignals } from '../../cluster/operator-signals';
 import type { Config } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { asSentence, type Finding } from '../../core/finding';
 import type { AppDefinition } from '../app/app-definition';
-import { findings } from '../checks/list';
+import { findings } from '../checks/all-checks';
 
 /** Sent to the primary by the process that checks the app at a start. */
 interface CheckMessage {

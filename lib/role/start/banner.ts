@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Config, version } from '../../core/config';
 import { redisPlace } from '../../core/redis-url';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../../core/tls';
-import { pluralize } from '../../support/text';
+import { pluralize } from '../../support/counted';
 
 /** Describes what is about to start, one line each, in the form of Puma's banner. */
 export function banner(name: string, config: Config): string[] {

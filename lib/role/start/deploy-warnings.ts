@@ -1,7 +1,7 @@
 import { asSentence } from '../../core/finding';
 import type { Redis } from '../../core/redis';
 import { TreeDirectory } from '../../tree/tree-directory';
-import { findings, type PostgresContext } from '../checks/list';
+import { findings, type PostgresContext } from '../checks/all-checks';
 import { pendingText } from '../checks/postgres';
 
 interface Sources extends PostgresContext {

@@ -1,7 +1,7 @@
 import type { Unready } from '../../cluster/status';
 import { codeOf } from '../../core/errors';
 import { CachedProbe } from '../../support/cached-probe';
-import { findings, type PostgresContext } from '../checks/list';
+import { findings, type PostgresContext } from '../checks/all-checks';
 
 /** Maximum age of what the checks have found, and time limit of them together, ms. */
 const PROBE = { freshMs: 1000, limitMs: 3000 };

@@ -1,12 +1,7 @@
 import { Model } from 'objection';
 import type { Carrier } from '../../broadcast/broadcast';
-import {
-  type FromProcessor,
-  HEARTBEAT_INTERVAL_MS,
-  type Incoming,
-  ignoreOperatorSignals,
-  type ToProcessor,
-} from '../../cluster/messages';
+import { type FromProcessor, HEARTBEAT_INTERVAL_MS, type Incoming, type ToProcessor } from '../../cluster/messages';
+import { ignoreOperatorSignals } from '../../cluster/operator-signals';
 import type { PartProgress, ProcessorStatus, Tree, Work } from '../../cluster/status';
 import { TreeCarrier } from '../../cluster/tree-carrier';
 import { type Config, inheritedConfig, serverUrls } from '../../core/config';

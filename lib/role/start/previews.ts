@@ -1,5 +1,5 @@
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../../cluster/messages';
+import { ignoreOperatorSignals } from '../../cluster/operator-signals';
 import { inheritedConfig, serverUrls } from '../../core/config';
 import { Events } from '../../core/events';
 import { loadPreviews, type PreviewRequest, type Previews } from '../../mailer/preview/preview-registry';

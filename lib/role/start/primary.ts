@@ -4,6 +4,7 @@ import { runEntry } from '../../cluster/child-process';
 import { awaitStopping } from '../../cluster/control/predecessor';
 import { ControlServer } from '../../cluster/control/server';
 import { onOperatorSignals } from '../../cluster/control/signals';
+import { STOP_SIGNALS } from '../../cluster/operator-signals';
 import { relayBroadcasts } from '../../cluster/primary/broadcast-relay';
 import { type StopOutcome, sumOutcomes } from '../../cluster/primary/child-handle';
 import { JobsWatch } from '../../cluster/primary/jobs-watch';
@@ -27,7 +28,7 @@ import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { Deadline, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { type AppDefinition, callHooks } from '../app/app-definition';
-import { findings } from '../checks/list';
+import { findings } from '../checks/all-checks';
 import { checkAtStart } from './app-check';
 import { banner, pagesAt } from './banner';
 
@@ -321,7 +322,7 @@ async function migrate(events: Events): Promise<void> {
  * without a handler the second would kill the process.
  */
 export function onStopSignals(stop: (reason: string) => void): void {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(`got ${signal}`));
+  for (const signal of STOP_SIGNALS) process.on(signal, () => stop(`got ${signal}`));
 }
 
 /** Interval at which a tree started by npm checks that npm still runs, ms. */

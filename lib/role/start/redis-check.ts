@@ -5,7 +5,7 @@ import type { Redis } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { redisPlace } from '../../core/redis-url';
 import { toError } from '../../support/async';
-import { findings } from '../checks/list';
+import { findings } from '../checks/all-checks';
 import { greetingFault, type RedisContext, redisContext } from '../checks/redis';
 
 /** Time limit of the first connection, and of the greeting, ms: a start does not wait for a Redis that is unavailable. */

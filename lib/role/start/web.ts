@@ -4,7 +4,7 @@ import path from 'node:path';
 import type Koa from 'koa';
 import { Model } from 'objection';
 import { type Carrier, subscribed } from '../../broadcast/broadcast';
-import { ignoreOperatorSignals } from '../../cluster/messages';
+import { ignoreOperatorSignals } from '../../cluster/operator-signals';
 import { RequestJournal } from '../../cluster/request-journal';
 import type { JobsHealth, Tree, WorkerStatus, WorkInFlight } from '../../cluster/status';
 import { TreeCarrier } from '../../cluster/tree-carrier';
@@ -33,7 +33,7 @@ import { WebServer } from '../../web/server';
 import { type AppDefinition, findMigrations, type RouteEnvironment } from '../app/app-definition';
 import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
 import { openDatabase } from '../app/open-database';
-import { findings, type PostgresContext } from '../checks/list';
+import { findings, type PostgresContext } from '../checks/all-checks';
 import { FirstReadiness } from './first-readiness';
 import { AppointedReporter } from './reporter';
 

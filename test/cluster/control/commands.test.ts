@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { ask } from '../../../lib/cluster/control/client';
-import { COMMANDS, commandPath, commandUsage, readTree } from '../../../lib/cluster/control/commands';
+import { commandPath, commandUsage, readTree, TREE_COMMANDS } from '../../../lib/cluster/control/commands';
 import { assertSnakeCase } from '../../support/json-names';
 import { until } from '../../support/until';
 import { Recorder } from './recorder';
@@ -55,7 +55,7 @@ describe('the commands of the control socket', () => {
     assert.deepEqual(JSON.stringify(told).replace(/\d{4}-[^"]+/g, ''), JSON.stringify(own).replace(/\d{4}-[^"]+/g, ''));
     const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop'];
     assert.deepEqual(
-      COMMANDS.filter((command) => !tested.some((path) => path.startsWith(commandPath(command)))),
+      TREE_COMMANDS.filter((command) => !tested.some((path) => path.startsWith(commandPath(command)))),
       [],
     );
   });
@@ -91,7 +91,7 @@ describe('the commands of the control socket', () => {
 
   it('fail with a timeout on the client when the primary hangs', async () => {
     await start('~stats');
-    const [stats = assert.fail()] = COMMANDS;
+    const [stats = assert.fail()] = TREE_COMMANDS;
     const { socket, state } = recorder;
     const message = `${socket} took the command, but has not answered in 0.02 s.`;
     await assert.rejects(ask({ socket, token: state.token }, stats, 0, 20), { name: 'UserError', message });
@@ -100,7 +100,7 @@ describe('the commands of the control socket', () => {
 
 describe('the table of commands', () => {
   it('is printed in the guide, one row per command', () => {
-    const rows = COMMANDS.map((command) => {
+    const rows = TREE_COMMANDS.map((command) => {
       const signals = command.signals.map((signal) => `\`${signal.slice('SIG'.length)}\``).join(', ');
       return `| \`catamount ${commandUsage(command)}\` | ${signals || '–'} | ${command.help} |`;
     });

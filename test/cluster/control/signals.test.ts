@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { COMMANDS } from '../../../lib/cluster/control/commands';
+import { TREE_COMMANDS } from '../../../lib/cluster/control/commands';
 import { onOperatorSignals } from '../../../lib/cluster/control/signals';
 import { Output } from '../../support/output';
 import { until } from '../../support/until';
@@ -19,7 +19,7 @@ const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
 const SIGNALS = Object.keys(CALLED) as NodeJS.Signals[];
 /** Echoes each line that it is sent, unless a signal has ended or stopped it. */
 const CHILD = `
-  require(${JSON.stringify(path.resolve(__dirname, '../../../dist/lib/cluster/messages'))}).ignoreOperatorSignals();
+  require(${JSON.stringify(path.resolve(__dirname, '../../../dist/lib/cluster/operator-signals'))}).ignoreOperatorSignals();
   process.stdin.on('data', (line) => process.stdout.write(line)).resume();
   console.log('ready');
 `;
@@ -44,7 +44,7 @@ describe('operator signals', () => {
     off();
     off();
     assert.deepEqual(handlers(), before);
-    const inTable = COMMANDS.flatMap(({ signals }) => signals);
+    const inTable = TREE_COMMANDS.flatMap(({ signals }) => signals);
     assert.deepEqual(inTable.sort(), [...SIGNALS, 'SIGTERM', 'SIGINT', 'SIGHUP'].sort());
   });
 

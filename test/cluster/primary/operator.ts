@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { ask } from '../../../lib/cluster/control/client';
-import { COMMANDS, type StatsJson } from '../../../lib/cluster/control/commands';
+import { type StatsJson, TREE_COMMANDS } from '../../../lib/cluster/control/commands';
 import { readState, type TreeState } from '../../../lib/cluster/control/state-file';
 import { type CliEnd, catamount as run } from '../../cli/cli-process';
 import type { Tree } from '../../support/tree';
@@ -24,7 +24,7 @@ export function stateOf(tree: Tree): TreeState {
 
 /** Sends a command to the control socket, as the command line does, without starting a process for it. */
 export function order(tree: Tree, name: string, argument?: number): Promise<Record<string, unknown>> {
-  const command = COMMANDS.find((one) => one.name === name);
+  const command = TREE_COMMANDS.find((one) => one.name === name);
   if (!command) throw new Error(`${name} is not a command`);
   const { controlSocket: socket, token } = stateOf(tree);
   return ask({ socket, token }, command, argument, WAIT_LIMIT_MS);

@@ -244,4 +244,12 @@ describe('queues', () => {
       });
     }
   });
+
+  it('are paused at once while the list of processes does not come', async () => {
+    await CountJob.performLater(1);
+    const processes = () => new Promise<never>(() => {});
+    const whileFrozen = new Queues({ ...setSources(system), processes });
+    assert.equal(await whileFrozen.pause('default'), true);
+    assert.equal(await whileFrozen.resume('default'), true);
+  });
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { PublishedTrees } from '../../ops/overview/published-trees';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
@@ -131,20 +130,16 @@ describe('jobs list and jobs show', () => {
   });
 
   it('lists running jobs', async () => {
-    const lineage = { identity: 'tree-0', dead: [] };
-    await system.processor(CLASSES, { lineage });
-    await new PublishedTrees(system.redisServer).publishProcessor(lineage);
-    const { id } = await HeldJob.performLater(7);
-    await until('the job is listed as running', async () => /:\d+\n/.test((await commandLine.run('list busy')).text));
+    await system.processor(CLASSES);
+    const { id } = await HeldJob.set({ tags: ['slow'] }).performLater(7);
+    await count('busy', 1);
     const { text, json } = await commandLine.run('list busy');
-    assert.match(
-      text,
-      new RegExp(`^id .*\\n${id}  HeldJob  default +1 +(now|\\d+ s ago)  \\S+:${process.pid}\\n\\n1 job\\n$`),
-    );
+    const row = `${id}  HeldJob  default +0 +(now|\\d+ (ms|s) ago)  \\[7\\]`;
+    assert.match(text, new RegExp(`^id .*  started  arguments\\n${row}\\n\\n1 job\\n$`));
     assert.deepEqual((json.jobs as Listed['jobs'])[0]?.id, id);
     assert.deepEqual(await ids('busy --class ImportJob'), []);
-    assert.deepEqual(await ids('busy --queue default --class HeldJob'), [id]);
-    assert.match((await commandLine.run(`show ${id}`)).text, /^State {8}running$/m);
+    assert.deepEqual(await ids('busy --queue default --class HeldJob --tag slow'), [id]);
+    assert.match((await commandLine.run(`show ${id}`)).text, /^State {8}running\nStarted {6}20/m);
   });
 
   it('says that a set is empty, or that no job matches', async () => {

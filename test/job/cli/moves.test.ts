@@ -31,7 +31,7 @@ class HeldJob extends Job {
 const CLASSES = [MoodyJob, HeldJob];
 const HOUR_MS = 3_600_000;
 
-describe('jobs retry, promote, reschedule, kill and delete', () => {
+describe('jobs retry, promote, kill and delete', () => {
   let commandLine: CommandLine;
   const system = useJobSystem({
     gate,
@@ -97,7 +97,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.match(answer.notes[0] ?? '', new RegExp(`^There is no job ${near}: `));
     assert.equal(
       answer.notes[1],
-      `Job ${scheduled} is scheduled: retry is for retry and dead jobs; for this one, there is promote, reschedule, kill, delete.`,
+      `Job ${scheduled} is scheduled: retry is for retry and dead jobs; for this one, there is promote, kill, delete.`,
     );
     assert.deepEqual(answer.json.moved, [dead]);
     assert.deepEqual(

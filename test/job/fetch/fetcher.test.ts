@@ -217,13 +217,27 @@ describe('the fetcher', () => {
   });
 
   /** A processor whose first looks are over. */
-  const startWaiting = async () => {
-    const processor = await system.processor([AnyJob], { tuning: ALONE });
+  const startWaiting = async (jobs: Partial<JobsConfig> = {}) => {
+    const processor = await system.processor([AnyJob], { jobs, tuning: ALONE });
     const clients = () => system.redis.client.sendCommand<string>(['CLIENT', 'LIST', 'TYPE', 'normal']);
     await until('it waits for a hint', async () => (await clients()).includes('cmd=brpop'));
     await until('its first looks are over', () => processor.listening && processor.progress.dispatch?.owedMs === 0);
     return processor;
   };
+
+  it('runs jobs that had no room for a hint as soon as it has emptied a long list of hints', async () => {
+    gate.close();
+    await startWaiting({ concurrency: 1 });
+    await AnyJob.performLater('first');
+    await until('a job runs', () => gate.held === 1);
+    await AnyJob.performAllLater(Array.from({ length: 1500 }, (_, n) => [String(n)]));
+    // Some may have been claimed ahead.
+    await until('the others have hints', async () => (await system.redis.client.lLen('bq:default:waiting')) > 1400);
+    // The hints of the last 300.
+    await system.redis.client.lTrim('bq:default:waiting', 300, -1);
+    gate.open();
+    await until('all jobs have begun', () => begun.length === 1501);
+  });
 
   it('gives back the hint that it had waited for when it became quiet', async () => {
     const processor = await startWaiting();

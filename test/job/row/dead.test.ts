@@ -56,7 +56,7 @@ describe('jobs that die', () => {
     const { id } = await MoodyJob.performLater('a');
     await isDead(id);
     deadly = false;
-    assert.equal(await isMoved(sets.dead.runMany('retry', { ids: [id] })), true);
+    assert.equal(await isMoved(sets.dead.move('retry', { ids: [id] })), true);
     await until('the job has run again, from its cursor', () => ran.length === 3);
     assert.deepEqual(ran, ['a', 'a', 'from a half done']);
     await until('its row is gone', async () => (await system.jobCount()) === 0);
@@ -86,7 +86,7 @@ describe('jobs that die', () => {
     const processor = await system.processor([]);
     processor.quiet();
     await system.stopProcessors();
-    await isMoved(sets.dead.runMany('retry', { ids: [id] }));
+    await isMoved(sets.dead.move('retry', { ids: [id] }));
     const { place, entry } = await sets.find(id);
     assert.deepEqual([place, entry?.attempts, entry?.reason, entry?.errors.length], ['waiting', 0, undefined, 1]);
   });
@@ -99,7 +99,7 @@ describe('jobs that die', () => {
       progress: 0.5,
     });
     await system.postgres.query(`update job_queue set cursor = '"a third"' where id = $1`, [id]);
-    await sets.retry.killMany({ ids: [id] });
+    await sets.retry.move('kill', { ids: [id] });
     const { progress, class: name, reason } = await entryOf(id);
     assert.deepEqual([progress, name, reason], [0.5, 'MoodyJob', 'killed by an operator']);
     const [row] = await system.postgres.query<{ cursor: unknown }>('select cursor from job_dead');
@@ -120,7 +120,7 @@ describe('jobs that die', () => {
     const { args, reason } = await entryOf(id);
     assert.deepEqual([args, reason?.includes('\ufffd')], [[odd], true]);
     deadly = false;
-    assert.equal(await isMoved(sets.dead.runMany('retry', { ids: [id] })), true);
+    assert.equal(await isMoved(sets.dead.move('retry', { ids: [id] })), true);
     await until('its row is gone', async () => (await system.jobCount()) === 0);
   });
 
@@ -130,7 +130,7 @@ describe('jobs that die', () => {
       `update job_dead set history = (history::jsonb || '{"attemptsBy": {"BusyError": 3}}')::json where id = $1`,
       [id],
     );
-    assert.equal(await isMoved(sets.dead.runMany('retry', { ids: [id] })), true);
+    assert.equal(await isMoved(sets.dead.move('retry', { ids: [id] })), true);
     const [row] = await system.postgres.query<{ by: unknown }>(
       `select history -> 'attemptsBy' as by from job_queue where id = $1`,
       [id],

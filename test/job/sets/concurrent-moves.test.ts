@@ -77,8 +77,8 @@ describe('two operators at the same time', () => {
   it('may retry the same dead jobs, each of which is queued once', async () => {
     const ids = await bury();
     const clicks = ids.flatMap((id) => [
-      isMoved(mine.dead.runMany('retry', { ids: [id] })),
-      isMoved(theirs.dead.runMany('retry', { ids: [id] })),
+      isMoved(mine.dead.move('retry', { ids: [id] })),
+      isMoved(theirs.dead.move('retry', { ids: [id] })),
     ]);
     assert.equal((await Promise.all(clicks)).filter(Boolean).length, COUNT);
     assert.deepEqual(inOrder(await retried()), inOrder(ids));
@@ -93,7 +93,7 @@ describe('two operators at the same time', () => {
   it('may retry and delete the same jobs, each of which either runs or is gone', async () => {
     const ids = await bury();
     assert.equal(
-      await sum([mine.dead.runMany('retry', { ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]),
+      await sum([mine.dead.move('retry', { ids }), theirs.dead.move('delete', { ids: ids.toReversed() })]),
       COUNT,
     );
     const queued = await retried();
@@ -104,14 +104,12 @@ describe('two operators at the same time', () => {
     assert.equal(new Set(ran).size, queued.length);
   });
 
-  it('may promote, reschedule, kill and delete the same scheduled jobs, each of which is moved by one', async () => {
+  it('may promote, kill and delete the same scheduled jobs, each of which is moved by one', async () => {
     const ids = await schedule();
-    const later = new Date(Date.now() + 7_200_000);
     const [run, killed, deleted] = await Promise.all([
-      mine.scheduled.runMany('promote', { ids }),
-      theirs.scheduled.killMany({ filter: {} }),
-      mine.scheduled.deleteMany({ filter: { class: 'CountedJob' } }),
-      theirs.scheduled.rescheduleMany({ ids: ids.slice(0, 50) }, later),
+      mine.scheduled.move('promote', { ids }),
+      theirs.scheduled.move('kill', { filter: {} }),
+      mine.scheduled.move('delete', { filter: { class: 'CountedJob' } }),
     ]);
     assert.equal(run.moved + killed.moved + deleted.moved, COUNT);
     assert.equal(await mine.dead.count(), killed.moved);
@@ -124,13 +122,9 @@ describe('two operators at the same time', () => {
   });
 
   for (const [what, move] of [
-    ['kill', (set: Sets['scheduled'], id: string) => isMoved(set.killMany({ ids: [id] }))],
-    ['delete', (set: Sets['scheduled'], id: string) => isMoved(set.deleteMany({ ids: [id] }))],
-    ['promote', (set: Sets['scheduled'], id: string) => isMoved(set.runMany('promote', { ids: [id] }))],
-    [
-      'reschedule',
-      (set: Sets['scheduled'], id: string) => isMoved(set.rescheduleMany({ ids: [id] }, new Date(died + 86_400_000))),
-    ],
+    ['kill', (set: Sets['scheduled'], id: string) => isMoved(set.move('kill', { ids: [id] }))],
+    ['delete', (set: Sets['scheduled'], id: string) => isMoved(set.move('delete', { ids: [id] }))],
+    ['promote', (set: Sets['scheduled'], id: string) => isMoved(set.move('promote', { ids: [id] }))],
   ] as const) {
     it(`do not ${what} a job that the other has promoted meanwhile`, async () => {
       const { id } = await CountedJob.set({ wait: '1h' }).performLater(1);
@@ -177,7 +171,7 @@ describe('two operators at the same time', () => {
       },
     });
     const patient = setsOf({ ...setSources(system), knex: slow });
-    assert.deepEqual(await patient.retry.runMany('retry', { filter: {} }), { moved: count, complete: true });
+    assert.deepEqual(await patient.retry.move('retry', { filter: {} }), { moved: count, complete: true });
     await until('all jobs have failed again', async () => (await mine.retry.count()) === count);
     assert.equal(ran.length, count);
   });
@@ -186,14 +180,14 @@ describe('two operators at the same time', () => {
     await bury();
     const controller = new AbortController();
     controller.abort();
-    const none = await mine.dead.deleteMany({ filter: {} }, { signal: controller.signal });
+    const none = await mine.dead.move('delete', { filter: {} }, { signal: controller.signal });
     assert.deepEqual(none, { moved: 0, complete: false });
-    assert.deepEqual(await mine.dead.deleteMany({ filter: {} }, { limit: 30 }), { moved: 30, complete: false });
+    assert.deepEqual(await mine.dead.move('delete', { filter: {} }, { limit: 30 }), { moved: 30, complete: false });
     const left = (await mine.dead.page({ limit: 500 })).entries.map((entry) => entry.id);
     assert.equal(left.length, COUNT - 30);
-    assert.deepEqual(await mine.dead.deleteMany({ ids: left }, { limit: 70 }), { moved: 70, complete: false });
-    assert.deepEqual(await mine.dead.deleteMany({ filter: {} }), { moved: 100, complete: true });
-    assert.deepEqual(await mine.dead.deleteMany({ ids: left }), { moved: 0, complete: true });
-    await assert.rejects(mine.dead.deleteMany({ filter: {} }, { limit: -1 }), /limit is -1/);
+    assert.deepEqual(await mine.dead.move('delete', { ids: left }, { limit: 70 }), { moved: 70, complete: false });
+    assert.deepEqual(await mine.dead.move('delete', { filter: {} }), { moved: 100, complete: true });
+    assert.deepEqual(await mine.dead.move('delete', { ids: left }), { moved: 0, complete: true });
+    await assert.rejects(mine.dead.move('delete', { filter: {} }, { limit: -1 }), /limit is -1/);
   });
 });

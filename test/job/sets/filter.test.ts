@@ -168,23 +168,6 @@ describe('a filter', () => {
     assert.deepEqual(await found('some-file'), []);
   });
 
-  it('finds jobs by the time of their latest failure', async () => {
-    const ids: string[] = [];
-    for (const at of [1000, 2000]) {
-      const id = await storeDead(system.database.knex, { errors: ['no'] });
-      await system.postgres.query('update job_dead set history = $2 where id = $1', [
-        id,
-        JSON.stringify({ failures: [{ at, attempt: 1, host: 'a', pid: 1 }] }),
-      ]);
-      ids.push(id);
-    }
-    const { entries } = await sets.dead.page({ failedSince: new Date(1500) });
-    assert.deepEqual(
-      entries.map((entry) => entry.id),
-      ids.slice(1),
-    );
-  });
-
   it('is rejected with the invalid value', async () => {
     const wrong: readonly [JobFilter, RegExp][] = [
       [{ queue: 'a b' }, /the queue is "a b"; use letters, digits, - and _/],

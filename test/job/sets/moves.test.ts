@@ -8,7 +8,6 @@ import { store, storeDead } from './stored-job';
 
 const QUEUES = ['default', 'mailer'];
 const SOON = Date.now() + 3_600_000;
-const LATER = new Date(SOON + 1000);
 
 /** The model of a job: where it is, and how the moves of a set change it. */
 interface ModelJob {
@@ -17,14 +16,13 @@ interface ModelJob {
   readonly class: string;
   place: SetName | 'gone';
   attempts: number;
-  isLater: boolean;
 }
 
 type Kind = 'retry' | 'scheduled' | 'dead' | 'waiting';
-type Verb = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
+type Verb = 'retry' | 'promote' | 'kill' | 'delete';
 const VERBS: { readonly [S in Kind]: readonly Verb[] } = {
-  retry: ['retry', 'reschedule', 'kill', 'delete'],
-  scheduled: ['promote', 'reschedule', 'kill', 'delete'],
+  retry: ['retry', 'kill', 'delete'],
+  scheduled: ['promote', 'kill', 'delete'],
   dead: ['retry', 'delete'],
   waiting: ['delete'],
 };
@@ -54,7 +52,7 @@ describe('moves of jobs', () => {
     const id = await (kind === 'dead'
       ? storeDead(knex, job)
       : store(knex, kind === 'waiting' ? 'ready' : 'scheduled', job));
-    return { id, queue, class: name, place: kind, attempts: errors.length, isLater: false };
+    return { id, queue, class: name, place: kind, attempts: errors.length };
   }
 
   /** @returns whether the job is moved. */
@@ -62,7 +60,6 @@ describe('moves of jobs', () => {
     if (job.place !== set) return false;
     if (verb === 'delete') job.place = 'gone';
     else if (verb === 'kill') job.place = 'dead';
-    else if (verb === 'reschedule') job.isLater = true;
     else {
       job.place = 'waiting';
       if (set === 'dead') job.attempts = 0;
@@ -71,11 +68,7 @@ describe('moves of jobs', () => {
   }
 
   function moveMany([set, verb]: Move, selection: Selection): Promise<BulkResult> {
-    const moved = sets[set];
-    if (verb === 'reschedule') return moved.rescheduleMany(selection, LATER);
-    if (verb === 'kill') return moved.killMany(selection);
-    if (verb === 'delete') return moved.deleteMany(selection);
-    return moved.runMany(verb, selection);
+    return sets[set].move(verb, selection);
   }
 
   async function apply(
@@ -94,8 +87,7 @@ describe('moves of jobs', () => {
     } else {
       const name = choice === 'class' ? 'RedJob' : undefined;
       const matching = jobs.filter((job) => name === undefined || job.class === name);
-      // Jobs that already wait for that moment need not be moved, and are not counted.
-      moved = matching.filter((job) => !(move[1] === 'reschedule' && job.isLater) && expectMove(job, move)).length;
+      moved = matching.filter((job) => expectMove(job, move)).length;
       assert.deepEqual(await moveMany(move, { filter: { class: name } }), { moved, complete: true }, move.join());
     }
     const told = system.eventsNamed('operator.jobs');
@@ -143,10 +135,10 @@ describe('moves of jobs', () => {
   it('update reason, attempts and time', async () => {
     const begun = Date.now() - 1000;
     const { id } = await create('retry', 0);
-    await isMoved(sets.retry.killMany({ ids: [id] }));
+    await isMoved(sets.retry.move('kill', { ids: [id] }));
     const [dead] = (await sets.dead.page()).entries;
     assert.deepEqual([dead?.reason, dead?.errors.length], ['killed by an operator', 1]);
-    await isMoved(sets.dead.runMany('retry', { ids: [id] }));
+    await isMoved(sets.dead.move('retry', { ids: [id] }));
     const { place, entry: queued } = await sets.find(id);
     assert.deepEqual([place, queued?.reason, queued?.attempts, queued?.errors.length], ['waiting', undefined, 0, 1]);
     assert.ok((queued?.at?.getTime() ?? 0) >= begun, 'its latency is counted from now');
@@ -155,7 +147,7 @@ describe('moves of jobs', () => {
   it('put jobs on the tails of their queues, behind those that wait', async () => {
     const first = await store(system.database.knex, 'ready', { at: Date.now() - 1000 });
     const scheduled = await store(system.database.knex, 'scheduled', { at: SOON });
-    await sets.scheduled.runMany('promote', { ids: [scheduled] });
+    await sets.scheduled.move('promote', { ids: [scheduled] });
     const { entries } = await sets.waiting.page();
     assert.deepEqual(
       entries.map((entry) => entry.id),
@@ -163,19 +155,9 @@ describe('moves of jobs', () => {
     );
   });
 
-  it('extend the claim of a unique job by as much as it is put off', async () => {
-    const id = await store(system.database.knex, 'scheduled', { at: SOON });
-    await system.postgres.query(`update job_queue set unique_key = 'a', unique_until = run_at + interval '10 minutes'`);
-    await sets.scheduled.rescheduleMany({ ids: [id] }, LATER);
-    const [row] = await system.postgres.query<{ minutes: number }>(
-      'select extract(epoch from unique_until - run_at)::int / 60 as minutes from job_queue',
-    );
-    assert.equal(row?.minutes, 10);
-  });
-
   it('of a job may name its queue, and then leave those of others alone', async () => {
     const { id } = await create('dead', 0);
-    assert.equal(await isMoved(sets.dead.deleteMany({ ids: [{ id, queue: 'mailer' }] })), false);
-    assert.equal(await isMoved(sets.dead.deleteMany({ ids: [{ id, queue: 'default' }] })), true);
+    assert.equal(await isMoved(sets.dead.move('delete', { ids: [{ id, queue: 'mailer' }] })), false);
+    assert.equal(await isMoved(sets.dead.move('delete', { ids: [{ id, queue: 'default' }] })), true);
   });
 });

@@ -68,4 +68,18 @@ describe('wrong passwords', () => {
     const later = new SignInThrottle('shop', redis);
     for (const address of ['198.51.100.1', '10.0.3.1']) assert.equal((await later.take(address)).waitSeconds, 0);
   });
+
+  it('are judged within seconds while Redis is frozen', async () => {
+    await redis.client.ping();
+    server.pause();
+    try {
+      const begun = performance.now();
+      await tries.take(ADDRESS);
+      await tries.forget(ADDRESS);
+      // By itself it would be left after 10 s.
+      assert.ok(performance.now() - begun < 9000, `${performance.now() - begun} ms`);
+    } finally {
+      server.resume();
+    }
+  });
 });

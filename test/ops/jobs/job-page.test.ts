@@ -107,7 +107,7 @@ describe("a job's page", () => {
     const retry = await operator.view(page(failed));
     assert.equal(retry.headings[0], 'SyncInvoiceJob failed');
     assert.match(retry.text, /runs again in \d+.* after 1 attempt/);
-    assert.deepEqual(retry.buttons, ['Retry now', 'Reschedule…', 'Kill…', 'Delete…']);
+    assert.deepEqual(retry.buttons, ['Retry now', 'Kill…', 'Delete…']);
   });
 
   it('says that a job is unknown when it has ended or never existed', async () => {

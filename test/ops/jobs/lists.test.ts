@@ -70,33 +70,8 @@ describe('lists of jobs', () => {
       ['when=hour', 0, 'scheduled'],
       ['when=day', 1, 'scheduled'],
       ['q=4812', 1, 'retry'],
-      // It has just failed; its retry may be due within a minute.
-      ['failed=hour', 1, 'retry'],
-      ['failed=hour&when=week&class=WelcomeMailJob', 1, 'retry'],
     ];
     for (const [query, count, name] of counts) assert.equal((await list(query, name)).total, count, query);
-  });
-
-  it('of retries can be filtered by the time of their failure, whenever they run next', async () => {
-    const failedAgo = async (tag: string, hours: number) => {
-      const [at, run] = [Date.now() - hours * 3_600_000, { attempt: 1, ms: 5, host: 'h', pid: 1 }];
-      const args = ['"failures":[{"at":9999999999999}'];
-      const errors = ['no', 'no'];
-      const id = await shop.store('scheduled', { class: 'OldJob', args, tags: [tag], errors, at: Date.now() + 60_000 });
-      const stacktraces = ['Error: no', 'Error: no'];
-      const history = JSON.stringify({ stacktraces, failures: [at, 1].map((each) => ({ at: each, ...run })) });
-      await shop.database.knex.raw('update job_queue set history = ? where id = ?', [history, id]);
-      return id;
-    };
-    const ids = await Promise.all([failedAgo('recent', 0.5), failedAgo('today', 5), failedAgo('old', 30)]);
-    const tags = async (query: string) =>
-      (await list(`class=OldJob&${query}`, 'retry')).jobs.flatMap((job) => job.tags).sort();
-    assert.deepEqual(await tags('failed=hour'), ['recent']);
-    assert.deepEqual(await tags('failed=day'), ['recent', 'today']);
-    assert.deepEqual(await tags('failed=week&q=Old'), ['old', 'recent', 'today']);
-    const { headings } = await operator.view('/ops/jobs/retry/confirm?all=1&class=OldJob&failed=day&action=delete');
-    assert.equal(headings[0], 'Delete 2 retries?');
-    await shop.database.knex('job_queue').whereIn('id', ids).delete();
   });
 
   it('link to a class, whose page shows where its jobs are and what became of them', async () => {
@@ -138,16 +113,6 @@ describe('lists of jobs', () => {
     assert.deepEqual(Object.keys(job ?? {}), keys.split(' '));
   });
 
-  it('can be sorted by their columns, in both directions', async () => {
-    const first = async (sort: string) => (await list(`sort=${sort}`)).jobs[0];
-    assert.equal((await first('class'))?.class, 'SecretJob');
-    assert.equal((await first('-class'))?.class, 'SyncInvoiceJob');
-    assert.equal((await first('-error'))?.errors[0]?.message, 'Error: no');
-    assert.equal((await first('at'))?.id, (await list('page=2')).jobs.at(-1)?.id);
-    const { body } = await operator.get(`${DEAD}?sort=class&q=inv`);
-    assert.match(body, /aria-sort="ascending">\s*<a href="\/ops\/jobs\/dead\?sort=-class&amp;q=inv">Job/);
-  });
-
   it('show retries and scheduled jobs', async () => {
     const [retry = []] = (await operator.view('/ops/jobs/retry')).rows;
     assert.deepEqual(retry.slice(1, 3), ['WelcomeMailJob 4812, "ko"', 'mailer']);
@@ -168,7 +133,6 @@ describe('lists of jobs', () => {
   it('reject invalid queries, and say what is wrong with them', async () => {
     const cases = {
       'There is no such page': ['page=0', 'page=-1', 'page=1e3', 'page=1&page=2'],
-      'This list has no such order': ['sort=colour', 'sort=--class'],
       'That is not a queue name': ['queue=a%20b'],
       'That is not a time span': ['when=never'],
       'This address has a value twice': ['q=a&q=b'],
@@ -182,7 +146,6 @@ describe('lists of jobs', () => {
       }
     const problem = await operator.get(`${DEAD}?page=x`, { Accept: 'application/json' });
     assert.deepEqual([problem.status, problem.json().reason], [400, 'badQuery.page']);
-    assert.match(await operator.read('/ops/jobs/scheduled?sort=error', 400), /no such order/);
     assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day or all/);
   });
 

@@ -26,7 +26,7 @@ describe('the inbox', () => {
   const form = async (at: string) => {
     const page = await ops.get(at);
     const until = /name="until" value="([^"]*)"/.exec(page.body)?.[1] ?? '';
-    return { page, cookies: { Cookie: cookiesOf(page) }, fields: { token: tokenIn(page.body), until } };
+    return { cookies: { Cookie: cookiesOf(page) }, fields: { token: tokenIn(page.body), until } };
   };
 
   it('shows sent mails, newest first, in pages', async () => {
@@ -37,17 +37,6 @@ describe('the inbox', () => {
     assert.deepEqual((await list('?page=2')).subjects, ['Number 0']);
     assert.deepEqual((await list('?page=99')).subjects, ['Number 0']);
     assert.match((await ops.get(`${INBOX}?page=2`)).body, /51–51 of 51/);
-  });
-
-  it('can be searched by address, subject and words', async () => {
-    await box.send({ subject: 'Rechnung', to: [{ name: '', address: 'bo@example.com' }] });
-    await box.send({ subject: '환영합니다', text: 'Come in' });
-    await box.send({ subject: 'Only HTML', html: '<style>.x{}</style><p>Deep <b>inside</b></p>', text: '' });
-    assert.deepEqual((await list('?q=BO@example')).subjects, ['Rechnung']);
-    assert.deepEqual((await list(`?q=${encodeURIComponent('환영 come')}`)).subjects, ['환영합니다']);
-    assert.deepEqual((await list('?q=deep%20inside')).subjects, ['Only HTML']);
-    assert.deepEqual((await list('?q=nobody')).subjects, []);
-    assert.match((await ops.get(`${INBOX}?q=%3Cb%3Enobody`)).body, /Nothing matches “&lt;b&gt;nobody”/);
   });
 
   it('reads only mails in its folder, whatever the requested name', async () => {
@@ -122,16 +111,5 @@ describe('the inbox', () => {
     assert.deepEqual(fs.readdirSync(folder), [late]);
     const via = 'pages:127.0.0.1';
     assert.deepEqual(ops.mails.slice(-2), Array(2).fill({ action: 'delete', count: 1, via }));
-  });
-
-  it('requires the number to be typed before many mails are deleted', async () => {
-    for (let i = 0; i < 26; i++) await box.send();
-    const { page, cookies, fields } = await form(`${INBOX}/clear`);
-    assert.match(page.body, /Delete all 26 mails\?/);
-    const wrong = await ops.post(`${INBOX}/clear`, { ...fields, count: '25' }, cookies);
-    assert.deepEqual([wrong.status, /There are 26 mails/.test(wrong.body)], [422, true]);
-    assert.equal((await list()).total, 26);
-    await ops.post(`${INBOX}/clear`, { ...fields, count: '26' }, cookies);
-    assert.equal((await list()).total, 0);
   });
 });

@@ -1,6 +1,6 @@
 import os from 'node:os';
 import type { TreeStatus } from '../../../lib/cluster/status';
-import { TREES, treeCommandsKey, treeStatusKey } from '../../../lib/tree/tree-commands';
+import { TREES, treeCommandsKey, treeStatusKey } from '../../../lib/tree/keys';
 import { tell } from '../../support/replicated-redis';
 import { processorOf, processorStatusOf, treeStatusOf } from './tree-statuses';
 

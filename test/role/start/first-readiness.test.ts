@@ -3,7 +3,7 @@ import { Events } from '../../../lib/core/events';
 import { readSettings } from '../../../lib/core/settings';
 import { Database } from '../../../lib/model/database';
 import { migrateUp } from '../../../lib/model/migrator';
-import { findings } from '../../../lib/role/checks/list';
+import { findings } from '../../../lib/role/checks/all-checks';
 import { FirstReadiness } from '../../../lib/role/start/first-readiness';
 import { Deadline } from '../../../lib/support/async';
 import { migrationsIn } from '../../support/migrations';

@@ -5,7 +5,7 @@ import type { AppLayout } from '../app/app-layout';
 
 const TEMPLATES = path.join(__dirname, 'templates');
 
-/** Helpers of the templates for code that differs by language and module system. */
+/** Helpers of the templates for code that differs by language and module system. EJS prints what they return: `''` is nothing. */
 export interface SourceHelpers {
   readonly ts: boolean;
   readonly esm: boolean;
@@ -25,8 +25,8 @@ export interface SourceHelpers {
   usePackage(name: string, from: string): '';
   readonly exportClass: string;
   readonly exportDefault: string;
-  /** The end of an exported class. */
-  readonly end: string;
+  /** The closing brace of an exported class, in CommonJS with the semicolon of the assignment. */
+  readonly classEnd: string;
   /** @returns the text and a space in TypeScript, else ''. */
   only(text: string): string;
 }
@@ -55,7 +55,7 @@ export function renderSource(template: string, file: string, layout: AppLayout, 
     usePackage: (name, from) => add(from, module.default(name, from)),
     exportClass: module.isCommonJs ? 'module.exports = class' : 'export class',
     exportDefault: module.isCommonJs ? 'module.exports = class' : 'export default class',
-    end: module.isCommonJs ? '};' : '}',
+    classEnd: module.isCommonJs ? '};' : '}',
     only: (text) => (ts ? `${text} ` : ''),
   };
   const body = renderText(template, { ...values, ...helpers });

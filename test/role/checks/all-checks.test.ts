@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { readSettings } from '../../../lib/core/settings';
 import { Database } from '../../../lib/model/database';
-import { failed, findings } from '../../../lib/role/checks/list';
+import { findings, thrownFinding } from '../../../lib/role/checks/all-checks';
 import { Deadline } from '../../../lib/support/async';
 
 describe('the list of checks', () => {
@@ -14,7 +14,7 @@ describe('the list of checks', () => {
     try {
       const found = await findings('postgres', 'doctor', context, (error) => {
         errors.push(error);
-        return [failed('unreadable', error)];
+        return [thrownFinding('unreadable', error)];
       });
       assert.ok(errors.length > 1, String(errors));
       assert.deepEqual(

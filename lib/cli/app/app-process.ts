@@ -2,29 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { environment } from '../../core/config';
-import { UserError } from '../../core/errors';
-
-/** Programs that install packages and run the scripts of package.json. */
-export type PackageManager = 'npm' | 'pnpm' | 'yarn';
-
-/** @returns the one that has started this process, as in `pnpm dlx catamount new`; npm if none has. */
-export function packageManager(): PackageManager {
-  const [, name = 'npm'] = /^(pnpm|yarn)\b/.exec(environment().npm_config_user_agent ?? '') ?? [];
-  return name as PackageManager;
-}
-
-/** Runs `npm install` in a folder, on the terminal. @throws UserError if it fails, which leaves the app complete. */
-export async function installPackages(manager: PackageManager, folder: string): Promise<void> {
-  const child = spawn(manager, ['install', ...(manager === 'npm' ? ['--no-audit', '--no-fund'] : [])], {
-    cwd: folder,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  const [code] = (await once(child, 'close').catch(() => [null])) as [number | null];
-  if (code !== 0)
-    throw new UserError(
-      `${manager} install failed in ${folder}. The app has been created: run ${manager} install there again.`,
-    );
-}
 
 /** Starts this Node.js with the app's entry file, on our own standard input, output and error. */
 export function startEntry(entry: string, args: readonly string[]): ChildProcess {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import os from 'node:os';
 import { Job } from '../../../lib/job/job';
 import { PublishedTrees } from '../../ops/overview/published-trees';
 import { until } from '../../support/until';
@@ -23,7 +22,7 @@ class BrokenJob extends Job {
 
 const CLASSES = [HeldJob, BrokenJob];
 
-describe('jobs processes and jobs stats', () => {
+describe('jobs stats', () => {
   let commandLine: CommandLine;
   const system = useJobSystem({ gate });
   before(() => {
@@ -39,18 +38,9 @@ describe('jobs processes and jobs stats', () => {
       jobs: { concurrency: limits.jobConcurrency },
     });
   };
-  const name = `${os.hostname()}:${process.pid}`;
 
-  it('list live processors, and say so when there is none', async () => {
-    assert.equal((await commandLine.run('processes')).text, 'No job processor is alive.\n');
+  it('say when no job processor is alive', async () => {
     assert.match((await commandLine.run('stats')).text, /^Busy {7}0: no job processor is alive$/m);
-    await start('tree-0');
-    const { text, json } = await commandLine.run('processes');
-    const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
-    assert.deepEqual(heading, ['process', 'app', 'busy', 'rss', 'lag p99', 'up', 'state', 'queues']);
-    assert.deepEqual([row?.[0], row?.[2], row?.at(-2), row?.at(-1)], [name, '1/3', 'ready', 'default, mailer']);
-    const [listed] = json.processes as readonly Record<string, unknown>[];
-    assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);
   });
 
   it('sum up the jobs that are done, failed, running and due', async () => {

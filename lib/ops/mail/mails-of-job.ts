@@ -3,7 +3,7 @@ import type { PageContext } from '../ui/context';
 
 import { Deliveries } from './deliveries';
 import { deliveryPath } from './deliveries-page';
-import { type DeliveryWithJob, withJobs } from './mail-jobs';
+import { type DeliveryWithJob, withJobs } from './deliveries-with-jobs';
 
 type JobMail = DeliveryWithJob & {
   /** Path of its page. */
@@ -18,6 +18,7 @@ export async function readMails(
   site: Pick<PageContext, 'config' | 'redis' | 'knex'>,
   { id, enqueuedAt }: Pick<JobEntry, 'id' | 'enqueuedAt'>,
 ): Promise<readonly JobMail[] | undefined> {
+  // Without that time all records would have to be searched.
   if (!enqueuedAt) return [];
   try {
     const rows = await new Deliveries(site.knex).ofJob(id, enqueuedAt, MAX_MAILS + 1);

@@ -1,6 +1,6 @@
 import type { Config } from '../../core/config';
 import { untestedNode } from '../../core/errors';
-import { doubt, type Finding, fault } from '../../core/finding';
+import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import type { Database } from '../../model/database';
 import type { Migrations } from '../../model/migrations';
 import { toError } from '../../support/async';
@@ -31,7 +31,7 @@ interface Contexts {
 }
 
 /** A finding with the id that it, or its check, has. */
-export type Found = Finding & { readonly id: string };
+export type FindingWithId = Finding & { readonly id: string };
 
 interface Check<C> {
   /** Also the id of what it finds, unless that has one of its own. `catamount doctor --json` prints it. */
@@ -41,7 +41,7 @@ interface Check<C> {
 }
 
 // Loaded when they are needed: most processes make a few checks.
-const environment = () => import('./environment');
+const machineChecks = () => import('./environment');
 const postgres = () => import('./postgres');
 const redis = () => import('./redis');
 const manifest = () => import('./manifest');
@@ -50,15 +50,19 @@ const APP = ['start', 'check'] as const;
 /** Everything that is checked, by where it is looked for. To add a check, add a line. */
 const CHECKS: { readonly [P in keyof Contexts]: readonly Check<Contexts[P]>[] } = {
   machine: [
-    { name: 'untested_node', when: ['start', 'doctor'], run: () => untestedNode().map((text) => doubt(text)) },
-    { name: 'procfile', when: ['doctor'], run: async (it) => (await environment()).procfile(it) },
+    { name: 'untested_node', when: ['start', 'doctor'], run: () => untestedNode().map((text) => warningFinding(text)) },
+    { name: 'procfile', when: ['doctor'], run: async (it) => (await machineChecks()).procfile(it) },
   ],
   settings: [
-    { name: 'doubtful_setting', when: ['start', 'doctor'], run: (it) => it.config.warnings.map((text) => doubt(text)) },
-    { name: 'redis_off', when: ['check', 'doctor'], run: async (it) => (await environment()).withoutRedis(it) },
-    { name: 'memory_over_limit', when: ['doctor'], run: async (it) => (await environment()).memory(it) },
-    { name: 'unchecked_tls', when: ['doctor'], run: async (it) => (await environment()).uncheckedTls(it) },
-    { name: 'smtp', when: ['doctor'], run: async (it) => (await environment()).mailServer(it.config.mail) },
+    {
+      name: 'doubtful_setting',
+      when: ['start', 'doctor'],
+      run: (it) => it.config.warnings.map((text) => warningFinding(text)),
+    },
+    { name: 'redis_off', when: ['check', 'doctor'], run: async (it) => (await machineChecks()).withoutRedis(it) },
+    { name: 'memory_over_limit', when: ['doctor'], run: async (it) => (await machineChecks()).memory(it) },
+    { name: 'unchecked_tls', when: ['doctor'], run: async (it) => (await machineChecks()).uncheckedTls(it) },
+    { name: 'smtp', when: ['doctor'], run: async (it) => (await machineChecks()).mailServer(it.config.mail) },
   ],
   app: [
     { name: 'manifest', when: APP, run: async ({ app }) => (await manifest()).manifestMistakes(app) },
@@ -107,8 +111,8 @@ export async function findings<P extends keyof Contexts>(
   onError: (error: Error) => readonly Finding[] = (error) => {
     throw error;
   },
-): Promise<Found[]> {
-  const found: Found[] = [];
+): Promise<FindingWithId[]> {
+  const found: FindingWithId[] = [];
   const checks: readonly Check<Contexts[P]>[] = CHECKS[place];
   for (const { name, run } of checks.filter((check) => check.when.includes(when))) {
     const own = await Promise.resolve(context)
@@ -122,7 +126,7 @@ export async function findings<P extends keyof Contexts>(
   return found;
 }
 
-/** @returns the finding for what cannot be read or reached. */
-export function failed(id: string, thrown: unknown): Found {
-  return { ...fault(toError(thrown).message), id };
+/** @returns a finding for an error that was thrown, such as that of a server that does not answer. */
+export function thrownFinding(id: string, thrown: unknown): FindingWithId {
+  return { ...errorFinding(toError(thrown).message), id };
 }

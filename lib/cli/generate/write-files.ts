@@ -36,10 +36,11 @@ export function checkFiles(folder: string, files: readonly GeneratedFile[]): voi
 }
 
 /** @returns the path of the file, or of the migration with that name, whatever its time; undefined if there is none. */
-function findFile(folder: string, { file, untimed }: GeneratedFile): string | undefined {
-  if (untimed === undefined) return fs.existsSync(path.join(folder, file)) ? file : undefined;
+function findFile(folder: string, { file, migrationName }: GeneratedFile): string | undefined {
+  if (migrationName === undefined) return fs.existsSync(path.join(folder, file)) ? file : undefined;
   const home = path.posix.dirname(file);
-  const isNamed = (entry: string) => new RegExp(`^\\d+_${untimed}\\.(?:js|ts)$`).test(entry);
+  // A name has letters, digits and _ only.
+  const isNamed = (entry: string) => new RegExp(`^\\d+_${migrationName}\\.(?:js|ts)$`).test(entry);
   const name = fs.existsSync(path.join(folder, home)) && fs.readdirSync(path.join(folder, home)).find(isNamed);
   return name ? path.posix.join(home, name) : undefined;
 }
