@@ -5,7 +5,15 @@ import { Progress } from '../../support/progress';
 import { type Hints, MAX_HINTS } from '../hint/hints';
 import { admit, type Limits, type ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
-import { MAX_DUE, makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
+import {
+  analyzeAfterBurst,
+  MAX_DUE,
+  makeDueReady,
+  msOfCalm,
+  msUntilScheduled,
+  queuesReadyFor,
+  readyJobs,
+} from '../row/ready';
 import { isAnyRunning, type RescuedJob, rescue } from '../row/rescue';
 import type { Gate } from './gate';
 import { Leadership } from './leadership';
@@ -26,7 +34,7 @@ const OVERDUE_MS = 2000;
 const NOTICE_MS = 1000;
 /** Hints that are added before those of a queue in one look, as their jobs are older. */
 const MAX_OLDER = 1000;
-/** Held jobs and dead processors are looked for at most once in this time, ms. */
+/** Held jobs, dead processors and bursts are looked for at most once in this time, ms. */
 const UPKEEP_MS = 5000;
 /** A processor that runs something and has not shown itself for this long is dead, ms. */
 const SILENT_MS = 25_000;
@@ -233,6 +241,7 @@ export class Dispatcher {
       this.wasAnyRunning = await isAnyRunning(knex);
       const admitted = await admit(knex, limits);
       await this.hint(admitted, 'head');
+      await analyzeAfterBurst(knex);
       this.upkeptAt = now;
     }
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;

@@ -207,4 +207,22 @@ describe('the dispatcher', () => {
     await until('the job has run', () => ran.length === 1);
     assert.equal(system.eventsNamed('job.rescued').length, 1);
   });
+
+  it('has Postgres count the jobs of a burst', async () => {
+    await insert(60_000);
+    const counted = async () => {
+      const [row] = await system.postgres.query<{ last_analyze: Date | null }>(
+        `select last_analyze from pg_stat_user_tables where relname = 'job_queue'`,
+      );
+      return row?.last_analyze != null;
+    };
+    assert.equal(await counted(), false);
+    const dispatcher = deafDispatcher(() => undefined, { lookMs: 5, upkeepMs: 5 });
+    dispatcher.task.start();
+    try {
+      await until('they are counted', counted);
+    } finally {
+      await dispatcher.task.stop();
+    }
+  });
 });
