@@ -7,9 +7,9 @@ import type { AppCommand } from './role/app/app-command';
 import type { AppDefinition } from './role/app/app-definition';
 
 /**
- * Runs this process in the role it was started for. By the command line: the primary (no arguments), `migrate`,
- * `rollback`, or one of `APP_COMMANDS`; started by the primary: a web worker or the job processor; started by a web worker: the
- * renderer of previews; started by a generator: the one that says where the app's folders are. A UserError is printed and ends the process with its exit code.
+ * Runs this process in the role it was started for: a web worker (which the primary has forked), a child of the tree
+ * (`runChild`), a command of the app (`APP_COMMANDS`, `migrate`, `rollback`), or the primary, if there are no arguments. A
+ * UserError is printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
   Reflect.set(globalThis, BOOTED, true);
@@ -18,7 +18,7 @@ export async function boot(app: AppDefinition): Promise<void> {
   try {
     requireApp(app);
     if (cluster.isWorker) await (await import('./role/start/web')).runWebWorker(app);
-    else await runCommand(app, process.argv.slice(2));
+    else if (!(await runChild(app, process.argv.slice(2)))) await runCommand(app, process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -26,16 +26,24 @@ export async function boot(app: AppDefinition): Promise<void> {
   }
 }
 
+/** Runs a role that only Catamount itself starts. @returns false for any other. */
+async function runChild(app: AppDefinition, [role, identity, begin, ...dead]: readonly string[]): Promise<boolean> {
+  const ofTree = hasInheritedConfig();
+  if (role === PROCESSOR_ROLE && identity !== undefined && ofTree) {
+    const { runProcessor } = await import('./role/start/job-processor');
+    await runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
+  } else if (role === CHECK_ROLE && ofTree) {
+    await (await import('./role/start/app-check')).runStartCheck(app, inheritedConfig());
+  } else if (role === PREVIEWS_ROLE && ofTree) {
+    await (await import('./role/start/previews')).runPreviews(app);
+  } else if (role === FOLDERS_ROLE && process.send) {
+    await (await import('./role/command/folders')).sendFolders(app);
+  } else return false;
+  return true;
+}
+
 async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
-  const [role, identity, begin, ...dead] = args;
-  if (role === PROCESSOR_ROLE && identity !== undefined && hasInheritedConfig()) {
-    return (await import('./role/start/job-processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
-  }
-  if (role === CHECK_ROLE && hasInheritedConfig()) {
-    return (await import('./role/start/app-check')).runStartCheck(app, inheritedConfig());
-  }
-  if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/start/previews')).runPreviews(app);
-  if (role === FOLDERS_ROLE && process.send) return (await import('./role/command/folders')).sendFolders(app);
+  const [role] = args;
   const run = role !== undefined && Object.hasOwn(APP_COMMANDS, role) ? APP_COMMANDS[role] : undefined;
   if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
   const { only, allowPending, command } = await parse(args);

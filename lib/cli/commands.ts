@@ -7,8 +7,10 @@ export interface CliCommand {
   readonly summary: string;
   /** Words and options after the name. */
   readonly usage: string;
-  /** Further text of `catamount help NAME`. undefined if `run` prints its own help for `--help`. */
+  /** Further text of `catamount help NAME`. */
   readonly details?: string;
+  /** `run` prints the help of the command itself, for `--help`. */
+  readonly printsOwnHelp?: true;
   /** true if the app's own entry file runs it, through `boot`, and reads its options. */
   readonly inApp: boolean;
   /** Runs the command with the words after its name, which it parses itself. Default: `main` runs it. */
@@ -52,7 +54,14 @@ const HELP = 'Prints the options and exit codes of a command.';
 
 /** The commands, in the order of `catamount help`. */
 export const CLI_COMMANDS: readonly CliCommand[] = [
-  { ...here, name: 'new', summary: 'create a new app in its own folder', usage: 'NAME', run: makeApp },
+  {
+    ...here,
+    name: 'new',
+    summary: 'create a new app in its own folder',
+    usage: 'NAME',
+    printsOwnHelp: true,
+    run: makeApp,
+  },
   {
     ...app,
     name: 'start',
@@ -82,7 +91,7 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
   },
   { ...app, name: 'migrate', summary: 'bring the database up to date', details: MIGRATE },
   { ...app, name: 'rollback', summary: 'roll back the last batch of migrations', details: ROLLBACK },
-  { ...here, name: 'generate', summary: GENERATES, run: generate },
+  { ...here, name: 'generate', summary: GENERATES, printsOwnHelp: true, run: generate },
   {
     ...here,
     name: 'top',

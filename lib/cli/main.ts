@@ -26,10 +26,10 @@ async function main(args: string[]): Promise<void> {
   const commandArgs = first === 'run' ? args.slice(0, 2) : args;
   const asksHelp = first === 'help' || commandArgs.some((each) => HELP.includes(each));
   const asksHelpOrVersion = asksHelp || commandArgs.some((each) => VERSION.includes(each));
-  if (command?.run && (!asksHelpOrVersion || command.details === undefined))
-    return command.run(
-      first === 'help' ? ['--help', ...without(without(args, 'help'), command.name)] : without(args, command.name),
-    );
+  if (command?.run && (!asksHelpOrVersion || command.printsOwnHelp)) {
+    const own = without(args, command.name);
+    return command.run(first === 'help' ? ['--help', ...without(own, 'help')] : own);
+  }
   if (!asksHelpOrVersion && command?.inApp === true) return runApp();
   if (asksHelp) process.stdout.write(await helpFor(readWords(args)));
   else if (asksHelpOrVersion || first === 'version') process.stdout.write(`${version()}\n`);

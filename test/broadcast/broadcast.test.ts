@@ -101,6 +101,7 @@ describe('broadcast and subscribe within one process', () => {
     assert.throws(() => broadcast('news', () => 1), /a message to news must be a JSON value; it is function/);
     assert.throws(() => broadcast('news', 1n), TypeError);
     broadcast('news', 'x'.repeat(65_534));
+    assert.throws(() => broadcast('news', 'ü'.repeat(32_768)), /is 65538 bytes of JSON/);
     assert.throws(
       () => broadcast('news', 'x'.repeat(65_535)),
       /^RangeError: a message to news is 65537 bytes of JSON, and at most 65536 are allowed: send the id of what it is about/,

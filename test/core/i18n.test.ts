@@ -61,6 +61,13 @@ describe('texts', () => {
     ]);
   });
 
+  it('say so when DEFAULT_LOCALE has none, and English is shown', async () => {
+    const missing: MissingText[] = [];
+    const i18n = await loadI18n([folderOf({ en: { a: 'hello' } })], 'de', { onMissing: (text) => missing.push(text) });
+    assert.equal(i18n.in('de')('a'), 'hello');
+    assert.deepEqual(missing, [{ key: 'a', locale: 'de', shown: 'en' }]);
+  });
+
   it('with a count use the plural form of their language, or its "other" form where that is missing', async () => {
     const pl = { cat_one: 'kot', cat_few: '{{count}} koty', cat_many: '{{count}} kotów', cat_other: '{{count}} kota' };
     const t = (await loadI18n([folderOf({ en: en.a, pl, cs: { cat_other: '{{count}} koček' } })], 'en')).in('pl');

@@ -53,7 +53,10 @@ describe('the records of sent mails', () => {
     const [ofDead, ofLater] = [await sentBy(dead), await sentBy(later)];
     await sentBy(jobId(1));
     assert.match(await sentBy(undefined), /^once\//);
-    await testDatabase.query(`update mail_deliveries set sent_at = now() - interval '59 days'`);
+    // Some were tried for a long time.
+    await testDatabase.query(
+      `update mail_deliveries set sent_at = now() - interval '59 days', created_at = now() - interval '100 days'`,
+    );
     assert.equal(await record.prune(), 0);
     await testDatabase.query(
       `update mail_deliveries set sent_at = now() - interval '170 days', created_at = now() - interval '250 days'`,

@@ -11,7 +11,7 @@ class GreetJob extends Job<[name: string, secrets?: { readonly password: string 
 class NoticeMailer extends Mailer<{ readonly tenant: string }> {
   static readonly welcome = this.action('welcome');
   static readonly farewell = this.action('farewell');
-  welcome(to: string) {
+  welcome(to: string, _secrets?: { readonly password: string }) {
     return this.mail({ to, subject: 'Hello' });
   }
   farewell(to: string) {
@@ -38,7 +38,7 @@ const { assertEnqueuedEmails, assertEnqueuedEmailWith, assertEmails, enqueuedJob
 const ENQUEUED = `Enqueued:
   GreetJob\\('Ann', { password: '\\[FILTERED\\]' }\\) on mailer
   GreetJob\\('Bob'\\) on slow, at \\S+Z, with wait 2 d
-  the mail NoticeMailer\\.welcome\\('ada@example\\.com'\\) with params { tenant: 'acme' } on mailer
+  the mail NoticeMailer\\.welcome\\('ada@example\\.com', { password: '\\[FILTERED\\]' }\\) with params { tenant: 'acme' } on mailer
 Performed: none`;
 
 /** Calls that fail, and the first line of the message. */
@@ -113,7 +113,7 @@ describe('the messages of the test helpers', () => {
     jobs = await kit.useFakeJobs();
     await GreetJob.performLater('Ann', { password: 'secret' });
     await GreetJob.set({ wait: '2d', queue: 'slow' }).performLater('Bob');
-    await NoticeMailer.with({ tenant: 'acme' }).welcome('ada@example.com').deliverLater();
+    await NoticeMailer.with({ tenant: 'acme' }).welcome('ada@example.com', { password: 'secret' }).deliverLater();
   });
   after(() => jobs.restore());
 

@@ -111,6 +111,20 @@ describe('a web server that drains', () => {
     assert.deepEqual(server.aborted, []);
   });
 
+  it('has said goodbye already to a request that asks for it only then', async () => {
+    let ask: (() => AbortSignal) | undefined;
+    handler = (_, response) => {
+      ask = () => server.goodbyeOf(response);
+    };
+    url = await listen();
+    const request = http.get(url).on('error', () => undefined);
+    const asked = await until('a request is in flight', () => ask);
+    const drained = server.drain(Deadline.after(50));
+    assert.equal(asked().aborted, true);
+    await drained;
+    request.destroy();
+  });
+
   it('names the connections that it has cut off at the deadline', async () => {
     handler = (_, response) => {
       response.setHeader('X-Request-Id', 'r1');

@@ -272,6 +272,20 @@ describe('bodies that are never completed', () => {
     assert.deepEqual(serving.errors, []);
   });
 
+  it('count once, too, when they were refused as too large after a part of them was held', async () => {
+    const chunk = `${(100_000).toString(16)}\r\n${'x'.repeat(100_000)}\r\n`;
+    const chunked =
+      'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n';
+    for (let n = 0; n < 10; n++) {
+      const answer = await serving.raw(`${chunked}Connection: close\r\n\r\n${chunk.repeat(21)}0\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 413 /);
+    }
+    const { senders, refused } = await pausing(20, `${head('application/json', 1_990_000)}"${'x'.repeat(1_900_000)}`);
+    await until('at most 8 are held', () => refused() >= 12);
+    for (const sender of senders) sender.destroy();
+    await until('a body is accepted again', accepted);
+  });
+
   it('of another type are not buffered further beyond 16 MB: they wait for a slot', async () => {
     const { senders } = await pausing(20, `${head('text/plain', 999_000)}${'x'.repeat(998_000)}`);
     await until('those that are not buffered have slots', () => serving.limit.snapshot().inFlight >= 4);

@@ -55,6 +55,11 @@ describe('a proxy in front', () => {
     assert.equal((await seen({}, {})).untrusted, undefined);
     const odd = await seen({ TRUST_PROXY: '2' }, { 'X-Forwarded-For': '<script>, unknown' });
     assert.equal(odd.ip, '127.0.0.1');
+    const forged = await seen(
+      { TRUST_PROXY: '127.0.0.1, 10.0.0.0/8' },
+      { 'X-Forwarded-For': '1.2.3.4, nobody, 10.1.2.3' },
+    );
+    assert.equal(forged.ip, '10.1.2.3', 'what the first proxy was sent, a client may have forged');
   });
 
   it('must be trusted, as the log says, for a cookie that only https may carry', async () => {

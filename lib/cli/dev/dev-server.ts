@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import fs from 'node:fs';
 import path from 'node:path';
 import { ask } from '../../cluster/control/client';
 import { findCommand } from '../../cluster/control/commands';
@@ -9,7 +8,9 @@ import { deferred, toError } from '../../support/async';
 import { noEntry } from '../app/app-entry';
 import { type AppLayout, readLayout } from '../app/app-layout';
 import { runEntryCommand, runShell, startEntry } from '../app/app-process';
+import { BuildWrites } from './build-writes';
 import { ErrorNote } from './error-note';
+import { keepBuild } from './keep-build';
 import { Sources } from './sources';
 
 export interface DevOptions {
@@ -45,12 +46,9 @@ export class DevServer {
   private readonly left = deferred<'left'>();
   private leaving = false;
   private exitCode = 0;
-  /** Files that changed during the last build. */
-  private suspects: ReadonlySet<string> = new Set();
-  /** Files that changed during two builds in a row, and so are written by the build itself. */
-  private readonly written = new Set<string>();
+  private readonly buildWrites = new BuildWrites();
   /** Changed files that the running tree does not serve yet. */
-  private readonly due = new Set<string>();
+  private readonly unserved = new Set<string>();
 
   constructor(private readonly options: DevOptions) {
     const { folder } = options;
@@ -71,19 +69,19 @@ export class DevServer {
       const next = more.size > 0 ? more : await Promise.race([this.sources.changed(), this.left.promise]);
       if (next === 'left') return this.end();
       changed = next;
-      for (const file of changed) this.written.delete(file);
+      this.buildWrites.forget(changed);
       say(`${list(changed)} changed`);
     }
   }
 
   /** Builds and reloads. @returns files that changed in the meantime. */
   private async follow(changed: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-    for (const file of changed) this.due.add(file);
+    for (const file of changed) this.unserved.add(file);
     try {
       const more = await this.build(changed);
       if (more.size > 0 || this.leaving) return more;
       await this.reload();
-      this.due.clear();
+      this.unserved.clear();
       this.note.clear();
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown;
@@ -99,19 +97,14 @@ export class DevServer {
   private async build(changed: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     const { build, folder, output } = this.options;
     if (build === undefined) return new Set();
-    const restore = keep(path.join(folder, output), path.join(folder, '.catamount/last-build'));
+    const restore = keepBuild(path.join(folder, output), path.join(folder, '.catamount/last-build'));
     const { ok, text } = await runShell(build, folder, (part) => process.stdout.write(part));
-    const meanwhile = new Set([...this.sources.scan()].filter((file) => !this.written.has(file)));
-    for (const file of meanwhile) {
-      if (!this.suspects.has(file) || !changed.has(file)) continue;
-      meanwhile.delete(file);
-      this.written.add(file);
+    const meanwhile = this.buildWrites.sort(changed, this.sources.scan());
+    for (const file of meanwhile.found)
       say(`${file} is written by the build, so what the build writes there does not count as a change`);
-    }
-    this.suspects = meanwhile;
     if (!ok) restore();
-    if (!ok && meanwhile.size === 0) throw new Fault('The build failed', text);
-    return meanwhile;
+    if (!ok && meanwhile.changed.size === 0) throw new Fault('The build failed', text);
+    return meanwhile.changed;
   }
 
   private async reload(): Promise<void> {
@@ -120,10 +113,10 @@ export class DevServer {
       throw new Fault('The app has a mistake', toError(thrown).message);
     });
     const { layout } = this;
-    const touches = (folder: string) => [...this.due].some((file) => file.startsWith(`${folder}/`));
+    const touches = (folder: string) => [...this.unserved].some((file) => file.startsWith(`${folder}/`));
     const isOfPrimary = (file: string) =>
       withoutExtension(file) === layout.manifest || /^server\.[cm]?[jt]s$/.test(file);
-    const whole = [...this.due].some(isOfPrimary);
+    const whole = [...this.unserved].some(isOfPrimary);
     const migrates = layout.migrations !== false && touches(layout.migrations);
     if (whole || migrates || touches(layout.jobs)) await this.check();
     if (migrates) await this.migrate();
@@ -231,18 +224,6 @@ function findingsIn(text: string): string[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Copies the last build, since many builds begin by removing it. @returns a function that restores it. */
-function keep(output: string, copy: string): () => void {
-  fs.rmSync(copy, { recursive: true, force: true });
-  if (!fs.existsSync(output)) return () => undefined;
-  fs.mkdirSync(path.dirname(copy), { recursive: true });
-  fs.cpSync(output, copy, { recursive: true, preserveTimestamps: true });
-  return () => {
-    fs.rmSync(output, { recursive: true, force: true });
-    fs.cpSync(copy, output, { recursive: true, preserveTimestamps: true });
-  };
 }
 
 function withoutExtension(file: string): string {

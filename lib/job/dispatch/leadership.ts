@@ -13,11 +13,18 @@ export interface LeadershipOptions {
 }
 
 /**
- * Decides which of many dispatchers works. All of them are notified of what is to be done, and of which one has looked last and
- * when it will look again: that one leads. The others look only if it is late by the grace period, as after kill -9 or while it is
- * frozen; whichever looks then leads. So a lease lasts from one notification to the next. It costs nothing while nothing
- * happens, unlike a row that has to be renewed, and is not tied to a session, unlike an advisory lock. Two leaders at once do no
- * harm: rows are locked, and hints may come twice.
+ * Decides which of many dispatchers works. Whichever has looked last leads.
+ *
+ * - **What all are told**, by notifications of Postgres: that there is something to do, and which dispatcher has looked, and
+ *   when it will look again.
+ * - **The leader** looks at once. **The others** trust it until it is late by the grace period, as after kill -9 or while it
+ *   is frozen. Then they look, each after a time of its own; the first one leads, and the rest hear of it.
+ * - **Nobody is known to lead**, at the start, after a leader has ended, and where notifications may have been missed or do
+ *   not arrive: everybody looks.
+ * - **Two leaders** at once do no harm, since rows are locked, and hints may come twice.
+ *
+ * So a lease lasts from one notification to the next. It costs nothing while nothing happens, unlike a row that has to be
+ * renewed, and is not tied to a session, unlike an advisory lock.
  */
 export class Leadership {
   private leader: string | undefined;

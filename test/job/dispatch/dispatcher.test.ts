@@ -209,6 +209,8 @@ describe('the dispatcher', () => {
   });
 
   it('has Postgres count the jobs of a burst', async () => {
+    // Those of the tests before may have been counted.
+    await system.postgres.query(`select pg_stat_reset_single_table_counters('job_queue'::regclass)`);
     await insert(60_000);
     const countedAt = async () => {
       const [row] = await system.postgres.query<{ last_analyze: Date | null }>(

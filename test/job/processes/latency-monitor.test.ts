@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
+import { LatencyMonitor } from '../../../lib/job/processes/latency-monitor';
 import { pauseQueue } from '../../../lib/job/row/pauses';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -58,6 +59,23 @@ describe('warnings about queues that are behind', () => {
     await hasLooked();
     assert.deepEqual([slow('mailer'), slow('somebodys')], [[], []]);
     assert.ok(processor.waiting.some(({ queue, paused }) => queue === 'mailer' && paused));
+  });
+
+  it('are forgotten with the jobs that waited, in an idle tree, too', async () => {
+    await enqueueLate('default', 1);
+    const { knex, events } = { knex: system.database.knex, events: system.events };
+    const options = { queues: ['default'], warningMs: 0, everyMs: 5 };
+    let isIdle = false;
+    const monitor = new LatencyMonitor({ knex, events, ...options, isIdle: () => isIdle });
+    monitor.task.start();
+    try {
+      await until('a job waits', () => monitor.waiting.length === 1);
+      isIdle = true;
+      await system.postgres.query('delete from job_queue');
+      await until('none waits', () => monitor.waiting.length === 0);
+    } finally {
+      await monitor.task.stop();
+    }
   });
 
   it('do not come when they are switched off', async () => {

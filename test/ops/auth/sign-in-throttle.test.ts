@@ -69,6 +69,11 @@ describe('wrong passwords', () => {
     for (const address of ['198.51.100.1', '10.0.3.1']) assert.equal((await later.take(address)).waitSeconds, 0);
   });
 
+  it('of others lock out no address that has to wait meanwhile', async () => {
+    for (let n = 0; n < 100; n++) await tries.take(`10.0.0.${n}`);
+    for (let n = 0; n <= MAX_TRIES; n++) assert.equal((await tries.take(ADDRESS)).busy, true);
+  });
+
   it('are judged within seconds while Redis is frozen', async () => {
     await redis.client.ping();
     server.pause();
