@@ -9,7 +9,7 @@ const DEFAULTS = { SIGN_UPS_PER_ADDRESS: '', SIGN_UPS_PER_DOMAIN: '', SIGN_UPS_P
 
 describe('the sample app under attack:', () => underAttack(() => RunningApp.start({ env: DEFAULTS })));
 
-/** In JavaScript as CommonJS; test/package/new-app.deep.ts signs up with all four kinds, whose sources say the same. */
+/** In JavaScript as CommonJS; test/process/sign-up-attacks.deep.ts has others. */
 describe('an app written by catamount new under attack:', () => {
   let generated: string;
   before(() => {

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { writeNewApp } from '../app/generated-app';
+import { newApp } from '../../lib/cli/generate/new-app';
 import { resistsAttacks } from '../app/sign-up-attacks';
+import { writeFiles } from '../support/app-folder';
 import { createDatabase } from '../support/postgres';
-import { removeFolder } from '../support/temp-folder';
+import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
@@ -31,7 +32,9 @@ describe('under attack,', () => {
       const deployment = useDeployment({ database: createDatabase });
       let tree: Tree;
       before(async () => {
-        app = writeNewApp({ typescript, esm });
+        app = tempFolder('new-app');
+        const files = newApp({ name: 'shop', folder: app, typescript, esm, manager: 'npm', now: new Date() });
+        writeFiles(app, Object.fromEntries(files.map(({ file, content }) => [file, content])));
         fs.mkdirSync(path.join(app, 'node_modules'));
         fs.symlinkSync(ROOT, path.join(app, 'node_modules/catamount'));
         for (const name of ['typescript', 'knex', '@types'])
