@@ -22,7 +22,6 @@ const sources = [
   'jobs',
   'migrations',
   'package.json',
-  'package-lock.json',
   'tsconfig.json',
   '.config/tsconfig.build.json',
   '.config/build.mjs',

@@ -85,7 +85,7 @@ describe('the limit on sign-ups', () => {
   });
 
   it('counts a taken address, but neither invalid input nor failures of the server', async () => {
-    await start({ SIGN_UPS_PER_ADDRESS: '3/1h' });
+    await start({ SIGN_UPS_PER_ADDRESS: '3/1h', SIGN_UPS_PER_MAILBOX: '3/1h', SIGN_UPS_PER_DOMAIN: '3/1h' });
     for (let n = 0; n < 10; n++) assert.equal((await signUp('no address', '192.0.2.1')).status, 422);
     await app.database.query('alter table job_queue rename to away');
     for (let n = 0; n < 10; n++) assert.equal((await signUp('ada@example.com', '192.0.2.1')).status, 500);

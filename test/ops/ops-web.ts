@@ -19,7 +19,7 @@ import { singleTree } from './single-tree';
 /** The header that opens the pages when no passwords are set; `get` and `post` send it. */
 export const OPS_TOKEN = 'token-of-the-tests';
 export const BEARER = { Authorization: `Bearer ${OPS_TOKEN}` } as const;
-export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse' };
+export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct: horse' };
 
 /** The app's web process with real servers behind it, for tests of /ops. */
 export class OpsWeb {

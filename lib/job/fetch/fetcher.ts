@@ -312,6 +312,8 @@ export class Fetcher {
       const endings = [...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
       await releaseUnknown(knex, identity, [...this.running.keys(), ...this.ahead.ids, ...endings]);
       this.releaseUnknownAt = this.releaseUnknownAt.filter((at) => at > now);
+      // They have no hints.
+      this.isScanDue = true;
     }
     if (!gate.isFresh || gate.origin === undefined) await gate.refresh();
   }

@@ -143,6 +143,7 @@ describe('the restart policy', () => {
     assert.deepEqual(wait(5000), { waitMs: 10, attempt: 1 });
     policy.served();
     assert.equal(policy.next, null);
+    assert.deepEqual(wait(4999), { waitMs: 20, attempt: 2 }, 'it was ready, but has not served for long');
     policy.cancel();
   });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { JobListener } from '../../../lib/job/dispatch/listener';
 import { lookForOverdue } from '../../../lib/job/dispatch/overdue';
 import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
@@ -58,6 +59,28 @@ describe('a LISTEN connection that falls silent', () => {
     await proxy.up();
     await until('notifications arrive again', () => processor.listening === true);
     await until('nothing is owed', () => processor.progress.listen?.owedMs === 0);
+  });
+
+  it('tells its dispatcher that it was lost, which has nothing to do and would look seldom', async () => {
+    let lost = 0;
+    const listener = new JobListener({
+      url: proxy.url,
+      production: false,
+      sendEcho: async () => undefined,
+      onNotifications: () => undefined,
+      onNotice: () => undefined,
+      onLeader: () => undefined,
+      onLost: () => lost++,
+      onError: () => undefined,
+    });
+    listener.start();
+    try {
+      await until('it listens', () => listener.progress.read().movedMs !== null);
+      await proxy.down();
+      await until('its dispatcher is told', () => lost > 0);
+    } finally {
+      await listener.stop();
+    }
   });
 
   it('delays a scheduled job at most until it is noticed', async () => {

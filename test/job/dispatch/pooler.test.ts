@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
+import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
 import { Database } from '../../../lib/model/database';
 import { migrateUp } from '../../../lib/model/migrator';
 import { Deadline } from '../../../lib/support/async';
@@ -62,6 +63,16 @@ describe('a pooler in transaction mode', () => {
     const waits = looks.slice(1).map((at, n) => at - (looks[n] ?? 0));
     // They vary by half. If they doubled, the last would take eight times as long as the first.
     assert.ok((waits[3] ?? 0) < 4 * (waits[0] ?? 0), `${waits} ms`);
+  });
+
+  it('keeps a processor without Redis from no queue that has been resumed', async () => {
+    await pauseQueue(system.database.knex, 'default', 'test');
+    await NoteJob.performLater('resumed');
+    const dispatch = { echoMs: 50, lookMs: HOUR };
+    await system.processor([NoteJob], { database, redisOff: true, tuning: { dispatch } });
+    await until('the pooler is reported', () => system.eventsNamed('notifications.lost').length === 1);
+    await resumeQueue(system.database.knex, 'default');
+    await until('the job has run', () => ran.length === 1);
   });
 
   it('is bypassed by DATABASE_DIRECT_URL, so that jobs start at once', async () => {
