@@ -478,8 +478,11 @@ export class Fetcher {
     }
     if (this.free === 0 || this.isolationDue !== undefined) return;
     const { hints, gate } = this.options;
+    // Otherwise a notification says that a queue is open again.
+    const forgetPauses = () => gate.paused.size > 0 && !this.options.isNotified() && gate.forget();
     const onEnd = () => {
       this.progress.confirmedIdle();
+      forgetPauses();
       // Its slot may have been filled meanwhile; then another process may have one.
       if (this.free === 0) this.passOnHint();
       else this.wake();
@@ -491,8 +494,7 @@ export class Fetcher {
     this.idleTimer ??= setTimeout(
       () => {
         this.idleTimer = undefined;
-        // Otherwise a notification says that a queue is open again.
-        if (gate.paused.size > 0 && !this.options.isNotified()) gate.forget();
+        forgetPauses();
         this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);
         this.wake();
       },

@@ -65,15 +65,19 @@ describe('a pooler in transaction mode', () => {
     assert.ok((waits[3] ?? 0) < 4 * (waits[0] ?? 0), `${waits} ms`);
   });
 
-  it('keeps a processor without Redis from no queue that has been resumed', async () => {
-    await pauseQueue(system.database.knex, 'default', 'test');
-    await NoteJob.performLater('resumed');
-    const dispatch = { echoMs: 50, lookMs: HOUR };
-    await system.processor([NoteJob], { database, redisOff: true, tuning: { dispatch } });
-    await until('the pooler is reported', () => system.eventsNamed('notifications.lost').length === 1);
-    await resumeQueue(system.database.knex, 'default');
-    await until('the job has run', () => ran.length === 1);
-  });
+  for (const redisOff of [true, false])
+    it(`keeps a processor ${redisOff ? 'without' : 'with'} Redis from no queue that has been resumed`, async () => {
+      await pauseQueue(system.database.knex, 'mailer', 'test');
+      await NoteJob.set({ queue: 'mailer' }).performLater('resumed');
+      const dispatch = { echoMs: 50, lookMs: HOUR };
+      const processor = await system.processor([NoteJob], { database, redisOff, tuning: { dispatch } });
+      await until('the pooler is reported', () => system.eventsNamed('notifications.lost').length === 1);
+      await NoteJob.performLater('of another queue');
+      await until('a job of another queue has run', () => ran.length === 1);
+      await until('nothing is owed', () => processor.progress.dispatch?.owedMs === 0);
+      await resumeQueue(system.database.knex, 'mailer');
+      await until('the job has run', () => ran.length === 2);
+    });
 
   it('is bypassed by DATABASE_DIRECT_URL, so that jobs start at once', async () => {
     // The next look is an hour away: only a notification can start the job.
