@@ -72,3 +72,25 @@ for (const order of ['stop-first', 'start-first'] as const) {
     });
   });
 }
+
+describe('a phased restart of two workers that is followed by worker-count-down', () => {
+  let cluster: ClusterProcess;
+  before(async () => {
+    cluster = new ClusterProcess('2');
+    await cluster.address();
+  });
+  after(() => cluster.end());
+
+  it('forks no successor for the worker that goes', async () => {
+    const load = new Load(await cluster.address(), 8, () => '/?ms=1500');
+    await load.more(8);
+    cluster.signal('SIGUSR2');
+    assert.equal((await cluster.nth('worker.replaced', 2)).slot, 1);
+    // Its requests are still in flight.
+    cluster.signal('SIGTTOU');
+    await cluster.nth('phase.completed');
+    assert.deepEqual((await load.stop()).failures, {});
+    const started = cluster.of('worker.ready').map(({ slot }) => slot);
+    assert.deepEqual(started.toSorted(), [0, 0, 1]);
+  });
+});

@@ -134,6 +134,8 @@ export class WorkerPool implements PoolCallbacks {
     slot.handle = undefined;
     if (order === 'stop-first') await old.stop(this.drainDeadline(), true);
     if (this.stopping) return { replaced: false, reason: 'was not replaced: the tree is stopping', permanent: true };
+    // An operator has removed it meanwhile: nothing is left to replace.
+    if (!this.slots.includes(slot)) return { replaced: true };
     const successor = await this.fork(slot);
     const died = successor.exited.promise.then(() => successor.exitMessage);
     const failure = await Promise.race([successor.ready.promise.then(() => undefined), died]);
