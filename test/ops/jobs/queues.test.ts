@@ -148,6 +148,9 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     const { notes } = await operator.act(clear, { expected: '31', count: '31' });
     assert.deepEqual([notes, await shop.waiting()], [['31 jobs were deleted from default.'], 0]);
     assert.deepEqual(shop.actions(), [{ name: 'operator.queue', action: 'clear', queue: 'default', jobs: 31, via }]);
+    await fill(25);
+    await operator.act(clear, { expected: '25' });
+    assert.equal(await shop.waiting(), 0, 'a number of up to 25 is not typed');
   });
 
   it('show running jobs, with their process, duration and progress', async () => {
