@@ -128,7 +128,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an outcome is void when another process has the job by now',
     file: END,
-    find: `and \${TABLES.jobs}.claimed_by = ? and`,
+    find: `and \${TABLES.jobs}.claimed_by || '' = ? and`,
     replace: `and coalesce(\${TABLES.jobs}.claimed_by = ?, true) is not null and`,
     killedBy: CLAIM_TEST,
   },
