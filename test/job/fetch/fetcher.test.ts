@@ -207,7 +207,16 @@ describe('the fetcher', () => {
       await system.redis.client.lPush('bq:default:waiting', randomUUID());
       await until('a claim waits', async () => (await system.postgres.query(WAITING)).length > 0);
       gate.open();
-      await system.postgres.query(`select pg_terminate_backend(pid) from (${WAITING}) as waiting`);
+      const ended = await system.postgres.query<{ pid: number }>(
+        `select pid, pg_terminate_backend(pid) from (${WAITING}) as waiting`,
+      );
+      // One that got the lock before the signal would end its statement, and then its connection while that is in the pool.
+      await until('their sessions have ended', async () => {
+        const left = await system.postgres.query('select from pg_stat_activity where pid = any($1)', [
+          ended.map(({ pid }) => pid),
+        ]);
+        return left.length === 0;
+      });
       await holder.end();
       await until('its row is gone', async () => (await system.jobCount()) === 0);
     }
