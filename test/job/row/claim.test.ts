@@ -8,7 +8,6 @@ import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
 import { makeDueReady } from '../../../lib/job/row/ready';
 import { rescue, showLife } from '../../../lib/job/row/rescue';
 import { timeOrderedUuid } from '../../../lib/support/uuid';
-import { createDatabase } from '../../support/postgres';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
@@ -44,21 +43,6 @@ describe('the rows of jobs', () => {
     );
     return rows.map(({ state, deliveries }) => `${state} ${deliveries}`);
   };
-
-  it('have statistics of a queue at work in a new database, without which a scan would sort all that are ready', async () => {
-    const fresh = await createDatabase({ migrated: true });
-    try {
-      const rows = await fresh.query<{ common: string[]; often: number[] }>(
-        `select most_common_vals::text::text[] as common, most_common_freqs as often from pg_stats
-         where tablename = 'job_queue' and attname = 'state'`,
-      );
-      const [{ common, often } = assert.fail('there are none')] = rows;
-      assert.ok((often[common.indexOf('ready')] ?? 0) > 0.5, `${common}: ${often}`);
-      assert.deepEqual(await fresh.query('select from job_queue'), []);
-    } finally {
-      await fresh.drop();
-    }
-  });
 
   it('are claimed once, by ids or by a scan, in their order', async () => {
     const all = await enqueue(4);
