@@ -48,6 +48,7 @@ export class TreeReporter implements Service {
   private readonly task: PeriodicTask;
   private readonly heartbeatMs: number;
   private readonly registry: HeartbeatRegistry;
+  private readonly hints: Hints;
   private on = false;
   private treeStatus: TreeStatus | undefined;
   /** Time at which the last status that was sent was asked for, ms on the monotonic clock. */
@@ -68,6 +69,7 @@ export class TreeReporter implements Service {
     const { redis, events, heartbeatMs = HEARTBEAT_MS } = options;
     this.heartbeatMs = heartbeatMs;
     this.registry = new HeartbeatRegistry(redis.client);
+    this.hints = new Hints(redis.client);
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
       idle: { everyMs: heartbeatMs * IDLE, is: () => this.isResting },
@@ -178,9 +180,9 @@ export class TreeReporter implements Service {
 
   /** @returns the latency of each queue, ms. Postgres is asked only while hints say that jobs wait. */
   private async latencies(names: readonly string[]): Promise<Record<string, number>> {
-    const { redis, database } = this.options;
+    const { database } = this.options;
     if (!database) return {};
-    const hints = await new Hints(redis.client).read(names);
+    const hints = await this.hints.read(names);
     if (hints?.every(({ length }) => length === 0)) return Object.fromEntries(names.map((name) => [name, 0]));
     // While the table is locked, one such read waits at most, and nothing here waits for it.
     this.queues ??= new CachedProbe(() => readQueues(database.knex, names), { freshMs: 0 });

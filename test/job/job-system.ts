@@ -154,6 +154,9 @@ export class JobSystem {
     await this.stopProcessors();
     await this.redisServer.start();
     await until('Redis is connected', () => this.redis.client.isReady);
+    // It would give the next hint to a processor that has stopped, if it has not noticed yet that the connection is closed.
+    const waits = async () => (await this.redis.client.info('clients')).includes('blocked_clients:0');
+    await until('no stopped processor waits for a hint', waits);
     await this.redis.client.flushAll();
     await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_cron, job_stats');
     await this.postgres.query('drop function if exists skip_wait cascade');

@@ -67,6 +67,7 @@ export class SpareDatabases {
       if ((await shapeOf(client, origin.filled)) !== origin.shape) return false;
       const written = (await filledTables(client)).filter((table) => !origin.filled.includes(table));
       if (written.length > 0) await client.query(`truncate ${written.join()} restart identity cascade`);
+      // As in a database that was restored: what tests have counted must not decide how others are planned.
       await client.query('delete from pg_statistic where starelid >= 16384');
       await client.query('select pg_stat_reset()');
       return true;

@@ -45,7 +45,12 @@ export class Hints {
   constructor(
     private readonly redis: RedisClient,
     private readonly answerMs = ANSWER_MS,
-  ) {}
+  ) {
+    // It answers again.
+    redis.on('ready', () => {
+      this.avoidUntil = Number.NEGATIVE_INFINITY;
+    });
+  }
 
   /**
    * @param at `head`: they are fetched before the others. Default `tail`.

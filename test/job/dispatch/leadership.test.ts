@@ -186,9 +186,11 @@ describe('the dispatchers of three trees', () => {
     await ready(1);
     await led();
     const others = trees.filter(({ service }) => !service.leads);
-    // Each may have looked once, before it heard of the leader.
+    // Each may have begun to look once, before it heard of the leader.
     await until('their own first looks have ended', () =>
-      others.every((other) => other.statements.length === 0 || hasLooked(other)),
+      others.every(
+        (other) => other.service.progress.read().owedMs === 0 && (other.statements.length === 0 || hasLooked(other)),
+      ),
     );
     const before = others.map(({ statements }) => statements.length);
     for (let n = 0; n < 10; n++) {

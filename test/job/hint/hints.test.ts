@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Hints, MAX_HINTS } from '../../../lib/job/hint/hints';
 import { timeOrderedUuid } from '../../../lib/support/uuid';
+import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
 describe('hints', () => {
@@ -15,5 +16,18 @@ describe('hints', () => {
     const last = job('default');
     assert.equal(await hints.push([job('crowded'), last]), 'full');
     assert.deepEqual(await client.lRange('bq:default:waiting', 0, -1), [last.id]);
+  });
+
+  it('are sent again as soon as there is a new connection to Redis', async () => {
+    const hints = new Hints(system.redis.client, 50);
+    const job = { id: timeOrderedUuid(), queue: 'default' };
+    system.redisServer.pause();
+    assert.equal(await hints.push([job]), 'failed');
+    system.redisServer.resume();
+    await system.redisServer.kill();
+    await until('the loss is known', () => !system.redis.client.isReady);
+    await system.redisServer.start();
+    await until('Redis is connected', () => system.redis.client.isReady);
+    assert.equal(await hints.push([job]), 'pushed');
   });
 });
