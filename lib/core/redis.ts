@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { createClient, isDemotion, isOfClient, replaceRejections, watchReplies } from '../internals/redis-client';
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import { SilenceWatch } from '../support/progress';
@@ -102,7 +103,9 @@ export class Redis implements Service {
   }
 
   private observe(client: ReturnType<typeof createRedis>, patienceMs: number): typeof client {
-    const silence = new SilenceWatch(patienceMs, (error) => this.leave(error));
+    // It is no matter of the request whose command had no reply.
+    const onSilent = AsyncResource.bind((error: Error) => this.leave(error));
+    const silence = new SilenceWatch(patienceMs, onSilent);
     silence.expectGreeting(client);
     watchReplies(client, silence.expect);
     // Without a listener an error on an idle connection would end the process.

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
+import { currentContext, runInContext } from '../../lib/core/execution-context';
 import { Redis } from '../../lib/core/redis';
 import { Deadline } from '../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../support/redis';
@@ -76,10 +77,15 @@ describe('the shared connection of a process to Redis', () => {
     await connect(100);
     let connections = 0;
     redis.client.on('connect', () => connections++);
+    const contexts: object[] = [];
+    events.on('redis.lost', () => contexts.push(currentContext()));
     const lost = events.next('redis.lost');
+    const since = performance.now();
+    await until('no reply has been due for a while', () => performance.now() - since > 300);
     proxy.hold();
-    await assert.rejects(redis.client.ping());
+    await assert.rejects(runInContext({ requestId: 'r1' }, () => redis.client.ping()));
     assert.match((await lost).error.message, /^no answer for 0\.1 s$/);
+    assert.deepEqual(contexts, [{}], 'it is no matter of the request that asked');
     await until('it has been opened three times', () => connections >= 3);
     const ready = events.next('redis.ready');
     await proxy.down();
