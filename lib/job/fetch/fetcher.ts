@@ -93,8 +93,8 @@ export interface FetcherOptions {
  * ```
  *
  * A job that has lost MAX_DELIVERIES - 1 deliveries may have killed its processes, so it runs alone: when it is met, nothing is
- * fetched until all running jobs have ended; then it is claimed, and nothing else until it has ended. So does one that is dead by
- * now, since its `afterDiscard` may kill, too.
+ * fetched until Postgres has the outcomes of all others; then it is claimed, and nothing else until it has ended. So does one that
+ * is dead by now, since its `afterDiscard` may kill, too.
  */
 export class Fetcher {
   readonly progress = new Progress();
@@ -222,10 +222,15 @@ export class Fetcher {
     return this.started && !this.isQuiet && !this.closed && this.isolated === undefined;
   }
 
+  /** true: Postgres has the outcomes of all jobs, so that one that kills this process takes none with it. */
+  private get isAlone(): boolean {
+    return this.running.size + this.ahead.size + this.ended.length + this.recording.length === 0;
+  }
+
   /** Slots that may be filled now. */
   private get free(): number {
     if (!this.isOpen) return 0;
-    if (this.isolationDue !== undefined) return this.running.size + this.ahead.size === 0 ? 1 : 0;
+    if (this.isolationDue !== undefined) return this.isAlone ? 1 : 0;
     return Math.min(MAX_BATCH, this.options.concurrency - this.running.size);
   }
 
@@ -261,10 +266,12 @@ export class Fetcher {
 
   private async step(): Promise<void> {
     const endings = this.ended.splice(0, MAX_BATCH);
+    // The next job may kill this process, and with it the outcome of the one that ran alone.
+    const ranAlone = endings.some(({ delivery }) => delivery.deliveries >= MAX_DELIVERIES);
     this.progress.due();
     const results = await Promise.allSettled([
       endings.length > 0 ? this.record(endings) : undefined,
-      this.isLookDue && this.wanted > 0 ? this.fill() : undefined,
+      this.isLookDue && !ranAlone && this.wanted > 0 ? this.fill() : undefined,
     ]);
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
@@ -430,7 +437,7 @@ export class Fetcher {
   }
 
   private beginAlone(delivery: Delivery, count: number): void {
-    if (this.running.size + this.ahead.size > 0 || count > 1) {
+    if (!this.isAlone || count > 1) {
       this.isolationDue ??= delivery.id;
       this.returnUnstarted([delivery]);
       return;

@@ -37,6 +37,8 @@ interface HintList {
  */
 export class Hints {
   private avoidUntil = Number.NEGATIVE_INFINITY;
+  /** true: the end of its silence is noticed. */
+  private isAwaited = false;
   /** The keys of the lists, by queue. */
   private readonly keys = new Map<string, string>();
   /** Queues that were full. */
@@ -45,12 +47,7 @@ export class Hints {
   constructor(
     private readonly redis: RedisClient,
     private readonly answerMs = ANSWER_MS,
-  ) {
-    // It answers again.
-    redis.on('ready', () => {
-      this.avoidUntil = Number.NEGATIVE_INFINITY;
-    });
-  }
+  ) {}
 
   /**
    * @param at `head`: they are fetched before the others. Default `tail`.
@@ -88,7 +85,15 @@ export class Hints {
   }
 
   private avoidFrozen(error: unknown): void {
-    if (error instanceof RedisTimeoutError) this.avoidUntil = performance.now() + AVOID_MS;
+    if (!(error instanceof RedisTimeoutError)) return;
+    this.avoidUntil = performance.now() + AVOID_MS;
+    if (this.isAwaited) return;
+    this.isAwaited = true;
+    // With a new connection it answers again.
+    this.redis.once('ready', () => {
+      this.isAwaited = false;
+      this.avoidUntil = Number.NEGATIVE_INFINITY;
+    });
   }
 
   /** @returns false when there is no room. */

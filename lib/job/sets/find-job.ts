@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { isUuid } from '../../support/uuid';
-import type { JobEntry, SetName } from './entry';
+import { describeRow, type EntryRow, type JobEntry, type SetName } from './entry';
 import { checkRef, type JobRef } from './query';
-import { SetReader } from './set-reader';
+import { EVERY_JOB, entryColumns, these } from './set-reader';
 
 /** The place of a job. `gone`: it has succeeded, was discarded or deleted, or never existed. */
 export interface FoundPlace {
@@ -15,33 +15,41 @@ export interface FoundPlace {
 
 const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined };
 const MAX_COUNTED = 10_000;
-/** A job may move between two reads. */
-const TRIES = 3;
+/** The place of a row that is not dead. */
+const PLACE = `case state when 'ready' then 'waiting' when 'running' then 'active' when 'held' then 'blocked'
+  else case when attempts > 0 then 'retry' else 'scheduled' end end as place`;
 
 /** @returns the place of each of these jobs that has one. */
 export async function locateJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlyMap<string, SetName>> {
   const known = ids.filter((id) => isUuid(id));
   if (known.length === 0) return new Map();
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly place: SetName }[] }>(
-    `select id::text, case state when 'ready' then 'waiting' when 'running' then 'active' when 'held' then 'blocked'
-       else case when attempts > 0 then 'retry' else 'scheduled' end end as place
-     from ${TABLES.jobs} where id = any(?::uuid[])
+    `select id::text, ${PLACE} from ${TABLES.jobs} where id = any(?::uuid[])
      union all select id::text, 'dead' from ${TABLES.dead} where id = any(?::uuid[])`,
     [known, known] as unknown as Knex.RawBinding[],
   );
   return new Map(rows.map(({ id, place }) => [id, place]));
 }
 
-/** Finds a job in any place. @throws InvalidRequestError for an invalid id. */
+/** Finds a job in any place, by one statement, since it may move between two. @throws InvalidRequestError for an invalid id. */
 export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
-  const { id } = checkRef(ref);
-  for (let tries = 0; tries < TRIES; tries++) {
-    const place = (await locateJobs(knex, [id])).get(id.toLowerCase());
-    if (place === undefined) return GONE;
-    const [entry] = await new SetReader(knex, place).entries([ref]);
-    if (entry) return { place, entry, ahead: place === 'waiting' ? await countAhead(knex, id) : undefined };
-  }
-  return GONE;
+  const { sql, values } = these({ where: EVERY_JOB }, [checkRef(ref)]);
+  const isRunning = (column: string, otherwise: string) =>
+    `case state when 'running' then ${column} else ${otherwise} end`;
+  const living = entryColumns(isRunning('claimed_at', 'run_at'), isRunning('claimed_by', 'null'));
+  const { rows } = await knex.raw<{ rows: (EntryRow & { readonly place: SetName })[] }>(
+    `select ${PLACE}, payload::text, ${living} from ${TABLES.jobs} where ${sql}
+     union all select 'dead', payload::text, ${entryColumns('died_at', 'null')} from ${TABLES.dead} where ${sql}`,
+    [...values, ...values],
+  );
+  const [row] = rows;
+  if (!row) return GONE;
+  const { place } = row;
+  return {
+    place,
+    entry: describeRow(place, row),
+    ahead: place === 'waiting' ? await countAhead(knex, row.id) : undefined,
+  };
 }
 
 async function countAhead(knex: Knex, id: string): Promise<number> {

@@ -35,7 +35,7 @@ export interface SetTable {
 }
 
 /** The condition that every job meets. */
-const EVERY_JOB: Sql = { sql: 'true', values: [] };
+export const EVERY_JOB: Sql = { sql: 'true', values: [] };
 
 const inQueue = (state: string): Sql => ({ sql: `state = '${state}'`, values: [] });
 
@@ -122,7 +122,7 @@ function textCondition(text: string, searched: SetTable['searched']): Sql {
 }
 
 /** @returns the condition for these jobs of a set. */
-export function these({ where }: SetTable, given: readonly CheckedRef[]): Sql {
+export function these({ where }: Pick<SetTable, 'where'>, given: readonly CheckedRef[]): Sql {
   // Nothing else is the id of a job.
   const refs = given.filter(({ id }) => isUuid(id));
   const ids = refs.map(({ id }) => id);
@@ -159,10 +159,12 @@ export async function countSet(knex: Knex, name: SetName): Promise<number> {
 /** Longer payloads are not read for a list, bytes: a page of large ones would fill the memory of its process. */
 const MAX_LISTED = 65_536;
 
-/** What an entry needs of a row. */
-const columnsOf = ({ time }: Pick<SetTable, 'time'>) =>
+/** What an entry needs of a row. @param time SQL of its time. @param identity SQL of the processor that runs it. */
+export const entryColumns = (time: string, identity: string): string =>
   `id, queue, class, tags, attempts, history::text, progress::text,
-   (extract(epoch from ${time}) * 1000)::float8 as at, ${time === 'claimed_at' ? 'claimed_by' : 'null'} as identity, octet_length(payload::text) as bytes`;
+   (extract(epoch from ${time}) * 1000)::float8 as at, ${identity} as identity, octet_length(payload::text) as bytes`;
+
+const columnsOf = ({ time }: SetTable) => entryColumns(time, time === 'claimed_at' ? 'claimed_by' : 'null');
 
 /**
  * Reads a set of jobs. All methods throw InvalidRequestError for an invalid request, and errors of Postgres.

@@ -144,13 +144,16 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
       await until('the job has begun', () => begun.length === 2);
     });
 
-    it('runs a job with only one delivery left alone until it has ended', async () => {
+    it('runs a job with only one delivery left alone until its outcome is in Postgres', async () => {
       // The first one would otherwise begin before the others of its claim.
       const names = ['suspect a', 'suspect b', 'c', 'suspect d', 'e'];
       await enqueue('default', ...names);
       await system.postgres.query(`update job_queue set deliveries = 2 where payload #>> '{args,0}' like 'suspect%'`);
       gate.open();
       const together: string[] = [];
+      const holder = new Client({ connectionString: system.postgres.url });
+      await holder.connect();
+      const lockRow = `begin; select from job_queue where payload #>> '{args,0}' = 'suspect b' for key share`;
       class WatchedJob extends AnyJob {
         static override jobName = 'AnyJob';
         override async perform(name: string): Promise<void> {
@@ -160,10 +163,20 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
             );
             together.push(rows.map((row) => row.name).join());
           }
+          // Its outcome waits.
+          if (name === 'suspect b') await holder.query(lockRow);
           await super.perform(name);
         }
       }
       await system.processor([WatchedJob], { jobs: { concurrency: 50 }, tuning: ALONE });
+      try {
+        await until('an outcome waits', async () => (await system.postgres.query(WAITING)).length > 0);
+        const begunBefore = begun.length;
+        for (let n = 0; n < 50; n++) assert.equal((await system.postgres.query(WAITING)).length, 1);
+        assert.equal(begun.length, begunBefore);
+      } finally {
+        await holder.end();
+      }
       await until('all jobs have run', async () => (await system.jobCount()) === 0);
       assert.deepEqual(together.sort(), ['suspect a', 'suspect b', 'suspect d']);
       assert.equal(begun.length, 5);

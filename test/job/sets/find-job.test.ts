@@ -20,6 +20,21 @@ describe('finding a job', () => {
     assert.deepEqual(ahead, [0, 1, 2]);
   });
 
+  it('finds a job that moves from place to place', async () => {
+    const id = await store(system.database.knex, 'ready', {});
+    let isFound = true;
+    const places = ['scheduled', 'ready', 'held'];
+    const moving = (async () => {
+      for (let n = 0; isFound && n < 2000; n++)
+        await system.postgres.query('update job_queue set state = $1 where id = $2', [places[n % 3], id]);
+    })();
+    for (let n = 0; isFound && n < 300; n++) isFound = (await sets.find(id)).entry?.id === id;
+    const wasFound = isFound;
+    isFound = false;
+    await moving;
+    assert.ok(wasFound);
+  });
+
   it('shows a payload that makes no sense as it is', async () => {
     const broken = await storeDead(system.database.knex, { payload: '{"x":1}' });
     const { place, entry } = await sets.find(broken);
