@@ -1,6 +1,8 @@
 interface ClockWatchOptions {
   /** Called with how far the wall clock has moved, ms; negative: it was set back. */
   readonly onJump: (ms: number) => void;
+  /** Called when this process has stood still for a whole interval: it was paused, or something has blocked it. */
+  readonly onStandstill: () => void;
   /** The wall clock, ms. Default: `Date.now`. */
   readonly wall?: (() => number) | undefined;
   /** Interval of the checks, ms. Default 5,000. */
@@ -9,37 +11,50 @@ interface ClockWatchOptions {
 
 /** Adjustments by NTP are far smaller, ms. */
 const JUMP_MS = 1000;
+const CHECK_MS = 5000;
 
 /**
  * Notices that the wall clock was set, or that the machine has slept: timers use the monotonic clock, which does not
- * change with the one and stops during the other, so what they wait for may already be due.
+ * change with the one and stops during the other, so what they wait for may already be due. Also notices that this process stood
+ * still, as when its container is paused.
  */
 export class ClockWatch {
   private timer: NodeJS.Timeout | undefined;
   /** The wall clock minus the monotonic clock at the last check, ms. */
   private offsetMs: number | undefined;
+  /** Time of the last check, ms on the monotonic clock. */
+  private checkedAt: number | undefined;
 
   constructor(private readonly options: ClockWatchOptions) {}
+
+  private get everyMs(): number {
+    return this.options.everyMs ?? CHECK_MS;
+  }
 
   /** Starts, or restarts if it has been started already. */
   start(): void {
     this.stop();
     this.check();
-    this.timer = setInterval(() => this.check(), this.options.everyMs ?? 5000);
+    this.timer = setInterval(() => this.check(), this.everyMs);
     this.timer.unref();
   }
 
-  /** Call before a decision that a jump would make wrong. */
+  /** Call before a decision that a jump or a standstill would make wrong. */
   check(): void {
-    const { onJump, wall = () => Date.now() } = this.options;
-    const offsetMs = wall() - performance.now();
+    const { onJump, onStandstill, wall = () => Date.now() } = this.options;
+    const now = performance.now();
+    const offsetMs = wall() - now;
     const ms = offsetMs - (this.offsetMs ?? offsetMs);
+    const lateMs = now - (this.checkedAt ?? now) - this.everyMs;
     this.offsetMs = offsetMs;
+    this.checkedAt = now;
     if (Math.abs(ms) >= JUMP_MS) onJump(Math.round(ms));
+    if (lateMs > this.everyMs) onStandstill();
   }
 
   stop(): void {
     clearInterval(this.timer);
     this.offsetMs = undefined;
+    this.checkedAt = undefined;
   }
 }

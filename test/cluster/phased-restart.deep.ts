@@ -94,3 +94,21 @@ describe('a phased restart of two workers that is followed by worker-count-down'
     assert.deepEqual(started.toSorted(), [0, 0, 1]);
   });
 });
+
+describe('a phased restart that meets a worker which is being replaced', () => {
+  let cluster: ClusterProcess;
+  before(async () => {
+    cluster = new ClusterProcess('2');
+    await cluster.address();
+  });
+  after(() => cluster.end());
+
+  it('waits for that, and replaces it again', async () => {
+    process.kill(cluster.pidOf(0), 'SIGTERM');
+    await cluster.nth('worker.replaced');
+    cluster.signal('SIGUSR2');
+    await cluster.nth('phase.completed');
+    const started = cluster.of('worker.ready').map(({ slot }) => slot);
+    assert.deepEqual(started.toSorted(), [0, 0, 0, 1, 1]);
+  });
+});

@@ -193,7 +193,9 @@ describe('DeliveryRecord', () => {
     await record.sent('new', { messageId: '<x>' });
     await test.query(`update mail_deliveries set sent_at = now() - interval '61 days' where key = 'old'`);
     await test.query(`update mail_deliveries set created_at = now() - interval '199 days' where key = 'old-failed'`);
-    await test.query(`update mail_deliveries set created_at = now() - interval '201 days' where key = 'older-failed'`);
+    await test.query(
+      `update mail_deliveries set created_at = now() - interval '201 days' where key in ('older-failed', 'new')`,
+    );
     assert.equal(await record.prune(), 2);
     const left = await Promise.all(names.map(async (name) => (await row(name)) !== undefined));
     assert.deepEqual(left, [false, true, true, false]);

@@ -9,6 +9,8 @@ export class Slot {
   handle: WorkerHandle | undefined;
   /** The worker being replaced: it serves until its successor is ready, then drains. */
   outgoing: WorkerHandle | undefined;
+  /** Settles when the replacement that is under way is over. */
+  replacing: Promise<unknown> | undefined;
   readonly restarts: Partial<Record<RestartReason, number>> = {};
   readonly policy: RestartPolicy;
   /** Set while a fork for this slot is pending. */

@@ -129,6 +129,21 @@ export class WorkerPool implements PoolCallbacks {
     const old = slot.handle;
     if (this.stopping || !old || slot.outgoing)
       return { replaced: false, reason: 'is being replaced or restarted already', permanent: true };
+    const replacing = this.exchange(slot, old, reason, order);
+    slot.replacing = replacing;
+    try {
+      return await replacing;
+    } finally {
+      slot.replacing = undefined;
+    }
+  }
+
+  private async exchange(
+    slot: Slot,
+    old: WorkerHandle,
+    reason: RestartReason,
+    order: ReplaceOrder,
+  ): Promise<Replacement> {
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;

@@ -73,7 +73,7 @@ export class DispatchService {
       id: identity,
       isNotified: () => this.listener.isNotified === true,
       onMessageSent: (sentAt) => this.listener.expectEcho(sentAt),
-      beforeLook: () => this.clock.check(),
+      checkClock: () => this.clock.check(),
       tuning,
     });
     this.listener = new JobListener({
@@ -91,7 +91,11 @@ export class DispatchService {
       onLost: () => this.dispatcher.distrust(),
       onError: this.report('listening for new jobs'),
     });
-    this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
+    this.clock = new ClockWatch({
+      ...tuning?.clock,
+      onJump: (ms) => this.clockJumped(ms),
+      onStandstill: () => this.dispatcher.distrust(),
+    });
   }
 
   private report(during: string): (error: Error) => void {

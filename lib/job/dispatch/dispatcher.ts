@@ -5,16 +5,9 @@ import { Progress } from '../../support/progress';
 import { type Hints, MAX_HINTS } from '../hint/hints';
 import { admit, type Limits, type ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
-import {
-  analyzeAfterBurst,
-  MAX_DUE,
-  makeDueReady,
-  msOfCalm,
-  msUntilScheduled,
-  queuesReadyFor,
-  readyJobs,
-} from '../row/ready';
+import { MAX_DUE, makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
 import { isAnyRunning, type RescuedJob, rescue } from '../row/rescue';
+import { analyzeAfterBurst } from '../row/statistics';
 import type { Gate } from './gate';
 import { Leadership } from './leadership';
 
@@ -61,8 +54,8 @@ export interface DispatcherOptions {
   readonly id: string;
   /** @returns true: notifications of Postgres arrive here. */
   readonly isNotified: () => boolean;
-  /** Called before each look. */
-  readonly beforeLook: () => void;
+  /** Called before what a jump of the clock or a standstill would make wrong, each of which must lead to `distrust`. */
+  readonly checkClock: () => void;
   /** Called after a message to all dispatchers, this one included. @param sentAt a time before, ms, monotonic. */
   readonly onMessageSent: (sentAt: number) => void;
   readonly tuning?: DispatcherTuning | undefined;
@@ -138,7 +131,7 @@ export class Dispatcher {
     this.task.triggerIn(ms);
   }
 
-  /** Call when Postgres may have been away, or the machine asleep, so that no process could show itself: none is judged for a while. */
+  /** Call when Postgres may have been away, or all processes still, so that none could show itself: none is judged for a while. */
   distrust(): void {
     this.connectedSince = undefined;
     this.recover();
@@ -187,7 +180,7 @@ export class Dispatcher {
   }
 
   private async look(): Promise<number> {
-    this.options.beforeLook();
+    this.options.checkClock();
     const turnMs = this.leadership.waitMs;
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_LOOK_MS;
     const { knex, gate } = this.options;
@@ -234,6 +227,7 @@ export class Dispatcher {
     const { silentMs = SILENT_MS } = tuning ?? {};
     const now = performance.now();
     if (now - this.upkeptAt >= this.upkeepMs) {
+      this.options.checkClock();
       // Others may have been as far from Postgres as this dispatcher was: each gets the time to show itself.
       const isJudge = now - (this.connectedSince ?? now) >= silentMs;
       const rescued = isJudge ? await rescue(knex, { silentMs }) : [];

@@ -93,8 +93,8 @@ export interface FetcherOptions {
  * ```
  *
  * A job that has lost MAX_DELIVERIES - 1 deliveries may have killed its processes, so it runs alone: when it is met, nothing is
- * fetched until Postgres has the outcomes of all others; then it is claimed, and nothing else until it has ended. So does one that
- * is dead by now, since its `afterDiscard` may kill, too.
+ * fetched until Postgres has the outcomes of all others; then it is claimed, and nothing else until it has ended. So does the
+ * fourth delivery, which only records the death, since `afterDiscard`, called before that, may kill, too.
  */
 export class Fetcher {
   readonly progress = new Progress();

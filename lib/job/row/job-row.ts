@@ -21,15 +21,16 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  *
  * | arrow | statement | called by |
  * |---|---|---|
- * | INSERT | `insert.ts`, `insertJobs`; with a unique key `unique.ts`, `claimKeys` | `enqueue/enqueuer`, also for cron's ticks; `hint/plain-producers`. After the commit `hint/hints` (`Announcer`) tells processors: by a hint; by NOTIFY of jobs for later, and while Redis takes no hints |
- * | due | `ready.ts`, `makeDueReady` | `dispatch/dispatcher` in the process that leads, which then hints |
- * | claim | `claim.ts`: `claim`; for a class with a limit `claimLimited`, which holds the jobs beyond it, and takes an earlier held one in place of a chosen one | `fetch/fetcher`, which then has `perform/executor` run it |
+ * | INSERT | `insert.ts`, `insertJobs`; with a unique key `unique.ts`, `claimKeys` | `enqueue/enqueuer`, also for the ticks of `cron/cron-service`; `hint/plain-producers`. After the commit `hint/hints` (`Announcer`) tells processors: by a hint; by NOTIFY of jobs for later, and while Redis takes no hints |
+ * | due | `ready.ts`, `makeDueReady` | `dispatch/dispatcher` in the process that leads (`dispatch/leadership`; two do no harm), which then hints |
+ * | claim | `claim.ts`: `claim`, which passes over paused queues and does nothing in a copied database; for a class with a limit `claimLimited`, which holds the jobs beyond it, and takes an earlier held one in place of a chosen one | `fetch/fetcher`, which then has `perform/executor` run it |
  * | free again | `claim.ts`, `admit` | `processor`, when a job of the limit has ended; `dispatch/dispatcher` |
- * | done, discarded, fails, left | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says. A job that a rule with a handler gives up is discarded |
+ * | done, discarded, fails, left | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says, which has called `afterDiscard` before. It is sent until Postgres answers; if it was there already, or the row is not this delivery's any more, it is void (`job.fenced`). A job that a rule with a handler gives up is discarded |
  * | gives up | the same, by `dead.ts`, `insertDead` | the same; at once when its record cannot be read. After three deliveries without an outcome the fourth does not run: `perform/executor` (`poisoned`) |
  * | returned | `end.ts`, `recordOutcomes`; the delivery is not counted, except after an uncaught error of unknown cause | `fetch/fetcher`: at a stop (`perform/executor` for runs that end when aborted, `processor`, `drain`, for the others), or when a claimed job cannot begin here |
- * | its process has died | `rescue.ts`, `rescue`; the delivery stays counted | `processes/process-reporter`, which the primary tells; `dispatch/dispatcher`, after 25 s of silence |
- * | a claim whose reply was lost: running to ready | `claim.ts`, `releaseUnknown` | `fetch/fetcher`, at its next look and at the first one 10 s later |
+ * | its process has died | `rescue.ts`, `rescue`; the delivery stays counted | `processes/process-reporter`, which the primary tells; `dispatch/dispatcher`, once the claim is 25 s old and `job_processes` has not seen its process for as long, or ever. One that was only frozen runs on until it saves a cursor (`perform/checkpoint`) or ends; its outcome is void |
+ * | a claim whose reply was lost: running to ready | `claim.ts`, `releaseUnknown`; the delivery is not counted | `fetch/fetcher`, at its next look for jobs and at the first one 10 s later |
+ * | a unique key is free again | with its row, or at death; `unique.ts`: `releaseUnique` when a run of an `until: 'executing'` begins, `findHolders` when its time is over | `perform/executor`; the next enqueue |
  * | an operator promotes, retries a retry; deletes what is scheduled, ready or dead | `moves.ts`: `makeReady`, `deleteChosen` | `sets/job-set` |
  * | an operator kills what is scheduled, or retries a dead job | `dead.ts`: `killJobs`, `reviveJobs` | `sets/job-set` |
  * | an operator clears a queue of ready and held jobs | `moves.ts`, `clearQueue` | `admin/queues` |

@@ -221,7 +221,7 @@ export class DeliveryRecord implements DeliveryStore {
     return this.knex(this.knex.raw(TABLES.deliveries)).where((either) =>
       either
         .where((sent) => sent.where('state', 'sent').where('sent_at', '<', before(KEEP_SENT_DAYS)))
-        .orWhere('created_at', '<', before(KEEP_OTHERS_DAYS)),
+        .orWhere((other) => other.whereNot('state', 'sent').where('created_at', '<', before(KEEP_OTHERS_DAYS))),
     );
   }
 }

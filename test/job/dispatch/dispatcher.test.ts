@@ -60,7 +60,7 @@ describe('the dispatcher', () => {
       id: 'alone',
       isNotified: () => false,
       onMessageSent: () => undefined,
-      beforeLook: () => undefined,
+      checkClock: () => undefined,
       tuning,
     });
   };

@@ -11,7 +11,11 @@ class NoteJob extends Job {
   perform(): void {}
 }
 
-export type Interruption = 'an outage of Postgres' | 'a lock of its tables that lasted' | 'the machine has slept';
+export type Interruption =
+  | 'an outage of Postgres'
+  | 'a lock of its tables that lasted'
+  | 'the machine has slept'
+  | 'a pause of all processes';
 
 /** A dispatcher beside whose process another one runs a job. */
 export function livingProcesses(...interruptions: readonly Interruption[]): void {
@@ -32,14 +36,14 @@ export function livingProcesses(...interruptions: readonly Interruption[]): void
     };
 
     /** A judge that reaches Postgres through a proxy, and whose wall clock the test sets. */
-    const startJudge = async () => {
+    const startJudge = async (checkMs: number) => {
       const proxy = await TcpProxy.start(system.postgres.url);
       const database = new Database(proxy.url, { production: false, events: system.events, poolMax: 3 });
       const clock = { aheadMs: 0 };
       const dispatch = { lookMs: 50, overdueMs: 50, upkeepMs: 50, silentMs: SILENT_MS };
       const judge = await system.processor([NoteJob], {
         tuning: {
-          dispatch: { ...dispatch, clock: { wall: () => performance.now() + clock.aheadMs, everyMs: 3_600_000 } },
+          dispatch: { ...dispatch, clock: { wall: () => performance.now() + clock.aheadMs, everyMs: checkMs } },
         },
         database,
       });
@@ -80,11 +84,15 @@ export function livingProcesses(...interruptions: readonly Interruption[]): void
         // The judge has looked by then.
         await pass(0.3 * SILENT_MS);
       },
+      'a pause of all processes': async () => {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1.5 * SILENT_MS);
+        await pass(0.3 * SILENT_MS);
+      },
     };
 
     for (const what of interruptions)
       it(`does not take it for dead after ${what}, when it could not show itself`, async () => {
-        const started = await startJudge();
+        const started = await startJudge(what === 'a pause of all processes' ? SILENT_MS / 2 : 3_600_000);
         const { judge } = started;
         const showsLife = () => showLife(system.database.knex, 'living');
         try {

@@ -33,6 +33,19 @@ describe('the rows of jobs', () => {
     await insertJobs(system.database.knex, rows);
     return rows.map(({ id }) => id);
   };
+  /** Number of entries of the indexes of jobs that `work` reads. */
+  const entriesRead = async (work: () => Promise<void>) => {
+    const count = async () => {
+      await system.database.knex.raw('select pg_stat_force_next_flush()');
+      const [row] = await system.postgres.query<{ read: number }>(
+        `select sum(idx_tup_read)::int as read from pg_stat_user_indexes where indexrelname like 'job_queue_%'`,
+      );
+      return row?.read ?? Number.NaN;
+    };
+    const before = await count();
+    await work();
+    return (await count()) - before;
+  };
   const claimAs = (identity: string, choice: Choice) => claim(system.database.knex, { identity, origin }, choice);
   const ids = (deliveries: readonly Delivery[]) => deliveries.map(({ id }) => id);
   const end = async (identity: string, delivery: Delivery, outcome: Outcome = { op: 'delete' }) =>
@@ -56,18 +69,30 @@ describe('the rows of jobs', () => {
     const { knex } = system.database;
     const few = [...(await enqueue(8)), ...(await enqueue(8, { name: 'OneJob', limited: true }))];
     for (let n = 0; n < 4; n++) await enqueue(1000);
-    const entriesRead = async () => {
-      await knex.raw('select pg_stat_force_next_flush()');
-      const [row] = await system.postgres.query<{ read: number }>(
-        `select sum(idx_tup_read)::int as read from pg_stat_user_indexes where indexrelname like 'job_queue_%'`,
-      );
-      return row?.read ?? Number.NaN;
-    };
-    const before = await entriesRead();
-    assert.equal((await claimAs('a', { ids: few })).length, 8);
-    assert.equal((await claimLimited(knex, { identity: 'a', origin }, { ids: few }, LIMITS)).claimed.length, 1);
-    const read = (await entriesRead()) - before;
+    const read = await entriesRead(async () => {
+      assert.equal((await claimAs('a', { ids: few })).length, 8);
+      assert.equal((await claimLimited(knex, { identity: 'a', origin }, { ids: few }, LIMITS)).claimed.length, 1);
+    });
     assert(read < 1000, `${read} entries of indexes were read`);
+  });
+
+  it('are ended by their ids, also by statistics of a queue in which nothing ran', async () => {
+    const { knex } = system.database;
+    const all = await enqueue(512);
+    for (let n = 0; n < 40; n++) await enqueue(1000);
+    await knex.raw('analyze job_queue');
+    const deliveries = await claimAs('a', { ids: all });
+    const plans: string[] = [];
+    const explained = knex.withUserParams({});
+    explained.on('query', ({ sql, bindings }: { sql: string; bindings: readonly unknown[] }) => {
+      if (sql.startsWith('delete')) plans.push(JSON.stringify([sql, bindings]));
+    });
+    const endings = deliveries.map((delivery) => ({ delivery, outcome: { op: 'delete' } as const }));
+    assert.equal((await recordOutcomes(explained, 'a', endings)).applied.size, 512);
+    const [sql, bindings] = JSON.parse(plans[0] ?? '') as [string, unknown[]];
+    const rows = await system.postgres.query<{ 'QUERY PLAN': string }>(`explain ${sql}`, bindings);
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    assert.doesNotMatch(plan, /Join Filter.*ended.id/, plan);
   });
 
   it('are found by a scan queue by queue, in the order of the queues', async () => {
