@@ -69,18 +69,16 @@ describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => 
 
   async function dies(): Promise<void> {
     const begun = performance.now();
-    const workers = await workerPids(tree);
     const open = async () => (await statsOf(tree)).job_processor.state === 'crash_loop';
     await until('it is in a crash loop', open);
-    const ready = await tree.request('GET', '/ready');
-    assert.equal(ready.status, 200);
-    assert.deepEqual(ready.json(), {
-      status: 'degraded',
-      app: 'supervised',
-      broken: ['jobs'],
-      jobs: 'stalled',
-      reason: 'the job processor is not running',
-    });
+    for (const of of ['the worker', 'its successor']) {
+      const ready = await tree.request('GET', '/ready');
+      const stalled = { broken: ['jobs'], jobs: 'stalled', reason: 'the job processor is not running' };
+      assert.equal(ready.status, 200);
+      assert.deepEqual(ready.json(), { status: 'degraded', app: 'supervised', ...stalled }, of);
+      if (of === 'the worker') await order(tree, 'recycle', 0);
+    }
+    const workers = await workerPids(tree);
     await until('the time is over', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
     // The processor that the restart ended was healthy, so the first delay follows the first crash.
     const waits = tree.linesMatching(AGAIN).map(waitMs);
