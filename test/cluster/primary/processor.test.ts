@@ -8,13 +8,14 @@ import { Deadline, deferred } from '../../../lib/support/async';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
-/** A processor that tells how it was started and what it is told. The reply `ready` makes it ready, a number ends it. */
+/** A processor that tells how it was started and what it is told. A reply makes it `ready`, `refuse` to start, or exit. */
 const PROCESSOR = `
 const [own, mode, ...dead] = process.argv.slice(3);
 const note = (...words) => process.send({ catamount: 'event', event: { name: [own, ...words].join(' ') } });
 note(mode, ...dead);
 process.on('message', ({ catamount, identity = [], value }) => {
   if (value === 'ready') process.send({ catamount: 'ready' });
+  else if (value === 'refuse') process.send({ catamount: 'boot-failed', message: 'no', exitCode: 78, final: true });
   else if (catamount === 'reply') process.exit(value);
   else note(catamount, ...[identity].flat());
 });`;
@@ -25,8 +26,8 @@ const NEVER_MS = 600_000;
 class Stage {
   /** What the processors tell. */
   readonly heard: string[] = [];
-  /** Each change of whether jobs can be run. */
-  readonly running: boolean[] = [];
+  /** Each change of whether jobs can be run, and each refusal that is to end the start. */
+  readonly reported: (boolean | string)[] = [];
   readonly events = new Events();
   readonly supervisor: ProcessorSupervisor;
   forked = 0;
@@ -40,7 +41,8 @@ class Stage {
       drainTimeoutMs: NEVER_MS,
       heapMb: null,
       restarts: { base: 1, max: 1 },
-      onRunning: (running) => this.running.push(running),
+      onRunning: (running) => this.reported.push(running),
+      onRefused: ({ message }) => this.reported.push(message),
       ...options,
     });
     this.supervisor.onEvent = ({ name }) => this.heard.push(name);
@@ -55,9 +57,10 @@ class Stage {
     return until(`t-${n} runs`, () => this.supervisor.handles.find(({ identity }) => identity === `t-${n}`));
   }
 
-  async tell(n: number, value: 'ready' | number): Promise<void> {
+  async tell(n: number, value: 'ready' | 'refuse' | number): Promise<void> {
     const handle = await this.handle(n);
     handle.send({ catamount: 'reply', id: 0, value });
+    if (value === 'refuse') return void (await until('it has refused', () => handle.refusal));
     await (value === 'ready' ? handle.ready : handle.exited).promise;
   }
 
@@ -92,19 +95,40 @@ describe('the supervisor of the job processor', () => {
     const stage = new Stage();
     stage.supervisor.start();
     await stage.tell(0, 'ready');
+    stage.supervisor.quiet();
     const restarted = stage.supervisor.restart(() => 'start-first');
     await stage.hears('t-1 quiet');
     return { stage, restarted };
   };
 
-  it('tries a successor three times, and stops the old processor when one is ready, which fetches', async () => {
+  it('tries a successor three times, and stops the old processor when one is ready, which fetches and gets its jobs', async () => {
     const { stage, restarted } = await replacing();
     for (const failed of [1, 2]) await stage.tell(failed, 7);
     await stage.tell(3, 'ready');
     await Promise.all(['t-0 stop', 't-3 resume'].map((text) => stage.hears(text)));
-    await stage.tell(0, 0);
+    await stage.kill(0);
+    await stage.hears('t-3 rescue t-0');
     await restarted;
-    assert.deepEqual([stage.running, stage.forked], [[true, true], 4]);
+    assert.deepEqual([stage.reported, stage.forked], [[true, true], 4]);
+  });
+
+  it('keeps the old processor, and the tree, when its successor refuses to start', async () => {
+    const { stage, restarted } = await replacing();
+    await stage.tell(1, 'refuse');
+    await Promise.all([stage.tell(1, 78), assert.rejects(restarted, /the job processor cannot boot: no/)]);
+    assert.deepEqual([stage.reported, stage.forked, stage.supervisor.handles.length], [[true], 2, 1]);
+    const first = new Stage();
+    first.supervisor.start();
+    await first.tell(0, 'refuse');
+    assert.deepEqual(first.reported, ['Catamount cannot start: no']);
+  });
+
+  it('stops both when the tree stops during a replacement', async () => {
+    const { stage, restarted } = await replacing();
+    const stopped = stage.supervisor.stop(Deadline.after(NEVER_MS));
+    await Promise.all(['t-0 stop', 't-1 stop'].map((text) => stage.hears(text)));
+    await Promise.all([stage.tell(0, 0), stage.tell(1, 0), stopped, restarted]);
+    assert.equal(stage.forked, 2);
   });
 
   it('lets a successor that boots when the old processor dies take its place and its jobs', async () => {
@@ -114,7 +138,7 @@ describe('the supervisor of the job processor', () => {
     await stage.tell(1, 'ready');
     await restarted;
     await stage.hears('t-1 resume');
-    assert.deepEqual([stage.running, stage.forked], [[true, false, true], 2]);
+    assert.deepEqual([stage.reported, stage.forked], [[true, false, true], 2]);
   });
 
   it('restarts one processor when the old one and its successor have died, and can replace that', async () => {
@@ -133,7 +157,11 @@ describe('the supervisor of the job processor', () => {
     await stage.tell(2, 0);
     await stage.tell(3, 'ready');
     await again;
-    assert.equal(stage.forked, 4);
+    assert.deepEqual([stage.forked, stage.supervisor.policy.next], [4, null]);
+    let pauses = 0;
+    stage.events.on('processor.restart-scheduled', () => pauses++);
+    await stage.kill(3);
+    assert.equal(pauses, 1);
   });
 
   it('starts one processor at once if it is replaced while it waits for its restart, and none if the tree stops', async () => {

@@ -10,13 +10,13 @@ import type { Connection } from '../../../lib/internals/socket-handoff';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
-/** A worker that loses the first connection, as one without a file descriptor, and is slow to read the second. */
+/** A worker that loses the first and the last connection, as one without a file descriptor, and is slow to read the second. */
 const WORKER = `
 let [seen, taken, unread] = [0, 0, false];
 const take = () => process.send({ catamount: 'taken' }, () => undefined, (taken += 1));
 process.on('message', ({ catamount }, connection) => {
   connection?.destroy();
-  if (catamount === 'connection' && ++seen > 1) {
+  if (catamount === 'connection' && ++seen > 1 && seen < 4) {
     if (seen === 2) unread = true;
     else take();
   }
@@ -59,7 +59,7 @@ describe('a worker, as the primary sees it,', () => {
     };
     const clients: net.Socket[] = [];
     try {
-      const [lost, late, next] = [await connect(), await connect(), await connect()];
+      const [lost, late, next, last] = [await connect(), await connect(), await connect(), await connect()];
       const look = () => {
         handle.watch({ timeoutMs: NEVER_MS, bootTimeoutMs: NEVER_MS });
         return returned;
@@ -71,6 +71,8 @@ describe('a worker, as the primary sees it,', () => {
       handle.take(late);
       await until('the others are confirmed', () => look() && waiting.length === 0 && !handle.awaited);
       assert.deepEqual(returned, [lost]);
+      handle.take(last);
+      await until('the last is returned', () => look().length > 1);
     } finally {
       handle.kill('the test is over');
       await handle.exited.promise;
