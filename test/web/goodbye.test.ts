@@ -5,7 +5,7 @@ import net from 'node:net';
 import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { WebServer } from '../../lib/web/server';
 import { handOver } from '../support/hand-over';
 import { until } from '../support/until';

@@ -120,7 +120,7 @@ describe("an app's settings of its web:", () => {
 
   it("headers: helmet's options, old names included, or none; the operator's pages keep ours", async () => {
     const beside = async (ctx: Koa.Context, next: Koa.Next) => {
-      if (ctx.path === '/ops') ctx.body = 'ops';
+      if (ctx.path === '/ops' || ctx.path === '/ops.json') ctx.body = 'ops';
       else await next();
     };
     await serve(
@@ -136,7 +136,8 @@ describe("an app's settings of its web:", () => {
     await serving.stop();
     await serve({ headers: false }, { beside });
     assert.equal((await serving.request('/health')).headers['x-content-type-options'], undefined);
-    assert.equal((await serving.request('/ops')).headers['x-content-type-options'], 'nosniff');
+    for (const path of ['/ops', '/ops.json'])
+      assert.equal((await serving.request(path)).headers['x-content-type-options'], 'nosniff', path);
   });
 
   it("probes: at other paths, or by the app's own routes", async () => {
