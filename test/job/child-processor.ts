@@ -9,7 +9,7 @@ import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
-import { connectJobs } from '../../lib/role/app/load-setup';
+import { connectJobs } from '../../lib/role/connect/connect-app';
 import { TWO_QUEUES } from './job-system';
 
 export interface ChildOptions {

@@ -7,7 +7,7 @@ import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage } from '../../lib/job/processor';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
-import { connectJobs } from '../../lib/role/app/load-setup';
+import { connectJobs } from '../../lib/role/connect/connect-app';
 import { TWO_QUEUES } from '../job/job-system';
 import { mailDelivery } from './mail-system';
 

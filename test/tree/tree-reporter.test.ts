@@ -4,7 +4,7 @@ import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { NONE_SLOW } from '../../lib/core/request-counts';
 import { readSettings } from '../../lib/core/settings';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { TREES, TREES_WAKE, treeCommandsKey, treeStatusKey } from '../../lib/tree/keys';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { TreeReporter } from '../../lib/tree/tree-reporter';

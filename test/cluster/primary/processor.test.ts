@@ -4,7 +4,8 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type ProcessorOptions, ProcessorSupervisor } from '../../../lib/cluster/primary/processor';
 import { Events } from '../../../lib/core/events';
-import { Deadline, deferred } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
+import { deferred } from '../../../lib/support/deferred';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
