@@ -122,8 +122,9 @@ describe('the listener', () => {
       takes: true,
       full: false,
       awaited: false,
-      take: () => {
+      take: (connection: net.Socket) => {
         worker.awaited = true;
+        connection.destroy();
       },
     };
     const listener = new Listener(ADDRESS, () => [worker], new Events());
