@@ -19,9 +19,8 @@ export class Stores {
     readonly client: ReturnType<typeof clientOf>,
   ) {}
 
-  /** @param migrated false: the database is empty, for an app that migrates it itself. */
-  static async start(migrated = true): Promise<Stores> {
-    const database = await createDurableDatabase(migrated);
+  static async start(): Promise<Stores> {
+    const database = await createDurableDatabase();
     const redis = await startTestRedis('--appendonly', 'no');
     const client = clientOf(redis.url);
     client.on('error', (error: Error) => process.stderr.write(`redis: ${error.message}\n`));
@@ -86,8 +85,8 @@ export class Stores {
 }
 
 /** Creates a database whose commits wait for the disk, as in production; the embedded Postgres switches that off. */
-export async function createDurableDatabase(migrated = true): Promise<TestDatabase> {
-  const database = await createDatabase({ migrated });
+export async function createDurableDatabase(): Promise<TestDatabase> {
+  const database = await createDatabase({ migrated: true });
   await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set synchronous_commit = on`);
   return database;
 }
