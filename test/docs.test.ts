@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { CLI_COMMANDS } from '../lib/cli/commands';
+import { CLI_COMMANDS } from '../lib/cli/cli-commands';
 import { TREE_COMMANDS } from '../lib/cluster/control/commands';
 import { JOB_COMMANDS } from '../lib/job/cli/commands';
 import { ASSIGNED, guideBlocks } from './guide-blocks';

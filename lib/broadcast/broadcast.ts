@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { NotConnectedError } from '../core/errors';
 import type { JsonValue } from '../core/execution-context';
 import { currentTransaction, onOutcome } from '../model/transaction';
-import { toError } from '../support/async';
+import { toError } from '../support/to-error';
 
 /** Maximum size of a message as JSON, bytes. */
 const MAX_BYTES = 65_536;

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
-import { deferred, toError } from '../support/async';
 import { Backlog } from '../support/backlog';
+import { deferred } from '../support/deferred';
+import { toError } from '../support/to-error';
 import { type Carrier, splitFrame } from './broadcast';
 
 export interface RedisCarrierOptions {
@@ -37,6 +38,7 @@ export class RedisCarrier implements Carrier {
     };
     this.options.redis.listen(this.channel, onMessage, (refusal) => {
       if (refusal) this.report(refusal, 'subscribing to broadcasts of other trees');
+      // Also after a refusal: nobody should wait for ever.
       inForce.resolve();
     });
     return inForce.promise;

@@ -7,7 +7,7 @@ import { surplusWord } from '../core/command-line';
 import { EXIT, UserError } from '../core/errors';
 import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { judgementJson } from '../health/judge';
-import { Deadline } from '../support/async';
+import { Deadline } from '../support/deadline';
 import { camelCase } from '../support/snake-case';
 import { statsText } from './stats-text';
 
@@ -63,7 +63,10 @@ const EXIT_BY_LEVEL = { ok: EXIT.ok, busy: EXIT.ok, warn: 2, bad: 3 } as const;
 
 /** Prints the health of the tree, judged as on the overview page. */
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
-  const { HealthReader, readJudgement, statusLines } = await import('./tree-health');
+  const [{ HealthReader }, { readJudgement, statusLines }] = await Promise.all([
+    import('./health-reader'),
+    import('./status-text'),
+  ]);
   const treeStatus = readTree({ ...summary });
   const reader = new HealthReader(tree.cwd);
   const health = await reader.read(treeStatus);

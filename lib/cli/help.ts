@@ -4,7 +4,7 @@ import { EXIT, UserError } from '../core/errors';
 import { jobCommandLines, jobsHelp, parseJobCommand } from '../job/cli/commands';
 import { didYouMean } from '../support/did-you-mean';
 import { ENTRIES } from './app/app-entry';
-import { CLI_COMMANDS } from './commands';
+import { CLI_COMMANDS } from './cli-commands';
 
 const OPTIONS: readonly (readonly [string, string])[] = [
   ['-S, --state FILE', 'the state file of the tree (STATE_FILE, else .catamount/state.json)'],

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { version } from '../core/config';
 import { requireNode, UserError } from '../core/errors';
 import { runApp } from './app/app-entry';
-import { CLI_COMMANDS } from './commands';
+import { CLI_COMMANDS } from './cli-commands';
 
 /** Options of every command that uses the running tree, all with a value. */
 const PLACE = {

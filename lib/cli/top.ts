@@ -5,12 +5,13 @@ import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import type { TreeStatus } from '../cluster/status';
 import { valueIn } from '../health/status-collector';
 import { queueTable } from '../job/cli/queues';
-import { toError } from '../support/async';
 import { rate } from '../support/figures';
 import { escapeControls } from '../support/terminal-text';
 import { truncate } from '../support/text-table';
+import { toError } from '../support/to-error';
+import { type Health, HealthReader } from './health-reader';
 import { statsText } from './stats-text';
-import { type Health, HealthReader, statusLines } from './tree-health';
+import { statusLines } from './status-text';
 
 /** Time between two pictures, ms. */
 const PACE_MS = 1000;

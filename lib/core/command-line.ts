@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { toError } from '../support/async';
 import { didYouMean } from '../support/did-you-mean';
+import { toError } from '../support/to-error';
 import { EXIT, UserError } from './errors';
 
 /** If a command has more options than this, an error does not list them. Its help does. */

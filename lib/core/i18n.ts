@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import i18next from 'i18next';
-import { toError } from '../support/async';
+import { toError } from '../support/to-error';
 import { EXIT, MissingValueError, UserError } from './errors';
 import { canonicalLocale, type MissingText, textFiles, withParents } from './locales';
 

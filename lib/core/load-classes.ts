@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { nativeImport } from '../internals/native-import.cjs';
-import { toError } from '../support/async';
+import { toError } from '../support/to-error';
 import { EXIT, UserError } from './errors';
 
 /** Loads a module by its absolute path. @returns its namespace, as `import()` does, or what it exports, as `require()` does. */

@@ -1,5 +1,5 @@
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { toError } from '../support/async';
+import { toError } from '../support/to-error';
 import { EXIT, UserError } from './errors';
 
 /** A place in a source file; lines count from 1. */

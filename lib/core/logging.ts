@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream';
 import type { DestinationStream, Logger } from 'pino';
 import pino from 'pino';
-import { toError } from '../support/async';
 import { pluralize } from '../support/counted';
 import { escapeDirections, printableLines } from '../support/terminal-text';
+import { toError } from '../support/to-error';
 import type { Config } from './config';
 import { DescriptorWatch } from './descriptor-watch';
 import { logEvents } from './event-catalog';

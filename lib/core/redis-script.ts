@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isNoScript } from '../internals/redis-client';
-import { withTimeout } from '../support/async';
+import { withTimeout } from '../support/deadline';
 import type { RedisClient } from './redis';
 
 /** Default timeout of a script's reply, ms. */

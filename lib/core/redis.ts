@@ -1,8 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import { createClient, isDemotion, isOfClient, replaceRejections, watchReplies } from '../internals/redis-client';
-import { Backoff, Deadline, deferred, toError } from '../support/async';
+import { Backoff } from '../support/backoff';
+import { Deadline } from '../support/deadline';
+import { deferred } from '../support/deferred';
 import { SilenceWatch } from '../support/progress';
 import type { Service } from '../support/service';
+import { toError } from '../support/to-error';
 import type { Events } from './events';
 import { clientUrl, readKeyPrefix, redisTls } from './redis-url';
 import { withTlsAdvice } from './tls';

@@ -1,4 +1,4 @@
-import type { DeadlinePart } from '../support/async';
+import type { DeadlinePart } from '../support/deadline';
 
 /**
  * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`.

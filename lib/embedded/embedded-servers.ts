@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Events } from '../core/events';
-import { Deadline } from '../support/async';
+import { Deadline } from '../support/deadline';
 import { makeFolder, ownerToActFor, withAdvice } from './data-folder';
 import { FolderLock } from './folder-lock';
 import { Keeper } from './keeper';

@@ -3,7 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { STOP_PHASES } from '../core/shutdown';
-import { Backoff, Deadline, toError } from '../support/async';
+import { Backoff } from '../support/backoff';
+import { Deadline } from '../support/deadline';
+import { toError } from '../support/to-error';
 import type { Keeper } from './keeper';
 import { type Command, freePort, hasArgument, isAlive, launch, type ServerProcess } from './server-process';
 

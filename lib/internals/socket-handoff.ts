@@ -1,6 +1,6 @@
 import type http from 'node:http';
 import net from 'node:net';
-import { type Deferred, deferred } from '../support/async';
+import { type Deferred, deferred } from '../support/deferred';
 
 /**
  * The handle under a TCP socket, which Node sends between processes. It is private to Node, so only this file uses it.

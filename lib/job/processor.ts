@@ -5,7 +5,7 @@ import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
-import type { Deadline } from '../support/async';
+import type { Deadline } from '../support/deadline';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import type { CronService, CronTuning } from './cron/cron-service';

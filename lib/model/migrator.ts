@@ -74,7 +74,7 @@ function settings(history: History, migrationSource: HistorySource) {
 /**
  * Runs all pending migrations: Catamount's, then the app's.
  * @returns the names of the migrations that ran, in order.
- * @throws knex's MigrationLocked while another process migrates.
+ * @throws knex's MigrationLocked while another process runs migrations without a transaction.
  */
 export async function migrateUp(knex: Knex, migrations: Migrations): Promise<string[]> {
   await makeTables(knex, migrations);

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import { NotConnectedError } from '../core/errors';
-import { onTransactionEnd, type Settlement, settled } from '../internals/knex';
-import { type Deferred, deferred } from '../support/async';
+import { onTransactionEnd, type Settlement, settled } from '../internals/transaction-end';
+import { type Deferred, deferred } from '../support/deferred';
 
 /** The async scope of one transaction. Work begun in it that nobody awaits may outlive it. */
 interface Scope {

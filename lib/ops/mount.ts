@@ -1,10 +1,10 @@
 import type Koa from 'koa';
-import { lazy } from '../support/async';
+import { lazy } from '../support/lazy';
 import { isSameSecret } from '../support/same-secret';
 import { ConcurrencyLimiter, limitConcurrency } from '../web/concurrency-limiter';
 import { ProblemError } from '../web/context';
 import { accessMode, isFromHere } from './ui/access-mode';
-import type { OpsOptions } from './ui/context';
+import type { OpsOptions } from './ui/page-types';
 
 const INBOX_PATH = '/ops/mail/inbox';
 /**

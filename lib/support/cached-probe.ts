@@ -1,4 +1,4 @@
-import { withTimeout } from './async';
+import { withTimeout } from './deadline';
 
 /** Outcome of the last read: the value, or the error and the time since which reads have failed. */
 export type ProbeResult<T> =

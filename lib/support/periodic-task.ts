@@ -1,5 +1,6 @@
-import { Backoff, toError } from './async';
+import { Backoff } from './backoff';
 import type { Progress } from './progress';
+import { toError } from './to-error';
 
 interface RecurringOptions {
   /** Longest pause between two passes, ms. */

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { deferred } from './async';
+import { deferred } from './deferred';
 
 /** The state of work that must make progress while there is something to do. */
 export interface ProgressReading {

@@ -1,4 +1,5 @@
-import { type Deferred, deferred, withTimeout } from './async';
+import { withTimeout } from './deadline';
+import { type Deferred, deferred } from './deferred';
 
 interface TimeLimit {
   readonly ms: number;

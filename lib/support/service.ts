@@ -1,5 +1,5 @@
-import type { Deadline } from './async';
 import { pluralize } from './counted';
+import type { Deadline } from './deadline';
 
 /**
  * A part of a process that is started and stopped. `start` and `stop` are idempotent; `stop` is safe before `start` and

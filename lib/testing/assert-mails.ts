@@ -1,6 +1,5 @@
 import { AssertionError } from 'node:assert';
 import { isDeepStrictEqual } from 'node:util';
-import { NotConnectedError } from '../core/errors';
 import { type ArgumentCodec, serializeArguments } from '../job/record/arguments';
 import type { OutgoingMessage } from '../mailer/definition/mail-types';
 import type { AnyMailer, MailerClass } from '../mailer/definition/mailer-class';
@@ -8,10 +7,12 @@ import type { ActionArguments, ActionName } from '../mailer/mailer';
 import { DeliverMailJob } from '../mailer/message';
 import { assertCount, type During, describeMatch, type EnqueuedMatch, matcher, paramsText } from './assertions';
 import type { LoggedJob } from './job-log';
-import { performEnqueuedJobs } from './perform-jobs';
-import type { TestMailOptions, TestMails } from './test-mail';
 import { connectedMode } from './use-jobs';
-import { requireAction, requireApp, requireCount, requireDuring, requireMatch } from './wrong-arguments';
+import { captureEmails, currentMail } from './use-test-mail';
+import { requireAction, requireCount, requireDuring, requireMatch } from './wrong-arguments';
+
+const ENQUEUED = { verb: 'enqueued', states: ['enqueued'], present: (): void => undefined } as const;
+const MATCHED = ['args', 'params', 'queue', 'at', 'wait', 'times'];
 
 /** Narrows an assertion about enqueued mails of an action. An omitted property matches anything. */
 export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>
@@ -68,9 +69,6 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
   return assertCount(mode, { ...ENQUEUED, subject, matches, times: match.times }, during, assertEnqueuedEmailWith);
 }
 
-const ENQUEUED = { verb: 'enqueued', states: ['enqueued'], present: (): void => undefined } as const;
-const MATCHED = ['args', 'params', 'queue', 'at', 'wait', 'times'];
-
 /** Serializes what is compared, as the job does. The locale is not compared, since it comes from the enqueuing code. */
 function serialized(
   name: string,
@@ -105,44 +103,6 @@ export function assertEnqueuedEmails(count: number, during?: During) {
   return assertCount(mode, { ...ENQUEUED, subject: 'mails', matches, times: count }, during, assertEnqueuedEmails);
 }
 
-let connected: TestMails | undefined;
-
-/**
- * Connects the mailers. Mails are built, checked and rendered as in production, and collected for `deliveries()`. As in
- * production, a job that runs again does not send its mail again.
- *
- *     let mail
- *     before(async () => { mail = await useTestMail({ app }) })
- *     beforeEach(() => mail.clear())
- *     after(() => mail.restore())
- *
- *     const [welcome] = await captureEmails(() => performEnqueuedJobs(() => signUp({ email })))
- *     assert.match(welcome.subject, /Welcome/)
- *
- * @throws TypeError if it is not given the app; UserError if the app's mailers or texts cannot be loaded.
- */
-export async function useTestMail(options: TestMailOptions): Promise<TestMails> {
-  requireApp('useTestMail', options?.app);
-  // The template engine is loaded only by tests that use it.
-  const { TestMails } = await import('./test-mail');
-  await connected?.restore();
-  connected = await TestMails.open(options);
-  return connected;
-}
-
-/** @returns all mails since `useTestMail()` or the last `clear()`, oldest first. */
-export function deliveries(): readonly OutgoingMessage[] {
-  return [...current('deliveries').messages];
-}
-
-/** @returns the mails that `during` sends, oldest first. */
-export async function captureEmails(during: () => unknown): Promise<readonly OutgoingMessage[]> {
-  const mail = current('captureEmails');
-  const before = mail.messages.length;
-  await during();
-  return mail.messages.slice(before);
-}
-
 /**
  * Fails unless exactly `count` mails have been sent.
  *
@@ -157,7 +117,7 @@ export function assertEmails(count: number, during: () => unknown): Promise<void
 export function assertEmails(count: number, during?: () => unknown): void | Promise<void> {
   requireCount('assertEmails', count);
   requireDuring('assertEmails', during);
-  if (!during) return checkCount(count, current('assertEmails').messages);
+  if (!during) return checkCount(count, currentMail('assertEmails').messages);
   return captureEmails(during).then((mails) => checkCount(count, mails));
 }
 
@@ -174,33 +134,4 @@ function checkCount(count: number, mails: readonly OutgoingMessage[]): void {
     operator: 'assertEmails',
     stackStartFn: assertEmails,
   });
-}
-
-function current(caller: string): TestMails {
-  if (connected?.isConnected) return connected;
-  throw new NotConnectedError(`${caller} needs test mail: call useTestMail() first`);
-}
-
-/**
- * Delivers the due mails that `deliverLater` has enqueued. Other jobs stay enqueued. `useTestMail` collects the mails.
- *
- *     await signUp(user)
- *     await performEnqueuedEmails()
- *     await performEnqueuedEmails(() => signUp(user))            // only what this enqueues
- *
- * @throws the error of the first mail whose job dies.
- */
-export async function performEnqueuedEmails(): Promise<void>;
-/**
- * Delivers only the mails that one piece of code enqueues.
- * @param during runs first; only mails that it enqueues are delivered.
- * @returns the result of `during`.
- * @throws the error of the first mail whose job dies.
- */
-export async function performEnqueuedEmails<T>(during: () => PromiseLike<T> | T): Promise<T>;
-export async function performEnqueuedEmails<T>(during?: () => PromiseLike<T> | T): Promise<T | undefined> {
-  const options = { only: DeliverMailJob };
-  if (during) return performEnqueuedJobs(during, options);
-  await performEnqueuedJobs(options);
-  return undefined;
 }

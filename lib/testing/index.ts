@@ -10,18 +10,10 @@ export {
   type PerformedMatch,
   performedJobs,
 } from './assert-jobs';
-export {
-  assertEmails,
-  assertEnqueuedEmails,
-  assertEnqueuedEmailWith,
-  captureEmails,
-  deliveries,
-  type EnqueuedEmailWith,
-  performEnqueuedEmails,
-  useTestMail,
-} from './assert-mails';
+export { assertEmails, assertEnqueuedEmails, assertEnqueuedEmailWith, type EnqueuedEmailWith } from './assert-mails';
 export type { During, EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from './assertions';
 export type { JobEnd } from './job-log';
+export { performEnqueuedEmails } from './perform-emails';
 export { performEnqueuedJobs } from './perform-jobs';
 export {
   request,
@@ -40,3 +32,4 @@ export {
   useInlineJobs,
   useTestDatabase,
 } from './use-jobs';
+export { captureEmails, deliveries, useTestMail } from './use-test-mail';

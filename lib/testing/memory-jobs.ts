@@ -2,7 +2,7 @@ import type { EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
 import { allEnqueued, type Enqueuer } from '../job/enqueue/enqueue';
 import { currentTransaction, onOutcome } from '../model/transaction';
-import { toError } from '../support/async';
+import { toError } from '../support/to-error';
 import { Claims, isDue, JobLog, LoggedJob, matchesFilter } from './job-log';
 import { TestRuns } from './test-runs';
 import type { PerformOptions, TestDependencies } from './use-jobs';

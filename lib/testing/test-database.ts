@@ -9,7 +9,7 @@ import { migrateUp } from '../model/migrator';
 import { Model } from '../model/model';
 import { connectTransactions } from '../model/transaction';
 import { type AppDefinition, findMigrations } from '../role/app/app-definition';
-import { Deadline } from '../support/async';
+import { Deadline } from '../support/deadline';
 
 /** Options of `useTestDatabase`. */
 export interface TestDatabaseOptions {

@@ -7,8 +7,8 @@ import { Mailer } from '../mailer/mailer';
 import { loadMailers } from '../mailer/mailer-registry';
 import { TestTransport } from '../mailer/transport/local-transports';
 import type { AppDefinition } from '../role/app/app-definition';
-import { loadMailSetup } from '../role/app/load-setup';
-import { Deadline } from '../support/async';
+import { loadMailSetup } from '../role/app/load-parts';
+import { Deadline } from '../support/deadline';
 import { MemoryDeliveryRecords } from './memory-delivery-records';
 
 /** Timeout for mails in flight when test mail is restored, ms. */

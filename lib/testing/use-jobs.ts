@@ -8,7 +8,7 @@ import { Job } from '../job/job';
 import type { ArgumentCodec } from '../job/record/arguments';
 import { loadModels, type ModelLookup } from '../model/model-lookup';
 import type { AppDefinition } from '../role/app/app-definition';
-import { loadJobSetup } from '../role/app/load-setup';
+import { loadJobSetup } from '../role/app/load-parts';
 import { FakeJobs, InlineJobs, type MemoryJobs } from './memory-jobs';
 import type { TestDatabase, TestDatabaseOptions } from './test-database';
 

@@ -4,7 +4,7 @@ import { ProblemError } from './context';
 /** zlib's codes for bytes that are not what the Content-Encoding says. */
 const NOT_COMPRESSED = /^(Z_DATA_ERROR|Z_BUF_ERROR|ERR_+ERROR_FORMAT_\w+)$/;
 /** All errors of busboy, on which multer is built: they have neither a code nor a status. */
-const OF_BUSBOY =
+const BUSBOY_MESSAGE =
   /^(Unexpected end of (form|file|multipart data)|Part terminated early due to unexpected end of multipart data|Malformed (part header|urlencoded form|content type)|Multipart: Boundary not found|Missing Content-Type|Unsupported content type: .*)$/;
 
 interface Foreign {
@@ -29,9 +29,11 @@ function readStatus(thrown: Error & Foreign, encoding: string): number | undefin
   if (name === 'MulterError') return /^LIMIT_(?!UNEXPECTED)/.test(String(code)) ? 413 : 400;
   // Its 501 is for an unknown transfer encoding of a part: clients should not be able to cause server errors.
   if (typeof httpCode === 'number' && httpCode >= 400 && httpCode !== 500) return httpCode < 500 ? httpCode : 400;
+  // Of co-body: malformed JSON.
   if (status === 400 && thrown instanceof SyntaxError) return status;
+  // Of inflation: an unknown encoding.
   if (encoding !== '' && status === 415) return status;
   if (encoding !== '' && NOT_COMPRESSED.test(String(code))) return 400;
-  if (!OF_BUSBOY.test(message)) return undefined;
+  if (!BUSBOY_MESSAGE.test(message)) return undefined;
   return message.startsWith('Unsupported content type') ? 415 : 400;
 }

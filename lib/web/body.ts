@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type Koa from 'koa';
-import { deferred } from '../support/async';
+import { deferred } from '../support/deferred';
 import { ProblemError } from './context';
 import type { BodyParser } from './options';
 import { hasEnded, onRequestEnd } from './request-end';

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type Koa from 'koa';
-import { deferred } from '../support/async';
+import { deferred } from '../support/deferred';
 import { ProblemError } from './context';
 import { answersNow, itsTurn, onRequestEnd } from './request-end';
 

@@ -2,7 +2,7 @@ import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http
 import type Koa from 'koa';
 import type { Events } from '../core/events';
 import { isTlsFailure } from '../core/tls';
-import { toError } from '../support/async';
+import { toError } from '../support/to-error';
 import { ProblemError } from './context';
 import type { PageTexts } from './problem-page';
 import { hasEnded } from './request-end';

@@ -1,5 +1,6 @@
 import type Koa from 'koa';
-import { toError, valueWithin } from '../support/async';
+import { valueWithin } from '../support/deadline';
+import { toError } from '../support/to-error';
 import { ProblemError } from './context';
 import type { HealthOptions, ReadinessCheck } from './options';
 

@@ -1,7 +1,7 @@
 import Koa from 'koa';
 import helmet from 'koa-helmet';
 import { EXIT, UserError } from '../core/errors';
-import { toError } from '../support/async';
+import { toError } from '../support/to-error';
 import { isObject } from '../support/type-guards';
 import type { ApplicationOptions } from './application';
 import type { BodyParser, Probes, SecurityHeaders } from './options';

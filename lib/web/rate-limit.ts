@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type * as Flexible from 'rate-limiter-flexible';
 import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { RedisClient } from '../core/redis';
-import { Deadline } from '../support/async';
+import { Deadline } from '../support/deadline';
 import type { Rate } from '../support/duration';
 
 /**

@@ -14,7 +14,7 @@ export function securityHeaders(given?: SecurityHeaders): Koa.Middleware {
   // Helmet's options are a union of 256 types; type-checking a spread of two of these would dominate the build time.
   const own = given === false ? [] : given && recordHeaders(helmet({ ...(OPTIONS as object), ...given }));
   return (ctx, next) => {
-    const headers = own && !/^\/ops(\/|$)/.test(ctx.path) ? own : standard;
+    const headers = own && !/^\/ops(\.json|\/|$)/.test(ctx.path) ? own : standard;
     for (const [name, value] of headers) ctx.res.setHeader(name, value);
     return next();
   };

@@ -60,10 +60,11 @@ describe('when Postgres is unavailable', () => {
     assert.equal(status, 500);
   });
 
-  it('answers 503 if it accepts no writes, because its disk is full or it has become a standby', async () => {
+  it('answers 503 if it accepts no writes, because its disk is full, it has become a standby or is starting', async () => {
     for (const [code, message] of [
       ['53100', 'could not extend file "base/1/2": No space left on device'],
       ['25006', 'cannot execute INSERT in a read-only transaction'],
+      ['57P03', 'the database system is starting up'],
     ] as const) {
       await refuse(code, message);
       const { status, text } = await app.signUp({ email: 'e@example.com' });

@@ -10,7 +10,7 @@ import { loadI18n } from '../../lib/core/i18n';
 import { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { type Person, peer, person, ROOT } from './harness/product';
 import { runTask } from './harness/task-process';
 

@@ -6,7 +6,7 @@ import { currentContext, runInContext } from '../../lib/core/execution-context';
 import { Database } from '../../lib/model/database';
 import { connectTransactions, currentTransaction, transaction } from '../../lib/model/transaction';
 import { defineApp } from '../../lib/role/app/app-definition';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { request, useFakeJobs } from '../../lib/testing';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { RedisCarrier, type RedisCarrierOptions } from '../../lib/broadcast/redis-carrier';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { tell } from '../support/replicated-redis';
 import { until } from '../support/until';

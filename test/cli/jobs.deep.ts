@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { listProcesses } from '../../lib/tree/processors';
 import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { createDatabase } from '../support/postgres';

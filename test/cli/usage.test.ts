@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { CLI_COMMANDS } from '../../lib/cli/commands';
+import { CLI_COMMANDS } from '../../lib/cli/cli-commands';
 import { helpOn } from '../../lib/cli/help';
 import { commandUsage, TREE_COMMANDS } from '../../lib/cluster/control/commands';
 import { NODE_RELEASES } from '../../lib/core/errors';

@@ -4,7 +4,7 @@ import { Slot } from '../../lib/cluster/primary/slot';
 import type { WorkerHandle } from '../../lib/cluster/primary/worker-handle';
 import type { ReplaceOrder } from '../../lib/cluster/primary/worker-pool';
 import { Events } from '../../lib/core/events';
-import { deferred } from '../../lib/support/async';
+import { deferred } from '../../lib/support/deferred';
 
 /** A worker is recycled when the tree uses more than 85 % of it. */
 const LIMIT_MB = 1000;

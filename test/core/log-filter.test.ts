@@ -5,7 +5,7 @@ import { withAttributes } from '../../lib/core/execution-context';
 import { LogFilter } from '../../lib/core/log-filter';
 import { createLogger } from '../../lib/core/logging';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
 import { Redis } from '../../lib/core/redis';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { tell } from '../support/replicated-redis';
 import { TcpProxy } from '../support/tcp-proxy';

@@ -3,7 +3,7 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { HintReader } from '../../lib/job/hint/hint-reader';
 import { queueKey } from '../../lib/job/hint/keys';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { ReplicatedRedis, tell } from '../support/replicated-redis';
 import { until } from '../support/until';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { RedisScript } from '../../lib/core/redis-script';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 
 describe('a Redis that is off', () => {
   it('never connects, tells nobody of a loss, and rejects every command at once', async () => {

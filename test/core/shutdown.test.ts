@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { STOP_PHASES } from '../../lib/core/shutdown';
-import { Deadline, type DeadlinePart } from '../../lib/support/async';
+import { Deadline, type DeadlinePart } from '../../lib/support/deadline';
 
 /** @returns the time that a phase gets, s, rounded, when `leftMs` of the stop's deadline is left. */
 const phase = (leftMs: number, name: keyof typeof STOP_PHASES, override: DeadlinePart = {}) =>

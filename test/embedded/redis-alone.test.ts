@@ -6,7 +6,7 @@ import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
 import { Keeper } from '../../lib/embedded/keeper';
 import { RedisServer } from '../../lib/embedded/redis-server';
 import { stopServer } from '../../lib/embedded/server-lifecycle';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { isRunning } from '../support/processes';
 import { removeFolder } from '../support/temp-folder';
 import { until } from '../support/until';

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { type EventMap, Events } from '../../lib/core/events';
 import { EmbeddedServers, type EmbeddedUrls } from '../../lib/embedded/embedded-servers';
 import { redisAnswers } from '../../lib/embedded/server-process';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { processes } from '../support/processes';
 import { tempFolder } from '../support/temp-folder';
 

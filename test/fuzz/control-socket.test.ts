@@ -4,7 +4,7 @@ import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import path from 'node:path';
 import { commandPath, parseArgument, TREE_COMMANDS } from '../../lib/cluster/control/commands';
-import { readRequest } from '../../lib/cluster/control/server';
+import { readRequest } from '../../lib/cluster/control/request';
 import { readState } from '../../lib/cluster/control/state-file';
 import { UserError } from '../../lib/core/errors';
 import { Recorder } from '../cluster/control/recorder';

@@ -4,7 +4,7 @@ import net from 'node:net';
 import fc from 'fast-check';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { store, storeDead } from '../job/sets/stored-job';
 import { OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
 import { readAnswers } from './answers';

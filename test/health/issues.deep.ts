@@ -3,7 +3,7 @@ import { Events } from '../../lib/core/events';
 import { pauseQueue } from '../../lib/job/row/pauses';
 import { Database } from '../../lib/model/database';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { catamountWith } from '../cluster/primary/operator';
 import { storeDead } from '../job/sets/stored-job';
 import { ScrapedText } from '../ops/metrics/scrape';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { judgementLines, readJudgement } from '../../lib/cli/tree-health';
+import { judgementLines, readJudgement } from '../../lib/cli/status-text';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { treeIssues } from '../../lib/health/issues';

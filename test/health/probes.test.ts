@@ -4,7 +4,7 @@ import { readFailingCron, readFailures, readMail } from '../../lib/health/probes
 import { OutcomeCounter } from '../../lib/job/stats/collector';
 import { StatsWriter } from '../../lib/job/stats/stats-table';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { jobId, store, storeDead } from '../job/sets/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 

@@ -6,7 +6,7 @@ import { Redis } from '../../lib/core/redis';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
-import { connectJobs } from '../../lib/role/app/load-setup';
+import { connectJobs } from '../../lib/role/connect/connect-app';
 import * as childJobs from './child-jobs';
 import { TWO_QUEUES } from './job-system';
 

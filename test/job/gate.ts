@@ -1,4 +1,4 @@
-import { deferred } from '../../lib/support/async';
+import { deferred } from '../../lib/support/deferred';
 
 /** Holds every caller of `pass` until it is opened, and counts those that it holds. */
 export class Gate {

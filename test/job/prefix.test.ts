@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readSettings } from '../../lib/core/settings';
 import { Job } from '../../lib/job/job';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';

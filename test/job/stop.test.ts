@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
 import type { ProcessorTuning } from '../../lib/job/processor';
 import { transaction } from '../../lib/model/transaction';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { until } from '../support/until';
 import { Gate } from './gate';
 import { useJobSystem } from './job-system';

@@ -10,7 +10,7 @@ import type { OutgoingMessage, Receipt } from '../../lib/mailer/definition/mail-
 import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
-import { deferred } from '../../lib/support/async';
+import { deferred } from '../../lib/support/deferred';
 import { until } from '../support/until';
 import { folderOf, MailSystem } from './mail-system';
 

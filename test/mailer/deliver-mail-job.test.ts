@@ -11,7 +11,7 @@ import { DeliverMailJob } from '../../lib/mailer/message';
 import { Model } from '../../lib/model/model';
 import { loadModels } from '../../lib/model/model-lookup';
 import { transaction } from '../../lib/model/transaction';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { JobSystem } from '../job/job-system';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';

@@ -5,7 +5,7 @@ import type { Receipt } from '../../lib/mailer/definition/mail-types';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
 import { LONG_MS } from './mail-system';

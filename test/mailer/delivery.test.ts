@@ -11,7 +11,7 @@ import {
 import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';
 import { folderOf, LONG_MS, MailSystem } from './mail-system';

@@ -6,7 +6,7 @@ import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/deliver
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { writeFiles } from '../support/app-folder';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { until } from '../support/until';
 import { folderOf, LONG_MS, MailSystem } from './mail-system';
 

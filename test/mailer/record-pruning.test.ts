@@ -6,7 +6,7 @@ import type { Draft } from '../../lib/mailer/compose/draft';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { IdempotencyKeys } from '../../lib/mailer/delivery/idempotency-keys';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { jobId, store, storeDead } from '../job/sets/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { LONG_MS } from './mail-system';

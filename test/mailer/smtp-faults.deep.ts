@@ -5,7 +5,7 @@ import type { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../lib/mailer/mailer';
 import { SmtpTransport } from '../../lib/mailer/transport/smtp';
 import type { Transport } from '../../lib/mailer/transport/transport';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { JobSystem } from '../job/job-system';
 import { type Sets, setSources, setsOf } from '../job/sets/set-sources';
 import { dice } from '../support/dice';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { causeOf } from '../../lib/core/failure-cause';
 import { connectionSettings, Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
 import { TcpProxy } from '../support/tcp-proxy';

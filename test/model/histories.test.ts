@@ -6,7 +6,7 @@ import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
 import { type Migrations, migrationFiles, migrationStates, pendingMigrations } from '../../lib/model/migrations';
 import { migrateDown, migrateUp } from '../../lib/model/migrator';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { migrationsIn } from '../support/migrations';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { Events } from '../../lib/core/events';
 import { pg } from '../../lib/internals/pg';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 
 describe('the statements of a transaction', () => {

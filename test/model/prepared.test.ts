@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
 import { runPrepared } from '../../lib/model/prepared';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { TransactionPooler } from '../support/transaction-pooler';
 

@@ -4,7 +4,7 @@ import type { Knex } from 'knex';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
 import { connectTransactions, onOutcome, transaction } from '../../lib/model/transaction';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
 

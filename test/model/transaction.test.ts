@@ -3,7 +3,8 @@ import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
 import { Model } from '../../lib/model/model';
 import { connectTransactions, currentTransaction, transaction } from '../../lib/model/transaction';
-import { Deadline, deferred } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
+import { deferred } from '../../lib/support/deferred';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 
 class Note extends Model {

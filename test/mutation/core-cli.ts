@@ -45,9 +45,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a wrong token is rejected',
-    file: 'lib/cluster/control/server.ts',
-    find: "digest(header ?? ''), digest(",
-    replace: "digest(header ?? ''), digest(header ?? ",
+    file: 'lib/cluster/control/request.ts',
+    find: 'if (!isSameSecret(',
+    replace: 'if (isSameSecret(',
     killedBy: [SERVER, 'test/fuzz/control-socket.test.ts'],
   },
   {

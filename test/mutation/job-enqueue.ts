@@ -65,14 +65,14 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a COMMIT that Postgres answers with ROLLBACK counts as a rollback',
-    file: 'lib/internals/knex.ts',
+    file: 'lib/internals/transaction-end.ts',
     find: `command === 'COMMIT' || command`,
     replace: `command !== undefined || command`,
     killedBy: [SETTLEMENT],
   },
   {
     promise: 'work in a released savepoint is certain only with the outermost commit',
-    file: 'lib/internals/knex.ts',
+    file: 'lib/internals/transaction-end.ts',
     find: 'if (!committed || !outer || outer === root)',
     replace: 'if (!committed || !outer || outer !== root)',
     killedBy: [SETTLEMENT],

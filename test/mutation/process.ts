@@ -25,7 +25,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the pool drops a session in which Postgres rejects writes',
-    file: 'lib/internals/knex.ts',
+    file: 'lib/internals/knex-connections.ts',
     find: 'if (code === READ_ONLY) connection',
     replace: "if (code === '') connection",
     killedBy: ['test/model/database.test.ts'],

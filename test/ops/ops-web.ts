@@ -5,7 +5,7 @@ import { type EventMap, Events } from '../../lib/core/events';
 import { readSettings } from '../../lib/core/settings';
 import type { AppDefinition } from '../../lib/role/app/app-definition';
 import { WebRole } from '../../lib/role/start/web';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { handOver } from '../support/hand-over';
 import { type Answer, type RequestOptions, request } from '../support/http';
 import { assertSnakeCase } from '../support/json-names';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { TREES } from '../../lib/tree/keys';
 import { ChaosPostgres } from '../chaos/scene/postgres';
 import { sized } from '../support/long-form';

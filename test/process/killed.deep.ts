@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { listProcesses } from '../../lib/tree/processors';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { Events } from '../../lib/core/events';
 import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import type { Certificate } from './certificates';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { Backoff, Deadline } from '../../lib/support/async';
+import { Backoff } from '../../lib/support/backoff';
+import { Deadline } from '../../lib/support/deadline';
 import { parseDuration } from '../../lib/support/duration';
 import { type Service, ServiceGroup } from '../../lib/support/service';
 

@@ -2,7 +2,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { Events } from '../../lib/core/events';
 import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { RUN_FOLDER } from './temp-folder';
 
 const POSTGRES = 'CATAMOUNT_TEST_POSTGRES';

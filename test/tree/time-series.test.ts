@@ -4,7 +4,7 @@ import type { Rollup } from '../../lib/cluster/status';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { NONE_SLOW } from '../../lib/core/request-counts';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { figuresKey } from '../../lib/tree/keys';
 import { ALL_TREES, FIGURE_RANGES, TimeSeries, writeRollup } from '../../lib/tree/time-series';
 import { startTestRedis, type TestRedis } from '../support/redis';

@@ -3,7 +3,7 @@ import type { Tree, TreeStatus } from '../../lib/cluster/status';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
-import { Deadline } from '../../lib/support/async';
+import { Deadline } from '../../lib/support/deadline';
 import { TREES, TREES_WAKE, treeCommandsKey, treeStatusKey } from '../../lib/tree/keys';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { TreeReporter } from '../../lib/tree/tree-reporter';

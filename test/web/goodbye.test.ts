@@ -4,8 +4,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
-import { WebSocket, WebSocketServer } from 'ws';
-import { Deadline } from '../../lib/support/async';
+import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
+import { Deadline } from '../../lib/support/deadline';
 import { WebServer } from '../../lib/web/server';
 import { handOver } from '../support/hand-over';
 import { until } from '../support/until';
@@ -44,7 +44,12 @@ describe('a web server that drains', () => {
       goodbye.addEventListener('abort', () => onGoodbye(all));
     });
     url = await listen();
-    const client = new WebSocket(`${url.replace('http', 'ws')}/chat?room=1`);
+    const finishRequest: ClientOptions['finishRequest'] = (request) => {
+      // Its case says nothing.
+      request.setHeader('Upgrade', 'WebSocket');
+      request.end();
+    };
+    const client = new WebSocket(`${url.replace('http', 'ws')}/chat?room=1`, { finishRequest });
     await once(client, 'open');
     client.send('hello');
     assert.equal(String((await once(client, 'message'))[0]), 'hello');

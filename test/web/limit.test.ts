@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { setImmediate } from 'node:timers/promises';
-import { type Deferred, deferred } from '../../lib/support/async';
+import { type Deferred, deferred } from '../../lib/support/deferred';
 import { until } from '../support/until';
 import { type Answer, Serving, type ServingOptions } from './serving';
 

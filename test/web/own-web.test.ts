@@ -84,17 +84,15 @@ describe("an app's settings of its web:", () => {
     });
   });
 
-  it('BODY_LIMIT limits the bodies that we parse', async () => {
-    await serve(
-      {},
-      {
-        web: { bodyLimitBytes: 200_000 },
-        routes: (router) =>
-          void router.post('/', (ctx) => {
-            ctx.status = 204;
-          }),
-      },
-    );
+  it('BODY_LIMIT limits the bodies that we parse, and may be larger than what other bodies may take of a worker', async () => {
+    const routes: NonNullable<Parameters<typeof Serving.start>[0]>['routes'] = (router) =>
+      void router.post('/', (ctx) => {
+        ctx.status = 204;
+      });
+    await serve({}, { web: { bodyLimitBytes: 20_000_000 }, routes });
+    assert.equal((await serving.post('/', `"${'x'.repeat(17_000_000)}"`)).status, 204);
+    await serving.stop();
+    await serve({}, { web: { bodyLimitBytes: 200_000 }, routes });
     assert.equal((await serving.post('/', BIG)).status, 204);
     const large = await serving.post('/', `"${'x'.repeat(200_000)}"`);
     assert.deepEqual([large.status, large.json.detail], [413, 'The body must not be larger than 200000 bytes.']);
@@ -122,7 +120,7 @@ describe("an app's settings of its web:", () => {
 
   it("headers: helmet's options, old names included, or none; the operator's pages keep ours", async () => {
     const beside = async (ctx: Koa.Context, next: Koa.Next) => {
-      if (ctx.path === '/ops') ctx.body = 'ops';
+      if (ctx.path === '/ops' || ctx.path === '/ops.json') ctx.body = 'ops';
       else await next();
     };
     await serve(
@@ -138,7 +136,8 @@ describe("an app's settings of its web:", () => {
     await serving.stop();
     await serve({ headers: false }, { beside });
     assert.equal((await serving.request('/health')).headers['x-content-type-options'], undefined);
-    assert.equal((await serving.request('/ops')).headers['x-content-type-options'], 'nosniff');
+    for (const path of ['/ops', '/ops.json'])
+      assert.equal((await serving.request(path)).headers['x-content-type-options'], 'nosniff', path);
   });
 
   it("probes: at other paths, or by the app's own routes", async () => {
@@ -158,6 +157,12 @@ describe("an app's settings of its web:", () => {
     await serve({ probes: { ready: false } }, routes);
     assert.equal((await serving.request('/health')).json.status, 'ok');
     assert.equal((await serving.request('/ready')).text, 'of the app');
+    for (const probes of [false, { health: false, ready: false }] as const) {
+      await serving.stop();
+      await serve({ probes }, routes);
+      assert.equal((await serving.request('/health')).status, 404);
+      assert.equal((await serving.request('/ready')).text, 'of the app');
+    }
   });
 
   it('koa: an existing app keeps its keys, context and parser, and runs in a slot before the routes', async () => {
@@ -192,6 +197,13 @@ describe("an app's settings of its web:", () => {
     assert.equal((await serving.post('/echo', '{"a": 1}')).text, '{"a": 1}');
     assert.equal((await serving.request('/health')).json.app, 'shop');
     assert.equal((await serving.request('/nothing')).status, 404);
+    await serving.stop();
+    const sign = (ctx: Koa.Context) => {
+      ctx.cookies.set('seat', '7', { signed: true });
+      ctx.body = ctx.app.keys;
+    };
+    await serve({ koa: (app) => Object.assign(app, { keys: ['of koa'] }) && new Koa().use(sign) });
+    assert.deepEqual((await serving.request('/')).json, ['of koa'], 'one without keys gets those of koa');
   });
 
   const WRONG: Readonly<Record<string, readonly [unknown, RegExp]>> = {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { RouterContext } from '@koa/router';
 import type { Routes } from '../../index';
-import { userLocale } from '../models/user';
+import { userLocale } from '../services/user-locale';
 
 const VIEWS = path.resolve(__dirname, '../views');
 const YEAR = 'public, max-age=31536000, immutable';

@@ -9,9 +9,10 @@ import {
   type Routes,
   SignUpLimits,
 } from '../../index';
-import { USER_LOCALES, type User, userLocale } from '../models/user';
+import type { User } from '../models/user';
 import { authenticate } from '../services/access-token';
 import { EmailTakenError, signUp } from '../services/sign-up';
+import { USER_LOCALES, userLocale } from '../services/user-locale';
 
 export const userRoutes: Routes = (router, environment) => {
   const limits = new SignUpLimits(environment);

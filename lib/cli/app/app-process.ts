@@ -37,7 +37,7 @@ export function runEntryCommand(entry: string, args: readonly string[]): Promise
   return toOutcome(child, () => undefined);
 }
 
-/** Runs Node in a folder. @returns the first message that it sends; otherwise undefined, how it ended and its errors. */
+/** Runs Node in a folder. @returns the first message that it sends (undefined: it sent none), and how it ended, with its errors. */
 export async function askNode(args: readonly string[], folder: string): Promise<{ message: unknown; ending: string }> {
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   let message: unknown;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { deferred } from '../../support/async';
+import { deferred } from '../../support/deferred';
 
 /** Folders without code of the app, or with only its tests. Names that begin with a dot are ignored as well. */
 const NO_SOURCES = new Set(['node_modules', 'dist', 'coverage', 'test', 'tests', 'spec', '__tests__']);

@@ -40,11 +40,11 @@ export function parseName(what: string, given: string | undefined, example: stri
   const kebab = ending !== '' && whole.endsWith(`-${ending}`) ? whole.slice(0, -ending.length - 1) : whole;
   const isBare = kebab === ending;
   if (!WORD.test(given) || isBare || RESERVED.has(kebab)) {
-    const reason = isBare || RESERVED.has(kebab) ? 'is reserved' : 'is not a name';
-    throw new UserError(
-      `${JSON.stringify(given)} ${reason}. Name the ${what} in letters and digits, beginning with a letter, such as ${example}.`,
-      EXIT.usage,
-    );
+    const told =
+      isBare || RESERVED.has(kebab)
+        ? `is reserved. Give the ${what} another name, such as ${example}.`
+        : `is not a name. Name the ${what} in letters and digits, beginning with a letter, such as ${example}.`;
+    throw new UserError(`${JSON.stringify(given)} ${told}`, EXIT.usage);
   }
   const pascal = pascalCase(kebab);
   const snake = kebab.replaceAll('-', '_');

@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { readArguments, surplusWord } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { listing } from './command';
 import { installPackages, packageManager } from './install-packages';
 import { checkAppName, newApp } from './new-app';
+import { listing } from './run-generator';
 import { writeFiles } from './write-files';
 
 const OPTIONS = {

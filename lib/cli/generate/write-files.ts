@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../core/errors';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import type { GeneratedFile } from './generators';
 
 /**

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import { EXIT, UserError } from '../../core/errors';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { commandPath, type TreeCommand } from './commands';
 import { socketAddress } from './state-file';
 

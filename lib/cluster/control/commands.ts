@@ -111,7 +111,7 @@ export const TREE_COMMANDS: readonly TreeCommand[] = [
     name: 'jobs resume',
     method: 'POST',
     signals: [],
-    help: 'the job processor fetches jobs again after a quiet, or is started again after a stop',
+    help: 'the job processor fetches jobs again after a quiet',
     remark: 'paused queues stay paused (jobs resume QUEUE)',
     run: (operations) => done(operations.resumeJobs()),
   },

@@ -1,6 +1,6 @@
 import type { Events } from '../../core/events';
 import { OVERDUE_EXIT_MS } from '../../core/shutdown';
-import { Deadline } from '../../support/async';
+import { Deadline } from '../../support/deadline';
 import { ask } from './client';
 import { findCommand, readTree } from './commands';
 import { goneWithin, readState } from './state-file';

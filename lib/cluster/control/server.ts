@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -6,10 +6,12 @@ import { version } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { STOP_PHASES } from '../../core/shutdown';
-import { type Deadline, deferred, toError } from '../../support/async';
+import type { Deadline } from '../../support/deadline';
+import { deferred } from '../../support/deferred';
 import type { Service } from '../../support/service';
+import { toError } from '../../support/to-error';
 import type { Operations } from '../status';
-import { commandPath, parseArgument, TREE_COMMANDS, type TreeCommand } from './commands';
+import { type Answer, type Invocation, readRequest, refusal } from './request';
 import { clearSocketPath, isListening, readState, socketAddress, takenError, writeState } from './state-file';
 
 /** Time limit for a whole request, ms: it is a few headers on a local socket. */
@@ -202,58 +204,4 @@ function advice(error: NodeJS.ErrnoException): Error {
       'this user may write.',
     EXIT.config,
   );
-}
-
-/** The answer to a request: a status and JSON. */
-export interface Answer {
-  readonly status: number;
-  readonly body: object;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** A valid command with its argument. */
-export interface Invocation {
-  readonly command: TreeCommand;
-  readonly argument: number;
-}
-
-export function refusal(status: number, error: string, headers?: Readonly<Record<string, string>>): Answer {
-  return { status, body: { error }, ...(headers ? { headers } : {}) };
-}
-
-/** Parses a request. @returns the command, or the refusal; a caller without the token learns nothing else. */
-export function readRequest(request: IncomingMessage, token: string): Invocation | Answer {
-  if (!isAuthorized(request.headers.authorization, token))
-    return refusal(403, 'The token is missing or wrong: send the one in the state file as "Authorization: Bearer …".');
-  const [target = '/'] = (request.url ?? '/').split('?');
-  const found = find(target);
-  if (!found) {
-    const paths = TREE_COMMANDS.map(commandPath).join(', ');
-    return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${paths}.`);
-  }
-  const { command, text } = found;
-  if (request.method !== command.method)
-    return refusal(405, `${command.name} must be requested with ${command.method}.`, { allow: command.method });
-  if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0)
-    return refusal(413, 'A command has no body.');
-  try {
-    return { command, argument: parseArgument(command, text) };
-  } catch (error) {
-    return refusal(400, error instanceof Error ? error.message : String(error));
-  }
-}
-
-function find(target: string): { command: TreeCommand; text: string | undefined } | undefined {
-  for (const command of TREE_COMMANDS) {
-    const path = commandPath(command);
-    if (target === path) return { command, text: undefined };
-    if (command.argument && target.startsWith(`${path}/`)) return { command, text: target.slice(path.length + 1) };
-  }
-  return undefined;
-}
-
-/** Compares digests, which have equal lengths: the time taken reveals neither the token nor its length. */
-function isAuthorized(header: string | undefined, token: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`));
 }

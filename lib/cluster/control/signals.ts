@@ -1,6 +1,6 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { STOP_SIGNALS } from '../operator-signals';
 import type { Operations } from '../status';
 import { TREE_COMMANDS, type TreeCommand } from './commands';

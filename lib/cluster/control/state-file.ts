@@ -3,7 +3,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EXIT, UserError } from '../../core/errors';
-import type { Deadline } from '../../support/async';
+import type { Deadline } from '../../support/deadline';
 
 /** The data by which a command finds a running tree. Whoever can read it controls the tree. */
 export interface TreeState {

@@ -1,8 +1,9 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { STOP_PHASES } from '../../core/shutdown';
-import { type Deadline, deferred } from '../../support/async';
 import { Backlog } from '../../support/backlog';
+import type { Deadline } from '../../support/deadline';
+import { deferred } from '../../support/deferred';
 import { type ChildProcess, reportOutput } from '../child-process';
 import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
 import { type Activity, endingOf, type RestartReason, type Termination } from '../status';

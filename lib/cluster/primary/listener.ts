@@ -7,7 +7,8 @@ import { addressInUse, listenError } from '../../core/listen-address';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
-import { type Deadline, type Deferred, deferred } from '../../support/async';
+import type { Deadline } from '../../support/deadline';
+import { type Deferred, deferred } from '../../support/deferred';
 
 /** A worker from the listener's point of view. */
 export interface Taker {

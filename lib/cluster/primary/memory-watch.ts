@@ -98,9 +98,12 @@ export class MemoryWatch {
     if (!largest) return;
     this.recycling = true;
     this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: measuredMb(largest) });
-    await this.workers.replace(largest, 'memory', this.orderFor(largest));
-    if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
-    this.recycling = false;
+    try {
+      await this.workers.replace(largest, 'memory', this.orderFor(largest));
+      if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
+    } finally {
+      this.recycling = false;
+    }
   }
 }
 

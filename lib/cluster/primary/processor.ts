@@ -1,13 +1,13 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
-import { Deadline } from '../../support/async';
+import { Deadline } from '../../support/deadline';
 import type { PeriodicTask } from '../../support/periodic-task';
 import type { FromProcessor } from '../messages';
 import type { ProcessorStats, Tree, Work } from '../status';
 import type { RelayBroadcast } from './child-handle';
 import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
-import { killUnresponsive } from './child-watch';
+import { killUnresponsive } from './kill-unresponsive';
 import { MAX_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
 import { CRASH_LOOP_DEATHS, type RestartOptions, RestartPolicy } from './restart-policy';

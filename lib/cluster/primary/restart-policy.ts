@@ -1,5 +1,5 @@
 import { UserError } from '../../core/errors';
-import { Backoff } from '../../support/async';
+import { Backoff } from '../../support/backoff';
 import type { NextRestart, Termination } from '../status';
 import type { ChildHandle } from './child-handle';
 

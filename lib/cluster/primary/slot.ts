@@ -1,4 +1,4 @@
-import { type Deferred, deferred } from '../../support/async';
+import { type Deferred, deferred } from '../../support/deferred';
 import type { RestartReason, SlotStatus } from '../status';
 import { type RestartOptions, RestartPolicy } from './restart-policy';
 import type { WorkerHandle } from './worker-handle';

@@ -3,7 +3,7 @@ import { type Config, version } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { TREE_COMMANDS } from '../control/commands';
 import type { ReplyMessage, RequestMessage } from '../messages';
 import type { Operations, Rollup, Tree, TreeStats, TreeStatus, TreeTotals, WorkerStats } from '../status';

@@ -1,4 +1,4 @@
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { notify } from '../hint/notifier';
 import { deadByQueue } from '../row/dead';
 import { clearQueue } from '../row/moves';

@@ -76,7 +76,7 @@ export function describeUsage({ name, operands }: Pick<JobCommand, 'name' | 'ope
   return ['jobs', name, ...words].join(' ');
 }
 
-/** The single table of options: the parser, the help and the table in the guide to jobs are made from it. */
+/** The single table of options: the parser and the help are made from it. */
 export const OPTIONS = {
   queue: {
     type: 'string',

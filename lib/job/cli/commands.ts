@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { wrongArguments } from '../../core/command-line';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import {
   describeUsage,
   type JobCommand,

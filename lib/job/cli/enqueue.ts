@@ -1,8 +1,8 @@
 import { UserError } from '../../core/errors';
 import type { JsonValue } from '../../core/execution-context';
-import { toError } from '../../support/async';
 import { escapeControls } from '../../support/terminal-text';
 import { table } from '../../support/text-table';
+import { toError } from '../../support/to-error';
 import { cronJson } from '../admin/job-json';
 import type { CronAction, CronListing } from '../cron/cron-table';
 import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';

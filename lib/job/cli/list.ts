@@ -42,7 +42,7 @@ type ListName = keyof typeof LISTS;
 const NAMES: readonly string[] = Object.keys(LISTS);
 const LIMIT = 25;
 
-const PARTIAL = `\nThere are more than ${countText(MAX_READ)} jobs, and only that many were looked at: select by --class, --queue or time.`;
+const PARTIAL = `\nThere are more than ${countText(MAX_READ)} jobs, and only that many were looked at: select by --class, --queue or --tag.`;
 
 export const LIST: JobCommand = {
   name: 'list',

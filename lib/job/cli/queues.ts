@@ -26,7 +26,7 @@ export const RESUME: JobCommand = {
   name: 'resume',
   operands: QUEUE,
   options: [],
-  help: 'start jobs of this queue again after a pause (without QUEUE: resume the job processor, see above)',
+  help: 'start jobs of this queue again after a pause (without QUEUE: the job processor of the tree fetches again)',
   prepare:
     ({ operands: [queue = ''] }) =>
     async (context) => {

@@ -1,6 +1,6 @@
 import type { Cron } from 'croner';
 import { EXIT, UserError } from '../../core/errors';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import type { CronOptions, JobClass } from '../definition/job-class';
 import { effectiveName } from '../definition/options';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';

@@ -5,8 +5,9 @@ import { TABLES } from '../../core/config';
 import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings } from '../../model/database';
-import { Backoff, toError } from '../../support/async';
+import { Backoff } from '../../support/backoff';
 import { Progress } from '../../support/progress';
+import { toError } from '../../support/to-error';
 
 /** Interval of the queries that check a connection on which notifications do not arrive (yet), ms. */
 const KEEP_ALIVE_MS = 30_000;

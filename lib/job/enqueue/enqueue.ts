@@ -3,7 +3,8 @@ import { NotConnectedError } from '../../core/errors';
 import { type Attributes, currentContext, type JsonValue } from '../../core/execution-context';
 import type { ModelLookup } from '../../model/model-lookup';
 import { currentTransaction, endedTransaction } from '../../model/transaction';
-import { deferred, toError } from '../../support/async';
+import { deferred } from '../../support/deferred';
+import { toError } from '../../support/to-error';
 import { timeOrderedUuid } from '../../support/uuid';
 import { EnqueueError } from '../definition/errors';
 import type {

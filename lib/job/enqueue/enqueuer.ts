@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
 import { currentTransaction } from '../../model/transaction';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import type { EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import { checkQueue } from '../definition/options';
 import { Announcer, type Hints } from '../hint/hints';

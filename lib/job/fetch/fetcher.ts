@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
-import { Backoff, toError } from '../../support/async';
+import { Backoff } from '../../support/backoff';
 import { Progress } from '../../support/progress';
+import { toError } from '../../support/to-error';
 import { isUuid } from '../../support/uuid';
 import type { Gate } from '../dispatch/gate';
 import type { Hint, HintReader } from '../hint/hint-reader';

@@ -1,7 +1,7 @@
 import { Events } from '../../core/events';
 import { Redis, type RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
-import type { Deadline } from '../../support/async';
+import type { Deadline } from '../../support/deadline';
 import { queueKey } from './keys';
 
 /** Timeout of a reply, ms. */

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { Backoff } from '../../support/async';
+import { Backoff } from '../../support/backoff';
 
 /**
  * What a notification says. `look`: something may be ready or scheduled that the dispatcher should hint at. `unhinted`: jobs are

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { Redis } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { raiseDelayedScript } from '../../internals/bee-queue';
-import { lazy } from '../../support/async';
+import { lazy } from '../../support/lazy';
 import { PeriodicTask } from '../../support/periodic-task';
 import { storable } from '../record/history';
 import { readPayload } from '../record/payload';

@@ -21,7 +21,7 @@ import { ORIGIN_SQL } from '../row/installation';
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`
     create table job_queue (
-      id uuid primary key,
+      id uuid primary key default gen_random_uuid(),
       state text not null default 'ready' check (state in ('scheduled', 'held', 'ready', 'running')),
       queue text collate "C" not null,
       class text collate "C" not null,
@@ -62,8 +62,8 @@ export async function up(knex: Knex): Promise<void> {
   // Statistics of a queue at work, until there are real ones: without any, Postgres takes the jobs that are ready for a handful, and
   // sorts all of them for each claim of the first ones.
   await knex.raw(
-    `insert into job_queue (id, state, queue, class, payload, run_at)
-     select gen_random_uuid(), case n % 10 when 0 then 'scheduled' when 1 then 'running' else 'ready' end,
+    `insert into job_queue (state, queue, class, payload, run_at)
+     select case n % 10 when 0 then 'scheduled' when 1 then 'running' else 'ready' end,
        case n % 3 when 0 then 'mailer' else 'default' end, 'Job' || n % 7, '{}', now() - n * interval '1 second'
      from generate_series(1, 1000) as n`,
   );

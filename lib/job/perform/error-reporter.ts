@@ -1,6 +1,7 @@
 import type { EventMap, EventName, Events } from '../../core/events';
-import { type Deadline, toError } from '../../support/async';
+import type { Deadline } from '../../support/deadline';
 import type { Service } from '../../support/service';
+import { toError } from '../../support/to-error';
 import type { ErrorReport, JobSetup } from '../definition/setup';
 
 type Reporter = NonNullable<JobSetup['reportError']>;

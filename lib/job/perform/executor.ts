@@ -3,7 +3,7 @@ import type { Events } from '../../core/events';
 import type { JsonValue } from '../../core/execution-context';
 import { Redactor } from '../../core/redact';
 import type { ModelLookup } from '../../model/model-lookup';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { PoisonJobError, UnknownJobError } from '../definition/errors';
 import type { JobClass, JobLookup, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';

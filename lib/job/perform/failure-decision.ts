@@ -1,5 +1,5 @@
-import { toError } from '../../support/async';
 import { type Duration, parseDuration } from '../../support/duration';
+import { toError } from '../../support/to-error';
 import { DiscardJob, KillJob, RecordGoneError } from '../definition/errors';
 import { DEFAULT_RETRY } from '../definition/options';
 import {

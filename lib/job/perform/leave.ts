@@ -51,7 +51,7 @@ export class JobsLeft {
    */
   decide(name: string, error: NotHereError, ageMs: number): Leave | undefined {
     if (ageMs > this.leftForMs) return undefined;
-    const waitMs = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ageMs * WAIT_SHARE)) * (0.75 + this.random() / 2);
+    const waitMs = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ageMs * WAIT_SHARE * (0.75 + this.random() / 2)));
     const at = this.now();
     this.forget(at);
     // Further names are not logged either, since each would count as new every time.

@@ -1,7 +1,7 @@
 import os from 'node:os';
 import type { Events } from '../../core/events';
 import type { Redactor } from '../../core/redact';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { NewerFormatError, NotHereError } from '../definition/errors';
 import { compileOptions } from '../definition/options';
 import type { ExecutionResult } from '../fetch/fetcher';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { NotConnectedError } from '../../core/errors';
 import { currentContext, type ExecutionContext, runInContext } from '../../core/execution-context';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { JobTimeoutError } from '../definition/errors';
 import type { CarriedContext, JobClass, JobContext, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';

@@ -1,7 +1,7 @@
 import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Database } from '../../model/database';
-import type { Deadline } from '../../support/async';
+import type { Deadline } from '../../support/deadline';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type RescuedJob, rescue, showLife } from '../row/rescue';
 import { OutcomeCounter } from '../stats/collector';

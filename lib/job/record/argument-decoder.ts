@@ -7,7 +7,7 @@ import {
   type RecordReference,
   recordKey,
 } from '../../model/model-lookup';
-import { deferred } from '../../support/async';
+import { deferred } from '../../support/deferred';
 import { NotHereError, RecordGoneError } from '../definition/errors';
 import { type ArgumentCodec, dollarKey } from './arguments';
 import { UnreadableJobError } from './payload';

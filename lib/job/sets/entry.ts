@@ -1,5 +1,5 @@
 import type { JsonValue } from '../../core/execution-context';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import type { CarriedContext } from '../definition/job-class';
 import { type FailedRun, type JobHistory, readHistory, withoutFrames } from '../record/history';
 import { parsePayload } from '../record/payload';

@@ -26,6 +26,8 @@ export interface SetTable {
   readonly table: () => string;
   /** Its order: that of an index, so jobs that wait are shown queue by queue. */
   readonly order: string;
+  /** The order of the jobs of one class, which may all be in the last queue. Default: `order`. */
+  readonly orderOfClass?: string;
   /** The column of its times. */
   readonly time: 'run_at' | 'claimed_at' | 'died_at';
   /** Its rows among those of the table. */
@@ -57,7 +59,7 @@ const searchedDead = (word: string): Sql => ({ sql: 'strpos(search, lower(?)) > 
 
 /** The sets of jobs that operators see. */
 export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
-  waiting: { ...queueTable(inQueue('ready')), order: 'queue, run_at, id' },
+  waiting: { ...queueTable(inQueue('ready')), order: 'queue, run_at, id', orderOfClass: 'run_at, id' },
   active: { ...queueTable(inQueue('running')), order: 'claimed_at, id', time: 'claimed_at' },
   blocked: queueTable(inQueue('held')),
   retry: queueTable({ sql: `state = 'scheduled' and attempts > 0`, values: [] }),
@@ -184,7 +186,8 @@ export class SetReader {
     const { offset, limit, count } = checkBounds(request);
     const filter = checkFilter(request);
     const { columns, text } = conditionsFor(this.set, filter);
-    const { order, time } = this.set;
+    const { time, orderOfClass } = this.set;
+    const order = (filter.class !== undefined && orderOfClass) || this.set.order;
     const table = this.set.table();
     const isOrdered = text === undefined && filter.tag === undefined;
     const read = `select * from ${table} where ${columns.sql} limit ${MAX_READ}`;

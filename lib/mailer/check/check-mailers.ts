@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import type { LoadedI18n } from '../../core/i18n';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { findOwner, underscore } from '../compose/draft';
 import type { MailerClass } from '../definition/mailer-class';
 import { collectActions } from '../mailer';

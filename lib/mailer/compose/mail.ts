@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { AttachmentError, InvalidMailError } from '../definition/errors';
 import type {
   AttachmentContent,

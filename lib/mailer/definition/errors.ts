@@ -1,6 +1,6 @@
 import vm from 'node:vm';
 import { KillJob, NotHereError } from '../../job/definition/errors';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import type { Refusal } from './mail-types';
 
 /**

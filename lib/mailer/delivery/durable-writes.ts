@@ -1,6 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { STOP_PHASES } from '../../core/shutdown';
-import { Backoff, Deadline, toError } from '../../support/async';
+import { Backoff } from '../../support/backoff';
+import { Deadline } from '../../support/deadline';
+import { toError } from '../../support/to-error';
 
 /** Longest time the caller of a write waits for it, ms. */
 const PATIENCE_MS = 2000;

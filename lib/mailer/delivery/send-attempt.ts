@@ -1,8 +1,8 @@
 import type { Events } from '../../core/events';
 import { currentContext } from '../../core/execution-context';
-import { toError } from '../../support/async';
 import { addressKey } from '../../support/email-address';
 import type { Progress } from '../../support/progress';
+import { toError } from '../../support/to-error';
 import type { ActionRun } from '../compose/action-run';
 import { intercept, type MailComposer, revalidate } from '../compose/composer';
 import type { Draft } from '../compose/draft';

@@ -4,7 +4,7 @@ import { createTransport } from 'nodemailer';
 import type { Config } from '../../core/config';
 import { runInContext } from '../../core/execution-context';
 import { loadI18n } from '../../core/i18n';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { ActionRun } from '../compose/action-run';
 import { MailComposer } from '../compose/composer';
 import type { Mail } from '../compose/mail';

@@ -1,7 +1,8 @@
 import { createTransport } from 'nodemailer';
 import SmtpPool from 'nodemailer/lib/smtp-pool';
 import { mustUpgrade, withTlsAdvice } from '../../core/tls';
-import { toError, withTimeout } from '../../support/async';
+import { withTimeout } from '../../support/deadline';
+import { toError } from '../../support/to-error';
 import { PermanentDeliveryError } from '../definition/errors';
 import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
 import { mimeOptions, type Transport } from './transport';

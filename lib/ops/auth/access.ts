@@ -1,7 +1,7 @@
 import { isSameSecret } from '../../support/same-secret';
 import { readBody } from '../../web/body';
 import { accessMode, isFromHere, isLoopbackHost } from '../ui/access-mode';
-import type { OpsContext, OpsMiddleware } from '../ui/context';
+import type { OpsContext, OpsMiddleware } from '../ui/page-types';
 import { formToken, localizedProblem, setCookie } from '../ui/shell';
 import { unsigned } from './sessions';
 import { type AuthParts, admitByBasic, exchangeToken, SIGN_IN, showSignIn } from './sign-in';

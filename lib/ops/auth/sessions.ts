@@ -3,9 +3,9 @@ import { promisify } from 'node:util';
 import type { Knex } from 'knex';
 import type { Config } from '../../core/config';
 import type { Redis } from '../../core/redis';
-import { lazy } from '../../support/async';
+import { lazy } from '../../support/lazy';
 import { isSameSecret } from '../../support/same-secret';
-import type { Visitor } from '../ui/context';
+import type { Visitor } from '../ui/page-types';
 import { readCookie } from '../ui/shell';
 import { SignOuts } from './sign-outs';
 

@@ -1,6 +1,6 @@
 import { isSameSecret } from '../../support/same-secret';
 import { accessMode } from '../ui/access-mode';
-import type { OpsContext, PageBase, PageContext } from '../ui/context';
+import type { OpsContext, PageBase, PageContext } from '../ui/page-types';
 import { localizedProblem, setCookie } from '../ui/shell';
 import type { Sessions } from './sessions';
 import { MAX_TRIES, PAUSE_SECONDS, type Refusal, type SignInThrottle } from './sign-in-throttle';

@@ -8,8 +8,8 @@ import {
   readStepMs,
   TimeSeries,
 } from '../../tree/time-series';
-import type { OpsContext } from '../ui/context';
 import type { Formatter } from '../ui/format';
+import type { OpsContext } from '../ui/page-types';
 import { type Chart, drawCharts } from './charts';
 
 /** Rows of the table that accompanies the charts. */

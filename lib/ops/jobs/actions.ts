@@ -1,10 +1,10 @@
 import type { JobSet } from '../../job/sets/job-set';
 import type { JobAction } from '../../job/sets/query';
-import type { OpsContext } from '../ui/context';
 import { Formatter } from '../ui/format';
+import type { OpsContext } from '../ui/page-types';
 import { linkWith, localizedProblem } from '../ui/shell';
 import { type JobPageContext, type RouteModule, readBack, showOutcome, showPage } from './page-context';
-import { countSelected, type JobSelection, readChosen, type SelectedCounts } from './selection';
+import { countSelected, type JobSelection, readSelection, type SelectedCounts } from './selection';
 import { isHarmless, type SetPage } from './set-pages';
 
 /** An action that destroys more jobs than this asks the operator to type their number. */
@@ -29,7 +29,7 @@ export function actionRoutes(page: SetPage): RouteModule {
   return (site) => {
     site.router.get(`${path}/confirm`, async (ctx) => {
       const fields = new URLSearchParams(ctx.querystring);
-      const chosen = readChosen(fields, page);
+      const chosen = readSelection(fields, page);
       const action = fields.has('action') ? readAction(fields, page) : null;
       await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined });
     });
@@ -37,7 +37,7 @@ export function actionRoutes(page: SetPage): RouteModule {
     site.router.post(`${path}/action`, async (ctx) => {
       const { form } = ctx.state;
       const action = readAction(form, page);
-      const chosen = readChosen(form, page);
+      const chosen = readSelection(form, page);
       const back = readBack(ctx, path);
       const question = { action, chosen, back, wrong: undefined };
       const plain = isPlain(action, chosen);

@@ -1,9 +1,9 @@
 import type { JobAdmin } from '../../job/admin/job-admin';
 import type { HistorySum } from '../../job/stats/history';
 import { snakeCase } from '../../support/snake-case';
-import type { OpsContext } from '../ui/context';
+import { badQuery } from '../ui/bad-query';
+import type { OpsContext } from '../ui/page-types';
 import { localizedProblem } from '../ui/shell';
-import { badQuery } from './filters';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
 import { findPlaces } from './search';
 

@@ -7,8 +7,8 @@ import type { JobAdmin } from '../../job/admin/job-admin';
 import { cronJson } from '../../job/admin/job-json';
 import type { CronListing } from '../../job/cron/cron-table';
 import type { SetName } from '../../job/sets/entry';
-import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
+import type { OpsContext } from '../ui/page-types';
 
 const LIST = '/ops/jobs/cron';
 

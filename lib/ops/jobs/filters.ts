@@ -1,5 +1,5 @@
 import { checkQueue, type JobFilter } from '../../job/sets/query';
-import type { OpsContext } from '../ui/context';
+import { badQuery } from '../ui/bad-query';
 import { localizedProblem } from '../ui/shell';
 import type { SetPage } from './set-pages';
 
@@ -43,12 +43,19 @@ export function isFiltering(filters: Filters): boolean {
 }
 
 /**
+ * Makes the query of a list from its filters.
  * @param now reference of the spans, ms since 1970.
- * @param frozen true excludes jobs that died after `now`, so that a number shown for confirmation stays valid.
+ * @param options.diedBefore excludes jobs that died later, so that a number shown for confirmation stays valid.
  */
-export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: number, frozen = false): JobFilter {
+export function jobFilter(
+  page: Pick<SetPage, 'name'>,
+  filters: Filters,
+  now: number,
+  { diedBefore }: { readonly diedBefore?: Date } = {},
+): JobFilter {
   const { q, class: className, queue, error, tag, when } = filters;
   const span = when === '' ? undefined : SPANS[when as SpanName];
+  const later = span === undefined ? undefined : new Date(now + span);
   const dead = page.name === 'dead';
   return {
     text: q,
@@ -57,21 +64,8 @@ export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: nu
     error,
     tag,
     since: dead && span !== undefined ? new Date(now - span) : undefined,
-    until: dead ? (frozen ? new Date(now) : undefined) : span === undefined ? undefined : new Date(now + span),
+    until: dead ? diedBefore : later,
   };
-}
-
-/** Reads the page's number, from 1. @throws ProblemError 400 when it is invalid. */
-export function readPage({ query }: OpsContext): number {
-  const { page = '1' } = query;
-  if (typeof page !== 'string' || !/^[1-9]\d{0,8}$/.test(page)) throw badQuery('page', String(page));
-  return Number(page);
-}
-
-/** A 400 for a part of the query. @param reason key of the text `errors.badQuery.<reason>`, by default the name. */
-export function badQuery(name: string, value: string, reason = name) {
-  const shown = value.length > 60 ? `${value.slice(0, 60)}…` : value;
-  return localizedProblem(400, `badQuery.${reason}`, { values: { name, value: shown } });
 }
 
 function orRefuse(name: string, value: string, check: () => void): void {

@@ -1,9 +1,9 @@
 import { countCrons } from '../../job/cron/cron-table';
 import { knownQueues, readQueues } from '../../job/row/queue-status';
 import { countSet } from '../../job/sets/set-reader';
-import { valueWithin } from '../../support/async';
-import type { OpsOptions } from '../ui/context';
+import { valueWithin } from '../../support/deadline';
 import type { Counts } from '../ui/layout';
+import type { OpsOptions } from '../ui/page-types';
 
 /** Pages rendered within this time share the numbers, ms. */
 const FRESH_MS = 250;

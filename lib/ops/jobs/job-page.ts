@@ -7,7 +7,7 @@ import { isRef } from '../../job/sets/query';
 import { snakeCase } from '../../support/snake-case';
 import { DELIVERIES } from '../mail/deliveries-page';
 import { MAX_MAILS, readMails } from '../mail/mails-of-job';
-import type { OpsContext } from '../ui/context';
+import type { OpsContext } from '../ui/page-types';
 import { localizedProblem } from '../ui/shell';
 import { pageJson, showFailures, showJob, showValues } from './job-view';
 import { type JobPageContext, type RouteModule, showOutcome, showPage } from './page-context';

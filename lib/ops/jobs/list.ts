@@ -1,9 +1,9 @@
 import type { JobSet } from '../../job/sets/job-set';
 import type { JobPage, PageRequest } from '../../job/sets/query';
 import { MAX_READ } from '../../job/sets/set-reader';
-import type { OpsContext } from '../ui/context';
-import { Paging, PER_PAGE } from '../ui/paging';
-import { allowedFilters, isFiltering, jobFilter, readFilters, readPage, SPANS } from './filters';
+import type { OpsContext } from '../ui/page-types';
+import { Paging, PER_PAGE, readPage } from '../ui/paging';
+import { allowedFilters, isFiltering, jobFilter, readFilters, SPANS } from './filters';
 import { pageJson, showJob } from './job-view';
 import { type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
 import type { SetPage } from './set-pages';

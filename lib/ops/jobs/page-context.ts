@@ -1,8 +1,8 @@
 import { JobAdmin } from '../../job/admin/job-admin';
 import { listProcesses } from '../../tree/processors';
-import type { OpsContext, PageContext } from '../ui/context';
 import { readFlash, redirectWithFlash } from '../ui/flash';
 import type { PageLocals } from '../ui/layout';
+import type { OpsContext, PageContext } from '../ui/page-types';
 import { linkWith, PASSING } from '../ui/shell';
 import { JobClasses } from './job-classes';
 

@@ -4,13 +4,13 @@ import type { ListedQueue } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import type { RunningJob } from '../../job/processes/running-jobs';
 import { InvalidRequestError } from '../../job/sets/query';
-import type { OpsContext } from '../ui/context';
 import { Formatter } from '../ui/format';
 import { livePage } from '../ui/live-page';
-import { Paging, PER_PAGE } from '../ui/paging';
+import type { OpsContext } from '../ui/page-types';
+import { Paging, PER_PAGE, readPage } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
-import { isFiltering, jobFilter, readFilters, readPage } from './filters';
+import { isFiltering, jobFilter, readFilters } from './filters';
 import { pageJson, showJob } from './job-view';
 import {
   type JobPageContext,

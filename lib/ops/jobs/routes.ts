@@ -1,4 +1,4 @@
-import type { PageModule } from '../ui/context';
+import type { PageModule } from '../ui/page-types';
 
 import { actionRoutes } from './actions';
 import { busyRoutes } from './busy';

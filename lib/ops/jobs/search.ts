@@ -1,9 +1,10 @@
 import type { JobAdmin } from '../../job/admin/job-admin';
 import type { JobSet } from '../../job/sets/job-set';
 import { isRef, type JobFilter } from '../../job/sets/query';
-import type { OpsContext } from '../ui/context';
+import { badQuery } from '../ui/bad-query';
 import { jobPath } from '../ui/format';
-import { badQuery, readFilters } from './filters';
+import type { OpsContext } from '../ui/page-types';
+import { readFilters } from './filters';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
 import { SET_PAGES } from './set-pages';
 

@@ -27,11 +27,16 @@ const MAX_CLASSES = 3;
 const QUESTION_TTL_MS = 86_400_000;
 
 /** Reads the selection from the fields. @throws ProblemError 400 or 422 that names the invalid field. */
-export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection {
+export function readSelection(fields: URLSearchParams, page: SetPage): JobSelection {
   const filters = readFilters((name) => fields.get(name), allowedFilters(page));
   const asOf = readTime(fields.get('asOf'));
   if (fields.get('all') === '1') {
-    return { refs: undefined, filters, asOf, selection: { filter: jobFilter(page, filters, asOf, true) } };
+    return {
+      refs: undefined,
+      filters,
+      asOf,
+      selection: { filter: jobFilter(page, filters, asOf, { diedBefore: new Date(asOf) }) },
+    };
   }
   const refs = [...new Set(fields.getAll('id'))];
   const ids = refs.map(readRef).filter((ref) => ref !== undefined);

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { countMailsToRetry } from '../../health/probes';
 import { snakeCase } from '../../support/snake-case';
-import type { OpsContext, PageModule } from '../ui/context';
+import type { OpsContext, PageModule } from '../ui/page-types';
 import { Paging } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import { DELIVERY_STATES, Deliveries, type DeliveryFilter, type DeliveryRow, MAX_COUNTED } from './deliveries';

@@ -1,7 +1,7 @@
 import { type FoundPlace, findJob } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
-import type { PageContext } from '../ui/context';
 import { jobPath } from '../ui/format';
+import type { PageContext } from '../ui/page-types';
 
 import type { DeliveryRow } from './deliveries';
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import type { OpsContext, PageModule } from '../ui/context';
 import { livePage } from '../ui/live-page';
+import type { OpsContext, PageModule } from '../ui/page-types';
 import { Paging } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import type { Inbox } from './inbox';

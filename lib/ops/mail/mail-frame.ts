@@ -1,4 +1,4 @@
-import type { OpsContext } from '../ui/context';
+import type { OpsContext } from '../ui/page-types';
 import type { ParsedMail } from './parsed-mail';
 
 /** Sandbox flags of the frame, for its element and its response: links open new windows, scripts do not run. */

@@ -1,6 +1,6 @@
 import { canonicalLocale } from '../../core/locales';
 import { snakeCase } from '../../support/snake-case';
-import type { OpsContext, PageContext } from '../ui/context';
+import type { OpsContext, PageContext } from '../ui/page-types';
 import { linkWith, localizedProblem } from '../ui/shell';
 import { remoteImages, renderFrame, SANDBOX } from './mail-frame';
 import type { ParsedMail } from './parsed-mail';

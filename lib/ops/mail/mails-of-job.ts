@@ -1,5 +1,5 @@
 import type { JobEntry } from '../../job/sets/entry';
-import type { PageContext } from '../ui/context';
+import type { PageContext } from '../ui/page-types';
 
 import { Deliveries } from './deliveries';
 import { deliveryPath } from './deliveries-page';

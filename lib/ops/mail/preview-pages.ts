@@ -1,7 +1,7 @@
 import { readLocales } from '../../core/locales';
 import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { snakeCase } from '../../support/snake-case';
-import type { OpsContext, PageContext, PageModule } from '../ui/context';
+import type { OpsContext, PageContext, PageModule } from '../ui/page-types';
 import { linkWith, localizedProblem } from '../ui/shell';
 import type { Inbox } from './inbox';
 import { answerPiece, askedLanguage, showMail, toLanguages } from './mail-page';

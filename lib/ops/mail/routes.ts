@@ -1,4 +1,4 @@
-import type { PageModule } from '../ui/context';
+import type { PageModule } from '../ui/page-types';
 
 import { deliveryRoutes } from './deliveries-page';
 import { Inbox } from './inbox';

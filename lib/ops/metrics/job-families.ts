@@ -31,7 +31,7 @@ export const JOBS: readonly Family[] = [
   shared(
     counter(
       'jobs_total',
-      'Runs of jobs by class and outcome, of all trees on this Redis, since its data began.',
+      'Runs of jobs by class and outcome, of all trees on this Postgres, since its data began.',
       (scrape) =>
         readClasses(scrape).flatMap(([className, { processed, retried, dead, discarded }]) =>
           Object.entries({ succeeded: processed, retried, dead, discarded }).map(([outcome, value]) => ({
@@ -44,14 +44,14 @@ export const JOBS: readonly Family[] = [
   shared(
     histogram(
       'job_duration_seconds',
-      'Duration of runs that succeeded, by class, of all trees on this Redis.',
+      'Duration of runs that succeeded, by class, of all trees on this Postgres.',
       (scrape) => histograms(scrape, ({ duration }) => duration),
     ),
   ),
   shared(
     histogram(
       'job_queue_latency_seconds',
-      'How long jobs waited from being due until they ran, by class, of all trees on this Redis.',
+      'How long jobs waited from being due until they ran, by class, of all trees on this Postgres.',
       (scrape) => histograms(scrape, ({ latency }) => latency),
     ),
   ),
@@ -161,7 +161,7 @@ export const MAILS: readonly Family[] = [
   shared(
     counter(
       'mails_total',
-      'Mails by mailer and outcome, of all trees on this Redis, since its data began. Every attempt counts.',
+      'Mails by mailer and outcome, of all trees on this Postgres, since its data began. Every attempt counts.',
       ({ history }) =>
         [...(history?.mailers ?? [])].flatMap(([name, counts]) =>
           MAIL_OUTCOMES.map((outcome) => ({

@@ -1,4 +1,4 @@
-import type { OpsContext } from '../ui/context';
+import type { OpsContext } from '../ui/page-types';
 import { linkWith } from '../ui/shell';
 
 /** @param tree id of a tree; null for the one that serves the page. */

@@ -1,9 +1,9 @@
 import { snakeCase } from '../../support/snake-case';
 import { chartData, chartsView } from '../charts/charts-view';
-import type { OpsContext, PageModule } from '../ui/context';
 import { readFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
 import { livePage } from '../ui/live-page';
+import type { OpsContext, PageModule } from '../ui/page-types';
 import { linkWith, localizedProblem } from '../ui/shell';
 import { chosenTree } from './chosen-tree';
 import { type OverviewView, overviewView } from './overview-view';

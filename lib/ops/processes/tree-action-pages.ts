@@ -5,9 +5,9 @@ import { TreeDirectory } from '../../tree/tree-directory';
 import { chosenTree, linkToTree } from '../overview/chosen-tree';
 import { actionValues, type ProcessFlash, TREE_ACTIONS, type TreeAction, touchedBy } from '../overview/tree-actions';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
-import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { redirectWithFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
+import type { OpsContext, PageContext, PageModule } from '../ui/page-types';
 import { localizedProblem } from '../ui/shell';
 
 /** The commands that an operator can send to a tree. Each asks for confirmation. */

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type Router from '@koa/router';
-import type { OpsState } from './context';
+import type { OpsState } from './page-types';
 
 interface Asset {
   readonly file: string;

@@ -1,10 +1,10 @@
 import { isOfConnection, REDIS_OFF } from '../../core/redis';
 import { RedisTimeoutError } from '../../core/redis-script';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { ProblemError } from '../../web/context';
 import { isOutage } from '../../web/error-handler';
 import { hasEnded } from '../../web/request-end';
-import type { OpsContext, OpsMiddleware, PageContext } from './context';
+import type { OpsContext, OpsMiddleware, PageContext } from './page-types';
 
 interface Trouble {
   readonly status: number;

@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import type { OpsContext, Visitor } from './context';
+import type { OpsContext, Visitor } from './page-types';
 import { localizedProblem } from './shell';
 
 /** Maximum number of concurrent streams in one process. */

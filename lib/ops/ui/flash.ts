@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { isSameSecret } from '../../support/same-secret';
-import type { OpsContext } from './context';
+import type { OpsContext } from './page-types';
 import { linkWith } from './shell';
 
 /**

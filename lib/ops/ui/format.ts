@@ -3,7 +3,7 @@ import { readCaller } from '../../core/event-catalog';
 import type { Translate } from '../../core/i18n';
 import type { Holder } from '../../health/probes';
 import { megabytes, percent, rate } from '../../support/figures';
-import type { OpsContext } from './context';
+import type { OpsContext } from './page-types';
 
 const DAY_MS = 86_400_000;
 

@@ -3,8 +3,8 @@ import { Views } from '../../mailer/render/views';
 import { escapeDirections } from '../../support/terminal-text';
 import { accessMode } from './access-mode';
 import type { Assets } from './assets';
-import type { OpsContext, Visitor } from './context';
 import { Formatter } from './format';
+import type { OpsContext, Visitor } from './page-types';
 import { formToken, linkWith } from './shell';
 
 interface PageOptions {

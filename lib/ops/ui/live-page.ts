@@ -1,8 +1,8 @@
 import { ProblemError } from '../../web/context';
-import type { OpsContext, PageContext } from './context';
 import type { EventStream } from './event-stream';
 import { Formatter } from './format';
 import type { PageLocals } from './layout';
+import type { OpsContext, PageContext } from './page-types';
 import { linkWith, PASSING } from './shell';
 
 /** Interval of updates, ms. */

@@ -1,4 +1,5 @@
-import type { OpsContext } from './context';
+import { badQuery } from './bad-query';
+import type { OpsContext } from './page-types';
 
 export const PER_PAGE = 50;
 
@@ -34,4 +35,11 @@ export class Paging {
   get after(): number | null {
     return this.to < this.total ? this.page + 1 : null;
   }
+}
+
+/** Reads the page's number, from 1. @throws ProblemError 400 when it is invalid. */
+export function readPage({ query }: OpsContext): number {
+  const { page = '1' } = query;
+  if (typeof page !== 'string' || !/^[1-9]\d{0,8}$/.test(page)) throw badQuery('page', String(page));
+  return Number(page);
 }

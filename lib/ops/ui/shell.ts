@@ -2,7 +2,8 @@ import { createHmac } from 'node:crypto';
 import { type Config, LOCALES, type ShippedLocale } from '../../core/config';
 import type { I18n, Translate } from '../../core/i18n';
 import { ProblemError } from '../../web/context';
-import { type OpsContext, type OpsMiddleware, THEMES, type Visitor } from './context';
+import type { OpsContext, OpsMiddleware, Visitor } from './page-types';
+import { THEMES } from './theme';
 
 /** Allows content from this server only, nothing inline, and no framing by other sites. */
 const POLICY = [

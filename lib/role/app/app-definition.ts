@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { EXIT, requireNode, UserError } from '../../core/errors';
 import type { EventName, Events } from '../../core/events';
 import type { Migrations } from '../../model/migrations';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import type { AppDefinition, AppOptions, Hooks, OwnPart } from './app-options';
 
 export type * from './app-options';

@@ -3,7 +3,7 @@ import { untestedNode } from '../../core/errors';
 import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import type { Database } from '../../model/database';
 import type { Migrations } from '../../model/migrations';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import type { AppParts } from './app-parts';
 import type { RedisContext } from './redis';
 

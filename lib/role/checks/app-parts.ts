@@ -14,10 +14,11 @@ import { loadMailers } from '../../mailer/mailer-registry';
 import { loadPreviews } from '../../mailer/preview/preview-registry';
 import { importMigration, migrationFiles } from '../../model/migrations';
 import { loadModels } from '../../model/model-lookup';
-import { lazy, toError } from '../../support/async';
 import { didYouMean } from '../../support/did-you-mean';
+import { lazy } from '../../support/lazy';
+import { toError } from '../../support/to-error';
 import type { AppDefinition } from '../app/app-definition';
-import { loadJobSetup, loadMailSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
+import { loadJobSetup, loadMailSetup, loadOwnWeb, loadRoutes } from '../app/load-parts';
 
 interface Part<T> {
   readonly value: T;

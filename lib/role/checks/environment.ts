@@ -4,7 +4,7 @@ import type { Config } from '../../core/config';
 import { errorFinding, type Finding, noteFinding, warningFinding } from '../../core/finding';
 import { BASE_MB, WORKER_MB } from '../../core/memory-plan';
 import { postgresTls, redisTlsMode } from '../../core/tls';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { WITHOUT_REDIS } from '../app/own-settings';
 
 /** A platform that reads a Procfile signals the process that it starts: a shell or npm may not pass the signals on. */

@@ -8,8 +8,10 @@ import { isCopy } from '../../job/row/installation';
 import { connectionSettings, readAllowedConnections } from '../../model/database';
 import { pendingMigrations } from '../../model/migrations';
 import { refusesWrites } from '../../model/read-only';
-import { deferred, toError, valueWithin } from '../../support/async';
 import { pluralize } from '../../support/counted';
+import { valueWithin } from '../../support/deadline';
+import { deferred } from '../../support/deferred';
+import { toError } from '../../support/to-error';
 import type { PostgresContext } from './all-checks';
 
 export async function pending({ database, migrations }: PostgresContext): Promise<Finding[]> {

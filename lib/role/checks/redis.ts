@@ -2,7 +2,7 @@ import type { Config } from '../../core/config';
 import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, readInfo } from '../../core/redis-script';
-import { lazy } from '../../support/async';
+import { lazy } from '../../support/lazy';
 
 /** Time limit of an answer, ms: a start does not wait for a Redis that is unavailable. */
 const ANSWER_MS = 2000;

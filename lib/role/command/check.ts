@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { readArguments } from '../../core/command-line';
 import { asSentence, noteFinding } from '../../core/finding';
-import { toError } from '../../support/async';
 import { pluralize } from '../../support/counted';
+import { toError } from '../../support/to-error';
 import type { AppCommand } from '../app/app-command';
 import { findMigrations } from '../app/app-definition';
 import { type FindingWithId, findings, thrownFinding } from '../checks/all-checks';

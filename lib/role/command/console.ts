@@ -8,7 +8,7 @@ import { performAllLater } from '../../job/job';
 import { loadJobs } from '../../job/job-registry';
 import { loadMailers } from '../../mailer/mailer-registry';
 import { transaction } from '../../model/transaction';
-import { deferred } from '../../support/async';
+import { deferred } from '../../support/deferred';
 import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';
 

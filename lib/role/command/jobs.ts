@@ -7,7 +7,7 @@ import { Terminal } from '../../job/cli/terminal';
 import { loadJobs } from '../../job/job-registry';
 import { adoptDatabase } from '../../job/row/installation';
 import { DeliverMailJob } from '../../mailer/message';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { listProcesses } from '../../tree/processors';
 import type { AppCommand } from '../app/app-command';
 import { AppConnection } from '../connect/connection';

@@ -2,7 +2,7 @@ import { type Config, hasInheritedConfig } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import { CHILD_LOG_FD, openLog } from '../../core/logging';
 import { migrateDown, migrateUp } from '../../model/migrator';
-import { Deadline } from '../../support/async';
+import { Deadline } from '../../support/deadline';
 import { type AppDefinition, findMigrations } from '../app/app-definition';
 import { openDatabase } from '../app/open-database';
 import { connectOrFail } from '../connect/server-connections';

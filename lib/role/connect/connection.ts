@@ -13,10 +13,11 @@ import { enqueuesUnderWay } from '../../job/enqueue/enqueue';
 import type { Database } from '../../model/database';
 import { type LoadedModels, loadModels } from '../../model/model-lookup';
 import { connectTransactions } from '../../model/transaction';
-import { Deadline } from '../../support/async';
+import { Deadline } from '../../support/deadline';
 import type { AppDefinition } from '../app/app-definition';
-import { connectJobs, connectToSubscribers, loadJobSetup } from '../app/load-setup';
+import { loadJobSetup } from '../app/load-parts';
 import { openDatabase } from '../app/open-database';
+import { connectJobs, connectToSubscribers } from './connect-app';
 import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 
 const STOP_MS = 5000;

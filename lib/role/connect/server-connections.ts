@@ -7,7 +7,8 @@ import { withRedisPrefix } from '../../core/redis-settings';
 import { redisPlace } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
 import type { Database } from '../../model/database';
-import { Deadline, toError, valueWithin } from '../../support/async';
+import { Deadline, valueWithin } from '../../support/deadline';
+import { toError } from '../../support/to-error';
 import { openDatabase } from '../app/open-database';
 
 /** Time limit for the first connection, ms. */

@@ -27,12 +27,16 @@ import { DeliverMailJob } from '../../mailer/message';
 import type { Database } from '../../model/database';
 import { loadModels } from '../../model/model-lookup';
 import { connectTransactions } from '../../model/transaction';
-import { Deadline, lazy, toError } from '../../support/async';
+import { Deadline } from '../../support/deadline';
+import { lazy } from '../../support/lazy';
 import { PeriodicTask } from '../../support/periodic-task';
 import { ServiceGroup } from '../../support/service';
+import { toError } from '../../support/to-error';
 import type { AppDefinition } from '../app/app-definition';
-import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadMailSetup } from '../app/load-setup';
+import { appService } from '../app/app-service';
+import { loadJobSetup, loadMailSetup } from '../app/load-parts';
 import { openDatabase } from '../app/open-database';
+import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { AppointedReporter } from './reporter';
 
 /** Maximum length of an error's message in a status. */

@@ -7,7 +7,7 @@ import { PreviewRenderer } from '../../mailer/preview/preview-renderer';
 import type { Database } from '../../model/database';
 import { connectTransactions } from '../../model/transaction';
 import type { AppDefinition } from '../app/app-definition';
-import { loadMailSetup } from '../app/load-setup';
+import { loadMailSetup } from '../app/load-parts';
 import { openDatabase } from '../app/open-database';
 
 /** Idle time after which the process exits, ms. */

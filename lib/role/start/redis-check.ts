@@ -4,7 +4,7 @@ import { asSentence } from '../../core/finding';
 import type { Redis } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { redisPlace } from '../../core/redis-url';
-import { toError } from '../../support/async';
+import { toError } from '../../support/to-error';
 import { findings } from '../checks/all-checks';
 import { greetingFault, type RedisContext, redisContext } from '../checks/redis';
 

@@ -9,7 +9,7 @@ import { JobRegistry } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
 import { Database } from '../../../lib/model/database';
 import { connectTransactions } from '../../../lib/model/transaction';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import type { Contender, Producer, Stop, StoreUrls } from './contenders';
 
 let perform: (value: number) => void = () => undefined;

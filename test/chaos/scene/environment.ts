@@ -3,7 +3,7 @@ import createKnex, { type Knex } from 'knex';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { JobAdmin } from '../../../lib/job/admin/job-admin';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { listProcesses } from '../../../lib/tree/processors';
 import { MailLedger } from '../../process/mail-ledger';
 import { buildFixtureApp } from '../../support/fixture-app';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { askApp } from '../../../lib/cli/app/ask-app';
-import { runGenerator } from '../../../lib/cli/generate/command';
+import { runGenerator } from '../../../lib/cli/generate/run-generator';
 import { linkPackages, writeFiles } from '../../support/app-folder';
 import { tempFolder } from '../../support/temp-folder';
 

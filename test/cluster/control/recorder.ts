@@ -5,7 +5,7 @@ import { readState, type TreeState, writeState } from '../../../lib/cluster/cont
 import type { Operations, TreeStats, TreeStatus } from '../../../lib/cluster/status';
 import { UserError } from '../../../lib/core/errors';
 import { Events } from '../../../lib/core/events';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import {
   processorOf,
   processorStatusOf,

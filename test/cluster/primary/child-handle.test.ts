@@ -5,7 +5,7 @@ import { ChildHandle, sumOutcomes } from '../../../lib/cluster/primary/child-han
 import { RestartPolicy } from '../../../lib/cluster/primary/restart-policy';
 import type { Activity } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 
 type FromTestChild = { readonly catamount: 'ready' } | BootFailure;

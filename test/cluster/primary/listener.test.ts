@@ -4,7 +4,7 @@ import net from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { Listener, type Taker } from '../../../lib/cluster/primary/listener';
 import { Events } from '../../../lib/core/events';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { Load } from '../../support/load';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';

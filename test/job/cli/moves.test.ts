@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { CronTable } from '../../../lib/job/cron/cron-table';
 import type { JobClass } from '../../../lib/job/definition/job-class';
 import { Job } from '../../../lib/job/job';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';

@@ -1,7 +1,7 @@
 import { DispatchService } from '../../../lib/job/dispatch/dispatch-service';
 import { Gate } from '../../../lib/job/dispatch/gate';
 import { notify } from '../../../lib/job/hint/notifier';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 

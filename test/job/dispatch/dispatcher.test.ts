@@ -39,8 +39,8 @@ describe('the dispatcher', () => {
   const loseHints = () => system.redis.client.flushAll();
   const insert = (count: number, values = '') =>
     system.postgres.query(
-      `insert into job_queue (id, queue, class, payload ${values ? ', run_at' : ''})
-       select gen_random_uuid(), 'default', 'NoteJob', '{"class":"NoteJob","args":["plain SQL"]}' ${values}
+      `insert into job_queue (queue, class, payload ${values ? ', run_at' : ''})
+       select 'default', 'NoteJob', '{"class":"NoteJob","args":["plain SQL"]}' ${values}
        from generate_series(1, ${count})`,
     );
 

@@ -8,7 +8,7 @@ import { Gate } from '../../../lib/job/dispatch/gate';
 import { Leadership } from '../../../lib/job/dispatch/leadership';
 import { Hints } from '../../../lib/job/hint/hints';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';

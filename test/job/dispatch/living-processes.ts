@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { showLife } from '../../../lib/job/row/rescue';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';

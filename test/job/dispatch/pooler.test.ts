@@ -3,7 +3,7 @@ import { Job } from '../../../lib/job/job';
 import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
 import { Database } from '../../../lib/model/database';
 import { migrateUp } from '../../../lib/model/migrator';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { migrationsIn } from '../../support/migrations';
 import { TransactionPooler } from '../../support/transaction-pooler';
 import { until } from '../../support/until';

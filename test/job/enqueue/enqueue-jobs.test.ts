@@ -5,7 +5,7 @@ import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/jo
 import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/definition/setup';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
-import { deferred } from '../../../lib/support/async';
+import { deferred } from '../../../lib/support/deferred';
 
 const told: string[] = [];
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
-import { deferred } from '../../../lib/support/async';
+import { deferred } from '../../../lib/support/deferred';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 

@@ -5,7 +5,7 @@ import { Job } from '../../../lib/job/job';
 import { rescue } from '../../../lib/job/row/rescue';
 import { Database } from '../../../lib/model/database';
 import { transaction } from '../../../lib/model/transaction';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { type JobsConfig, useJobSystem } from '../job-system';

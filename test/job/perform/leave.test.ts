@@ -106,6 +106,11 @@ describe('jobs that are left', () => {
 
   it('wait a tenth of their age, at least a second and at most a quarter of an hour, and fail after 21 days', () => {
     const waits = (age: number) => new JobsLeft(() => 0.5).decide('A', error, age)?.waitMs;
+    assert.deepEqual(
+      [0, 1].map((random) => new JobsLeft(() => random).decide('A', error, random * DAY)?.waitMs),
+      [1000, 900_000],
+      'within the bounds, whatever is added at random',
+    );
     assert.deepEqual([-5000, 0, 60_000, DAY, 20 * DAY, 22 * DAY].map(waits), [
       1000,
       1000,

@@ -4,7 +4,8 @@ import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import type { ErrorReport } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
 import { ErrorReporter } from '../../../lib/job/perform/error-reporter';
-import { Deadline, deferred } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
+import { deferred } from '../../../lib/support/deferred';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 

@@ -7,7 +7,7 @@ import { OutcomeCounter } from '../../../lib/job/stats/collector';
 import { History } from '../../../lib/job/stats/history';
 import { StatsWriter } from '../../../lib/job/stats/stats-table';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';

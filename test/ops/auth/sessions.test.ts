@@ -5,7 +5,7 @@ import { Redis } from '../../../lib/core/redis';
 import { readSettings } from '../../../lib/core/settings';
 import { Database } from '../../../lib/model/database';
 import { Sessions } from '../../../lib/ops/auth/sessions';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { MAX_TRIES, PAUSE_SECONDS, SignInThrottle } from '../../../lib/ops/auth/sign-in-throttle';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { TREES, treeStatusKey } from '../../../lib/tree/keys';
 import { writeRollup } from '../../../lib/tree/time-series';

@@ -89,13 +89,28 @@ describe('actions on jobs:', () => {
   });
 
   it('many scheduled jobs are killed only once their number is typed', async () => {
-    await Promise.all(Array.from({ length: 26 }, () => shop.store('scheduled', { at: LATER() })));
-    const choice = await question(`${SCHEDULED}/confirm?all=1`);
-    const { fields } = await question(`${SCHEDULED}/action`, { ...choice.fields, action: 'kill' });
+    const asked = async (count: number) => {
+      await Promise.all(Array.from({ length: count }, () => shop.store('scheduled', { at: LATER() })));
+      const choice = await question(`${SCHEDULED}/confirm?all=1`);
+      return question(`${SCHEDULED}/action`, { ...choice.fields, action: 'kill' });
+    };
+    assert.equal((await asked(25)).status, 303);
+    const { fields } = await asked(26);
     const refused = await question(`${SCHEDULED}/action`, { ...fields, action: 'kill', count: '' });
     assert.deepEqual([refused.status, refused.notes], [422, ['Type 26 to confirm.']]);
     await operator.act(`${SCHEDULED}/action`, { ...fields, action: 'kill', count: '26' });
-    assert.equal((await shop.deadIds()).length, 26);
+    assert.equal((await shop.deadIds()).length, 51);
+  });
+
+  it('no more matching jobs are moved than were counted, which are 10,000 at most', async () => {
+    await shop.database.knex.raw(
+      `insert into job_queue (queue, class, payload, state, run_at)
+       select 'default', 'SyncInvoiceJob', '{}', 'scheduled', now() + interval '1 hour' from generate_series(1, 10001)`,
+    );
+    const { fields } = await question(`${SCHEDULED}/confirm?all=1&action=delete`);
+    await operator.act(`${SCHEDULED}/action`, { ...fields, action: 'delete', count: '10000' });
+    const done = { name: 'operator.jobs', action: 'delete', set: 'scheduled', count: 10_000, via: 'pages:127.0.0.1' };
+    assert.deepEqual(shop.actions(), [done]);
   });
 
   it('many matching jobs are retried without typing their number, since nothing is lost', async () => {

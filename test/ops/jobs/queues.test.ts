@@ -40,7 +40,8 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     assert.match(text, /One processor, 2 jobs at a time\. Strict order: mailer runs only when default is empty\./);
     assert.deepEqual(rows[0]?.slice(0, 2), ['1. default paused', '3']);
     assert.deepEqual(rows[1]?.slice(0, 6), ['2. mailer', '0', '–', '0', '0', '0']);
-    assert.deepEqual(buttons.slice(0, 2), ['Resume default', 'Pause mailer']);
+    // Once the jobs have waited for a second, the warning of them has a button, too.
+    assert.deepEqual([...new Set(buttons)].slice(0, 2), ['Resume default', 'Pause mailer']);
   });
 
   it('show a queue even if it has the name of a path or a property', async () => {

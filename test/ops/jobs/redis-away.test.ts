@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { store } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';

@@ -4,7 +4,7 @@ import { loadJobs } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
 import { pauseQueue } from '../../../lib/job/row/pauses';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
 import { type StoredJob, store, storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';

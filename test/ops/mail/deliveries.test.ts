@@ -5,7 +5,7 @@ import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
 import type { MailDelivery } from '../../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../../lib/mailer/mailer';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { LONG_MS, mailDelivery } from '../../mailer/mail-system';
 import { type SmtpSink, startSmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { TREES, treeStatusKey } from '../../../lib/tree/keys';
 import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';

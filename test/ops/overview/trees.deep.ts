@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { TREES } from '../../../lib/tree/keys';
 import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
 import { type Browser, launchBrowser, wordsOf } from '../../support/browser';

@@ -3,7 +3,7 @@ import { Events } from '../../../lib/core/events';
 import { readSettings } from '../../../lib/core/settings';
 import { Database } from '../../../lib/model/database';
 import { findings, thrownFinding } from '../../../lib/role/checks/all-checks';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 
 describe('the list of checks', () => {
   it('goes on after a check that could not be made, and reports once what several find', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { defineApp } from '../../../lib/role/app/app-definition';
-import { loadRoutes } from '../../../lib/role/app/load-setup';
+import { loadRoutes } from '../../../lib/role/app/load-parts';
 import { findings } from '../../../lib/role/checks/all-checks';
 import { AppParts } from '../../../lib/role/checks/app-parts';
 import { refuseMistakes } from '../../../lib/role/start/app-check';

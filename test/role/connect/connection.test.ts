@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout } from 'node:timers/promises';
 import { Model } from 'objection';
 import { readSettings } from '../../../lib/core/settings';
 import { Job } from '../../../lib/job/job';
@@ -26,9 +27,13 @@ describe('a connection from outside the tree', () => {
       const app = defineApp({ name: 'client', root });
       const options = { as: 'client', doing: 'Cannot connect' };
       const connection = await AppConnection.open(app, readSettings({ env, cwd: root }), options);
-      const greeted = transaction((trx) => trx.raw('select pg_sleep(0.1)')).then(() =>
-        transaction(() => GreetJob.performLater()),
-      );
+      const greeted = transaction((trx) => trx.raw('select pg_sleep(0.1)')).then(async () => {
+        // Nothing is under way at the look that is made now.
+        const busyUntil = performance.now() + 20;
+        while (performance.now() < busyUntil);
+        await setTimeout(1);
+        return transaction(() => GreetJob.performLater());
+      });
       await connection.disconnect();
       assert.equal((await greeted).enqueued, true);
       const rows = await database.query<{ class: string }>('select class from job_queue');

@@ -5,7 +5,7 @@ import { Database } from '../../../lib/model/database';
 import { migrateUp } from '../../../lib/model/migrator';
 import { findings } from '../../../lib/role/checks/all-checks';
 import { FirstReadiness } from '../../../lib/role/start/first-readiness';
-import { Deadline } from '../../../lib/support/async';
+import { Deadline } from '../../../lib/support/deadline';
 import { migrationsIn } from '../../support/migrations';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { until } from '../../support/until';

@@ -1,67 +1,8 @@
 import type { Knex } from 'knex';
-import { truncate } from '../support/text-table';
-import type { ServerSession } from './cancel-request';
-
-/** The pool's reason to drop a connection. knex logs it, although the refused statement has reported it already. */
-export const REFUSED_WRITE = 'it refuses writes';
-
-/** SQLSTATE of a statement that writes on a standby, or in a read-only transaction. */
-const READ_ONLY = '25006';
-
-interface RawConnection extends ServerSession {
-  /** The protocol connection of a pg client, which other drivers do not have. */
-  readonly connection?: { on(event: 'errorMessage', listener: (message: { readonly code?: string }) => void): unknown };
-  /** knex takes a connection that has this out of its pool instead of using it again. */
-  __knex__disposed?: unknown;
-}
 
 /**
- * Call with each new connection of a pool (`pool.afterCreate`): one on which Postgres refuses a write is dropped as soon
- * as it is returned. A session that began on a standby, or while the database was set read-only, refuses writes as long
- * as it lasts, even when the server's name leads to one that accepts them.
- */
-export function leaveIfReadOnly(connection: RawConnection): void {
-  connection.connection?.on('errorMessage', ({ code }) => {
-    if (code === READ_ONLY) connection.__knex__disposed = REFUSED_WRITE;
-  });
-}
-
-/**
- * Call with each new connection of a pool: when a statement has exceeded its timeout, Postgres is asked to cancel it. It
- * would otherwise run on at the server: if it waits for a lock, it holds a server process, until none is left for others.
- */
-export function cancelAfterTimeout(connection: RawConnection): void {
-  let disposed = connection.__knex__disposed;
-  Object.defineProperty(connection, '__knex__disposed', {
-    get: () => disposed,
-    set: (reason: unknown) => {
-      disposed = reason;
-      if ((reason as Partial<Error> | undefined)?.name !== 'KnexTimeoutError') return;
-      const load = import('./cancel-request');
-      // Its file cannot be read while no descriptor is free: then the statement runs on.
-      void load.then(({ requestCancel }) => requestCancel(connection)).catch(() => undefined);
-    },
-  });
-}
-
-/** The longest statement in the message of an error, characters. */
-const MAX_STATEMENT = 500;
-
-/**
- * Call with each knex, whose `compileSqlOnError` must be false. knex puts the statement before the message of Postgres,
- * which whoever shows one line, or the first letters, would then cut off. This puts it after the message.
- */
-export function putReasonFirst(knex: Knex): void {
-  knex.on('query-error', (error: Error, { sql }: { readonly sql: string }) => {
-    const before = `${sql} - `;
-    if (!error.message.startsWith(before)) return;
-    const statement = truncate(sql.replace(/\s+/g, ' ').trim(), MAX_STATEMENT);
-    error.message = `${error.message.slice(before.length)} (in: ${statement})`;
-  });
-}
-
-/**
- * Called with whether the work of a transaction stays. `transaction()` awaits the result, and rejects if it rejects.
+ * Called with true once the work of a transaction is committed, with false once it is lost. `transaction()` awaits the result, and
+ * rejects if it rejects.
  */
 export type Settlement = (committed: boolean) => unknown;
 

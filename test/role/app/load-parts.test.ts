@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../../lib/core/errors';
 import type { AppDefinition } from '../../../lib/role/app/app-definition';
-import { appService, loadJobSetup, loadMailSetup } from '../../../lib/role/app/load-setup';
-import { Deadline, deferred } from '../../../lib/support/async';
+import { appService } from '../../../lib/role/app/app-service';
+import { loadJobSetup, loadMailSetup } from '../../../lib/role/app/load-parts';
+import { Deadline } from '../../../lib/support/deadline';
+import { deferred } from '../../../lib/support/deferred';
 
 type Load = () => Promise<unknown>;
 const job = (jobSetup: Load | undefined) => loadJobSetup({ jobSetup } as unknown as Parameters<typeof loadJobSetup>[0]);
@@ -23,7 +25,7 @@ const REFUSED: readonly (readonly [title: string, load: () => Promise<unknown>, 
   [
     'a file that throws',
     () => job(() => Promise.reject(new Error('it broke'))),
-    /^jobSetup \(of defineApp\) cannot be loaded: it broke in line \d+ of .*load-setup\.test\.ts: fix it$/,
+    /^jobSetup \(of defineApp\) cannot be loaded: it broke in line \d+ of .*load-parts\.test\.ts: fix it$/,
   ],
   [
     'a file without a default export',

@@ -5,7 +5,7 @@ import type { ChildHandle, HeartbeatLimits } from './child-handle';
 /** Interval of the search for unresponsive children, ms. */
 const WATCH_INTERVAL_MS = 500;
 
-/** Kills children that are unresponsive or not ready in time; their owners replace them. The task has to be started. */
+/** Kills children that are unresponsive or not ready in time; their owners replace them. The caller starts the task. */
 export function killUnresponsive(
   children: () => readonly ChildHandle[],
   limits: HeartbeatLimits,

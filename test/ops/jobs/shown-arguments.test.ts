@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { JsonValue } from '../../../lib/core/execution-context';
 import { Redactor } from '../../../lib/core/redact';
-import { argumentLine, shownArguments } from '../../../lib/ops/jobs/job-view';
+import { argumentLine, shownArguments } from '../../../lib/ops/jobs/shown-arguments';
 
 const shown = (args: readonly JsonValue[]) =>
   shownArguments(args).map(({ name, text }) => (name === null ? text : `${name} = ${text}`));

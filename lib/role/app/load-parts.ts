@@ -1,25 +1,8 @@
-import { type Carrier, connectBroadcasts } from '../../broadcast/broadcast';
-import { RedisCarrier, type RedisCarrierOptions } from '../../broadcast/redis-carrier';
-import type { Config } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
-import type { Events } from '../../core/events';
-import type { Redis } from '../../core/redis';
 import type { JobSetup } from '../../job/definition/setup';
-import type { JobDependencies } from '../../job/enqueue/enqueue';
-import { JobEnqueuer } from '../../job/enqueue/enqueuer';
-import { Hints } from '../../job/hint/hints';
-import { Job } from '../../job/job';
 import type { MailSetup } from '../../mailer/definition/setup';
-import type { Database } from '../../model/database';
-import type { Service } from '../../support/service';
 import type { ApplicationOptions } from '../../web/application';
-import {
-  type AppDefinition,
-  notAFunction,
-  type RouteEnvironment,
-  type Routes,
-  type WorkerEnvironment,
-} from './app-definition';
+import { type AppDefinition, notAFunction, type RouteEnvironment, type Routes } from './app-definition';
 
 /**
  * Loads a module that the manifest gives as a function: `() => import('./job-setup')`.
@@ -69,32 +52,6 @@ export async function loadMailSetup({ mailSetup }: Pick<AppDefinition, 'mailSetu
   return loadSetup('mailSetup', mailSetup, checkMailSetup);
 }
 
-interface JobConnections extends JobDependencies {
-  readonly database: Database;
-  readonly redis: Redis;
-  readonly events: Events;
-  readonly queues?: Config['jobs']['queues'];
-}
-
-/** Makes `performLater` work in this process. @returns a function that undoes it. */
-export function connectJobs({ database, redis, events, setup, models, queues }: JobConnections): () => void {
-  const served = queues?.map(({ name }) => name);
-  const enqueuer = new JobEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
-  enqueuer.started();
-  Job.connect(enqueuer, { setup, models });
-  return () => Job.connect(undefined, {});
-}
-
-/** Makes `broadcast` and `subscribe` work in this process. @param siblings undefined: it belongs to no tree. */
-export function connectToSubscribers({
-  siblings,
-  ...options
-}: RedisCarrierOptions & { readonly siblings?: Carrier | undefined }): void {
-  const onError = (error: Error, during: string) => options.events.emit('process.error', { error, during });
-  const others = options.redis.isOff ? [] : [new RedisCarrier(options)];
-  connectBroadcasts({ carriers: [...(siblings ? [siblings] : []), ...others], onError });
-}
-
 /** The app's routes. @throws UserError that names the file, when it cannot be loaded or exports no function. */
 export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Promise<Routes> {
   return loadSetup('routes', routes as () => Promise<{ readonly default: Routes }>, (value, where) => {
@@ -128,22 +85,4 @@ export async function loadOwnWeb(
   if (koa === undefined && bodyParser === undefined && headers === undefined && probes === undefined) return {};
   const { ownWeb } = await import('../../web/own-web');
   return ownWeb({ koa: koa && environment && ((app) => koa(app, environment)), bodyParser, headers, probes });
-}
-
-/** The app's own part of a web worker or the job processor: `workerBoot` and `workerStop`; undefined: it has neither. */
-export function appService(app: AppDefinition, worker: WorkerEnvironment): Service | undefined {
-  if (!app.workerBoot && !app.workerStop) return undefined;
-  let started = false;
-  return {
-    name: 'the app',
-    start: async () => {
-      started = true;
-      await app.workerBoot?.(worker);
-    },
-    stop: async (deadline) => {
-      if (!started) return;
-      const stopped = await deadline.wait(Promise.resolve(worker).then(app.workerStop ?? (() => undefined)));
-      if (stopped !== 'done') throw new Error('workerStop of defineApp did not end in time');
-    },
-  };
 }

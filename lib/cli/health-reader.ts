@@ -4,16 +4,11 @@ import { environment } from '../core/config';
 import { Events } from '../core/events';
 import { Redis } from '../core/redis';
 import { readSettings } from '../core/settings';
-import { bySeverity, treeIssues } from '../health/issues';
-import { findTransit, type Judgement, judge } from '../health/judge';
 import { StatusCollector, type SystemStatus } from '../health/status-collector';
 import { Database } from '../model/database';
-import { issueLine, judgementTitle } from '../ops/overview/issue-lines';
-import { progressText } from '../ops/overview/processor-card';
-import { Formatter } from '../ops/ui/format';
-import { pageTexts, TEXTS } from '../ops/ui/texts';
 import { resolvedUrls } from '../role/connect/server-connections';
-import { Deadline, toError } from '../support/async';
+import { Deadline } from '../support/deadline';
+import { toError } from '../support/to-error';
 
 /** What Redis and Postgres say about the tree. */
 export interface Health {
@@ -78,43 +73,4 @@ async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<
   if (!redis.isOff) await Deadline.after(READY_MS).wait(ready);
   const knex: Knex = database.withTimeout(STATEMENT_TIMEOUT_MS);
   return { redis, database, statusCollector: new StatusCollector({ tree: { status }, redis, knex, events, config }) };
-}
-
-const texts = pageTexts(TEXTS).in('en');
-
-/** What `catamount status` prints: that the tree runs, its health, and when its jobs last made progress. */
-export function statusLines(treeStatus: TreeStatus, { systemStatus, trouble }: Health, now: Date): string[] {
-  const { pid, phase, bootedWorkers, workers, jobProcessor } = treeStatus.stats;
-  const progress = progressText(treeStatus, new Formatter(texts, now));
-  return [
-    `Catamount runs: pid ${pid}, phase ${phase}, ${bootedWorkers} of ${workers} workers ready, job processor ${jobProcessor.state}`,
-    ...judgementLines(systemStatus, treeStatus, now),
-    ...(progress === '' ? [] : [progress]),
-    ...(trouble === undefined ? [] : [trouble]),
-  ];
-}
-
-/**
- * The health of the tree in lines, with the same judgement and format as the overview page.
- * @param systemStatus undefined if Redis and Postgres could not be reached.
- */
-export function judgementLines(systemStatus: SystemStatus | undefined, treeStatus: TreeStatus, now: Date): string[] {
-  const format = new Formatter(texts, now);
-  const judgement = readJudgement(systemStatus, treeStatus);
-  const title = judgementTitle(judgement, format);
-  if (judgement.issues.length === 0) return [judgement.transit ? `~ ${title}.` : `${title}.`];
-  return [`! ${title}:`, ...judgement.issues.map((issue) => `  ${issueLine(issue, format)}`)];
-}
-
-/** Judges the given tree status, which may be newer than the one in `systemStatus`. */
-export function readJudgement(
-  systemStatus: SystemStatus | undefined,
-  treeStatus: TreeStatus,
-): Pick<Judgement, 'level' | 'issues' | 'transit'> {
-  if (systemStatus) {
-    const own = { ok: true, value: treeStatus, tookMs: 0 } as const;
-    return judge({ ...systemStatus, own }, null, treeStatus.limits.latencyWarningMs);
-  }
-  const issues = bySeverity(treeIssues(treeStatus));
-  return { level: issues[0]?.level ?? 'busy', issues, transit: findTransit(treeStatus, undefined) };
 }

@@ -114,7 +114,7 @@ async function dev(args: readonly string[]): Promise<void> {
 }
 
 async function generate(args: readonly string[]): Promise<void> {
-  await (await import('./generate/command')).runGenerator(args, process.cwd(), print);
+  await (await import('./generate/run-generator')).runGenerator(args, process.cwd(), print);
 }
 
 /** Leaves everything to the app, except `make`, which is a generator. */

@@ -11,9 +11,7 @@ import type { JobClass } from '../../job/definition/job-class';
 import type { Assets } from './assets';
 import type { Streams } from './event-stream';
 import type { Counts, Layout } from './layout';
-
-export const THEMES = ['auto', 'light', 'dark'] as const;
-export type Theme = (typeof THEMES)[number];
+import type { Theme } from './theme';
 
 /** Request state that is available to every page. */
 export interface OpsState {
@@ -79,5 +77,5 @@ export interface PageContext extends PageBase {
   readonly router: Router<OpsState>;
 }
 
-/** Adds the routes of some pages. Forms only reach them from operators and after their token was checked. */
+/** Adds the routes of some pages. A form reaches them only from an operator whose token was checked. */
 export type PageModule = (site: PageContext) => void | Promise<void>;

@@ -1,0 +1,36 @@
+import { type Carrier, connectBroadcasts } from '../../broadcast/broadcast';
+import { RedisCarrier, type RedisCarrierOptions } from '../../broadcast/redis-carrier';
+import type { Config } from '../../core/config';
+import type { Events } from '../../core/events';
+import type { Redis } from '../../core/redis';
+import type { JobDependencies } from '../../job/enqueue/enqueue';
+import { JobEnqueuer } from '../../job/enqueue/enqueuer';
+import { Hints } from '../../job/hint/hints';
+import { Job } from '../../job/job';
+import type { Database } from '../../model/database';
+
+interface JobConnections extends JobDependencies {
+  readonly database: Database;
+  readonly redis: Redis;
+  readonly events: Events;
+  readonly queues?: Config['jobs']['queues'];
+}
+
+/** Makes `performLater` work in this process. @returns a function that undoes it. */
+export function connectJobs({ database, redis, events, setup, models, queues }: JobConnections): () => void {
+  const served = queues?.map(({ name }) => name);
+  const enqueuer = new JobEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
+  enqueuer.started();
+  Job.connect(enqueuer, { setup, models });
+  return () => Job.connect(undefined, {});
+}
+
+/** Makes `broadcast` and `subscribe` work in this process. @param siblings undefined: it belongs to no tree. */
+export function connectToSubscribers({
+  siblings,
+  ...options
+}: RedisCarrierOptions & { readonly siblings?: Carrier | undefined }): void {
+  const onError = (error: Error, during: string) => options.events.emit('process.error', { error, during });
+  const others = options.redis.isOff ? [] : [new RedisCarrier(options)];
+  connectBroadcasts({ carriers: [...(siblings ? [siblings] : []), ...others], onError });
+}

@@ -1,0 +1,29 @@
+interface BackoffOptions {
+  /** First wait, ms. */
+  readonly base: number;
+  /** Longest wait, ms. */
+  readonly max: number;
+  /** Growth per step. Default 2. */
+  readonly factor?: number;
+}
+
+/** Exponential backoff: waits of `base * factor^n` ms, at most `max`; `reset()` starts again. */
+export class Backoff {
+  private step = 0;
+
+  constructor(private readonly options: BackoffOptions) {}
+
+  /** Number of waits since the last reset. */
+  get attempts(): number {
+    return this.step;
+  }
+
+  next(): number {
+    const { base, max, factor = 2 } = this.options;
+    return Math.min(max, base * factor ** this.step++);
+  }
+
+  reset(): void {
+    this.step = 0;
+  }
+}
