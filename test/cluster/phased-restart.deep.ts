@@ -120,8 +120,11 @@ describe('a phased restart that meets a worker which is being replaced', () => {
     process.kill(cluster.pidOf(0), 'SIGTERM');
     await cluster.nth('worker.replaced');
     cluster.signal('SIGUSR2');
+    await cluster.nth('phase.started');
+    cluster.signal('SIGUSR2');
     await cluster.nth('phase.completed');
     const started = cluster.of('worker.ready').map(({ slot }) => slot);
     assert.deepEqual(started.toSorted(), [0, 0, 0, 1, 1]);
+    assert.equal(cluster.of('phase.started').length, 1, 'a second one is refused meanwhile');
   });
 });

@@ -28,7 +28,7 @@ describe("the app's own workerBoot and workerStop", () => {
     const mend = app.switchOn('own-stop');
     const tree = await app.start({ WEB_CONCURRENCY: '1', SHUTDOWN_TIMEOUT: '3s' });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    await tree.stop();
+    assert.equal((await tree.stop()).code, 1);
     await tree.waitForLine(/stopped in/);
     const named = tree.linesMatching(/workerStop of defineApp did not end in time/).map(({ json }) => json.process);
     assert.deepEqual(named.sort(), ['jobs', 'web.0']);
