@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
+import { setImmediate as afterPoll, setTimeout as wait } from 'node:timers/promises';
 import { type ProcessorOptions, ProcessorSupervisor } from '../../../lib/cluster/primary/processor';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/deadline';
@@ -193,11 +193,15 @@ describe('the supervisor of the job processor', () => {
     supervisor.start(permission.promise);
     await stage.tell(0, 'ready');
     supervisor.resume();
+    const state = () => supervisor.stats(() => null).state;
+    assert.equal(state(), 'quiet', 'the start is not permitted yet');
     await stage.kill(0);
     await stage.hears('t-1 quiet t-0');
     supervisor.quiet();
     await stage.tell(1, 'ready');
     permission.resolve();
+    await afterPoll();
+    assert.equal(state(), 'quiet', 'that was the last command');
     await stage.kill(1);
     await stage.hears('t-2 quiet t-0 t-1');
     await stage.tell(2, 'ready');
