@@ -79,24 +79,6 @@ describe('two workers', () => {
     assert.deepEqual(kinds, []);
   });
 
-  it('that crash as soon as they serve are restarted after a longer delay each time', async () => {
-    for (let crashed = 0; crashed < 2; crashed++) {
-      const from = cluster.happenings.length;
-      await request(`${address}/crash`).catch(() => undefined);
-      await cluster.since(from, 'worker.ready');
-    }
-    const waits = [0, 1].map((slot) =>
-      cluster.of('worker.restart-scheduled').filter((respawn) => respawn.slot === slot),
-    );
-    assert.equal(waits.flat().length, 5);
-    for (const respawns of waits) {
-      assert.deepEqual(
-        respawns.map(({ waitMs }) => waitMs),
-        respawns.map((_, n) => 10 * 2 ** n),
-      );
-    }
-  });
-
   it('are restarted at once by an operator, all but the first before their successors boot', async () => {
     const from = cluster.happenings.length;
     await ask('restart');

@@ -53,11 +53,29 @@ describe('a deploy', () => {
   });
 
   // A router keeps idle connections. A worker that leaves hands them to another, which may be the next to leave.
-  it('that is repaired goes through; idle keep-alive connections survive it and delay neither it nor a stop', async () => {
+  it('that is repaired goes through, and idle keep-alive connections survive it', async () => {
     assert.deepEqual(await askByEach(), ['200 on a new connection']);
     for (let n = 0; n < 2; n++) await order(tree, 'phased-restart');
     assert.equal((await statsOf(tree)).last_phase?.completed, true);
     assert.deepEqual(await askByEach(), ['200 on a kept connection']);
+  });
+
+  it('loses no request under load and leaves no old process; idle connections delay neither it nor a stop', async () => {
+    const running = async () => [...(await pidsOf(tree)), (await statsOf(tree)).job_processor.pid];
+    const old = await running();
+    const { failures } = await Load.during(
+      new Load(tree.baseUrl, 10, (n) => `/slow?ms=${20 + (n % 40)}`),
+      async (load) => {
+        await load.more(30);
+        await order(tree, 'phased-restart');
+        await load.more(30);
+      },
+    );
+    assert.deepEqual(failures, {});
+    assert.deepEqual(
+      (await running()).filter((pid) => old.includes(pid)),
+      [],
+    );
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
   });

@@ -49,16 +49,6 @@ describe('an operator of a whole tree', () => {
     assert.equal(new Set(all).size, all.length);
   });
 
-  it('quiets jobs and resumes them', async () => {
-    const jobsAre = (state: string) =>
-      until(`jobs are ${state}`, async () => (await statsOf(tree)).job_processor.state === state);
-    await jobsAre('ready');
-    process.kill(tree.pid, 'SIGTSTP');
-    await jobsAre('quiet');
-    await order(tree, 'jobs resume');
-    await jobsAre('ready');
-  });
-
   it('is told that the tree of a state file has ended, starts it again, and stops it', async () => {
     await tree.kill9();
     await tree.allGone();
