@@ -137,6 +137,12 @@ describe('the memory of a tree', () => {
     assert.equal(orderIn(330, [100, 300]), 'start-first');
     assert.equal(orderIn(331, [100, 300]), 'stop-first');
     assert.equal(orderIn(700, [500]), 'start-first');
+    // Of the job processor there is one, so a second one may use what is left up to the limit itself.
+    for (const [workerMb, order] of [
+      [780, 'start-first'],
+      [781, 'stop-first'],
+    ] as const)
+      assert.equal(new FakeTree(100, [workerMb]).watch.orderForProcessor(PRIMARY), order);
   });
 
   it('is measured again on request only after four seconds', () => {
