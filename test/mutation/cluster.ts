@@ -84,7 +84,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cluster/primary/processor.ts',
     find: 'this.held = permission !== undefined;',
     replace: '',
-    killedBy: ['test/cluster/primary/starts.deep.ts'],
+    killedBy: ['test/cluster/primary/processor.test.ts'],
   },
 ];
 

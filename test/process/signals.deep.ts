@@ -26,7 +26,10 @@ const toEach = (signal: NodeJS.Signals) => (tree: Tree) => tree.signalAll(signal
 const WAYS: Readonly<Record<string, Way>> = {
   'SIGTERM to the primary alone': { signal: toPrimary('SIGTERM') },
   'SIGTERM to npm, its parent': { options: { via: 'npm' }, signal: (tree) => process.kill(tree.pid, 'SIGTERM') },
-  'SIGTERM to every process at once': { signal: toEach('SIGTERM'), again: toEach('SIGTERM') },
+  'SIGTERM to every process at once, whose terminal is then closed': {
+    signal: toEach('SIGTERM'),
+    again: toEach('SIGHUP'),
+  },
   'Ctrl-C under npm, again and again': { options: { via: 'npm' }, signal: toEach('SIGINT'), again: toEach('SIGINT') },
 };
 

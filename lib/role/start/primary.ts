@@ -76,7 +76,6 @@ export class Primary {
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
       otherPids: () => [process.pid, ...(this.processor?.pids ?? [])],
-      busy: () => this.stopped !== undefined || this.phased.underWay,
     });
     this.garbage = collectAtRest(this.workers, events);
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
