@@ -185,6 +185,16 @@ describe('DeliveryRecord', () => {
     assert.deepEqual((await claim()).settled, all);
   });
 
+  it('remembers settled recipients even if Postgres cannot record the failure', async () => {
+    const record = new DeliveryRecord(open().knex);
+    const mine = await record.claim(key('cut'), draft);
+    assert.ok(mine.verdict === 'mine');
+    await test.query(`alter table mail_deliveries add constraint cut check (key <> 'cut' or state <> 'failed')`);
+    await assert.rejects(record.recordPartial('cut', mine.token, ['ada@example.com'], new Error('451')), /"cut"/);
+    await test.query('alter table mail_deliveries drop constraint cut');
+    assert.deepEqual((await row('cut'))?.settled, ['ada@example.com']);
+  });
+
   it('is pruned when it is old', async () => {
     const record = new DeliveryRecord(open().knex);
     const names = ['old', 'new', 'old-failed', 'older-failed'];

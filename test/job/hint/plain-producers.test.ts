@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
+import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
 
 interface PlainJob {
@@ -16,10 +17,19 @@ interface PlainQueue {
 
 const BeeQueue = require('bee-queue') as new (name: string, settings: object) => PlainQueue;
 const ran: string[] = [];
+const gate = new Gate();
 
 class GreetJob extends Job<[name: string]> {
   perform(name: string): void {
     ran.push(name);
+  }
+}
+
+class LimitedJob extends Job {
+  static override concurrency = 1;
+
+  async perform(): Promise<void> {
+    await gate.pass();
   }
 }
 
@@ -32,7 +42,7 @@ for (const [prefix, redisPrefix] of [
     after(async () => {
       await queue.close();
     });
-    const system = useJobSystem({ redisPrefix, empty: [ran] });
+    const system = useJobSystem({ redisPrefix, empty: [ran], gate });
     before(() => {
       const redis = { url: system.redisServer.url };
       queue = new BeeQueue('default', { prefix, redis, isWorker: false, getEvents: false });
@@ -52,6 +62,19 @@ for (const [prefix, redisPrefix] of [
       for (const name of ['Ann', 'Bob']) await queue.createJob({ class: 'GreetJob', args: [name] }).save();
       await until('both jobs have run', () => ran.length === 2);
       assert.deepEqual(ran.sort(), ['Ann', 'Bob']);
+      await nothingLeft();
+    });
+
+    it('has no more jobs of a class run at once than its limit', async () => {
+      await system.processor([LimitedJob]);
+      for (let n = 0; n < 2; n++) await queue.createJob({ class: 'LimitedJob', args: [] }).save();
+      const states = async () => {
+        const rows = await system.postgres.query<{ state: string }>('select state from job_queue order by state');
+        return rows.map(({ state }) => state);
+      };
+      await until('both jobs have rows, and one runs', async () => (await states()).length === 2 && gate.held > 0);
+      await until('the other one is held up by it', async () => (await states()).join() === 'held,running');
+      gate.open();
       await nothingLeft();
     });
 

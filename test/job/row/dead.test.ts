@@ -124,6 +124,21 @@ describe('jobs that die', () => {
     await until('its row is gone', async () => (await system.jobCount()) === 0);
   });
 
+  it('wait behind the jobs that wait already when they are retried, in the order of their deaths', async () => {
+    const { knex } = system.database;
+    const [late = '', early = ''] = [
+      await storeDead(knex, { at: 1_700_000_060_000 }),
+      await storeDead(knex, { at: 1_700_000_000_000 }),
+    ];
+    const waiting = await store(knex, 'ready', { at: Date.now() });
+    await sets.dead.move('retry', { ids: [late, early] });
+    const rows = await system.postgres.query<{ id: string }>('select id from job_queue order by run_at');
+    assert.deepEqual(
+      rows.map(({ id }) => id),
+      [waiting, early, late],
+    );
+  });
+
   it('get all attempts of their rules again when they are retried', async () => {
     const id = await storeDead(system.database.knex, { errors: ['busy'] });
     await system.postgres.query(

@@ -43,6 +43,10 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
         assert.deepEqual(told()[0], { id: first.id, enqueued: false, reason: 'duplicate' });
         assertPerformed(UniqueJob, { times: 2 });
         assert.equal((await UniqueJob.performLater('a')).enqueued, true);
+        const { id } = await UniqueJob.performLater('fails');
+        await performEnqueuedJobs({ retries: 'due' });
+        const meanwhile = await UniqueJob.performLater('fails');
+        assert.deepEqual(meanwhile, { id, enqueued: false, reason: 'duplicate' }, 'while it waits for its retry');
       },
       {
         inline: {
