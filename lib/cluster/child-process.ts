@@ -34,18 +34,25 @@ export function forkBeside(role: string): ChildProcess {
 
 /**
  * Runs the entry file in a role that ends by itself.
- * @param options.onMessage gets what it sends. @param options.timeoutMs it is killed after this time. Default: never.
+ * @param options.onFork gets the process. @param options.onMessage gets what it sends.
+ * @param options.timeoutMs it is killed if it has sent nothing by then, and has not ended. Default: never.
  * @returns its exit code, or the signal that ended it; `late` when it was killed at the time limit.
  */
 export function runEntry(
   role: string,
   events: Events,
   {
+    onFork = () => undefined,
     onMessage = () => undefined,
     timeoutMs,
-  }: { readonly onMessage?: (message: unknown) => void; readonly timeoutMs?: number } = {},
+  }: {
+    readonly onFork?: (child: ChildProcess) => void;
+    readonly onMessage?: (message: unknown) => void;
+    readonly timeoutMs?: number;
+  } = {},
 ): Promise<number | NodeJS.Signals | 'late'> {
   const child = forkEntry(null, role);
+  onFork(child);
   child.on('message', onMessage);
   reportOutput(child, role, events);
   return new Promise((resolve, reject) => {
@@ -58,6 +65,7 @@ export function runEntry(
       for (const stream of [child.stdout, child.stderr]) stream?.destroy();
     };
     const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
+    child.once('message', () => clearTimeout(timer));
     if (timer) process.once('exit', kill);
     child.once('error', reject);
     // Only after `close` has all its output been read; `exit` comes earlier.

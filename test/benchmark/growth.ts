@@ -50,11 +50,9 @@ const WARM_UP = 1000;
 
 /** Runs `count` jobs that are already enqueued. */
 async function drain(bench: Bench, contender: ContenderName, count: number, warmUp: number, more: boolean) {
-  const stores = await bench.stores();
-  const before = await stores.redisCpuUs();
   const task = { kind: 'drain', concurrency: 10, count, warmUp, more } as const;
   const { jobsPerSecond, cpuUs } = await bench.run<DrainResult>(contender, 0, task);
-  return { us: 1e6 / jobsPerSecond, cpuUs, redisUs: ((await stores.redisCpuUs()) - before) / count };
+  return { us: 1e6 / jobsPerSecond, cpuUs };
 }
 
 /** Number of jobs enqueued on top of the level's. */
@@ -85,7 +83,6 @@ async function costOfQueued(bench: Bench, amount: number): Promise<Costs> {
     'enqueue CPU': put.cpuUs,
     'perform µs': ran.us,
     'perform CPU': ran.cpuUs,
-    'Redis CPU': ran.redisUs,
   };
 }
 
@@ -110,7 +107,6 @@ async function dead(bench: Bench): Promise<object> {
     return {
       'die µs': died.us,
       'die CPU': died.cpuUs,
-      'Redis CPU': died.redisUs,
       'perform µs': performed.us,
       'perform CPU': performed.cpuUs,
     } satisfies Costs;

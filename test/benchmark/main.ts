@@ -4,7 +4,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { boot } from './boot';
-import { capacity } from './capacity';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
 import { enqueue } from './enqueue';
 import { firstMail } from './first-mail';
@@ -29,11 +28,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   mail,
   memory,
   growth,
-  capacity,
 };
 const MOST_MINUTES = 120;
-const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b']
-  capacity: [--app folder [--read path] [--write path]]`;
+const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b']`;
 
 /** Runs the named benchmarks, or all of them without names. */
 async function main(): Promise<void> {
@@ -46,9 +43,6 @@ async function main(): Promise<void> {
       minutes: { type: 'string' },
       only: { type: 'string' },
       contenders: { type: 'string' },
-      app: { type: 'string' },
-      read: { type: 'string', default: '/' },
-      write: { type: 'string', default: '/users' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -71,9 +65,8 @@ async function main(): Promise<void> {
     throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
   });
   if (names.some((name) => BENCHMARKS[name]?.peers)) installPeers();
-  const { quick, only, read, write } = values;
-  const app = values.app === undefined ? undefined : { folder: path.resolve(values.app), read, write };
-  const bench = new Bench({ quick, rounds, minutes, only, contenders, app });
+  const { quick, only } = values;
+  const bench = new Bench({ quick, rounds, minutes, only, contenders });
   try {
     for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);

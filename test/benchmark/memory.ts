@@ -92,7 +92,7 @@ async function load(tree: MeasuredServer, loader: Loader, minutes: number): Prom
 }
 
 /** The median over `ms`, since a single sample may fall into a garbage collection. */
-export async function memoryOver(tree: MeasuredServer, ms: number): Promise<Memory> {
+async function memoryOver(tree: MeasuredServer, ms: number): Promise<Memory> {
   const looks: Memory[] = [];
   const end = performance.now() + ms;
   do {

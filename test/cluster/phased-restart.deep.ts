@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import type { TreeStatus } from '../../lib/cluster/status';
+import { request } from '../support/http';
 import { Load } from '../support/load';
 import { tempFolder } from '../support/temp-folder';
 import { ClusterProcess } from './cluster-process';
@@ -13,7 +15,14 @@ describe('a single worker under load', () => {
   });
   after(() => cluster.end());
 
-  it('loses no request when it is restarted, sent SIGTERM, or scaled up to two and back', async () => {
+  const restarts = async () => {
+    const { value } = JSON.parse((await request(`${await cluster.address()}/ask/status`)).body) as {
+      value: TreeStatus;
+    };
+    return value.stats.totals.workerRestarts;
+  };
+
+  it('loses no request when it is restarted, sent SIGTERM, or scaled up to two and back, nor the count of restarts', async () => {
     const load = new Load(await cluster.address(), 8, (n) => `/?ms=${n % 20}`);
     const renewals = [
       () => cluster.signal('SIGUSR2'),
@@ -31,9 +40,13 @@ describe('a single worker under load', () => {
     cluster.signal('SIGTTIN');
     assert.equal((await cluster.since(from, 'worker.ready')).slot, 1);
     await load.more(50);
-    cluster.signal('SIGTTOU');
-    const gone = await cluster.since(from, 'worker.exited');
-    assert.deepEqual([gone.slot, gone.code, gone.expected], [1, 0, true]);
+    process.kill(cluster.pidOf(1), 'SIGTERM');
+    for (const n of [4, 5]) {
+      const gone = await cluster.nth('worker.exited', n);
+      assert.deepEqual([gone.slot, gone.code, gone.expected], [1, 0, true]);
+      assert.deepEqual(await restarts(), { phase: 2, asked: 2 }, 'also when the worker that was restarted is removed');
+      if (n === 4) cluster.signal('SIGTTOU');
+    }
     await load.more(50);
     assert.deepEqual((await load.stop()).failures, {});
     assert.equal(cluster.of('worker.restart-scheduled').length, 0);

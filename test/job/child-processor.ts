@@ -1,20 +1,16 @@
 /** A job processor in a process of its own, which tests kill. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { Knex } from 'knex';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import type { JobClass } from '../../lib/job/definition/job-class';
-import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
 import { connectJobs } from '../../lib/role/connect/connect-app';
+import * as childJobs from './child-jobs';
 import { TWO_QUEUES } from './job-system';
 
 export interface ChildOptions {
-  /** The module that exports the job classes. Its `connect`, if any, is called first. Default: child-jobs. */
-  readonly jobs?: string;
   readonly lineage?: Lineage;
   readonly tuning?: ProcessorTuning;
   readonly concurrency?: number;
@@ -35,22 +31,14 @@ export async function killChild(child: ChildProcess): Promise<void> {
 }
 
 async function main({ database: url, redis: redisUrl, ...options }: Urls & ChildOptions): Promise<void> {
-  const {
-    jobs = require.resolve('./child-jobs'),
-    lineage,
-    tuning = {},
-    concurrency = TWO_QUEUES.concurrency,
-  } = options;
+  const { lineage, tuning = {}, concurrency = TWO_QUEUES.concurrency } = options;
   const events = new Events();
   const redis = new Redis(redisUrl, events);
   const database = new Database(url, { production: false, events, poolMax: 6 });
   connectJobs({ database, redis, events });
-  const { connect, ...exported } = require(jobs) as { connect?: (knex: Knex, identity: string) => void };
-  connect?.(database.knex, lineage?.identity ?? '');
-  const isJob = (value: unknown): value is JobClass => typeof value === 'function' && value.prototype instanceof Job;
   const processor = new JobProcessor({
     config: { jobs: { ...TWO_QUEUES, concurrency }, environment: 'test' },
-    registry: new JobRegistry(Object.values(exported).filter(isJob)),
+    registry: new JobRegistry(Object.values(childJobs)),
     ...{ redisUrl, database, redis, events, lineage, tuning },
   });
   await redis.start();

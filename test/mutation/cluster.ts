@@ -49,7 +49,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cluster/primary/child-handle.ts',
     find: "if (late) this.kill('the deadline has passed');",
     replace: "if (late) this.events.emit('process.warning', { message: 'the deadline has passed' });",
-    killedBy: ['test/cluster/workers.deep.ts'],
+    killedBy: ['test/cluster/primary/blocked-worker.deep.ts'],
   },
   {
     promise: 'the exit code says that a stop cut off requests at its deadline, even if no process was killed',
@@ -84,7 +84,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cluster/primary/processor.ts',
     find: 'this.held = permission !== undefined;',
     replace: '',
-    killedBy: ['test/cluster/primary/starts.deep.ts'],
+    killedBy: ['test/cluster/primary/processor.test.ts'],
   },
 ];
 

@@ -13,7 +13,6 @@ export function singleTree(config: Config, events: Events): Operations {
   const memory = new MemoryWatch(workers, events, {
     limitMb: config.memoryLimitMb,
     otherPids: () => [process.pid],
-    busy: () => false,
   });
   const phased = new PhasedRestart(workers, events, (slot) => memory.orderFor(slot));
   const never = async (): Promise<never> => {

@@ -10,7 +10,7 @@ describe('npm run bench', () => {
       execFileSync(process.execPath, [path.join(ROOT, script), ...args], { cwd: ROOT, encoding: 'utf8' });
     run('.config/build.mjs', '--bench');
     const usage = run('.catamount/bench/code/test/benchmark/main.js', '--help');
-    for (const name of ['boot', 'jobs', 'memory', 'capacity'])
+    for (const name of ['boot', 'jobs', 'memory', 'growth'])
       assert.match(usage, new RegExp(`^ *${name} `, 'm'), `${name} is not listed in:\n${usage}`);
   });
 });

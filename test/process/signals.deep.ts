@@ -20,21 +20,16 @@ const toPrimary = (signal: NodeJS.Signals) => (tree: Tree) => {
   const { primary } = tree.processes();
   if (primary !== undefined) process.kill(primary, signal);
 };
-const toEach = (signal: NodeJS.Signals) => (tree: Tree) => {
-  // Workers come first, so that each may get the signal before the primary tells it to stop.
-  for (const { pid } of [...tree.processes().all].sort((a, b) => b.pid - a.pid)) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // The process has ended already.
-    }
-  }
-};
+// Workers come first, so that each may get the signal before the primary tells it to stop.
+const toEach = (signal: NodeJS.Signals) => (tree: Tree) => tree.signalAll(signal);
 
 const WAYS: Readonly<Record<string, Way>> = {
   'SIGTERM to the primary alone': { signal: toPrimary('SIGTERM') },
   'SIGTERM to npm, its parent': { options: { via: 'npm' }, signal: (tree) => process.kill(tree.pid, 'SIGTERM') },
-  'SIGTERM to every process at once': { signal: toEach('SIGTERM'), again: toEach('SIGTERM') },
+  'SIGTERM to every process at once, whose terminal is then closed': {
+    signal: toEach('SIGTERM'),
+    again: toEach('SIGHUP'),
+  },
   'Ctrl-C under npm, again and again': { options: { via: 'npm' }, signal: toEach('SIGINT'), again: toEach('SIGINT') },
 };
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Tree, TreeStatus } from '../../lib/cluster/status';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
+import { NONE_SLOW } from '../../lib/core/request-counts';
 import { readSettings } from '../../lib/core/settings';
 import { Deadline } from '../../lib/support/deadline';
 import { TREES, TREES_WAKE, treeCommandsKey, treeStatusKey } from '../../lib/tree/keys';
@@ -184,7 +185,7 @@ describe("a tree's place in Redis", () => {
     }
   });
 
-  it('shows the age of its last heartbeat, and is removed after half a minute of silence', async () => {
+  it('shows the age of its last heartbeat, and is removed after half a minute of silence, or when the tree stops', async () => {
     await reporter.stop(Deadline.after(WAIT_LIMIT_MS));
     const listedAfter = async (heartbeatAgeMs: number) => {
       await redis.client.zAdd(TREES, { value: 'test', score: Date.now() - heartbeatAgeMs });
@@ -192,6 +193,21 @@ describe("a tree's place in Redis", () => {
     };
     assert.deepEqual(await listedAfter(6000), [true]);
     assert.deepEqual(await listedAfter(31_000), []);
+    const asked: number[] = [];
+    const sums = { requests: 1, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
+    const part = { number: 7, at: 0, sums, duration: [], queued: [], slowest: NONE_SLOW, memory: {} };
+    for (const stopping of [false, true]) {
+      const leaving: Tree = Object.create(tree, {
+        status: { value: async () => ({ ...(await tree.status()), stopping }) },
+        rollups: { value: async (after: number) => (asked.push(after) > 0 ? [part] : []) },
+      });
+      const last = new TreeReporter({ redis, tree: leaving, events, heartbeatMs: 3_600_000 });
+      last.appoint(true);
+      await until('its first rollups are written', () => asked.length % 2 === 1);
+      await last.stop(Deadline.after(WAIT_LIMIT_MS));
+      assert.equal((await list.list()).length, stopping ? 0 : 1, 'it leaves the list if the whole tree stops');
+    }
+    assert.deepEqual(asked, [0, 7, 0, 7], 'a stop writes what came after those');
     reporter.appoint(true);
     await until('the tree is listed again', async () => (await list.list()).length === 1);
   });

@@ -19,8 +19,6 @@ export interface MemoryWatchOptions {
   readonly limitMb: number | null;
   /** pids of all processes of the tree except the workers. */
   readonly otherPids: () => readonly number[];
-  /** True while the tree stops or workers are being replaced: recycling waits. */
-  readonly busy: () => boolean;
   /** Measures the processes. Default: `measureTree`. */
   readonly measure?: (pids: readonly number[]) => TreeMemory;
   /** Monotonic clock, ms. Default `performance.now`. */
@@ -30,7 +28,6 @@ export interface MemoryWatchOptions {
 /** Keeps the tree's proportional set size below its limit by recycling the largest worker, one at a time. */
 export class MemoryWatch {
   readonly task: PeriodicTask;
-  private recycling = false;
   private notBefore = 0;
   private last: { readonly memory: TreeMemory; readonly at: number } | undefined;
   private readonly now: () => number;
@@ -86,24 +83,23 @@ export class MemoryWatch {
     return (totalMb ?? 0) + size * BOOT_FACTOR <= mostMb ? 'start-first' : 'stop-first';
   }
 
-  /** Measures the tree and recycles its largest worker if it is too large. */
+  /**
+   * Measures the tree and recycles its largest worker if it is too large. While any worker is being replaced it waits:
+   * two processes may share a slot, and a slot may be empty.
+   */
   async check(): Promise<undefined> {
-    const { limitMb, busy } = this.options;
-    if (limitMb === null || this.recycling || busy() || this.now() < this.notBefore) return;
+    const { limitMb } = this.options;
+    const { slots } = this.workers;
+    if (limitMb === null || slots.some(({ replacing }) => replacing) || this.now() < this.notBefore) return;
     const { byPid, totalMb } = this.measure();
     if (totalMb === null || totalMb <= limitMb * RECYCLE_THRESHOLD) return;
     const measuredMb = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
-    const steady = this.workers.slots.filter((slot) => slot.handle?.state === 'ready' && !slot.outgoing);
+    const steady = slots.filter((slot) => slot.handle?.state === 'ready');
     const largest = steady.toSorted((a, b) => measuredMb(b) - measuredMb(a))[0];
     if (!largest) return;
-    this.recycling = true;
     this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: measuredMb(largest) });
-    try {
-      await this.workers.replace(largest, 'memory', this.orderFor(largest));
-      if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
-    } finally {
-      this.recycling = false;
-    }
+    await this.workers.replace(largest, 'memory', this.orderFor(largest));
+    if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
   }
 }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import { runEntry } from '../../cluster/child-process';
 import { awaitStopping } from '../../cluster/control/predecessor';
 import { ControlServer } from '../../cluster/control/server';
 import { onOperatorSignals } from '../../cluster/control/signals';
@@ -30,7 +29,7 @@ import { deferred } from '../../support/deferred';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { type AppDefinition, callHooks } from '../app/app-definition';
 import { findings } from '../checks/all-checks';
-import { checkAtStart } from './app-check';
+import { StartCheck } from './app-check';
 import { banner, pagesAt } from './banner';
 
 /**
@@ -57,7 +56,7 @@ export class Primary {
   private web: WorkerPool | undefined;
   private jobsWatch: JobsWatch | undefined;
   private childConfig: Config | undefined;
-  private checked = Promise.resolve();
+  private check: StartCheck | undefined;
   /** Periodic tasks, which a stop ends first. */
   private readonly tasks: readonly PeriodicTask[];
   private stopped: Promise<never> | undefined;
@@ -77,7 +76,6 @@ export class Primary {
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
       otherPids: () => [process.pid, ...(this.processor?.pids ?? [])],
-      busy: () => this.stopped !== undefined || this.phased.underWay,
     });
     this.garbage = collectAtRest(this.workers, events);
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
@@ -131,7 +129,7 @@ export class Primary {
 
   /** Stops the tree because a processor refuses to start, unless the check of the app, which is complete, reports why. */
   private async refuse(error: UserError): Promise<void> {
-    const passed = await this.checked.then(
+    const passed = await this.check?.passed.then(
       () => true,
       () => false,
     );
@@ -178,12 +176,13 @@ export class Primary {
       if (this.stopped) return;
       if (config.web.enabled) await ensureFree(config.listen);
       await this.control.start();
-      const permission = this.checkApp();
+      const check = this.checkApp();
+      const permission = check.passed;
       const settled = await this.settleServers();
       if (this.stopped) return;
       this.passConfig(settled);
       if (config.environment !== 'production')
-        await permission.then(() => (this.stopped ? undefined : migrate(events)));
+        await permission.then(() => (this.stopped ? undefined : check.migrate(settled.databaseUrl)));
       if (this.stopped) return;
       for (const task of this.monitor.tasks) task.start();
       this.reporterElection.task.start();
@@ -258,16 +257,14 @@ export class Primary {
     };
   }
 
-  /**
-   * Checks the app in a process of its own, while the start waits for everything else.
-   * @throws UserError with all that is wrong.
-   */
-  private checkApp(): Promise<void> {
+  /** Checks the app in a process of its own, while the start waits for everything else. */
+  private checkApp(): StartCheck {
     this.passConfig(this.config);
-    this.checked = checkAtStart(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
+    const check = new StartCheck(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
     // It is awaited later, and a rejection before that is not an unhandled one.
-    this.checked.catch(() => undefined);
-    return this.checked;
+    check.passed.catch(() => undefined);
+    this.check = check;
+    return check;
   }
 
   private async startWeb(onListening: (address: string) => void, permission: Promise<void>): Promise<void> {
@@ -308,14 +305,6 @@ export class Primary {
     process.stderr.write(`${error.message}\n`);
     return error.exitCode;
   }
-}
-
-/** Migrates in a process of its own, so that the primary never loads the ORM. */
-async function migrate(events: Events): Promise<void> {
-  const code = await runEntry('migrate', events);
-  if (code === EXIT.ok) return;
-  const exitCode = typeof code === 'number' ? code : EXIT.failed;
-  throw new UserError('Catamount cannot start: the migrations failed, see above.', exitCode);
 }
 
 /**

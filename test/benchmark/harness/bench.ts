@@ -25,17 +25,6 @@ export interface BenchOptions {
   readonly contenders: readonly ContenderName[] | undefined;
   /** Limits the run to rows whose name begins or ends with this. */
   readonly only: string | undefined;
-  /** The user's own app, for the benchmark that can measure one; undefined for the sample app. */
-  readonly app?: OwnApp | undefined;
-}
-
-export interface OwnApp {
-  /** Folder of the built app, including its packages. */
-  readonly folder: string;
-  /** Path of the reads, which answers 200 to anybody. */
-  readonly read: string;
-  /** Path of the writes, which takes a sign-up, `{email, name, locale}` as JSON, each with a different address. */
-  readonly write: string;
 }
 
 /** The options, stores and processes of a benchmark's run. */
@@ -50,7 +39,7 @@ export class Bench {
 
   /** The stores of the run, started with the first call. */
   stores(): Promise<Stores> {
-    this.started ??= Stores.start(this.options.app === undefined);
+    this.started ??= Stores.start();
     return this.started;
   }
 

@@ -14,10 +14,6 @@ export interface LoadTask {
   readonly amount: number;
   /** Prefix of addresses: each request signs up a user. Undefined sends requests without a body. */
   readonly signUps?: string;
-  /** true: each sign-up claims a different client in X-Forwarded-For, for apps that limit sign-ups per client. */
-  readonly byMany?: boolean;
-  /** Headers of each request. */
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface LoadResult {
@@ -174,7 +170,6 @@ export function compare<K extends string>(
 
 interface AutocannonRequest {
   body?: string;
-  headers?: Readonly<Record<string, string>>;
 }
 
 interface AutocannonRun {
@@ -184,25 +179,15 @@ interface AutocannonRun {
 }
 
 /** Runs in the loader's process. */
-async function load({
-  url,
-  method,
-  connections,
-  amount,
-  signUps,
-  byMany,
-  headers: given,
-}: LoadTask): Promise<LoadResult> {
+async function load({ url, method, connections, amount, signUps }: LoadTask): Promise<LoadResult> {
   let sent = 0;
-  const headers = { ...given, ...(signUps !== undefined && { 'content-type': 'application/json' }) };
+  const headers = signUps === undefined ? {} : { 'content-type': 'application/json' };
   const setupRequest = (request: AutocannonRequest) => {
     if (signUps === undefined) return request;
     const n = sent++;
     // Addresses are unique, as a second sign-up would fail; every other user reads Korean.
     const user = { email: `${signUps}-${n}@example.com`, name: `User ${n}`, locale: n % 2 ? 'ko' : 'en' };
     request.body = JSON.stringify(user);
-    const caller = `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`;
-    if (byMany) request.headers = { ...headers, 'x-forwarded-for': caller };
     return request;
   };
   const latencies: number[] = [];

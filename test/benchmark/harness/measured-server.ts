@@ -23,8 +23,6 @@ export interface ServerOptions {
   readonly env?: Env;
   /** The server is ready when this path answers 200. Default: `/health`. */
   readonly readyPath?: string;
-  /** The cores that its processes may use, by `taskset`. Default: all that this process may use. */
-  readonly cores?: readonly number[];
 }
 
 /** A server to measure, with all its processes. Its standard output is discarded. */
@@ -42,15 +40,13 @@ export class MeasuredServer {
   }
 
   /** Starts a server, which gets its port in PORT, and resolves with the first 200. */
-  static async start({ args, env = {}, readyPath = '/health', cores }: ServerOptions): Promise<MeasuredServer> {
+  static async start({ args, env = {}, readyPath = '/health' }: ServerOptions): Promise<MeasuredServer> {
     const cwd = tempFolder('served');
     const errors = path.join(cwd, 'stderr');
     const port = await serverPort();
     const fd = fs.openSync(errors, 'a');
     const begun = performance.now();
-    const confined = cores ? ['taskset', '--cpu-list', cores.join()] : [];
-    const [program = process.execPath, ...rest] = [...confined, process.execPath, ...args];
-    const child = spawn(program, rest, {
+    const child = spawn(process.execPath, args, {
       cwd,
       stdio: ['ignore', 'ignore', fd],
       env: {
@@ -100,7 +96,7 @@ export class MeasuredServer {
 }
 
 /** The entry of the sample app. */
-export const ENTRY = path.join(ROOT, 'dist/server.js');
+const ENTRY = path.join(ROOT, 'dist/server.js');
 
 /** Starts the tree of `npm start` and waits for its `/ready`. */
 export function startTree(env: Env): Promise<MeasuredServer> {

@@ -19,9 +19,8 @@ export class Stores {
     readonly client: ReturnType<typeof clientOf>,
   ) {}
 
-  /** @param migrated false: the database is empty, for an app that migrates it itself. */
-  static async start(migrated = true): Promise<Stores> {
-    const database = await createDurableDatabase(migrated);
+  static async start(): Promise<Stores> {
+    const database = await createDurableDatabase();
     const redis = await startTestRedis('--appendonly', 'no');
     const client = clientOf(redis.url);
     client.on('error', (error: Error) => process.stderr.write(`redis: ${error.message}\n`));
@@ -50,20 +49,13 @@ export class Stores {
   async clear(): Promise<void> {
     await this.client.flushAll();
     await this.database.query('truncate job_queue, job_dead, job_processes, job_stats, mail_deliveries, users');
-    await this.database.query('drop schema if exists graphile_worker, pgboss cascade');
+    await this.database.query('drop schema if exists graphile_worker cascade');
   }
 
   /** Jobs that have not ended; the dead do not count. */
   async jobCount(): Promise<number> {
     const [row] = await this.database.query<{ count: number }>('select count(*)::int from job_queue');
     return row?.count ?? Number.NaN;
-  }
-
-  /** CPU time that Redis has used since it started, µs. */
-  async redisCpuUs(): Promise<number> {
-    const info = await this.client.info('cpu');
-    const read = (field: string) => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1]);
-    return (read('used_cpu_user') + read('used_cpu_sys')) * 1e6;
   }
 
   async remove(): Promise<void> {
@@ -86,8 +78,8 @@ export class Stores {
 }
 
 /** Creates a database whose commits wait for the disk, as in production; the embedded Postgres switches that off. */
-export async function createDurableDatabase(migrated = true): Promise<TestDatabase> {
-  const database = await createDatabase({ migrated });
+export async function createDurableDatabase(): Promise<TestDatabase> {
+  const database = await createDatabase({ migrated: true });
   await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set synchronous_commit = on`);
   return database;
 }

@@ -16,6 +16,7 @@ interface EnqueueTask {
 
 const BATCH = 1000;
 const DONE_MS = 600_000;
+const LOOK_EVERY_MS = 200;
 /** No user has this id, so no mail is sent. */
 const NOBODY = '9000000000000000000';
 
@@ -33,16 +34,14 @@ export async function enqueueWelcomes(stores: Stores, count: number): Promise<vo
   await runChild<number>(__filename, { stores: await stores.urls(0), count } satisfies EnqueueTask);
 }
 
-/** Resolves when all jobs are done. @returns how many there were at first. */
-export async function jobsDone(stores: Stores, lookEveryMs = 200): Promise<number> {
+/** Resolves when all jobs are done. */
+export async function jobsDone(stores: Stores): Promise<void> {
   const end = performance.now() + DONE_MS;
-  let first: number | undefined;
   for (;;) {
     const left = await stores.jobCount();
-    first ??= left;
-    if (left === 0) return first;
+    if (left === 0) return;
     if (performance.now() > end) throw new Error(`${left} jobs were left`);
-    await wait(lookEveryMs);
+    await wait(LOOK_EVERY_MS);
   }
 }
 

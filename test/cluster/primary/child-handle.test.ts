@@ -21,8 +21,9 @@ class TestChild extends ChildHandle<FromTestChild> {
   constructor(
     code: string,
     readonly heard = new Events(),
+    program = process.execPath,
   ) {
-    super(spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }), 'child', 'child', heard);
+    super(spawn(program, ['-e', code], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }), 'child', 'child', heard);
     children.push(this);
   }
 
@@ -78,6 +79,12 @@ describe('a child process', () => {
     );
   });
 
+  it('that cannot even be forked has died at boot', async () => {
+    const child = new TestChild('', new Events(), '/no/such/program');
+    await child.exited.promise;
+    assert.equal(child.termination?.reason, 'boot');
+  });
+
   it('that dies after it was ready is reported with its signal', async () => {
     const child = new TestChild(READY + STAYS);
     await child.ready.promise;
@@ -109,6 +116,7 @@ describe('a child process', () => {
     child.watch({ timeoutMs: NEVER_MS, bootTimeoutMs: 0 });
     await child.exited.promise;
     assert.deepEqual([child.termination?.reason, child.exitMessage], ['timeout', 'it was not ready in time']);
+    assert.equal(child.isPermanentFailure, true, 'no other is tried, which would take as long');
   });
 
   it('may report for the tree while it is ready and responsive', async () => {
@@ -123,7 +131,9 @@ describe('a child process', () => {
   it('counts as killed by a stop only if it was killed', async () => {
     const orderly = new TestChild(`${READY} process.on('message', () => process.exit(0))`);
     const broken = new TestChild(`${READY} process.on('message', () => process.exit(3))`);
+    const unready = new TestChild(`process.on('message', () => process.exit(3))`);
     await Promise.all([orderly.ready.promise, broken.ready.promise]);
+    assert.deepEqual(await unready.stop(Deadline.after(NEVER_MS)), { killed: 0, failed: 0 }, 'it had no work');
     assert.deepEqual(await orderly.stop(Deadline.after(NEVER_MS)), { killed: 0, failed: 0 });
     assert.deepEqual(await broken.stop(Deadline.after(NEVER_MS)), { killed: 0, failed: 1 });
   });
@@ -154,6 +164,8 @@ describe('the restart policy', () => {
     for (const child of [unborn, served]) child.kill('a test');
     await Promise.all([unborn.exited.promise, served.exited.promise]);
     assert.deepEqual([policy.bootDied(unborn, 2), policy.bootDied(served, 2)], [undefined, undefined]);
+    policy.served();
+    assert.equal(policy.bootDied(unborn, 2), undefined, 'it was not the second in a row');
     assert.match(policy.bootDied(unborn, 2)?.message ?? '', /child died 2 times at boot: it was ended by SIGKILL/);
   });
 });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { catamount, order, stateOf, statsOf } from './operator';
+import { catamount, order, statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
 
 /** Types a command that succeeds. @returns what it prints. */
@@ -58,17 +57,6 @@ describe('an operator of a whole tree', () => {
     await jobsAre('quiet');
     await order(tree, 'jobs resume');
     await jobsAre('ready');
-  });
-
-  it('is rejected without the token', async () => {
-    const refused = await catamount(tree.cwd, 'stop', '--token', 'guessed', '--socket', stateOf(tree).controlSocket);
-    assert.deepEqual([refused.code, /token is missing or wrong/.test(refused.stderr)], [1, true]);
-    const { controlSocket: socketPath } = stateOf(tree);
-    const status = await new Promise((resolve, reject) => {
-      http.get({ socketPath, path: '/stats' }, (response) => resolve(response.resume().statusCode)).on('error', reject);
-    });
-    assert.equal(status, 403);
-    assert.equal(tree.hasExited, false);
   });
 
   it('is told that the tree of a state file has ended, starts it again, and stops it', async () => {

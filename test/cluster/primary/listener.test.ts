@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
+import { setImmediate as afterPoll } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { Listener, type Taker } from '../../../lib/cluster/primary/listener';
 import { Events } from '../../../lib/core/events';
@@ -83,10 +84,12 @@ async function inPoll(n: number, callback: () => void): Promise<void> {
   writer.write('x');
 }
 
+const ADDRESS = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+
 describe('the listener', () => {
   it('holds new connections while it closes the socket, until every client has reconnected, and then has them served', async () => {
     const worker = new PromptWorker();
-    const listener = new Listener({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => [worker], new Events());
+    const listener = new Listener(ADDRESS, () => [worker], new Events());
     const callers = new Load(await listener.listen(), CALLERS, () => '/', { allFresh: true, whenRefused: 'end' });
     await until('clients are served', () => callers.answered >= 4 * CALLERS);
     const before = worker.taken;
@@ -99,11 +102,7 @@ describe('the listener', () => {
 
   it('serves a client that connects after the last look at the socket, in an event that kept the process busy', async () => {
     for (const poll of [0, 1, 2, 3]) {
-      const listener = new Listener(
-        { kind: 'tcp', host: '127.0.0.1', port: 0 },
-        () => [new PromptWorker()],
-        new Events(),
-      );
+      const listener = new Listener(ADDRESS, () => [new PromptWorker()], new Events());
       const client = new ClientThread(Number(new URL(await listener.listen()).port));
       let isOpen = true;
       let isConnected = false;
@@ -116,5 +115,35 @@ describe('the listener', () => {
       if (isConnected) assert.deepEqual([poll, await client.answer()], [poll, 'HTTP/1.1 200 OK']);
       await client.end();
     }
+  });
+
+  it('is settled when workers have confirmed what they were sent, and ends the connections for which none is left', async () => {
+    const worker = {
+      takes: true,
+      full: false,
+      awaited: false,
+      take: (connection: net.Socket) => {
+        worker.awaited = true;
+        connection.destroy();
+      },
+    };
+    const listener = new Listener(ADDRESS, () => [worker], new Events());
+    const port = Number(new URL(await listener.listen()).port);
+    const clients = [net.connect(port, '127.0.0.1')];
+    await until('it is sent a connection', () => worker.awaited);
+    let isSettled = false;
+    const settled = listener.settled(Deadline.after(WAIT_LIMIT_MS)).then(() => {
+      isSettled = true;
+    });
+    await afterPoll();
+    assert.equal(isSettled, false);
+    Object.assign(worker, { takes: false, awaited: false });
+    listener.goOn();
+    await settled;
+    const late = net.connect(port, '127.0.0.1');
+    clients.push(late);
+    await once(late, 'connect');
+    await Promise.all([listener.close(Deadline.after(WAIT_LIMIT_MS)), once(late.resume(), 'close')]);
+    for (const client of clients) client.destroy();
   });
 });

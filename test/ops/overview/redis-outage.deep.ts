@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { until } from '../../support/until';
-import { ShopPages } from '../jobs/shop-pages';
 import { OpsWeb, SIGNED } from '../ops-web';
 import { PublishedTrees } from './published-trees';
 import { treeStatusOf } from './tree-statuses';
@@ -50,24 +49,5 @@ describe('the overview without Redis', () => {
     await until('the same page receives its status again', () => page.text().slice(heard).includes('web.8'));
     assert.doesNotMatch(page.text(), /event: reload/);
     page.close();
-  });
-});
-
-describe('the actions of operators while Redis is frozen', () => {
-  let shop: ShopPages;
-  before(async () => {
-    shop = await ShopPages.start();
-  });
-  after(() => shop?.stop());
-
-  it('are carried out, and shown as events', async () => {
-    const { operator, ops } = shop;
-    const token = await operator.token();
-    ops.redis.pause();
-    const { status } = await operator
-      .send('/ops/jobs/queues/default/pause', { token })
-      .finally(() => ops.redis.resume());
-    assert.equal(status, 303);
-    await until('the event is shown', async () => (await operator.read('/ops')).includes('Paused queue default'));
   });
 });

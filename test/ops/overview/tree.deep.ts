@@ -79,18 +79,6 @@ describe('the overview of a real tree, in a browser', () => {
     await tree.waitForLine(/worker-count-down requested by the operator's pages/);
   });
 
-  it('quiets and resumes jobs', async () => {
-    for (const [command, question, button, state] of [
-      ['quiet', /Quiet the jobs of/, 'Quiet jobs', { tone: 'warn', phase: 'quiet' }],
-      ['resume', /Resume the jobs of/, 'Resume jobs', { tone: 'ok', phase: 'ready' }],
-    ] as const) {
-      await operator.goto(`/ops/processes/${command}`);
-      await operator.confirm(question, button);
-      await operator.waitForCard('jobs', state);
-    }
-    await allIsWell();
-  });
-
   it('keeps showing the workers while all are restarted', async () => {
     const pids = () => Promise.all(['worker-0', 'worker-1', 'jobs'].map((id) => operator.pidOf(id)));
     const before = await pids();

@@ -58,6 +58,10 @@ describe('several trees on one Redis, in a browser', () => {
     await operator.goto('/ops');
     await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
     await operator.page.locator('.issues li', { hasText: 'Tree web.2:' }).waitFor();
+    await look('web.2');
+    await operator.page.getByRole('link', { name: 'Resume jobs' }).click();
+    await operator.confirm(/Resume the jobs of web\.2\?/, 'Resume jobs');
+    await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
     assert.deepEqual(first.linesMatching(/requested by/), []);
   });
 
