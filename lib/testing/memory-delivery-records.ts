@@ -6,17 +6,12 @@ import type { Claim, DeliveryStore } from '../mailer/delivery/delivery-record';
 export class MemoryDeliveryRecords implements DeliveryStore {
   readonly renewAfterMs = Number.POSITIVE_INFINITY;
   private readonly states = new Map<string, 'claimed' | 'sent'>();
-  private readonly settled = new Map<string, readonly string[]>();
-
-  private readonly messageIds = new Map<string, string>();
 
   async claim({ key, messageId }: IdempotencyKey): Promise<Claim> {
     const state = this.states.get(key);
     if (state) return { verdict: state === 'sent' ? 'sent' : 'busy' };
     this.states.set(key, 'claimed');
-    const first = this.messageIds.get(key) ?? messageId;
-    this.messageIds.set(key, first);
-    return { verdict: 'mine', token: randomUUID(), messageId: first, settled: this.settled.get(key) ?? [] };
+    return { verdict: 'mine', token: randomUUID(), messageId, settled: [] };
   }
 
   async renew(): Promise<boolean> {
@@ -27,8 +22,8 @@ export class MemoryDeliveryRecords implements DeliveryStore {
     this.states.set(key, 'sent');
   }
 
-  async recordPartial(key: string, _token: string, settled: readonly string[]): Promise<void> {
-    this.settled.set(key, settled);
+  /** Never called: the transport of tests refuses nobody. */
+  async recordPartial(key: string): Promise<void> {
     this.states.delete(key);
   }
 

@@ -53,15 +53,6 @@ describe('an embedded Redis', () => {
     assertNothingRuns(stateDir);
   });
 
-  it('is restarted on the same port when it dies', async () => {
-    const run = await startServers(stateDir, 'redis');
-    process.kill(run.started.get('redis')?.pid ?? 0, 'SIGKILL');
-    await until('its end is reported', () => run.lost.has('redis'));
-    await until('it answers again', () => assertRedisAnswers(run.urls.redisUrl).then(() => true));
-    await run.stop();
-    assertNothingRuns(stateDir);
-  });
-
   it('is not started when it is not needed, and can be stopped without having been started', async () => {
     const none = new EmbeddedServers({ stateDir, needPostgres: false, needRedis: false, events: new Events() });
     assert.deepEqual(await none.start(), {});
@@ -80,16 +71,6 @@ describe('an embedded Redis', () => {
 
   describe('whose pid another process has now', () => {
     const other = useOtherProcess();
-
-    it('is started again', async () => {
-      fs.mkdirSync(path.join(stateDir, 'redis'), { recursive: true, mode: 0o700 });
-      const record = JSON.stringify({ pid: other().pid, port: 1 });
-      fs.writeFileSync(path.join(stateDir, 'redis', 'redis.json'), record);
-      const run = await startServers(stateDir, 'redis');
-      assert.ok(run.started.has('redis'));
-      await run.stop();
-      assert.equal(other().signalCode, null);
-    });
 
     it('does not get that process killed by its owner or by the keeper', async () => {
       const pid = other().pid ?? 0;

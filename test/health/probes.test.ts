@@ -38,11 +38,13 @@ describe('the probes of health:', () => {
     await count(now - 60_000, 'ImportJob', 0, 1);
     await count(now, 'NowAndThenJob', 1000, 20);
     await count(now, 'RareJob', 0, 4);
+    await count(now, 'JustSoJob', 45, 5);
     await count(now, 'PushJob', 50, 100);
     await count(now - 3_600_000, 'LongAgoJob', 0, 500);
     assert.deepEqual((await failures(now)).classes, [
       { class: 'PushJob', failed: 100, runs: 150 },
       { class: 'ImportJob', failed: 10, runs: 13 },
+      { class: 'JustSoJob', failed: 5, runs: 50 },
     ]);
   });
 
@@ -86,7 +88,9 @@ describe('the probes of health:', () => {
 
   it('the last mail is the one sent last, even if it was begun days ago', async () => {
     await mail(jobId(1), 'sent', 50, 7);
-    await mail(jobId(2), 'failed', 0);
+    await mail(jobId(2), 'failed', 1);
+    await testDatabase.query(`update mail_deliveries set updated_at = now() - interval '8 min' where state = 'failed'`);
+    await mail(jobId(3), 'failed', 0);
     const { lastSent, failedSince } = await readMail(database.knex);
     assert.equal(Math.round((Date.now() - Number(lastSent)) / 60_000), 7);
     assert.equal(failedSince, 1);

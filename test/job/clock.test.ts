@@ -47,7 +47,8 @@ describe('a clock that jumps forward', () => {
     const warnings = system.eventsNamed('process.warning').filter(({ message }) => /clock/.test(message));
     assert.equal(warnings.length, 1);
     assert.match(warnings[0]?.message ?? '', /^the clock was set forward by 3600 s, or the machine has slept/);
-    const [first = ''] = asked.filter((sql) => /job_queue/.test(sql));
+    // The fetcher, which may look for jobs that are ready at any time, does not find it.
+    const [first = ''] = asked.filter((sql) => /job_queue/.test(sql) && !/set state = 'running'/.test(sql));
     assert.match(first, LOOK);
   });
 });

@@ -95,6 +95,17 @@ describe('a job processor that stops', () => {
     assert.equal(ran[4], 'behind 1');
   });
 
+  it('counts the deliveries of late jobs after an uncaught error that names none of them', async () => {
+    const processor = await system.processor(CLASSES, { tuning: SOON });
+    await DeafJob.performLater('deaf');
+    await HeedingJob.performLater('heeding');
+    await until('both jobs are running', () => gate.held === 2);
+    assert.equal(processor.failRunBehind(new Error('of an emitter made at boot')), 'unknown');
+    await processor.stop(Deadline.after(IN_TIME));
+    const counted = await system.postgres.query(`select deliveries from job_queue where state = 'ready'`);
+    assert.deepEqual(counted, [{ deliveries: 1 }, { deliveries: 1 }]);
+  });
+
   it('releases a job that returns after its signal was aborted, since that may not be its real end', async () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
     await transaction(() => TidyJob.performLater('tidy'));

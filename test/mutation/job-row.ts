@@ -100,8 +100,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no jobs are rescued that were claimed just now, before their process had to show that it lives',
     file: RESCUE,
-    find: 'and claimed_at < clock_timestamp() - ?',
-    replace: 'and claimed_at < clock_timestamp() + ?',
+    find: 'and claimed_at < now() - ?',
+    replace: 'and claimed_at < now() + ?',
     killedBy: CLAIM_TEST,
   },
   {

@@ -57,13 +57,7 @@ describe('the Procfile', () => {
       /"path":"\/users".*"remoteAddress":"203\.0\.113\.7"|"remoteAddress":"203\.0\.113\.7".*"path":"\/users"/,
     );
 
-    for (const { pid } of tree.processes().all) {
-      try {
-        process.kill(pid, 'SIGTERM');
-      } catch {
-        // The process has ended already.
-      }
-    }
+    tree.signalAll('SIGTERM');
     // The shell gets the signal as well, so its exit code says nothing about the tree; the tree's last line does.
     await tree.waitForLine(/"stopped in .*, 0 killed"/);
     await tree.allGone();

@@ -20,16 +20,8 @@ const toPrimary = (signal: NodeJS.Signals) => (tree: Tree) => {
   const { primary } = tree.processes();
   if (primary !== undefined) process.kill(primary, signal);
 };
-const toEach = (signal: NodeJS.Signals) => (tree: Tree) => {
-  // Workers come first, so that each may get the signal before the primary tells it to stop.
-  for (const { pid } of [...tree.processes().all].sort((a, b) => b.pid - a.pid)) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // The process has ended already.
-    }
-  }
-};
+// Workers come first, so that each may get the signal before the primary tells it to stop.
+const toEach = (signal: NodeJS.Signals) => (tree: Tree) => tree.signalAll(signal);
 
 const WAYS: Readonly<Record<string, Way>> = {
   'SIGTERM to the primary alone': { signal: toPrimary('SIGTERM') },

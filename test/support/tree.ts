@@ -159,6 +159,11 @@ export class Tree {
     for (const { pid } of this.leftovers()) end(pid, 'SIGKILL');
   }
 
+  /** Sends a signal to each of its processes, the youngest first. */
+  signalAll(signal: NodeJS.Signals): void {
+    for (const { pid } of this.leftovers().sort((a, b) => b.pid - a.pid)) end(pid, signal);
+  }
+
   /** Kills the primary with SIGKILL, which leaves its servers to the keeper. */
   async kill9(): Promise<void> {
     process.kill(this.processes().primary ?? this.pid, 'SIGKILL');

@@ -43,6 +43,18 @@ class FlakyJob extends Job<[fails: number]> {
   }
 }
 
+class HourlyJob extends Job {
+  static override unique = { ttl: '1h' } as const;
+
+  perform() {}
+}
+
+class PerformJob extends Job {
+  perform() {
+    return performEnqueuedJobs({ only: GreetJob });
+  }
+}
+
 describe('fake jobs', () => {
   let jobs: TestJobs;
   beforeEach(async () => {
@@ -84,6 +96,16 @@ describe('fake jobs', () => {
       await GreetJob.performLater('Ann', options);
       options.password = 'second';
       assertEnqueued(GreetJob, { args: ['Ann', { password: 'first' }] });
+    });
+
+    it('once, if they are unique, until their ttl is over, which begins when they are due', async () => {
+      travelTo('2030-01-01T00:00:00Z');
+      await HourlyJob.set({ wait: '1d' }).performLater();
+      for (const [at, enqueued] of [
+        ['2030-01-02T00:59:59Z', false],
+        ['2030-01-02T01:00:00Z', true],
+      ] as const)
+        assert.equal(await travelTo(at, async () => (await HourlyJob.performLater()).enqueued), enqueued, at);
     });
 
     it('only after useFakeJobs()', async () => {
@@ -179,6 +201,13 @@ describe('fake jobs', () => {
     it('as long as a job enqueues another, up to a limit', async () => {
       await ChainJob.performLater(20_000);
       await assert.rejects(performEnqueuedJobs(), /performed 10000 jobs, and ChainJob is still enqueued/);
+    });
+
+    it('once, although one of them performs the others', async () => {
+      await PerformJob.performLater();
+      await GreetJob.performLater('Ann');
+      await performEnqueuedJobs();
+      assert.deepEqual(log, ['Ann 1']);
     });
 
     it('only if they match the filter', async () => {

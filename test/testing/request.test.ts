@@ -88,6 +88,8 @@ describe('request(app)', () => {
     );
     const json = await app.put('/raw', { json: { a: 'é' } });
     assert.deepEqual(json.json(), { type: 'application/json', body: { a: 'é' }, raw: '{"a":"é"}' });
+    const patch = await app.put('/raw', { json: {}, headers: { 'Content-Type': 'application/merge-patch+json' } });
+    assert.deepEqual(patch.json(), { type: 'application/merge-patch+json', body: {}, raw: '{}' });
     const text = await app.put('/raw', { body: 'a=1', headers: { 'Content-Type': 'text/plain' } });
     assert.deepEqual(text.json(), { type: 'text/plain' });
     const malformed = await app.put('/raw', { body: '{', headers: { 'Content-Type': 'application/json' } });

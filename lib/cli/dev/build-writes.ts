@@ -2,7 +2,7 @@
 export class BuildWrites {
   /** Files that changed during the last build. */
   private suspects: ReadonlySet<string> = new Set();
-  /** Files that changed during two builds in a row, of which the second was because of them. */
+  /** Files that changed during two builds in a row. What changes during a build is the reason for the next one. */
   private readonly written = new Set<string>();
 
   /** Takes note that somebody has changed files while nothing was built. */
@@ -12,15 +12,12 @@ export class BuildWrites {
 
   /**
    * To be called after each build.
-   * @param because files whose change led to the build. @param meanwhile files that changed during it.
+   * @param meanwhile files that changed during it.
    * @returns those of `meanwhile` that are a reason to build again, and those that are found to be written by the build.
    */
-  sort(
-    because: ReadonlySet<string>,
-    meanwhile: ReadonlySet<string>,
-  ): { readonly changed: ReadonlySet<string>; readonly found: readonly string[] } {
+  sort(meanwhile: ReadonlySet<string>): { readonly changed: ReadonlySet<string>; readonly found: readonly string[] } {
     const others = [...meanwhile].filter((file) => !this.written.has(file));
-    const found = others.filter((file) => this.suspects.has(file) && because.has(file));
+    const found = others.filter((file) => this.suspects.has(file));
     for (const file of found) this.written.add(file);
     this.suspects = new Set(others.filter((file) => !this.written.has(file)));
     return { changed: this.suspects, found };

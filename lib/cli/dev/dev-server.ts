@@ -79,7 +79,7 @@ export class DevServer {
   private async follow(changed: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     for (const file of changed) this.unserved.add(file);
     try {
-      const more = await this.build(changed);
+      const more = await this.build();
       if (more.size > 0 || this.leaving) return more;
       await this.reload();
       this.unserved.clear();
@@ -95,12 +95,12 @@ export class DevServer {
     return new Set();
   }
 
-  private async build(changed: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+  private async build(): Promise<ReadonlySet<string>> {
     const { build, folder, output } = this.options;
     if (build === undefined) return new Set();
     const restore = keepBuild(path.join(folder, output), path.join(folder, '.catamount/last-build'));
     const { ok, text } = await runShell(build, folder, (part) => process.stdout.write(part));
-    const meanwhile = this.buildWrites.sort(changed, this.sources.scan());
+    const meanwhile = this.buildWrites.sort(this.sources.scan());
     for (const file of meanwhile.found)
       say(`${file} is written by the build, so what the build writes there does not count as a change`);
     if (!ok) restore();

@@ -171,8 +171,11 @@ export class Dispatcher {
 
   /** @returns ms until the next pass. */
   private async pass(): Promise<number> {
+    const begunAt = performance.now();
     try {
-      return await this.look();
+      const ms = await this.look();
+      if (performance.now() - begunAt > SLOW_MS) this.connectedSince = undefined;
+      return ms;
     } catch (error) {
       this.connectedSince = undefined;
       throw error;

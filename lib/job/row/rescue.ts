@@ -6,17 +6,18 @@ import type { ReadyJob } from './claim';
  * Makes the jobs of processors that have died ready again. They keep their `run_at`, and the caller hints at them at the heads of
  * their queues, so they go first. Their deliveries stay counted, since each of them may have killed its process.
  * @param identity of one that is known to be dead. Default: all that have been silent for so long.
- * @param silentMs how long a processor must have been silent; one shows itself at least each 5 s while it runs something long.
+ * @param silentMs how long a processor must have been silent when this is asked, not when a lock lets it go on, for which the others
+ * have waited, too; one shows itself at least each 5 s while it runs something long.
  */
 export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promise<RescuedJob[]> {
   const dead = `not exists (
     select from ${TABLES.processes} as process
-    where process.identity = claimed_by and process.seen_at > clock_timestamp() - ? * interval '1 millisecond')`;
+    where process.identity = claimed_by and process.seen_at > now() - ? * interval '1 millisecond')`;
   const { rows } = await knex.raw<{ rows: RescuedJob[] }>(
     `update ${TABLES.jobs} set state = 'ready', claimed_by = null
      from (select id, claimed_by as identity from ${TABLES.jobs} where state = 'running'
        ${identity === undefined ? '' : 'and claimed_by = ?'}
-       ${silentMs === undefined ? '' : `and claimed_at < clock_timestamp() - ? * interval '1 millisecond' and ${dead}`}
+       ${silentMs === undefined ? '' : `and claimed_at < now() - ? * interval '1 millisecond' and ${dead}`}
        for update skip locked) as lost
      where ${TABLES.jobs}.id = lost.id returning ${TABLES.jobs}.id, queue, lost.identity`,
     [...(identity === undefined ? [] : [identity]), ...(silentMs === undefined ? [] : [silentMs, silentMs])],

@@ -74,6 +74,8 @@ export function livingProcesses(...interruptions: readonly Interruption[]): void
           await trx.raw('lock table job_queue, job_processes in access exclusive mode');
           await pass(5500);
         });
+        // The judge has looked by then.
+        await pass(0.3 * SILENT_MS);
         await showLife(knex, 'living');
       },
       'the machine has slept': async ({ clock }: Judge) => {

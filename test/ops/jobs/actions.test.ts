@@ -115,7 +115,8 @@ describe('actions on jobs:', () => {
 
   it('many matching jobs are retried without typing their number, since nothing is lost', async () => {
     await storeDead(30);
-    const asked = await question(`${DEAD}/confirm?all=1&action=retry`);
+    const asked = await question(`${DEAD}/action`, { all: '1', action: 'retry' });
+    assert.equal(await shop.waiting(), 0, 'not before they are confirmed');
     assert.deepEqual(asked.buttons, ['Retry 30 jobs', 'Leave them']);
     const { notes } = await operator.act(`${DEAD}/action`, { ...asked.fields, action: 'retry' });
     assert.deepEqual([notes, await shop.waiting()], [['30 jobs are back on their queues.'], 30]);

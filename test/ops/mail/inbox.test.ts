@@ -70,6 +70,11 @@ describe('the inbox', () => {
     assert.ok(fs.existsSync(path.join(ops.folder, 'outside.eml')));
   });
 
+  it('warns of HTML that Gmail cuts off, by its bytes', async () => {
+    const name = await box.send({ html: `<p>${'가'.repeat(35_000)}</p>` });
+    assert.match((await ops.get(`${INBOX}/${name}`)).body, /The HTML is 105\.\d kB\.<\/b> Gmail cuts off/);
+  });
+
   it('escapes what strangers wrote', async () => {
     const name = await box.send({
       from: { name: '"><script>alert(1)</script>', address: 'x@example.com' },

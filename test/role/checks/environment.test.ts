@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { procfile } from '../../../lib/role/checks/environment';
+import { readSettings } from '../../../lib/core/settings';
+import { memory, procfile } from '../../../lib/role/checks/environment';
 import { appFolder } from '../../support/app-folder';
 import { removeFolder } from '../../support/temp-folder';
 
@@ -23,6 +24,15 @@ describe('a Procfile', () => {
   });
 
   it('without a release that migrates is warned of', () => {
-    assert.deepEqual(findingsIn('web: node server.js\n'), ['warning']);
+    for (const others of ['', '# migrate by hand\n', 'worker: node migrate-slowly.js\n'])
+      assert.deepEqual(findingsIn(`web: node server.js\n${others}`), ['warning'], others);
   });
+});
+
+it('a plan of more memory than there may be is warned of', () => {
+  const findingsWith = (MEMORY_LIMIT_MB: string) =>
+    memory({ config: readSettings({ env: { MEMORY_LIMIT_MB, WEB_CONCURRENCY: '2' }, cwd: '/nowhere' }) });
+  const [{ text } = assert.fail()] = findingsWith('128');
+  const [, planned = ''] = /planned to use (\d+) MB/.exec(text) ?? [];
+  assert.deepEqual([findingsWith(planned).length, findingsWith(String(Number(planned) - 1)).length], [0, 1], text);
 });

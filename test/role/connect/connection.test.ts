@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
 import { Model } from 'objection';
+import { broadcast } from '../../../lib/broadcast/broadcast';
+import { NotConnectedError } from '../../../lib/core/errors';
 import { readSettings } from '../../../lib/core/settings';
 import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
@@ -36,6 +38,7 @@ describe('a connection from outside the tree', () => {
       });
       await connection.disconnect();
       assert.equal((await greeted).enqueued, true);
+      assert.throws(() => broadcast('chat', 'hello'), NotConnectedError);
       const rows = await database.query<{ class: string }>('select class from job_queue');
       assert.deepEqual(rows, [{ class: 'GreetJob' }]);
     } finally {

@@ -53,6 +53,19 @@ describe('a job processor', () => {
     assert.equal(reports()[0]?.status.quiet, false);
   });
 
+  it('that is told while it boots of one that has died runs the jobs of that one at once', async () => {
+    await enqueue('orphan', 'none');
+    // As if claimed so late that nobody else would take its process for dead.
+    await app.database.query(
+      `update job_queue set state = 'running', claimed_by = 'tested-9', claimed_at = now() + interval '1 hour'`,
+    );
+    const exited = begin('open');
+    tell({ catamount: 'rescue', identity: 'tested-9' });
+    await until('the job has run', () => processed() === 1);
+    stop();
+    assert.deepEqual(await exited, [0, null]);
+  });
+
   it('reports the jobs that end while it stops, before it exits', async () => {
     const release = app.switchOn('hold');
     await enqueue('last', 'hold');
