@@ -8,11 +8,15 @@ const BARE = path.join(__dirname, 'boot-bare.js');
 const STARTS_A_ROUND = 4;
 const GOAL = { atMost: 1.3 };
 
+const startBare = (env: Env, ...args: string[]) =>
+  MeasuredServer.start({ args: [BARE, ...args], env, readyPath: '/ready' });
+
 /** A server counts as up once `/ready` answers 200, which needs answers from Postgres and Redis. */
 const STARTS = {
   /** A primary, two workers, a job processor. */
   catamount: (env) => startTree(env),
-  bare: (env) => MeasuredServer.start({ args: [BARE], env, readyPath: '/ready' }),
+  bare: (env) => startBare(env),
+  'bare, node:cluster': (env) => startBare(env, '2'),
 } as const satisfies Readonly<Record<string, (env: Env) => Promise<MeasuredServer>>>;
 
 type Start = keyof typeof STARTS;

@@ -1,9 +1,9 @@
 import { MAKES_TABLES } from './contender/contenders';
 import type { EnqueueMode, EnqueueResult } from './contender/process';
 import type { Benchmark } from './harness/bench';
-import { interleave, pairedRatio, type Spread, shortSpread, spread, table } from './harness/figures';
+import { interleave, median, pairedRatio, type Spread, short, shortSpread, spread, table } from './harness/figures';
 
-const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'bee-queue', 'bullmq'] as const;
+const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'pg-boss', 'bee-queue', 'bullmq'] as const;
 const FAR_MS = 2.5;
 
 interface Row {
@@ -44,11 +44,14 @@ export const enqueue: Benchmark = {
       results[name] = Object.fromEntries(contenders.map((one) => [one, spread(samples(one))]));
       lines.push([
         name,
-        ...contenders.map((one) => shortSpread(spread(samples(one)))),
+        ...contenders.map((one) => {
+          const cpuUs = median(runs[one].map((run) => run.cpuUs));
+          return `${shortSpread(spread(samples(one)))} ${short(cpuUs)}`;
+        }),
         ...theirs.map((one) => pairedRatio(samples(ours), samples(one)).toFixed(2)),
       ]);
     }
-    const head = ['jobs/s', ...contenders, ...theirs.map((one) => `÷ ${one}`)];
+    const head = ['jobs/s, CPU µs', ...contenders, ...theirs.map((one) => `÷ ${one}`)];
     bench.say(`\n${table(head, lines)}`);
     return results;
   },

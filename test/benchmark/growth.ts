@@ -50,9 +50,11 @@ const WARM_UP = 1000;
 
 /** Runs `count` jobs that are already enqueued. */
 async function drain(bench: Bench, contender: ContenderName, count: number, warmUp: number, more: boolean) {
+  const stores = await bench.stores();
+  const before = await stores.redisCpuUs();
   const task = { kind: 'drain', concurrency: 10, count, warmUp, more } as const;
   const { jobsPerSecond, cpuUs } = await bench.run<DrainResult>(contender, 0, task);
-  return { us: 1e6 / jobsPerSecond, cpuUs };
+  return { us: 1e6 / jobsPerSecond, cpuUs, redisUs: ((await stores.redisCpuUs()) - before) / count };
 }
 
 /** Number of jobs enqueued on top of the level's. */
@@ -83,6 +85,7 @@ async function costOfQueued(bench: Bench, amount: number): Promise<Costs> {
     'enqueue CPU': put.cpuUs,
     'perform µs': ran.us,
     'perform CPU': ran.cpuUs,
+    'Redis CPU': ran.redisUs,
   };
 }
 
@@ -107,6 +110,7 @@ async function dead(bench: Bench): Promise<object> {
     return {
       'die µs': died.us,
       'die CPU': died.cpuUs,
+      'Redis CPU': died.redisUs,
       'perform µs': performed.us,
       'perform CPU': performed.cpuUs,
     } satisfies Costs;

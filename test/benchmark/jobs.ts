@@ -1,7 +1,7 @@
 import type { ContenderName } from './contender/contenders';
 import type { DrainResult } from './contender/process';
 import type { Bench, Benchmark } from './harness/bench';
-import { interleave, pairedRatio, type Spread, shortSpread, spread, table } from './harness/figures';
+import { interleave, median, pairedRatio, type Spread, short, shortSpread, spread, table } from './harness/figures';
 
 interface Cell {
   readonly rttMs: number;
@@ -9,9 +9,12 @@ interface Cell {
   readonly count: number;
 }
 
-/** The speeds of a cell by contender. */
+/** The figures of a cell by contender. */
 interface CellResult extends Cell {
   readonly jobsPerSecond: Readonly<Record<string, Spread>>;
+  readonly cpuUs: Readonly<Record<string, number>>;
+  readonly redisUs: Readonly<Record<string, number>>;
+  readonly rssMb: Readonly<Record<string, number>>;
 }
 
 const FAR_MS = 2.5;
@@ -52,6 +55,11 @@ export const jobs: Benchmark = {
       ];
     });
     bench.say(`\n${table(['jobs a second', ...contenders, ...theirs.map((name) => `÷ ${name}`)], speeds)}\n`);
+    const costs = results.map(({ cpuUs, redisUs, rssMb, ...cell }) => [
+      nameOf(cell),
+      ...contenders.map((name) => [cpuUs, redisUs, rssMb].map((figure) => short(figure[name] ?? 0)).join(' ')),
+    ]);
+    bench.say(`${table(['CPU µs a job, of Redis, MB', ...contenders], costs)}\n`);
     return results;
   },
 };
@@ -63,11 +71,21 @@ async function measure(bench: Bench, cell: Cell, contenders: readonly ContenderN
   const runs = await interleave(contenders, bench.rounds, async (contender) => {
     await stores.clear();
     await bench.run(contender, 0, { kind: 'fill', count });
+    const before = await stores.redisCpuUs();
     const warmUp = Math.ceil(count / 3);
-    return bench.run<DrainResult>(contender, rttMs, { kind: 'drain', concurrency, count, warmUp });
+    const result = await bench.run<DrainResult>(contender, rttMs, { kind: 'drain', concurrency, count, warmUp });
+    return { ...result, redisUs: ((await stores.redisCpuUs()) - before) / count };
   });
-  const speeds = contenders.map((name) => [name, spread(runs[name].map((run) => run.jobsPerSecond))]);
-  const result: CellResult = { ...cell, count, jobsPerSecond: Object.fromEntries(speeds) };
+  const byContender = <T>(figure: keyof (typeof runs)[ContenderName][number], sum: (values: readonly number[]) => T) =>
+    Object.fromEntries(contenders.map((name) => [name, sum(runs[name].map((run) => run[figure]))]));
+  const result: CellResult = {
+    ...cell,
+    count,
+    jobsPerSecond: byContender('jobsPerSecond', spread),
+    cpuUs: byContender('cpuUs', median),
+    redisUs: byContender('redisUs', median),
+    rssMb: byContender('rssMb', median),
+  };
   bench.say(`${nameOf(cell)}: ${contenders.map((name) => `${name} ${speedOf(result, name)}`).join(', ')}`);
   return result;
 }

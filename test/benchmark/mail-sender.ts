@@ -35,6 +35,8 @@ export interface MailResult {
   readonly mailsPerSecond: number;
   /** CPU time of the process, user and system, ms per mail. */
   readonly cpuMs: number;
+  /** Fifty samples, evenly distributed over the mails. */
+  readonly rssMb: readonly number[];
 }
 
 interface MailStores {
@@ -180,22 +182,28 @@ class PlainSender extends RenderingSender {
 
 async function sendMails({ sender: name, stores, count, warmUp }: MailTask): Promise<MailResult> {
   const sender = await SENDERS[name](stores);
-  await sendAll(sender, 0, warmUp);
+  await sendAll(sender, 0, warmUp, () => undefined);
+  const rssMb: number[] = [];
+  const every = Math.ceil(count / 50);
   const begun = performance.now();
   const before = process.cpuUsage();
-  await sendAll(sender, warmUp, count);
+  await sendAll(sender, warmUp, count, (sent) => {
+    if (sent % every === 0) rssMb.push(process.memoryUsage.rss() / 2 ** 20);
+  });
   const { user, system } = process.cpuUsage(before);
   const ms = performance.now() - begun;
   await sender.close();
-  return { mailsPerSecond: (count / ms) * 1000, cpuMs: (user + system) / 1000 / count };
+  return { mailsPerSecond: (count / ms) * 1000, cpuMs: (user + system) / 1000 / count, rssMb };
 }
 
-async function sendAll(sender: MailSender, from: number, count: number): Promise<void> {
+async function sendAll(sender: MailSender, from: number, count: number, note: (sent: number) => void): Promise<void> {
   let next = from;
+  let sent = 0;
   const sendNext = async () => {
     while (next < from + count) {
       const n = next++;
       await sender.send(person(n), n);
+      note(++sent);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, sendNext));

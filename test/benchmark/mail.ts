@@ -10,27 +10,36 @@ const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
 const SENDERS = ['nodemailer', 'catamount', 'ejs + juice'] as const;
 const COUNT = 1000;
 const WARM_UP = 200;
+/** Number of mails that shows any growth of memory. */
+const MANY = 20_000;
 
 /** Sends welcome mails of the sample app, half of them Korean, to a real SMTP server, two at a time. */
 export const mail: Benchmark = {
-  about: 'CPU per mail above plain nodemailer, compared with EJS and juice by hand',
+  about: 'CPU per mail above plain nodemailer, compared with EJS and juice by hand, and memory over many mails',
   peers: true,
   async run(bench) {
+    const many = bench.options.quick ? MANY / 10 : MANY;
     const database = await createDatabase({ migrated: ['lib/mailer/migrations'] });
     const server = new Child(SMTP_SERVER, {}, NO_LIMIT);
     try {
       const stores = { smtpUrl: await server.next<string>(), databaseUrl: database.url };
-      const send = async (sender: SenderName) => {
-        const task: MailTask = { sender, stores, count: COUNT, warmUp: WARM_UP };
+      const send = async (sender: SenderName, count: number) => {
+        const task: MailTask = { sender, stores, count, warmUp: WARM_UP };
         const result = await runChild<MailResult>(SENDER, task);
         server.send('count');
         const got = await server.next<number>();
-        if (got !== COUNT + WARM_UP) throw new Error(`${sender} sent ${COUNT + WARM_UP} mails, ${got} came`);
+        if (got !== count + WARM_UP) throw new Error(`${sender} sent ${count + WARM_UP} mails, ${got} came`);
         return result;
       };
-      const runs = await interleave(SENDERS, bench.rounds, send);
+      const runs = await interleave(SENDERS, bench.rounds, (sender) => send(sender, COUNT));
       sayCosts(bench, runs);
-      return { runs };
+      const { rssMb } = await send('catamount', many);
+      const warm = rssMb.slice(Math.ceil(rssMb.length / 10));
+      bench.say(
+        `\nRSS MB of catamount after a tenth of ${many} mails: ${warm[0]?.toFixed(0)}, ` +
+          `then ${Math.min(...warm).toFixed(0)}–${Math.max(...warm).toFixed(0)}, at the end ${warm.at(-1)?.toFixed(0)}`,
+      );
+      return { runs, rssMb };
     } finally {
       await server.kill();
       await database.drop();
@@ -47,7 +56,8 @@ function sayCosts(bench: Bench, runs: Readonly<Record<SenderName, readonly MailR
     short(median(cpu(sender).map((value, round) => value - (plain[round] ?? Number.NaN)))),
     pairedRatio(cpu(sender), cpu('ejs + juice')).toFixed(2),
     short(median(runs[sender].map(({ mailsPerSecond }) => mailsPerSecond))),
+    median(runs[sender].map(({ rssMb }) => rssMb.at(-1) ?? Number.NaN)).toFixed(0),
   ]);
-  const head = [`${COUNT} mails`, 'CPU ms a mail', 'over nodemailer', '÷ ejs + juice', 'mails/s'];
+  const head = [`${COUNT} mails`, 'CPU ms a mail', 'over nodemailer', '÷ ejs + juice', 'mails/s', 'RSS MB'];
   bench.say(`\n${table(head, lines)}`);
 }

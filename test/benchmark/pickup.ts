@@ -3,7 +3,7 @@ import type { ReceiveResult } from './contender/process';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, percentile, short, table } from './harness/figures';
 
-const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'bee-queue', 'bullmq'] as const;
+const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'pg-boss', 'bee-queue', 'bullmq'] as const;
 const FAR_MS = 2.5;
 
 interface Row {

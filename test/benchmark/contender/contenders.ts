@@ -33,12 +33,13 @@ export const CONTENDERS = {
   'bee-queue': beeQueue,
   bullmq: bullMq,
   'graphile-worker': graphileWorker,
+  'pg-boss': pgBoss,
 } as const satisfies Readonly<Record<string, (stores: StoreUrls) => Contender>>;
 
 export type ContenderName = keyof typeof CONTENDERS;
 
 /** Those whose first process creates its tables, which must not be measured. */
-export const MAKES_TABLES: ReadonlySet<ContenderName> = new Set(['graphile-worker']);
+export const MAKES_TABLES: ReadonlySet<ContenderName> = new Set(['graphile-worker', 'pg-boss']);
 
 interface Data {
   readonly value: number;
@@ -169,6 +170,52 @@ function graphileWorker({ databaseUrl: connectionString }: StoreUrls): Contender
         addMany: (values) => utils.addJobs(values.map((value) => ({ identifier: 'noop', payload: { value } }))),
         addLater: (value, waitMs) => utils.addJob('noop', { value }, { runAt: new Date(Date.now() + waitMs) }),
         close: () => utils.release(),
+      };
+    },
+  };
+}
+
+interface PgBoss {
+  on(event: 'error', listener: (error: Error) => void): void;
+  start(): Promise<unknown>;
+  stop(options: { readonly graceful: boolean }): Promise<void>;
+  createQueue(name: string): Promise<void>;
+  work(
+    name: string,
+    options: { readonly batchSize: number; readonly pollingIntervalSeconds: number },
+    handler: (jobs: readonly { readonly data: Data }[]) => Promise<void>,
+  ): Promise<string>;
+  send(name: string, data: Data, options?: { readonly startAfter: Date }): Promise<string | null>;
+  insert(jobs: readonly { readonly name: string; readonly data: Data }[]): Promise<unknown>;
+}
+
+/**
+ * pg-boss, which keeps jobs in Postgres, too, and polls for them: half a second is its shortest interval. It fetches a batch
+ * in each, whatever the concurrency, and large ones suit it best here.
+ */
+function pgBoss({ databaseUrl }: StoreUrls): Contender {
+  const start = async (): Promise<PgBoss> => {
+    const boss = new (peer<new (url: string) => PgBoss>('pg-boss'))(databaseUrl);
+    boss.on('error', (error) => process.stderr.write(`pg-boss: ${error.message}\n`));
+    await boss.start();
+    await boss.createQueue('noop');
+    return boss;
+  };
+  return {
+    async work(_concurrency, run) {
+      const boss = await start();
+      await boss.work('noop', { batchSize: 1000, pollingIntervalSeconds: 0.5 }, async (jobs) => {
+        for (const { data } of jobs) run(data.value);
+      });
+      return () => boss.stop({ graceful: false });
+    },
+    async produce() {
+      const boss = await start();
+      return {
+        add: (value) => boss.send('noop', { value }),
+        addMany: (values) => boss.insert(values.map((value) => ({ name: 'noop', data: { value } }))),
+        addLater: (value, waitMs) => boss.send('noop', { value }, { startAfter: new Date(Date.now() + waitMs) }),
+        close: () => boss.stop({ graceful: false }),
       };
     },
   };

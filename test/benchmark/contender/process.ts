@@ -36,6 +36,7 @@ export interface DrainResult {
   readonly jobsPerSecond: number;
   /** CPU time of the process, user and system, µs per job. */
   readonly cpuUs: number;
+  readonly rssMb: number;
 }
 
 export interface EnqueueResult {
@@ -85,7 +86,7 @@ async function drain(
       const ms = performance.now() - begun;
       const jobs = count - warmUp;
       const { user, system } = process.cpuUsage(before);
-      result = { jobsPerSecond: (jobs / ms) * 1000, cpuUs: (user + system) / jobs };
+      result = { jobsPerSecond: (jobs / ms) * 1000, cpuUs: (user + system) / jobs, rssMb: rssMb() };
     }
   });
   if (!result || (runs !== count && !more)) throw new Error(`${runs} runs of ${count} jobs`);
@@ -111,6 +112,10 @@ async function runJobs(
   await all;
   await stop();
   return ran;
+}
+
+function rssMb(): number {
+  return process.memoryUsage.rss() / 2 ** 20;
 }
 
 async function enqueue(contender: Contender, { mode, count }: Of<'enqueue'>): Promise<EnqueueResult> {

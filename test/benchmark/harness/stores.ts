@@ -49,13 +49,20 @@ export class Stores {
   async clear(): Promise<void> {
     await this.client.flushAll();
     await this.database.query('truncate job_queue, job_dead, job_processes, job_stats, mail_deliveries, users');
-    await this.database.query('drop schema if exists graphile_worker cascade');
+    await this.database.query('drop schema if exists graphile_worker, pgboss cascade');
   }
 
   /** Jobs that have not ended; the dead do not count. */
   async jobCount(): Promise<number> {
     const [row] = await this.database.query<{ count: number }>('select count(*)::int from job_queue');
     return row?.count ?? Number.NaN;
+  }
+
+  /** CPU time that Redis has used since it started, µs. */
+  async redisCpuUs(): Promise<number> {
+    const info = await this.client.info('cpu');
+    const read = (field: string) => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1]);
+    return (read('used_cpu_user') + read('used_cpu_sys')) * 1e6;
   }
 
   async remove(): Promise<void> {
