@@ -1,14 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import type { Config } from '../../lib/core/config';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { withRedisPrefix } from '../../lib/core/redis-settings';
 import type { JobClass } from '../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../lib/job/enqueue/enqueue';
+import { JobEnqueuer } from '../../lib/job/enqueue/enqueuer';
+import { Hints } from '../../lib/job/hint/hints';
+import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
-import { connectJobs } from '../../lib/role/connect/connect-app';
 import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type DatabaseOptions, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
@@ -46,7 +49,7 @@ export class JobSystem {
     readonly redis: Redis,
     readonly events: Events,
     private readonly dependencies: JobDependencies,
-    private readonly disconnect: () => void,
+    private readonly hints: Hints,
   ) {
     events.onAny((name, payload) => this.heard.push({ name, payload }));
   }
@@ -63,16 +66,12 @@ export class JobSystem {
     const database = new Database(postgres.url, { production: false, events, poolMax });
     const redisUrl = withRedisPrefix(redisServer.url, redisPrefix);
     const redis = new Redis(redisUrl, events);
-    const system = new JobSystem(
-      postgres,
-      redisServer,
-      redisUrl,
-      database,
-      redis,
-      events,
-      dependencies,
-      connectJobs({ database, redis, events, ...dependencies, queues: TWO_QUEUES.queues }),
-    );
+    const hints = new Hints(redis.client);
+    const served = TWO_QUEUES.queues.map(({ name }) => name);
+    const enqueuer = new JobEnqueuer(database.knex, hints, events, served);
+    enqueuer.started();
+    Job.connect(enqueuer, dependencies);
+    const system = new JobSystem(postgres, redisServer, redisUrl, database, redis, events, dependencies, hints);
     connectTransactions(database.knex);
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
@@ -157,6 +156,9 @@ export class JobSystem {
     // It would give the next hint to a processor that has stopped, if it has not noticed yet that the connection is closed.
     const waits = async () => (await this.redis.client.info('clients')).includes('blocked_clients:0');
     await until('no stopped processor waits for a hint', waits);
+    // After a reply that took long, as when the disk is busy, none is sent for a second.
+    const probe = { id: randomUUID(), queue: 'probe' };
+    await until('hints are sent', async () => (await this.hints.push([probe])) === 'pushed');
     await this.redis.client.flushAll();
     await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_cron, job_stats');
     await this.postgres.query('drop function if exists skip_wait cascade');
@@ -169,7 +171,7 @@ export class JobSystem {
 
   async stop(): Promise<void> {
     await this.stopProcessors();
-    this.disconnect();
+    Job.connect(undefined, {});
     connectTransactions(undefined);
     await this.redis.stop(Deadline.after(1000));
     await this.database.stop(Deadline.after(5000));
