@@ -32,12 +32,6 @@ describe('a whole tree', () => {
 
   const heard = (hook: string) => app.notes('hooks').filter((event) => event.hook === hook);
 
-  it('listens before its job processor is ready', async () => {
-    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    const at = (pattern: RegExp) => tree.lines.findIndex(({ text }) => pattern.test(text));
-    assert.ok(at(/Listening on/) < at(/job processor \(pid \d+\) is ready/));
-  });
-
   it('applies the app’s job setup in its web workers and in its job processor', async () => {
     assert.equal((await tree.request('POST', '/dying-job')).status, 202);
     await until('the failure is reported', () => app.notes('jobs').length === 3);
