@@ -190,12 +190,13 @@ export class Dispatcher {
     const askedAt = performance.now();
     await gate.refresh();
     if (gate.origin === undefined) return CLOSED_MS;
-    if (this.noticed) this.lookMs = this.firstLookMs;
+    const { noticed } = this;
+    this.noticed = false;
+    if (noticed) this.lookMs = this.firstLookMs;
     else if (performance.now() - this.prunedAt < PRUNE_INTERVAL_MS) {
       const calmMs = await this.calmMs();
       if (calmMs !== undefined) return calmMs;
     }
-    this.noticed = false;
     const { mayLackHints } = this;
     this.mayLackHints = false;
     try {

@@ -44,8 +44,8 @@ describe('the dispatcher', () => {
        from generate_series(1, ${count})`,
     );
 
-  /** A dispatcher without Redis, at which no notification arrives. */
-  const deafDispatcher = (onUnhinted: () => void, tuning?: DispatcherTuning) => {
+  /** A dispatcher without Redis, to which no notification comes. */
+  const loneDispatcher = (onUnhinted: () => void, tuning?: DispatcherTuning, isNotified = false) => {
     const { knex } = system.database;
     return new Dispatcher({
       knex,
@@ -58,7 +58,7 @@ describe('the dispatcher', () => {
       onDropped: () => undefined,
       onError: assert.fail,
       id: 'alone',
-      isNotified: () => false,
+      isNotified: () => isNotified,
       onMessageSent: () => undefined,
       checkClock: () => undefined,
       tuning,
@@ -74,6 +74,31 @@ describe('the dispatcher', () => {
     await until('there is one again', async () => (await hints()).includes(id));
     quiet.resume();
     await until('the job has run', () => ran.length === 1);
+  });
+
+  it('looks often again after what it is told of while it asks whether there is anything to do', async () => {
+    const dispatcher = loneDispatcher(() => undefined, { lookMs: 10 }, true);
+    /** The intervals that it has told the others, ms. */
+    const told: number[] = [];
+    let isTold = false;
+    const onQuery = ({ sql, bindings }: { sql: string; bindings: readonly unknown[] }) => {
+      if (sql.includes('where ms > 0')) {
+        if (isTold) dispatcher.trigger();
+        isTold = false;
+      } else if (sql.startsWith('select ms::text')) told.push(Number(bindings[2]));
+    };
+    const { knex } = system.database;
+    knex.on('query', onQuery);
+    try {
+      await insert(1);
+      dispatcher.task.start();
+      await until('it looks less often', () => (told.at(-1) ?? 0) > 50);
+      isTold = true;
+      await until('it looks often again', () => !isTold && told.at(-1) === 10);
+    } finally {
+      knex.removeListener('query', onQuery);
+      await dispatcher.task.stop();
+    }
   });
 
   it('looks whether the hint of a new job has reached a processor, even if it rests', async () => {
@@ -170,7 +195,7 @@ describe('the dispatcher', () => {
       `insert into job_queue (id, state, queue, class, payload) values (gen_random_uuid(), 'scheduled', 'default', 'NoteJob', '{}')`,
     );
     let told = 0;
-    const dispatcher = deafDispatcher(() => told++);
+    const dispatcher = loneDispatcher(() => told++);
     dispatcher.task.start();
     try {
       await until('they are told', () => told === 1);
@@ -186,7 +211,7 @@ describe('the dispatcher', () => {
       if (sql.includes("state = 'scheduled' and attempts = 0")) looks++;
     };
     knex.on('query', note);
-    const dispatcher = deafDispatcher(() => undefined, { lookMs: 5 });
+    const dispatcher = loneDispatcher(() => undefined, { lookMs: 5 });
     dispatcher.task.start();
     try {
       // At intervals that grow, so many looks would take years.
@@ -219,7 +244,7 @@ describe('the dispatcher', () => {
       return row?.last_analyze?.getTime() ?? 0;
     };
     const before = await countedAt();
-    const dispatcher = deafDispatcher(() => undefined, { lookMs: 5, upkeepMs: 5 });
+    const dispatcher = loneDispatcher(() => undefined, { lookMs: 5, upkeepMs: 5 });
     dispatcher.task.start();
     try {
       await until('they are counted', async () => (await countedAt()) > before);
