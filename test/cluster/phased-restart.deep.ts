@@ -86,15 +86,15 @@ for (const order of ['stop-first', 'start-first'] as const) {
   });
 }
 
-describe('a phased restart of two workers that is followed by worker-count-down', () => {
+describe('a phased restart of two workers', () => {
   let cluster: ClusterProcess;
-  before(async () => {
+  beforeEach(async () => {
     cluster = new ClusterProcess('2');
     await cluster.address();
   });
-  after(() => cluster.end());
+  afterEach(() => cluster.end());
 
-  it('forks no successor for the worker that goes', async () => {
+  it('forks no successor for a worker that worker-count-down removes meanwhile', async () => {
     const load = new Load(await cluster.address(), 8, () => '/?ms=1500');
     await load.more(8);
     cluster.signal('SIGUSR2');
@@ -106,17 +106,8 @@ describe('a phased restart of two workers that is followed by worker-count-down'
     const started = cluster.of('worker.ready').map(({ slot }) => slot);
     assert.deepEqual(started.toSorted(), [0, 0, 1]);
   });
-});
 
-describe('a phased restart that meets a worker which is being replaced', () => {
-  let cluster: ClusterProcess;
-  before(async () => {
-    cluster = new ClusterProcess('2');
-    await cluster.address();
-  });
-  after(() => cluster.end());
-
-  it('waits for that, and replaces it again', async () => {
+  it('waits for a worker that is being replaced, and replaces it again', async () => {
     process.kill(cluster.pidOf(0), 'SIGTERM');
     await cluster.nth('worker.replaced');
     cluster.signal('SIGUSR2');

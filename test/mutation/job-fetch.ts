@@ -71,7 +71,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a processor that is quiet begins nothing that it claims',
     file: FETCHER,
-    find: 'if (this.isQuiet || this.closed || now - askedAt > STALE_CLAIM_MS) this.returnUnstarted([delivery]);',
+    find: 'if (this.isQuiet || this.closed) this.returnUnstarted([delivery]);',
     replace: 'if (this.closed) this.returnUnstarted([delivery]);',
     killedBy: FETCHER_TEST,
   },

@@ -4,11 +4,6 @@ import type { Delivery } from '../row/job-row';
 const AHEAD_MS = 5;
 /** A job that was claimed ahead for this long without a start is returned, ms: a run has turned out to be long. */
 export const MAX_AHEAD_MS = 20;
-/**
- * A job that was claimed this long ago is not started, ms: this process must have stood still, and after 25 s others may have taken
- * it for dead (`dispatch/dispatcher`).
- */
-export const STALE_CLAIM_MS = 20_000;
 /** The share of the latest run in the mean duration of runs. */
 const LATEST_SHARE = 0.1;
 
@@ -23,10 +18,7 @@ export class ClaimedAhead {
   private timer: NodeJS.Timeout | undefined;
 
   /** @param onLate called with jobs that have not started in time. */
-  constructor(
-    private readonly onLate: (deliveries: readonly Delivery[]) => void,
-    private readonly staleMs = STALE_CLAIM_MS,
-  ) {}
+  constructor(private readonly onLate: (deliveries: readonly Delivery[]) => void) {}
 
   get size(): number {
     return this.jobs.length;
@@ -54,7 +46,6 @@ export class ClaimedAhead {
 
   /** @returns the next job, for a slot that is free. */
   shift(): Delivery | undefined {
-    if ((this.jobs[0]?.claimedAt ?? Number.POSITIVE_INFINITY) < performance.now() - this.staleMs) this.returnLate();
     return this.jobs.shift()?.delivery;
   }
 
@@ -69,14 +60,10 @@ export class ClaimedAhead {
 
   private check(): void {
     this.timer = undefined;
-    this.returnLate();
-    if (this.jobs.length > 0) this.timer ??= setTimeout(() => this.check(), MAX_AHEAD_MS);
-  }
-
-  private returnLate(): void {
     const before = performance.now() - MAX_AHEAD_MS;
     const late = this.jobs.findIndex(({ claimedAt }) => claimedAt > before);
     const deliveries = this.jobs.splice(0, late < 0 ? this.jobs.length : late).map(({ delivery }) => delivery);
     if (deliveries.length > 0) this.onLate(deliveries);
+    if (this.jobs.length > 0) this.timer ??= setTimeout(() => this.check(), MAX_AHEAD_MS);
   }
 }

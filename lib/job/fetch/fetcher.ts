@@ -16,7 +16,7 @@ import {
 } from '../row/claim';
 import { type Outcome, recordOutcomes } from '../row/end';
 import type { Delivery } from '../row/job-row';
-import { ClaimedAhead, MAX_AHEAD_MS, STALE_CLAIM_MS } from './claimed-ahead';
+import { ClaimedAhead, MAX_AHEAD_MS } from './claimed-ahead';
 import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
 /**
@@ -396,10 +396,9 @@ export class Fetcher {
   /** Claims jobs and begins them. @returns the ids of those that it found, even if their limits were reached. */
   private async claim(claimant: Claimant, choice: Choice, wanted: number): Promise<ReadonlySet<string>> {
     const { knex, limits, gate } = this.options;
-    const askedAt = performance.now();
     try {
       const found = await claim(knex, claimant, choice);
-      this.begin(found, askedAt);
+      this.begin(found);
       const claimedIds = new Set(found.map(({ id }) => id));
       if (found.length === wanted && ('ids' in choice || performance.now() - this.limitedAt < LIMITED_MS))
         return claimedIds;
@@ -411,7 +410,7 @@ export class Fetcher {
           ? { ids: choice.ids.filter((id) => !claimedIds.has(id)) }
           : { ...choice, limit: Math.max(1, wanted - found.length) };
       const { claimed, held } = await claimLimited(knex, claimant, rest, limits);
-      this.begin(claimed, askedAt);
+      this.begin(claimed);
       return new Set([...claimedIds, ...[...claimed, ...held].map(({ id }) => id)]);
     } catch (thrown) {
       // It may have been carried out all the same, even later.
@@ -422,8 +421,7 @@ export class Fetcher {
     }
   }
 
-  /** @param askedAt time of the claim, ms on the monotonic clock. */
-  private begin(deliveries: readonly Delivery[], askedAt: number): void {
+  private begin(deliveries: readonly Delivery[]): void {
     if (deliveries.length === 0) return;
     const now = performance.now();
     if (now - this.onBegunAt >= BEGUN_MS) {
@@ -432,7 +430,7 @@ export class Fetcher {
     }
     this.scanMs = SCAN_MS;
     for (const delivery of deliveries) {
-      if (this.isQuiet || this.closed || now - askedAt > STALE_CLAIM_MS) this.returnUnstarted([delivery]);
+      if (this.isQuiet || this.closed) this.returnUnstarted([delivery]);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
       else if (this.running.size < this.options.concurrency) this.run(delivery);
       else this.ahead.push(delivery);

@@ -37,8 +37,6 @@ interface HintList {
  */
 export class Hints {
   private avoidUntil = Number.NEGATIVE_INFINITY;
-  /** true: the end of its silence is noticed. */
-  private isAwaited = false;
   /** The keys of the lists, by queue. */
   private readonly keys = new Map<string, string>();
   /** Queues that were full. */
@@ -85,15 +83,7 @@ export class Hints {
   }
 
   private avoidFrozen(error: unknown): void {
-    if (!(error instanceof RedisTimeoutError)) return;
-    this.avoidUntil = performance.now() + AVOID_MS;
-    if (this.isAwaited) return;
-    this.isAwaited = true;
-    // With a new connection it answers again.
-    this.redis.once('ready', () => {
-      this.isAwaited = false;
-      this.avoidUntil = Number.NEGATIVE_INFINITY;
-    });
+    if (error instanceof RedisTimeoutError) this.avoidUntil = performance.now() + AVOID_MS;
   }
 
   /** @returns false when there is no room. */
