@@ -38,7 +38,7 @@ const mutations: readonly Mutation[] = [
     file: HINTS,
     find: "if (at === 'tail' && this.full.has(queue) &&",
     replace: "if (at === 'tail' && !this.full.has(queue) &&",
-    killedBy: DISPATCHER_TEST,
+    killedBy: ['test/job/hint/hints.test.ts'],
   },
   {
     promise: 'held jobs are admitted when nobody else does it',
