@@ -153,6 +153,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/dispatch/living-processes.test.ts'],
   },
   {
+    promise: 'nor after a look whose last statement took long',
+    file: 'lib/job/dispatch/dispatcher.ts',
+    find: 'performance.now() - begunAt > SLOW_MS',
+    replace: 'performance.now() - begunAt > SILENT_MS',
+    killedBy: ['test/job/dispatch/living-processes.deep.ts'],
+  },
+  {
     promise: 'jobs of a process that falls silent are rescued soon, also by a dispatcher that has nothing else to do',
     file: 'lib/job/dispatch/dispatcher.ts',
     find: 'this.wasAnyRunning ? this.upkeepMs : this.maxLookMs',
