@@ -15,14 +15,14 @@ interface RedisCheckOptions extends Pick<RedisContext, 'appName' | 'config'> {
   readonly redis: Redis;
   readonly url: string;
   readonly events: Events;
-  /** false: a processor has run jobs in this tree before, so a fault is only logged, and jobs continue. */
+  /** false: it replaces a processor of this tree that has died, so a fault is only logged, and jobs continue. */
   readonly first: boolean;
 }
 
 /**
  * Looks for settings of Redis under which jobs would never run, or something would be lost. Of a Redis that is unavailable
  * at the start they are read once it is available, and only logged.
- * @throws UserError, exit code 78, with the setting and the remedy, at the first start of a tree.
+ * @throws UserError, exit code 78, with the setting and the remedy, at the start of a tree and in a phased restart.
  */
 export async function checkRedis({ redis, url, events, first, ...own }: RedisCheckOptions): Promise<void> {
   const { client } = redis;
