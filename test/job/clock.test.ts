@@ -48,7 +48,8 @@ describe('a clock that jumps forward', () => {
     assert.equal(warnings.length, 1);
     assert.match(warnings[0]?.message ?? '', /^the clock was set forward by 3600 s, or the machine has slept/);
     // The fetcher, which may look for jobs that are ready at any time, does not find it.
-    const [first = ''] = asked.filter((sql) => /job_queue/.test(sql) && !/set state = 'running'/.test(sql));
+    const looks = asked.filter((sql) => /job_queue/.test(sql) && !/set state = 'running'|limit_key as key/.test(sql));
+    const [first = ''] = looks;
     assert.match(first, LOOK);
   });
 });

@@ -11,6 +11,7 @@ let most = 0;
 const ran: string[] = [];
 
 class OneJob extends Job<[name: string]> {
+  static override jobName = 'one at a time';
   static override concurrency = 1;
 
   async perform(name: string): Promise<void> {
@@ -22,7 +23,7 @@ class OneJob extends Job<[name: string]> {
 
 /** The same class after a deploy that lifts its limit. */
 class LiftedJob extends Job<[name: string]> {
-  static override jobName = 'OneJob';
+  static override jobName = OneJob.jobName;
 
   async perform(name: string): Promise<void> {
     most = Math.max(most, gate.held + 1);

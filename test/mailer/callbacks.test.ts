@@ -99,7 +99,7 @@ describe('callbacks', () => {
         return message;
       },
     ];
-    setup.observers = [() => heard.push('observer')];
+    setup.observers = [async () => heard.push(`observer of a mail that is ${(await system.records()).at(-1)?.state}`)];
     await NoteMailer.note().deliverNow();
     assert.deepEqual(heard, [
       'beforeAction note',
@@ -108,7 +108,7 @@ describe('callbacks', () => {
       'beforeDeliver Hello',
       'interceptor',
       'afterDeliver Hi undefined',
-      'observer',
+      'observer of a mail that is sent',
     ]);
   });
 

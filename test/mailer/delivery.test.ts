@@ -221,6 +221,20 @@ describe('MailDelivery', () => {
     assert.equal(transport.messages.length, 4);
   });
 
+  it('sends no mail again although its action has changed its argument', async () => {
+    class StampMailer extends NoteMailer {
+      static readonly stamped = this.action('stamped');
+      stamped(order: { at?: number }) {
+        order.at = performance.now();
+        return this.mail({ to: 'a@example.com', subject: 'Hi', template: 'note_mailer/note' });
+      }
+    }
+    const transport = new TestTransport();
+    system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    for (const attempt of [1, 2]) await job('j', () => StampMailer.stamped({}).deliverNow(), attempt);
+    assert.equal(transport.messages.length, 1);
+  });
+
   it('sends all mails of a job whose failed run is followed by one that has only the rest, in another order', async () => {
     const transport = new TestTransport();
     system = await MailSystem.open({}, { transport, templatesDir: folderOf(TEMPLATES) });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { DurableWrites } from '../../lib/mailer/delivery/durable-writes';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { Deadline } from '../../lib/support/deadline';
@@ -66,5 +67,26 @@ describe('a mail that is sent while Postgres becomes unavailable', () => {
     await system.testDatabase.query('alter table hidden rename to mail_deliveries');
     await stopped;
     assert.equal(await stateOf('stop@example.com'), 'sent');
+  });
+
+  it('has its record given up after ten minutes, and no sooner', async () => {
+    let now = 0;
+    let tries = 0;
+    const errors: Error[] = [];
+    const writes = new DurableWrites(
+      (error) => errors.push(error),
+      0,
+      () => now,
+    );
+    await writes.write('recording', async () => {
+      tries++;
+      throw new Error('Postgres is away');
+    });
+    now = 599_999;
+    const before = tries;
+    await until('it has failed again', () => tries > before + 1 || errors.length > 1);
+    assert.equal(errors.length, 1, 'only its first failure is reported');
+    now = 600_000;
+    await until('it is given up', () => errors.length === 2);
   });
 });

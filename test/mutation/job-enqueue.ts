@@ -19,7 +19,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/hint/hints.ts',
     find: "if (pushed === 'failed') this.notifier.notify('unhinted');",
     replace: "if (pushed === 'full') this.notifier.notify('unhinted');",
-    killedBy: [ENQUEUER, 'test/job/outage.test.ts'],
+    killedBy: [ENQUEUER],
   },
   {
     promise: 'a unique job may be enqueued again once it has an outcome',
@@ -33,7 +33,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/cron/cron-service.ts',
     find: 'if (gate && gate.origin === undefined) return COPY_MS;',
     replace: '',
-    killedBy: ['test/job/row/installation.test.ts', 'test/job/cron/cron-gate.test.ts'],
+    killedBy: ['test/job/cron/cron-gate.test.ts'],
   },
   {
     promise: 'ticks that a pause has skipped are not caught up',

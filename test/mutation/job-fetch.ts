@@ -38,7 +38,7 @@ const mutations: readonly Mutation[] = [
     file: HINTS,
     find: "if (at === 'tail' && this.full.has(queue) &&",
     replace: "if (at === 'tail' && !this.full.has(queue) &&",
-    killedBy: DISPATCHER_TEST,
+    killedBy: ['test/job/hint/hints.test.ts'],
   },
   {
     promise: 'held jobs are admitted when nobody else does it',
@@ -151,6 +151,13 @@ const mutations: readonly Mutation[] = [
     find: 'const isJudge = now - (this.connectedSince ?? now) >= silentMs;',
     replace: 'const isJudge = true;',
     killedBy: ['test/job/dispatch/living-processes.test.ts'],
+  },
+  {
+    promise: 'nor after a look whose last statement took long',
+    file: 'lib/job/dispatch/dispatcher.ts',
+    find: 'performance.now() - begunAt > SLOW_MS',
+    replace: 'performance.now() - begunAt > SILENT_MS',
+    killedBy: ['test/job/dispatch/living-processes.deep.ts'],
   },
   {
     promise: 'jobs of a process that falls silent are rescued soon, also by a dispatcher that has nothing else to do',

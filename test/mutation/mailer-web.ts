@@ -175,6 +175,21 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/delivery.test.ts'],
   },
   {
+    promise: 'a mail is recorded as sent before its observers hear of it, who may take long',
+    file: 'lib/mailer/delivery/send-attempt.ts',
+    find: "await writes.write('recording a mail that was sent', () => record.sent(key.key, receipt, to));\n    await this.announce(message, receipt, since);",
+    replace:
+      "await this.announce(message, receipt, since);\n    await writes.write('recording a mail that was sent', () => record.sent(key.key, receipt, to));",
+    killedBy: ['test/mailer/callbacks.test.ts'],
+  },
+  {
+    promise: 'an action that changes its arguments does not make the next run send its mail again',
+    file: 'lib/mailer/delivery/delivery.ts',
+    find: 'const key = this.keys.next(draft, digest);',
+    replace: 'const key = this.keys.next(draft, digestOfArguments(message.args, message.params));',
+    killedBy: ['test/mailer/delivery.test.ts'],
+  },
+  {
     promise: 'a stop waits until the mails that it cut off are recorded as failed',
     file: 'lib/mailer/delivery/delivery.ts',
     find: '    await deadline.wait(Promise.allSettled(this.underway));\n    await this.writes',

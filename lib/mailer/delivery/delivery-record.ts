@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { withoutPasswords } from '../../core/redact';
+import { runPrepared } from '../../model/prepared';
 import type { Draft } from '../compose/draft';
 import type { IdempotencyKey, Receipt } from '../definition/mail-types';
 import { answerIn } from '../transport/smtp';
@@ -58,25 +59,26 @@ const KEEP_OTHERS_DAYS = 200;
 /** Number of job ids that one query returns. */
 const PAGE = 500;
 
+/** SQL: the Postgres session that runs the statement. Unlike the view of all sessions, it costs nothing to look at. */
+const SESSION = 'pg_stat_get_activity(pg_backend_pid())';
+
 /**
  * Claims a mail in one statement, so that concurrent runs cannot both get it. A failed mail may be claimed again, and
  * so may one whose claimant is gone (its Postgres session has ended) or whose lease has expired.
  */
 const CLAIM = () => `
-  with session as (
-    select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
-  ), mine as (
+  with mine as (
     insert into ${TABLES.deliveries} as d
       (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at, claimed_by_pid, claimed_by_since)
-    select :key, :mailer, :action, :recipients, :subject, :messageId, 'claimed', :token::uuid, clock_timestamp(),
-      pid, backend_start from session
+    select ?, ?, ?, ?::text[], ?, ?, 'claimed', ?::uuid, clock_timestamp(),
+      pid, backend_start from ${SESSION}
     on conflict (key) do update set
       state = 'claimed', attempts = d.attempts + 1, subject = excluded.subject, error = null, response = null,
       claim = excluded.claim,
       claimed_at = excluded.claimed_at, claimed_by_pid = excluded.claimed_by_pid,
       claimed_by_since = excluded.claimed_by_since, updated_at = now()
     where d.state = 'failed' or d.state = 'claimed' and (
-      d.claimed_at < clock_timestamp() - :leaseMs * interval '1 ms'
+      d.claimed_at < clock_timestamp() - ?::float8 * interval '1 ms'
       or not exists (
         select from pg_stat_activity a where a.pid = d.claimed_by_pid and a.backend_start = d.claimed_by_since
       ))
@@ -84,7 +86,7 @@ const CLAIM = () => `
   )
   select verdict, settled, message_id from mine
   union all
-  select state, settled, message_id from ${TABLES.deliveries} where key = :key and not exists (select from mine)`;
+  select state, settled, message_id from ${TABLES.deliveries} where key = ? and not exists (select from mine)`;
 
 /**
  * Replaces NUL characters, which Postgres rejects in text. Otherwise a server's answer that holds one could not be
@@ -106,8 +108,8 @@ interface ClaimRow {
 const RENEW = () => `
   update ${TABLES.deliveries} as d
   set claimed_at = clock_timestamp(), claimed_by_pid = session.pid, claimed_by_since = session.backend_start
-  from pg_stat_activity as session
-  where session.pid = pg_backend_pid() and d.key = ? and d.claim = ?::uuid and d.state = 'claimed'`;
+  from ${SESSION} as session
+  where d.key = ? and d.claim = ?::uuid and d.state = 'claimed'`;
 
 const SENT = () => `
   update ${TABLES.deliveries}
@@ -151,9 +153,8 @@ export class DeliveryRecord implements DeliveryStore {
   async claim({ key, messageId }: IdempotencyKey, draft: Draft): Promise<Claim> {
     const token = randomUUID();
     const { mailer, action, subject } = draft;
-    const { leaseMs } = this;
-    const values = { key, messageId, token, mailer, action, subject, leaseMs, recipients: recipients(draft) };
-    const { rows } = await this.knex.raw<{ rows: ClaimRow[] }>(CLAIM(), values);
+    const values = [key, mailer, action, recipients(draft), subject, messageId, token, this.leaseMs, key];
+    const { rows } = await runPrepared<ClaimRow>(this.knex, 'catamount claim mail', CLAIM(), values);
     const { verdict, settled = [], message_id: kept = messageId } = rows[0] ?? {};
     if (verdict === 'mine') return { verdict, token, messageId: kept, settled };
     // There is no row when another run inserted it while this statement ran.
@@ -168,7 +169,8 @@ export class DeliveryRecord implements DeliveryStore {
   async sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void> {
     const refused = receipt.refused?.map(({ address, answer }) => `${address}: ${answer}`).join('\n');
     const to = recipients ? [...recipients] : null;
-    await this.knex.raw(SENT(), [storable(receipt.response), storable(refused), to, key]);
+    const values = [storable(receipt.response), storable(refused), to, key];
+    await runPrepared(this.knex, 'catamount record sent mail', SENT(), values);
   }
 
   async recordPartial(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {

@@ -23,10 +23,12 @@ export class DurableWrites {
   /**
    * @param onError called with the first failure of each write, and when the write is given up.
    * @param patienceMs longest time the caller of a write waits for it, ms. Default 2000.
+   * @param now the current time, ms on the monotonic clock.
    */
   constructor(
     private readonly onError: (error: Error, during: string) => void,
     private readonly patienceMs = PATIENCE_MS,
+    private readonly now = () => performance.now(),
   ) {}
 
   /**
@@ -47,12 +49,12 @@ export class DurableWrites {
   }
 
   private async persist(during: string, work: () => Promise<void>): Promise<void> {
-    const limit = Deadline.after(GIVE_UP_MS);
+    const until = this.now() + GIVE_UP_MS;
     const backoff = new Backoff({ base: 50, max: 2000 });
     for (;;) {
       const error = await work().then(() => undefined, toError);
       if (!error) return;
-      const over = limit.expired || (this.last?.expired ?? false);
+      const over = this.now() >= until || (this.last?.expired ?? false);
       if (over || backoff.attempts === 0) this.onError(error, during);
       if (over) return;
       await this.pause(backoff.next());

@@ -100,6 +100,7 @@ describe('catamount dev', () => {
     app.write('test/word.test.js', 'nothing');
     app.write('node_modules/other/index.js', 'nothing');
     app.write('.hidden/a.js', 'nothing');
+    app.write('jobs/say.js', job('two'));
     app.write('routes.js', routes('three', SAYS));
     app.write('routes.js', routes('four', SAYS));
     await serves('four');

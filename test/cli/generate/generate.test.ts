@@ -156,6 +156,7 @@ describe('catamount generate', () => {
       ['generate mailer UserMailer hi hi', /The action hi is given twice/],
       ['generate model Post title:txt', /there is no type txt \(text\?\)/],
       ['generate model Post id', /Leave id out/],
+      ['generate model Post createdAt:timestamp', /Leave createdAt out/],
       ['generate model Post a a:text', /The field a is given twice/],
       ['generate model Post --queue mailer', /--queue belongs to generate job/],
       ['generate migration rename slug', /named create_TABLE or add_…_to_TABLE/],

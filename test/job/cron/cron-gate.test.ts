@@ -31,6 +31,24 @@ describe('recurring jobs while it is unknown whether the database is a copy', ()
     }
   });
 
+  it('are not enqueued while the database is a copy', async () => {
+    const { knex } = system.database;
+    await system.postgres.query(`update job_installation set origin = origin || ' before'`);
+    let copies = 0;
+    const gate = new Gate({ knex, onCopy: () => copies++ });
+    const entries = cronEntries([recurring(EVERY_SECOND)]);
+    const service = new CronService({ knex, events: system.events, entries, gate });
+    service.start();
+    try {
+      await until('a pass has been made', () => service.progress.read().movedMs !== null);
+      assert.equal(copies, 1);
+      assert.deepEqual(await system.postgres.query('select name from job_cron'), []);
+    } finally {
+      await service.task.stop();
+      await system.postgres.query(`update job_installation set origin = replace(origin, ' before', '')`);
+    }
+  });
+
   it('are not enqueued once another dump was restored, even before the gate knows', async () => {
     const { knex } = system.database;
     const gate = new Gate({ knex, onCopy: () => undefined });

@@ -14,6 +14,7 @@ class NoteJob extends Job {
 export type Interruption =
   | 'an outage of Postgres'
   | 'a lock of its tables that lasted'
+  | 'a lock of the dead set that lasted'
   | 'the machine has slept'
   | 'a pause of all processes';
 
@@ -62,22 +63,28 @@ export function livingProcesses(...interruptions: readonly Interruption[]): void
 
     type Judge = Awaited<ReturnType<typeof startJudge>>;
 
+    const lock = (tables: string) => async () => {
+      const { knex } = system.database;
+      await knex.transaction(async (trx) => {
+        await trx.raw(`lock table ${tables} in access exclusive mode`);
+        // So many that it prunes the dead set, at the end of a look.
+        const died = { id: '', class: 'NoteJob', queue: 'default', attempt: 1, error: new Error('no'), reason: 'no' };
+        for (let n = 0; n < 1000; n++) system.events.emit('job.dead', { ...died, args: () => [] });
+        await pass(5500);
+      });
+      // The judge has looked by then.
+      await pass(0.3 * SILENT_MS);
+      await showLife(knex, 'living');
+    };
+
     const interrupt: Readonly<Record<Interruption, (judge: Judge) => Promise<void>>> = {
       'an outage of Postgres': async ({ proxy }: Judge) => {
         await proxy.down();
         await pass(1.2 * SILENT_MS);
         await proxy.up();
       },
-      'a lock of its tables that lasted': async () => {
-        const { knex } = system.database;
-        await knex.transaction(async (trx) => {
-          await trx.raw('lock table job_queue, job_processes in access exclusive mode');
-          await pass(5500);
-        });
-        // The judge has looked by then.
-        await pass(0.3 * SILENT_MS);
-        await showLife(knex, 'living');
-      },
+      'a lock of its tables that lasted': lock('job_queue, job_processes'),
+      'a lock of the dead set that lasted': lock('job_dead'),
       'the machine has slept': async ({ clock }: Judge) => {
         clock.aheadMs = 3_600_000;
         // A look that had begun before would judge by the times after the sleep.

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Client } from 'pg';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { EnqueueError } from '../../../lib/job/definition/errors';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
@@ -141,6 +142,21 @@ describe('the enqueuer', () => {
       await trx.commit();
       assert.deepEqual(await argsInOrder(), [7]);
     });
+  });
+
+  it('announces a job by a notification of Postgres while Redis is away', async () => {
+    const notices: unknown[] = [];
+    const listener = new Client(system.postgres.url);
+    listener.on('notification', ({ payload }) => notices.push(payload));
+    await listener.connect();
+    try {
+      await listener.query('listen job_queue');
+      await system.redisServer.stop();
+      await CountJob.performLater(1);
+      await until('the job is announced', () => notices.includes('unhinted'));
+    } finally {
+      await listener.end();
+    }
   });
 
   it('reports a job that its own class has cancelled', async () => {

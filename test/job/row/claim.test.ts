@@ -12,6 +12,7 @@ import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
 const LIMITS = new Map([['OneJob', 1]]);
+const AGAIN: Outcome = { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 0 };
 
 describe('the rows of jobs', () => {
   let origin = '';
@@ -151,8 +152,7 @@ describe('the rows of jobs', () => {
 
   it('that were returned, and that the same process has claimed again, are not ended by an outcome that is sent twice', async () => {
     const [id = ''] = await enqueue(1);
-    const again: Outcome = { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 0 };
-    for (const outcome of [{ op: 'return' }, again] as const) {
+    for (const outcome of [{ op: 'return' }, AGAIN] as const) {
       const [first] = await claimAs('a', { ids: [id] });
       assert.ok(first);
       assert.equal(await end('a', first, outcome), true);
@@ -169,7 +169,7 @@ describe('the rows of jobs', () => {
       { op: 'delete' },
       { op: 'return' },
       { op: 'return-counted' },
-      { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 60_000 },
+      { ...AGAIN, waitMs: 60_000 },
       { op: 'leave', waitMs: 60_000 },
       { op: 'dead', job: { id: '', history: '{}', error: 'Error', attempts: 1, messages: 'no' } },
     ];
@@ -206,17 +206,19 @@ describe('the rows of jobs', () => {
     assert.match(String(error), /invalid input syntax for type json/);
   });
 
-  it('keep the time since which they could run when they are left, and then returned', async () => {
+  it('keep the time since which they could run when they are left, and then returned, until they fail', async () => {
     const [id = ''] = await enqueue(1);
-    const readyAt = [];
-    for (const outcome of [{ op: 'leave', waitMs: 0 }, { op: 'return' }, { op: 'delete' }] as const) {
+    const readyAt: number[] = [];
+    for (const outcome of [{ op: 'leave', waitMs: 0 }, { op: 'return' }, AGAIN, { op: 'delete' }] as const) {
       await makeDueReady(system.database.knex);
       const [delivery] = await claimAs('a', { ids: [id] });
       assert.ok(delivery);
       readyAt.push(delivery.readyAt);
       assert.equal(await end('a', delivery, outcome), true);
     }
-    assert.deepEqual([...new Set(readyAt)], readyAt.slice(0, 1));
+    const [first = 0, left, returned, failed = 0] = readyAt;
+    assert.deepEqual([left, returned], [first, first]);
+    assert.ok(failed > first, 'it could run since it was to be retried');
   });
 
   it('return to the head of their queue', async () => {
