@@ -4,6 +4,7 @@ import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
 import { useJobSystem } from './job-system';
 
+const HOUR = 3_600_000;
 const ran: string[] = [];
 /** The dispatcher's statement that makes due jobs ready. */
 const LOOK = /update job_queue set state = 'ready' where id in/;
@@ -19,8 +20,10 @@ describe('a clock that jumps forward', () => {
 
   it('makes the dispatcher look for jobs that are now due, which no timer would do', async () => {
     let offsetMs = 0;
-    const clock = { wall: () => performance.now() + offsetMs, everyMs: 10 };
-    await system.processor([LaterJob], { tuning: { dispatch: { clock } } });
+    // A check that is late by its interval is a standstill, which makes the dispatcher look, too.
+    const clock = { wall: () => performance.now() + offsetMs, everyMs: 1000 };
+    const rarely = { lookMs: HOUR, overdueMs: HOUR, upkeepMs: HOUR };
+    await system.processor([LaterJob], { tuning: { dispatch: { clock, ...rarely } } });
     await transaction(() => LaterJob.performLater('it has begun'));
     await until('the first job has run', () => ran.length === 1);
     await until('its row is gone', async () => (await system.jobCount()) === 0);
@@ -42,7 +45,7 @@ describe('a clock that jumps forward', () => {
     // An hour passes for the dispatcher's clock, and for Postgres, whose clock the test cannot set: it changes the row instead.
     await system.postgres.query(`update job_queue set run_at = now() where run_at > now()`);
     asked.length = 0;
-    offsetMs += 3_600_000;
+    offsetMs += HOUR;
     await until('the second job has run', () => ran.length === 2);
     const warnings = system.eventsNamed('process.warning').filter(({ message }) => /clock/.test(message));
     assert.equal(warnings.length, 1);
