@@ -30,8 +30,8 @@ const FILES: Readonly<Record<string, string>> = {
     exports.down = (knex) => knex.schema.dropTable('entries');`,
   'seeds/b-second.js':
     "module.exports = async () => { await require('../models/entry').query().insert({ email: 'b' }); };",
-  'seeds/a-first.js':
-    "module.exports = () => { require('../models/entry').query().insert({ email: 'a' }).then(() => undefined); };",
+  'seeds/a-first.js': `module.exports = () => void require('../models/entry').knex()
+      .raw("insert into entries (email) select 'a' from pg_sleep(0.3)").then(() => undefined);`,
   'add.js': `const { transaction } = require('catamount');
     const Entry = require('./models/entry');
     const GreetJob = require('./jobs/greet');

@@ -40,6 +40,7 @@ describe('the argument filter', () => {
     'as an acronym, before something': (words) => `${words.join('').toUpperCase()}Value`,
     'as an acronym, behind something': (words) => `user${words.join('').toUpperCase()}`,
     'with a number': (words) => `${words.join('_')}2`,
+    'in camel case, behind a number': (words) => `oauth2${pascal(words)}`,
   };
   for (const [how, write] of Object.entries(WRITINGS)) {
     it(`redacts the values of sensitive keys, written ${how}`, () => {

@@ -48,6 +48,18 @@ describe('a Redis that is', () => {
     });
   });
 
+  it('exchanged for one that is too old is only warned of when a processor of the tree has run jobs before', async () => {
+    const exchanged = new OlderRedis(deployment.redis, undefined);
+    removals.push(() => exchanged.close());
+    const tree = await deployment.start({ env: { REDIS_URL: await exchanged.open() } });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    exchanged.version = '6.0';
+    const from = tree.lines.length;
+    process.kill(tree.processes().jobs ?? assert.fail(), 'SIGKILL');
+    await tree.waitForLine(/is version 6\.0\.\d+, which cannot be used/, { from });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/, { from });
+  });
+
   const REFUSED: Readonly<Record<string, { readonly url: () => Promise<string>; readonly says: RegExp }>> = {
     'in cluster mode': {
       url: async () => {

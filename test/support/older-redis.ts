@@ -9,8 +9,11 @@ export class OlderRedis {
   private readonly sockets = new Set<net.Socket>();
   private readonly server: net.Server;
 
-  /** @param version of the same length as the first two numbers of the real one: `6.0` for 8.2. */
-  constructor(real: TestRedis, version: string) {
+  /** @param version of the same length as the first two numbers of the real one: `6.0` for 8.2. undefined: the real one. */
+  constructor(
+    real: TestRedis,
+    public version: string | undefined,
+  ) {
     this.server = net.createServer((inward) => {
       const outward = net.connect(real.port, '127.0.0.1');
       for (const [socket, other] of [
@@ -24,7 +27,12 @@ export class OlderRedis {
       inward.pipe(outward);
       // latin1, since UTF-8 would corrupt a character that is split between two chunks.
       outward.on('data', (bytes) =>
-        inward.write(bytes.toString('latin1').replace(/redis_version:\d\.\d/, `redis_version:${version}`), 'latin1'),
+        inward.write(
+          bytes
+            .toString('latin1')
+            .replace(/(redis_version:)(\d\.\d)/, (_, name, real) => name + (this.version ?? real)),
+          'latin1',
+        ),
       );
     });
   }

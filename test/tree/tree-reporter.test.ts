@@ -162,6 +162,22 @@ describe("a tree's place in Redis", () => {
     });
   });
 
+  it('has no heartbeat that lasts while it is idle, but its login may not subscribe, so that nothing can wake it', async () => {
+    await reporter.stop(Deadline.after(WAIT_LIMIT_MS));
+    await redis.client.flushAll();
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'app', 'on', '>secret', '~*', 'resetchannels', '+@all']);
+    const deaf = new Redis(server.url.replace('redis://', 'redis://app:secret@'), events);
+    await deaf.start();
+    await until('Redis is connected', () => deaf.client.isReady);
+    const idle = new TreeReporter({ redis: deaf, tree, events, heartbeatMs: 600_000, idleAfterMs: 0 });
+    idle.appoint(true);
+    const score = await until('the tree is listed', () => redis.client.zScore(TREES, 'test'));
+    assert.ok(score <= Date.now());
+    await idle.stop(Deadline.after(WAIT_LIMIT_MS));
+    await deaf.stop(Deadline.after(WAIT_LIMIT_MS));
+    reporter.appoint(true);
+  });
+
   it('is restored after Redis was emptied or restarted', async () => {
     await redis.client.flushAll();
     await until('the tree is listed again', async () => (await list.list()).length === 1);

@@ -119,6 +119,13 @@ describe('a child process', () => {
     assert.equal(child.isPermanentFailure, true, 'no other is tried, which would take as long');
   });
 
+  it('has not served yet while it boots', async () => {
+    const from = performance.now();
+    const child = new TestChild(READY + STAYS);
+    await child.ready.promise;
+    assert.ok(child.bootMs + child.servedMs <= performance.now() - from + 1);
+  });
+
   it('may report for the tree while it is ready and responsive', async () => {
     const child = new TestChild(READY + STAYS);
     assert.equal(child.isHealthy, false);

@@ -90,6 +90,7 @@ describe('/ops/metrics', () => {
       assert.deepEqual([scrape.sum('catamount_postgres_up'), scrape.sum('catamount_redis_up')], [1, 0]);
       assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'default', state: 'waiting' }), 0);
       assert.ok(scrape.metrics.has('catamount_process_cpu_seconds_total'));
+      assert.ok(Number.isNaN(scrape.sum('catamount_job_processors')), 'of other trees nothing is known');
     });
 
     it('answers without Postgres, and leaves out what it would read from it', async () => {

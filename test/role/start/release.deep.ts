@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { order } from '../../cluster/primary/operator';
 import { useDeployment } from '../../process/deployment';
 import { asNode } from '../../support/other-node';
 import { createDatabase } from '../../support/postgres';
@@ -97,14 +98,17 @@ describe('a release in production', () => {
       [name],
     );
     try {
-      const from = tree.lines.length;
-      for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
-      await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
-      const answer = await until('Postgres refuses writes', async () => {
-        const { status, body } = await ready();
-        return (status !== 200 || /"writes"/.test(body)) && { status, body };
-      });
-      assert.equal(answer.status, 200, answer.body);
+      for (const how of ['killed', 'recycled']) {
+        const from = tree.lines.length;
+        if (how === 'recycled') await order(tree, 'recycle', 0);
+        else for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
+        await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
+        const answer = await until('Postgres refuses writes', async () => {
+          const { status, body } = await ready();
+          return (status !== 200 || /"writes"/.test(body)) && { status, body };
+        });
+        assert.equal(answer.status, 200, `${how}: ${answer.body}`);
+      }
     } finally {
       await deployment.database.query(
         `begin read write; alter database "${name}" reset default_transaction_read_only; commit`,
