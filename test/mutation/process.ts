@@ -124,8 +124,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a tree does not start with a Redis that is too old, would delete jobs, or is a cluster without a prefix',
     file: 'lib/role/start/redis-check.ts',
-    find: `if (first && each.severity === 'error') throw`,
-    replace: `if (first && each.text === '') throw`,
+    find: `if (refuses && each.severity === 'error') throw`,
+    replace: `if (refuses && each.text === '') throw`,
     killedBy: ['test/process/redis-kinds.deep.ts'],
   },
 ];

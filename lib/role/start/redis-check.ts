@@ -20,28 +20,31 @@ interface RedisCheckOptions extends Pick<RedisContext, 'appName' | 'config'> {
 }
 
 /**
- * Looks for settings of Redis under which jobs would never run, or something would be lost.
+ * Looks for settings of Redis under which jobs would never run, or something would be lost. Of a Redis that is unavailable
+ * at the start they are read once it is available, and only logged.
  * @throws UserError, exit code 78, with the setting and the remedy, at the first start of a tree.
  */
 export async function checkRedis({ redis, url, events, first, ...own }: RedisCheckOptions): Promise<void> {
-  await redis.start();
-  await redis.firstAttempt(PATIENCE_MS);
   const { client } = redis;
   const name = `Redis at ${redisPlace(url)}`;
   const warn = (message: string) => events.emit('process.warning', { message });
-  try {
-    if (!client.isReady) {
-      const error = await answerWithin(PATIENCE_MS, redis.ping()).then(() => undefined, toError);
-      const fault = error && greetingFault(error);
-      if (first && fault !== undefined) throw new UserError(`${name} ${fault}`, EXIT.config);
-      return;
+  const check = async (refuses: boolean) => {
+    try {
+      for (const each of await findings('redis', 'start', redisContext({ name, client, ...own }))) {
+        if (refuses && each.severity === 'error') throw new UserError(asSentence(each), EXIT.config);
+        warn(asSentence(each));
+      }
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      if (client.isReady) warn(`The settings of ${name} cannot be checked: ${toError(error).message}`);
     }
-    for (const each of await findings('redis', 'start', redisContext({ name, client, ...own }))) {
-      if (first && each.severity === 'error') throw new UserError(asSentence(each), EXIT.config);
-      warn(asSentence(each));
-    }
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    if (client.isReady) warn(`The settings of ${name} cannot be checked: ${toError(error).message}`);
-  }
+  };
+  const connected = events.next('redis.ready');
+  await redis.start();
+  await redis.firstAttempt(PATIENCE_MS);
+  if (client.isReady) return check(first);
+  const error = await answerWithin(PATIENCE_MS, redis.ping()).then(() => undefined, toError);
+  const fault = error && greetingFault(error);
+  if (first && fault !== undefined) throw new UserError(`${name} ${fault}`, EXIT.config);
+  void connected.then(() => check(false));
 }
