@@ -227,12 +227,9 @@ export class JobProcessor implements Service {
     this.reporter.rescueOrphans(identity);
   }
 
-  /** Others of a limit may run, since some of its jobs have ended. Should Postgres fail, the dispatcher finds them. */
+  /** Others of a limit may run, since some of its jobs have ended. Should Postgres fail, the dispatcher finds them soon. */
   private async admit(limitKeys: readonly string[]): Promise<void> {
-    const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => {
-      this.dispatch.look();
-      return [];
-    });
+    const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => []);
     this.announcer.announce(admitted, false, 'head');
   }
 

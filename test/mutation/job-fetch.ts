@@ -223,10 +223,10 @@ const mutations: readonly Mutation[] = [
     killedBy: FETCHER_TEST,
   },
   {
-    promise: 'held jobs are looked for when an admission has failed',
+    promise: 'an admission that Postgres refuses ends no process',
     file: 'lib/job/processor.ts',
-    find: '      this.dispatch.look();\n      return [];',
-    replace: '      return [];',
+    find: 'this.limits, limitKeys).catch(() => []);',
+    replace: 'this.limits, limitKeys);',
     killedBy: ['test/job/limits.test.ts'],
   },
   {

@@ -31,6 +31,10 @@ let before: { readonly pids: ReadonlySet<number>; readonly handles: readonly str
 /** Runs around every file, or with one lane around all of them, and fails a file that leaks processes or handles. */
 export const mochaHooks: RootHookObject = {
   beforeAll() {
+    // It would end a process of the app, but Mocha says nothing. After the file Mocha removes this.
+    process.on('unhandledRejection', (reason) => {
+      throw reason;
+    });
     before = { pids: new Set(processesOfRun().map(({ pid }) => pid)), handles: handles() };
   },
   async afterAll(this: Context) {

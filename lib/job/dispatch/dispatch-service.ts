@@ -124,11 +124,6 @@ export class DispatchService {
     this.dispatcher.begun();
   }
 
-  /** Call when a job may be ready or scheduled that nobody was told of. */
-  look(): void {
-    this.dispatcher.trigger();
-  }
-
   private noticed(notice: Notice | undefined): void {
     const { gate, redis, onMayBeReady, onCronNotice } = this.options;
     this.activeAt = performance.now();

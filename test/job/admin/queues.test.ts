@@ -235,6 +235,15 @@ describe('queues', () => {
     await until('their rows are gone', async () => (await system.jobCount()) === 2);
   });
 
+  it('keep what is enqueued while they are cleared', async () => {
+    for (const n of upTo(2)) await CountJob.performLater(n);
+    await system.postgres.query(
+      `update job_queue set created_at = now() + interval '1 minute' where payload #>> '{args,0}' = '1'`,
+    );
+    assert.equal(await queues.clear('default'), 1);
+    assert.equal(await queues.size('default'), 1);
+  });
+
   it('are refused by name if they do not exist', async () => {
     for (const action of ['pause', 'resume', 'clear'] as const) {
       await assert.rejects(queues[action]('mialer'), (error: unknown) => {

@@ -22,8 +22,8 @@ class AnyJob extends Job<[name: string]> {
 
 const HOUR = 3_600_000;
 const WAITING = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-/** Nobody looks after jobs whose hints are lost. */
-const ALONE = { dispatch: { lookMs: HOUR, overdueMs: HOUR } };
+/** Nobody looks after jobs whose hints are lost, or that seem to run. */
+const ALONE = { dispatch: { lookMs: HOUR, overdueMs: HOUR, silentMs: HOUR } };
 
 for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
   describe(`the fetcher, by ${lane}`, () => {

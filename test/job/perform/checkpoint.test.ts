@@ -205,20 +205,21 @@ describe('checkpoints and progress', () => {
     );
   });
 
-  it('end a run whose job was given to another process, and overwrite nothing', async () => {
-    await system.processor(CLASSES, { tuning: PATIENT });
-    const { id } = await EndlessJob.performLater();
-    await until('the job is held', () => gate.held === 1);
-    await system.postgres.query(
-      `update job_queue set claimed_by = 'another process', deliveries = 2, cursor = '77' where id = $1`,
-      [id],
-    );
-    await until('the run has ended', () => {
-      gate.close();
-      return system.eventsNamed('job.fenced').length === 1;
+  for (const [who, claim] of [
+    ['another process', "claimed_by = 'another process'"],
+    ['its process once more', 'claimed_at = clock_timestamp()'],
+  ])
+    it(`end a run whose job was given to ${who}, and overwrite nothing`, async () => {
+      await system.processor(CLASSES, { tuning: PATIENT });
+      const { id } = await EndlessJob.performLater();
+      await until('the job is held', () => gate.held === 1);
+      await system.postgres.query(`update job_queue set ${claim}, deliveries = 2, cursor = '77' where id = $1`, [id]);
+      await until('the run has ended', () => {
+        gate.close();
+        return system.eventsNamed('job.fenced').length === 1;
+      });
+      assert.equal(await stored('cursor', id), 77);
     });
-    assert.equal(await stored('cursor', id), 77);
-  });
 
   it('do not stop a job when they cannot be stored', async () => {
     await system.processor(CLASSES);
