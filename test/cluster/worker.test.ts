@@ -49,16 +49,19 @@ describe('a worker', () => {
   const hears = (name: FromWorker['catamount']) =>
     until(`the worker says ${name}`, () => heard.some(({ catamount }) => catamount === name));
 
-  it('acknowledges a connection, hands it back when it drains, and exits when the primary tells it to', async () => {
+  it('acknowledges a connection, hands it back when it drains, counts what it finishes, and exits when the primary tells it to', async () => {
     const client = net.connect(port(), '127.0.0.1');
     await hears('taken');
+    await fetch(`${address}/early?ms=300`);
     tell({ catamount: 'stop', remainingMs: 600_000, handOff: true });
     await hears('drained');
     assert.deepEqual(
       heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'handoff', 'drained'].includes(name)),
-      ['taken', 'handoff', 'drained'],
+      ['taken', 'taken', 'handoff', 'handoff', 'drained'],
     );
-    assert.equal(returned.length, 1);
+    const last = heard.at(-1);
+    assert.ok(last?.catamount === 'drained' && last.status?.requestsCount === 1, JSON.stringify(last));
+    assert.equal(returned.length, 2);
     const exited = once(worker, 'exit');
     tell({ catamount: 'exit' });
     assert.deepEqual(await exited, [0, null]);

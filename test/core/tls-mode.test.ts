@@ -32,7 +32,11 @@ describe('the certificates of servers', () => {
       rejectUnauthorized: true,
     });
     assert.deepEqual(checks({ REDIS_URL: 'redis://r.example:6379' }), {});
-    assert.match(read({ DYNO: 'web.1' }).databaseUrl ?? '', /\?sslmode=require$/);
+    const { databaseUrl, databaseDirectUrl } = read({
+      DYNO: 'web.1',
+      DATABASE_DIRECT_URL: 'postgres://d.example/shop',
+    });
+    for (const url of [databaseUrl, databaseDirectUrl]) assert.match(url ?? '', /\?sslmode=require$/);
     for (const DATABASE_URL of ['postgres://u:p@db.example/shop?sslmode=verify-full', 'postgres://127.0.0.1/shop'])
       assert.equal(read({ DYNO: 'web.1', DATABASE_URL }).databaseUrl, DATABASE_URL);
   });

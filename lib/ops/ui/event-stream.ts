@@ -82,12 +82,10 @@ export class EventStream {
     return true;
   }
 
-  /** Sends an event only when its data differs from the last one of the same name. */
+  /** Sends an event only when its data differs from the last one of the same name that was not dropped. */
   sendWhenNew(event: string, data: unknown): void {
     const text = JSON.stringify(data);
-    if (this.sent.get(event) === text) return;
-    this.sent.set(event, text);
-    this.send(event, data);
+    if (this.sent.get(event) !== text && this.send(event, data)) this.sent.set(event, text);
   }
 
   end(): void {

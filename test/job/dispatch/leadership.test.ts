@@ -182,16 +182,17 @@ describe('the dispatchers of three trees', () => {
 
   it('send no statement to Postgres while another leads, however many jobs come', async () => {
     for (let n = 0; n < 4; n++) await start({ graceMs: HOUR });
+    // Each may have begun to look once, before it heard of a leader, and leads from then on.
+    await until('their first looks have ended', () =>
+      trees.every(
+        (tree) => tree.service.progress.read().owedMs === 0 && (tree.statements.length === 0 || hasLooked(tree)),
+      ),
+    );
+    // Whoever answers has heard by then who has looked last.
     await enqueue();
     await ready(1);
     await led();
     const others = trees.filter(({ service }) => !service.leads);
-    // Each may have begun to look once, before it heard of the leader.
-    await until('their own first looks have ended', () =>
-      others.every(
-        (other) => other.service.progress.read().owedMs === 0 && (other.statements.length === 0 || hasLooked(other)),
-      ),
-    );
     const before = others.map(({ statements }) => statements.length);
     for (let n = 0; n < 10; n++) {
       await enqueue();

@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { MAX_TRIES, PAUSE_SECONDS } from '../../../lib/ops/auth/sign-in-throttle';
 import { request } from '../../support/http';
 import { BEARER, cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 
 const PRODUCTION = { NODE_ENV: 'production', APP_URL: 'http://127.0.0.1' };
+
+async function signIn(ops: OpsWeb, fields: Readonly<Record<string, string>>) {
+  const page = await ops.get('/ops/sign-in');
+  return ops.post('/ops/sign-in', { token: tokenIn(page.body), ...fields }, { Cookie: cookiesOf(page) });
+}
 
 describe("the operator's pages, with passwords set", () => {
   let ops: OpsWeb;
@@ -12,10 +18,7 @@ describe("the operator's pages, with passwords set", () => {
   });
   after(() => ops?.stop());
 
-  const tryToSignIn = async (fields: Readonly<Record<string, string>>) => {
-    const page = await ops.get('/ops/sign-in');
-    return ops.post('/ops/sign-in', { token: tokenIn(page.body), ...fields }, { Cookie: cookiesOf(page) });
-  };
+  const tryToSignIn = (fields: Readonly<Record<string, string>>) => signIn(ops, fields);
   const right = { name: SIGNED.OPS_USER, password: SIGNED.OPS_PASSWORD };
 
   it('show unauthenticated visitors the sign-in page at every path, and nothing else', async () => {
@@ -78,12 +81,7 @@ describe("the operator's pages, with passwords set", () => {
   });
 
   it('have JSON at every address, also /ops.json, with the cookies that a browser sends there', async () => {
-    const page = await ops.get('/ops/sign-in');
-    const signedIn = await ops.post(
-      '/ops/sign-in',
-      { ...right, token: tokenIn(page.body) },
-      { Cookie: cookiesOf(page) },
-    );
+    const signedIn = await tryToSignIn(right);
     // RFC 6265, 5.1.4: the path itself, or one below it.
     const sent = (answer: typeof signedIn, path: string) =>
       (answer.headers['set-cookie'] ?? []).flatMap((cookie) => {
@@ -141,6 +139,20 @@ describe("the operator's pages, with passwords set", () => {
     assert.equal((await ops.post('/ops/sign-in', fields, { Cookie, ...json })).status, 415);
     const large = await ops.post('/ops/sign-in', { ...fields, name: 'x'.repeat(200_000) }, { Cookie });
     assert.equal(large.status, 413);
+  });
+
+  it('are served while many senders of a form stall', async () => {
+    const { host, port } = new URL(ops.url);
+    const head = `POST /ops/sign-in HTTP/1.1\r\nHost: ${host}\r\nOrigin: ${ops.url}\r\n`;
+    const form = 'Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nto';
+    // More than the slots of the pages and their backlog.
+    const stalled = Array.from({ length: 40 }, () => net.connect(Number(port), '127.0.0.1'));
+    try {
+      await Promise.all(stalled.map((socket) => new Promise((sent) => socket.write(head + form, sent))));
+      assert.equal((await ops.get('/ops/sign-in')).status, 200);
+    } finally {
+      for (const socket of stalled) socket.destroy();
+    }
   });
 
   it('send security headers', async () => {
@@ -208,17 +220,13 @@ describe("the operator's pages, with passwords set", () => {
 describe('guessing the password of the pages', () => {
   it('starts anew only after the right one', async () => {
     const ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
-    const signIn = async (password: string) => {
-      const page = await ops.get('/ops/sign-in');
-      const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
-      return (await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) })).status;
-    };
+    const trial = async (password: string) => (await signIn(ops, { name: SIGNED.OPS_USER, password })).status;
     try {
-      for (let n = 1; n < MAX_TRIES; n++) assert.equal(await signIn(`slip ${n}`), 401);
-      assert.equal(await signIn(SIGNED.OPS_PASSWORD), 303);
-      for (let n = 1; n < MAX_TRIES; n++) assert.equal(await signIn(`guess ${n}`), 401);
-      assert.equal(await signIn('the fifth guess'), 401);
-      assert.equal(await signIn(SIGNED.OPS_PASSWORD), 429);
+      for (let n = 1; n < MAX_TRIES; n++) assert.equal(await trial(`slip ${n}`), 401);
+      assert.equal(await trial(SIGNED.OPS_PASSWORD), 303);
+      for (let n = 1; n < MAX_TRIES; n++) assert.equal(await trial(`guess ${n}`), 401);
+      assert.equal(await trial('the fifth guess'), 401);
+      assert.equal(await trial(SIGNED.OPS_PASSWORD), 429);
     } finally {
       await ops.stop();
     }
@@ -234,13 +242,8 @@ describe("the operator's pages, while Redis does not answer", () => {
       assert.equal((await ops.get('/ops/mail/deliveries', { Cookie })).status, 200);
       const statuses: number[] = [];
       for (let n = 0; n <= MAX_TRIES; n++) {
-        const page = await ops.get('/ops/sign-in');
-        const fields = {
-          name: 'ada',
-          password: n < MAX_TRIES ? 'wrong' : SIGNED.OPS_PASSWORD,
-          token: tokenIn(page.body),
-        };
-        statuses.push((await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) })).status);
+        const password = n < MAX_TRIES ? 'wrong' : SIGNED.OPS_PASSWORD;
+        statuses.push((await signIn(ops, { name: 'ada', password })).status);
       }
       assert.deepEqual(statuses, [401, 401, 401, 401, 401, 429]);
     } finally {

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { EventStream } from '../../../lib/ops/ui/event-stream';
+import { livePage } from '../../../lib/ops/ui/live-page';
+import type { OpsContext, PageContext } from '../../../lib/ops/ui/page-types';
 import { request } from '../../support/http';
 import { until } from '../../support/until';
 import { BEARER, OpsWeb } from '../ops-web';
@@ -31,6 +35,38 @@ describe('event streams', () => {
       return stream.answer.statusCode === 200 && stream;
     });
     for (const stream of [...streams, again]) stream.close();
+  });
+
+  it('send a reader who fell behind all that has changed since', async () => {
+    const body = new PassThrough({ highWaterMark: 1, encoding: 'utf8' });
+    let [text, shown, looks] = ['', 1, 0];
+    const handlers = new Map<string, (ctx: OpsContext) => void>();
+    const site = {
+      router: { get: (path: string, handler: (ctx: OpsContext) => void) => handlers.set(path, handler) },
+      streams: { begin: () => new EventStream(body, () => false) },
+      layout: { part: async () => `same\nline ${shown}` },
+      counts: async () => ({ dead: shown }),
+    };
+    const look = async () => ({ locals: { title: `${++looks}` }, json: {} });
+    livePage(site as unknown as PageContext, '/page', 'view', look);
+    body.on('data', (chunk: string) => {
+      text += chunk;
+    });
+    handlers.get('/page/events')?.({ state: { t: String } } as unknown as OpsContext);
+    await until('the page is sent', () => text.includes('line 1'));
+    body.pause();
+    await until('the reader is behind', () => body.writableNeedDrain);
+    shown = 2;
+    const from = looks;
+    await until('updates have been dropped', () => looks > from + 2);
+    text = '';
+    body.resume();
+    await until('the next update is sent', () => text.includes('event: parts'));
+    const behind = looks;
+    await until('another is sent', () => looks > behind + 1);
+    body.destroy();
+    assert.match(text, /line 2/);
+    assert.match(text, /event: counts\ndata: {"dead":"2"}/);
   });
 
   it('end when the process stops', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { order } from '../../cluster/primary/operator';
+import { order, statsOf } from '../../cluster/primary/operator';
 import { useDeployment } from '../../process/deployment';
 import { asNode } from '../../support/other-node';
 import { createDatabase } from '../../support/postgres';
@@ -41,6 +41,9 @@ describe('a release in production', () => {
     for (const name of MIGRATIONS) assert.match(text, new RegExp(name));
     assert.match(text, /Run: node dist\/server\.js migrate/);
     assert.deepEqual(await tables(), []);
+    await until('the status says so before anybody asks /ready', async () =>
+      (await statsOf(tree)).worker_status.some(({ last_status }) => last_status.unready?.cause === 'migrations'),
+    );
     const ready = await tree.request('GET', '/ready');
     assert.equal(ready.status, 503);
     assert.match(ready.body, /migrations have not run: .* or start with --allow-pending/);
