@@ -17,13 +17,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },
   {
-    promise: 'a processor that was killed during a standstill does not count as moving again',
-    file: 'lib/cluster/primary/jobs-watch.ts',
-    find: '} else if (this.told && reports) {',
-    replace: '} else if (this.told) {',
-    killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
-  },
-  {
     promise: 'rows that plain SQL has inserted are found by a request of /ready',
     file: 'lib/role/start/web.ts',
     find: "(await import('../../job/dispatch/overdue')).lookForOverdue(knex).catch(() => undefined);",

@@ -20,13 +20,6 @@ const mutations: readonly Mutation[] = [
     killedBy: DISPATCHER_TEST,
   },
   {
-    promise: 'whether the hints of new jobs have reached a processor is looked at',
-    file: DISPATCHER,
-    find: 'if (isHinted) this.lookIn(this.overdueMs);',
-    replace: 'if (isHinted) return;',
-    killedBy: DISPATCHER_TEST,
-  },
-  {
     promise: 'a job whose hint was lost is hinted at before the others of its queue',
     file: DISPATCHER,
     find: "length === 0 ? 'tail' : 'head'",
@@ -81,13 +74,6 @@ const mutations: readonly Mutation[] = [
     find: 'this.order = weighted ?',
     replace: 'this.order = weighted === undefined ?',
     killedBy: FETCHER_TEST,
-  },
-  {
-    promise: 'a lone job wakes one processor',
-    file: 'lib/job/dispatch/dispatch-service.ts',
-    find: "if (notice !== 'hinted' || !redis) onMayBeReady(notice === 'unhinted');",
-    replace: "onMayBeReady(notice === 'unhinted');",
-    killedBy: ['test/job/pickup.test.ts'],
   },
   {
     promise: 'one dispatcher at a time looks: the others wait for the leader',
@@ -193,13 +179,6 @@ const mutations: readonly Mutation[] = [
     find: `    keyPrefix: readKeyPrefix(url),\n`,
     replace: ``,
     killedBy: ['test/job/prefix.test.ts'],
-  },
-  {
-    promise: 'a processor without Redis that is notified looks less and less often while nothing comes',
-    file: 'lib/job/fetch/fetcher.ts',
-    find: 'this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);',
-    replace: '',
-    killedBy: ['test/job/fetch/fetcher.test.ts'],
   },
   {
     promise: 'an outcome that Postgres has refused is recorded later',

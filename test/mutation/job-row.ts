@@ -27,14 +27,6 @@ const mutations: readonly Mutation[] = [
     killedBy: CLAIM_TEST,
   },
   {
-    promise: 'no job of a paused queue that counts towards a limit is claimed',
-    file: CLAIM,
-    find: `           and \${isOpen()}
-           and (select origin from`,
-    replace: '           and (select origin from',
-    killedBy: CLAIM_TEST,
-  },
-  {
     promise: 'no job of a copied database is claimed',
     file: CLAIM,
     find: `(select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
@@ -42,24 +34,10 @@ const mutations: readonly Mutation[] = [
     killedBy: CLAIM_TEST,
   },
   {
-    promise: 'no job of a copied database that counts towards a limit is claimed',
-    file: CLAIM,
-    find: `(select origin from \${TABLES.installation}) = ?\n       )`,
-    replace: '?::text is not null\n       )',
-    killedBy: CLAIM_TEST,
-  },
-  {
     promise: 'each delivery is counted',
     file: CLAIM,
     find: `claimed_by = ?, deliveries = deliveries + 1, claimed_at`,
     replace: 'claimed_by = ?, claimed_at',
-    killedBy: CLAIM_TEST,
-  },
-  {
-    promise: 'each delivery of a job that counts towards a limit is counted',
-    file: CLAIM,
-    find: 'deliveries = deliveries + fits::int',
-    replace: 'deliveries = deliveries',
     killedBy: CLAIM_TEST,
   },
   {
@@ -81,13 +59,6 @@ const mutations: readonly Mutation[] = [
     file: CLAIM,
     find: `(state = 'running' or state = 'ready' and `,
     replace: `(state = 'running' or false and `,
-    killedBy: CLAIM_TEST,
-  },
-  {
-    promise: 'a held job of the same queue is claimed in place of a later one',
-    file: CLAIM,
-    find: `where limit_key = key and state = 'held' and free > 0 and`,
-    replace: `where limit_key = key and state = 'held' and false and`,
     killedBy: CLAIM_TEST,
   },
   {

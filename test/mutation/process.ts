@@ -38,13 +38,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/role/checks/check.test.ts', 'test/process/refused-start.deep.ts'],
   },
   {
-    promise: 'a new worker does not count rate limits on its own before it has tried to reach Redis',
-    file: 'lib/role/start/web.ts',
-    find: '    await redis.firstAttempt(FIRST_CONTACT_MS);\n',
-    replace: '',
-    killedBy: ['test/process/attacks.deep.ts'],
-  },
-  {
     promise: 'notifications of another schema wake no process',
     file: 'lib/core/config.ts',
     find: "const suffix = createHash('sha256').update(schema).digest('hex').slice(0, 12);",
@@ -57,13 +50,6 @@ const mutations: readonly Mutation[] = [
     find: "if (isOurs && schema !== undefined) await trx.raw('set local search_path to ??', [schema]);",
     replace: '',
     killedBy: ['test/process/two-apps.deep.ts'],
-  },
-  {
-    promise: 'two processes that migrate a new database at once do not fail',
-    file: 'lib/model/migrator.ts',
-    find: `await trx.raw("select pg_advisory_xact_lock(hashtext('catamount migrations'))");`,
-    replace: '',
-    killedBy: ['test/model/migrator.test.ts'],
   },
   {
     promise: 'only one process at a time has a folder',
