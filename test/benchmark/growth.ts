@@ -1,11 +1,7 @@
-import type { TestDatabase } from '../support/postgres';
 import type { ContenderName } from './contender/contenders';
 import type { DrainResult, EnqueueResult } from './contender/process';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, judged, median, pairedRatio, short, table } from './harness/figures';
-import { type BurstsResult, loadInRounds } from './harness/load';
-import { startTree } from './harness/measured-server';
-import { createDurableDatabase } from './harness/stores';
 
 /** The costs at one level in one round, by figure. */
 type Costs = Readonly<Record<string, number>>;
@@ -17,10 +13,10 @@ const FLAT = { atMost: 1.25 };
 
 /** Measures costs at growing levels. The levels take turns, so that other load on the machine affects all equally. */
 export const growth: Benchmark = {
-  about: 'cost of a job and of a sign-up with 10^3 to 10^6 queued jobs, dead jobs and users (--quick: to 10^5)',
+  about: 'cost of a job with 10^3 to 10^6 queued jobs, and with 10^3 to 10^5 dead ones (--quick: to 10^5)',
   peers: true,
   async run(bench) {
-    return { ...(await queued(bench)), ...(await dead(bench)), ...(await users(bench)) };
+    return { ...(await queued(bench)), ...(await dead(bench)) };
   },
 };
 
@@ -117,50 +113,4 @@ async function dead(bench: Bench): Promise<object> {
   });
   sayLevels(bench, 'died', costs);
   return { died: costs };
-}
-
-const CONNECTIONS = 5;
-const BURST = 200;
-
-/** The cost of a sign-up with many users. Each level has its own database and tree, which run side by side. */
-async function users(bench: Bench): Promise<object> {
-  if (!bench.wants('users')) return {};
-  const { env } = await bench.stores();
-  const databases = new Map<string, TestDatabase>();
-  try {
-    for (const [level, amount] of levelsOf(bench)) databases.set(level, await databaseWith(amount));
-    const levels = [...databases.keys()];
-    // No job is performed, since other benchmarks measure that.
-    const start = (level: string) =>
-      startTree({ ...env, DATABASE_URL: databases.get(level)?.url ?? '', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' });
-    let burst = 0;
-    const [results] = await loadInRounds(bench.rounds, levels, start, [
-      {
-        bursts: bench.options.quick ? 6 : 12,
-        warmUp: 3,
-        amount: BURST,
-        task: () => ({ path: '/users', method: 'POST', connections: CONNECTIONS, signUps: `new${++burst}` }),
-      },
-    ]);
-    const costs = Object.fromEntries(levels.map((level) => [level, (results?.[level] ?? []).map(costOfSignUp)]));
-    sayLevels(bench, 'users', costs);
-    return { users: costs };
-  } finally {
-    for (const database of databases.values()) await database.drop();
-  }
-}
-
-function costOfSignUp({ requestsPerSecond, cpuUs, p50Ms, p99Ms }: BurstsResult): Costs {
-  return { 'sign-up µs': 1e6 / requestsPerSecond, 'tree CPU': cpuUs, 'p50 ms': p50Ms, 'p99 ms': p99Ms };
-}
-
-async function databaseWith(users: number): Promise<TestDatabase> {
-  const database = await createDurableDatabase();
-  await database.query(
-    `insert into users (email, name, locale, token_digest)
-     select 'user' || n || '@example.com', 'User ' || n, 'en', sha256(n::text::bytea) from generate_series(1, $1::int) n`,
-    [users],
-  );
-  await database.query('vacuum analyze users');
-  return database;
 }

@@ -1,5 +1,5 @@
 import { type Goal, interleave, judged, median, middleHalf, pairedRatios, percentile, short, table } from './figures';
-import { cpuMs, type MeasuredServer, withServers } from './measured-server';
+import { cpuMs, type MeasuredServer } from './measured-server';
 import { Child, NO_LIMIT } from './processes';
 import { peer } from './product';
 
@@ -108,32 +108,6 @@ function summed(bursts: readonly (LoadResult & { readonly cpuMs: number })[]): B
     p50Ms: percentile(latencies, 50),
     p99Ms: percentile(latencies, 99),
   };
-}
-
-/**
- * Starts the servers again in each round and applies each of `loads` to them, one after the other.
- * @returns for each load the results by server, in the order of the rounds.
- */
-export function loadInRounds<K extends string>(
-  rounds: number,
-  names: readonly K[],
-  start: (name: K) => Promise<MeasuredServer>,
-  loads: readonly BurstsOptions<K>[],
-): Promise<Record<K, BurstsResult[]>[]> {
-  return withLoader(async (loader) => {
-    const results = loads.map(
-      () => Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<K, BurstsResult[]>,
-    );
-    for (let round = 0; round < rounds; round++) {
-      await withServers(names, start, async (servers) => {
-        for (const [index, load] of loads.entries()) {
-          const burst = await burstsInTurn(loader, servers, load);
-          for (const name of names) results[index]?.[name].push(burst[name]);
-        }
-      });
-    }
-    return results;
-  });
 }
 
 interface Comparison {

@@ -108,21 +108,6 @@ export function startTree(env: Env, root = ROOT): Promise<MeasuredServer> {
   return MeasuredServer.start({ args: [path.join(root, 'dist/server.js')], env, readyPath: '/ready' });
 }
 
-/** Starts servers one after the other, so that none slows down another's start, and stops them after `work`. */
-export async function withServers<K extends string, T>(
-  names: readonly K[],
-  start: (name: K) => Promise<MeasuredServer>,
-  work: (servers: Readonly<Record<K, MeasuredServer>>) => Promise<T>,
-): Promise<T> {
-  const started = new Map<K, MeasuredServer>();
-  try {
-    for (const name of names) started.set(name, await start(name));
-    return await work(Object.fromEntries(started) as Record<K, MeasuredServer>);
-  } finally {
-    await Promise.all([...started.values()].map((server) => server.stop()));
-  }
-}
-
 /** CPU time that the processes have used so far, user and system, ms. Linux only. */
 export function cpuMs(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + (exactCpuMs(pid) ?? countedCpuMs(pid)), 0);
