@@ -55,6 +55,8 @@ const FILES: Readonly<Record<string, string>> = {
       if (how === 'straight') GreetJob.performLater();
       if (how === 'each')
         [1, 2, 3, 4, 5].forEach(async (n) => {
+          // Longer than a stop takes at most.
+          if (n === 5) await Entry.knex().raw('select pg_sleep(6)');
           await Entry.query().insert({ email: 'each-' + n });
           await transaction(async () => { await Entry.query().findOne({ email: 'each-' + n }); await GreetJob.performLater(); });
         });
