@@ -66,6 +66,13 @@ describe('the rows of jobs', () => {
     assert.deepEqual(await claimAs('c', { queues: ['default'], limit: 9 }), []);
   });
 
+  it('leave their sessions as durable as they were, so that what jobs commit waits for the disk', async () => {
+    await claimAs('a', { ids: await enqueue(1) });
+    const source = `select source from pg_settings, pg_sleep(0.05) where name = 'synchronous_commit'`;
+    const sources = await Promise.all(Array.from({ length: 9 }, () => system.database.knex.raw(source)));
+    for (const { rows } of sources) assert.notEqual(rows[0].source, 'session');
+  });
+
   it('are looked up by their ids, however many others wait, also before Postgres has statistics of them', async () => {
     const { knex } = system.database;
     const few = [...(await enqueue(8)), ...(await enqueue(8, { name: 'OneJob', limited: true }))];
