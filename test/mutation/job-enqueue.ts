@@ -36,13 +36,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/cron/cron-gate.test.ts'],
   },
   {
-    promise: 'ticks that a pause has skipped are not caught up',
-    file: 'lib/job/cron/cron-table.ts',
-    find: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
-    replace: 'paused = false',
-    killedBy: [CRON],
-  },
-  {
     promise: 'an older deploy does not take over the cron table while a newer one runs',
     file: 'lib/job/cron/cron-service.ts',
     find: 'this.claimed = true;',

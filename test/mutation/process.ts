@@ -38,13 +38,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/role/checks/check.test.ts', 'test/process/refused-start.deep.ts'],
   },
   {
-    promise: 'notifications of another schema wake no process',
-    file: 'lib/core/config.ts',
-    find: "const suffix = createHash('sha256').update(schema).digest('hex').slice(0, 12);",
-    replace: "const suffix = createHash('sha256').digest('hex').slice(0, 12);",
-    killedBy: ['test/core/schema.test.ts', 'test/process/two-apps.deep.ts'],
-  },
-  {
     promise: "Catamount's migrations make their tables in the schema of DATABASE_SCHEMA",
     file: 'lib/model/migrator.ts',
     find: "if (isOurs && schema !== undefined) await trx.raw('set local search_path to ??', [schema]);",
