@@ -15,7 +15,6 @@ import { jobs } from './jobs';
 import { mail } from './mail';
 import { memory } from './memory';
 import { pickup } from './pickup';
-import { seed } from './seed';
 import { signUp } from './sign-up';
 
 /** The benchmarks by the names that `npm run bench -- <name>` takes. */
@@ -29,10 +28,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   mail,
   memory,
   growth,
-  seed,
 };
 const MOST_MINUTES = 120;
-const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--beside folder]`;
+const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b']`;
 
 /** Runs the named benchmarks, or all of them without names. */
 async function main(): Promise<void> {
@@ -45,7 +43,6 @@ async function main(): Promise<void> {
       minutes: { type: 'string' },
       only: { type: 'string' },
       contenders: { type: 'string' },
-      beside: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -69,10 +66,7 @@ async function main(): Promise<void> {
   });
   if (names.some((name) => BENCHMARKS[name]?.peers)) installPeers();
   const { quick, only } = values;
-  const beside = values.beside === undefined ? undefined : path.resolve(values.beside);
-  if (beside !== undefined && !fs.existsSync(path.join(beside, 'dist/server.js')))
-    throw new Error(`--beside is ${beside}, which is not built; give a checkout in which npm run build has run`);
-  const bench = new Bench({ quick, rounds, minutes, only, contenders, beside });
+  const bench = new Bench({ quick, rounds, minutes, only, contenders });
   try {
     for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);

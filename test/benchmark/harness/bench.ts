@@ -25,8 +25,6 @@ export interface BenchOptions {
   readonly contenders: readonly ContenderName[] | undefined;
   /** Limits the run to rows whose name begins or ends with this. */
   readonly only: string | undefined;
-  /** Folder of another checkout that is built, to be measured in the same run; undefined for none. */
-  readonly beside: string | undefined;
 }
 
 /** The options, stores and processes of a benchmark's run. */

@@ -14,7 +14,6 @@ export interface LoadTask {
   readonly amount: number;
   /** Prefix of addresses: each request signs up a user. Undefined sends requests without a body. */
   readonly signUps?: string;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface LoadResult {
@@ -154,9 +153,9 @@ interface AutocannonRun {
 }
 
 /** Runs in the loader's process. */
-async function load({ url, method, connections, amount, signUps, headers: own }: LoadTask): Promise<LoadResult> {
+async function load({ url, method, connections, amount, signUps }: LoadTask): Promise<LoadResult> {
   let sent = 0;
-  const headers = { ...own, ...(signUps !== undefined && { 'content-type': 'application/json' }) };
+  const headers = signUps === undefined ? {} : { 'content-type': 'application/json' };
   const setupRequest = (request: AutocannonRequest) => {
     if (signUps === undefined) return request;
     const n = sent++;

@@ -1,2 +1,0 @@
-require_relative 'app'
-run Rails.application
