@@ -18,8 +18,7 @@ const TICK_MS = 10;
 export type Env = Readonly<Record<string, string>>;
 
 export interface ServerOptions {
-  /** Default: `node`. */
-  readonly command?: string;
+  /** Arguments of `node`. */
   readonly args: readonly string[];
   readonly env?: Env;
   /** The server is ready when this path answers 200. Default: `/health`. */
@@ -41,18 +40,13 @@ export class MeasuredServer {
   }
 
   /** Starts a server, which gets its port in PORT, and resolves with the first 200. */
-  static async start({
-    command = process.execPath,
-    args,
-    env = {},
-    readyPath = '/health',
-  }: ServerOptions): Promise<MeasuredServer> {
+  static async start({ args, env = {}, readyPath = '/health' }: ServerOptions): Promise<MeasuredServer> {
     const cwd = tempFolder('served');
     const errors = path.join(cwd, 'stderr');
     const port = await serverPort();
     const fd = fs.openSync(errors, 'a');
     const begun = performance.now();
-    const child = spawn(command, args, {
+    const child = spawn(process.execPath, args, {
       cwd,
       stdio: ['ignore', 'ignore', fd],
       env: {
@@ -75,9 +69,7 @@ export class MeasuredServer {
     while ((await status()) !== 200) {
       if (hasExited(child) || performance.now() - begun > READY_MS) {
         child.kill('SIGKILL');
-        throw new Error(
-          `${command} ${args.join(' ')} did not come up:\n${fs.readFileSync(errors, 'utf8').slice(-2000)}`,
-        );
+        throw new Error(`node ${args.join(' ')} did not come up:\n${fs.readFileSync(errors, 'utf8').slice(-2000)}`);
       }
       // Short enough for an exact figure, long enough not to slow down the start.
       await wait(2);
@@ -103,9 +95,12 @@ export class MeasuredServer {
   }
 }
 
-/** Starts the tree of `npm start` and waits for its `/ready`. @param root a built checkout. Default: this one. */
-export function startTree(env: Env, root = ROOT): Promise<MeasuredServer> {
-  return MeasuredServer.start({ args: [path.join(root, 'dist/server.js')], env, readyPath: '/ready' });
+/** The entry of the sample app. */
+const ENTRY = path.join(ROOT, 'dist/server.js');
+
+/** Starts the tree of `npm start` and waits for its `/ready`. */
+export function startTree(env: Env): Promise<MeasuredServer> {
+  return MeasuredServer.start({ args: [ENTRY], env, readyPath: '/ready' });
 }
 
 /** CPU time that the processes have used so far, user and system, ms. Linux only. */
