@@ -200,10 +200,9 @@ describe('the architecture', () => {
 
   it('has no escape hatch from the type checker, the linter or the runner of tests', () => {
     // The linter refuses most of them. They are looked for in the whole text as well, comments and strings included, since a comment
-    // may switch the linter off.
-    const hatch = /@ts-ignore|@ts-nocheck|biome-ignore|\bas any\b|: any\b|\.only\(|\.skip\b/;
-    const tests = tracked('test/*.ts').filter((file) => file !== 'test/architecture.test.ts');
-    const found = [...sources, ...tests.map(read)].filter(({ text }) => hatch.test(text));
+    // may switch the linter off. By its brackets the pattern does not match itself, so that this file is searched, too.
+    const hatch = /@ts-[i]gnore|@ts-[n]ocheck|biome-[i]gnore|\bas [a]ny\b|: [a]ny\b|\.[o]nly\(|\.[s]kip\b/;
+    const found = [...sources, ...tracked('test/*.ts').map(read)].filter(({ text }) => hatch.test(text));
     // A test may expect an error of the type checker; the code may not have one.
     const expecting = sources.filter(({ text }) => text.includes('@ts-expect-error'));
     assert.deepEqual(
