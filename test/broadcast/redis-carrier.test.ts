@@ -34,7 +34,7 @@ describe('broadcasts between trees, by Redis', () => {
     return { carrier, heard, redis };
   };
   type Opened = Awaited<ReturnType<typeof open>>;
-  const hears = ({ heard }: Opened, frame: string) => until(`${frame} is heard`, () => heard.includes(frame));
+  const receives = ({ heard }: Opened, frame: string) => until(`${frame} is heard`, () => heard.includes(frame));
 
   it('reach every other tree of the app, once and in order, but not the tree of the sender', async () => {
     const [sender, sibling, other, loner] = [
@@ -45,10 +45,10 @@ describe('broadcasts between trees, by Redis', () => {
     ];
     const frames = Array.from({ length: 100 }, (_, n) => `news ${n}`);
     for (const frame of frames) sender.carrier.send(frame);
-    await hears(other, 'news 99');
-    await hears(loner, 'news 99');
+    await receives(other, 'news 99');
+    await receives(loner, 'news 99');
     other.carrier.send('news from b');
-    for (const each of [sender, sibling, loner]) await hears(each, 'news from b');
+    for (const each of [sender, sibling, loner]) await receives(each, 'news from b');
     assert.deepEqual(other.heard, frames);
     assert.deepEqual(loner.heard, [...frames, 'news from b']);
     assert.deepEqual([sender.heard, sibling.heard], [['news from b'], ['news from b']]);
@@ -70,7 +70,7 @@ describe('broadcasts between trees, by Redis', () => {
     ];
     for (const [n, { carrier }] of places.entries()) carrier.send(`news ${n}`);
     for (const [n, mate] of mates.entries()) {
-      await hears(mate, `news ${n}`);
+      await receives(mate, `news ${n}`);
       assert.deepEqual(mate.heard, [`news ${n}`]);
     }
   });
@@ -88,15 +88,15 @@ describe('broadcasts between trees, by Redis', () => {
       return other.heard.length > 0;
     });
     sender.carrier.send('news end');
-    await hears(other, 'news end');
+    await receives(other, 'news end');
     assert.equal(new Set(other.heard).size, other.heard.length);
     assert.ok(!other.heard.includes('news lost'));
     assert.deepEqual(reported, []);
   });
 
   it('that a user of Redis may not send or hear are reported, once', async () => {
-    await tell(server, ['ACL', 'SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels']);
-    const { carrier, redis } = await open({}, `redis://deaf:secret@127.0.0.1:${server.port}`);
+    await tell(server, ['ACL', 'SETUSER', 'publisher', 'on', '>secret', '~*', '+@all', 'resetchannels']);
+    const { carrier, redis } = await open({}, `redis://publisher:secret@127.0.0.1:${server.port}`);
     carrier.send('news 1');
     await until('both are reported', () => reported.length === 2);
     carrier.send('news 2');
@@ -115,6 +115,6 @@ describe('broadcasts between trees, by Redis', () => {
     server.resume();
     await until('those that waited are heard', () => other.heard.length === 139);
     carrier.send('news afterwards');
-    await hears(other, 'news afterwards');
+    await receives(other, 'news afterwards');
   });
 });

@@ -36,7 +36,7 @@ describe('a worker', () => {
       if (message.catamount === 'online') tell({ catamount: 'assign', slot: 0, phase: 0 });
       if (connection) returned.push(connection as unknown as Handle);
     });
-    await hears('ready');
+    await receives('ready');
   });
   afterEach(() => {
     worker.kill('SIGKILL');
@@ -46,15 +46,15 @@ describe('a worker', () => {
 
   const port = () => (listener.address() as AddressInfo).port;
   const tell = (message: ToWorker) => worker.send(message);
-  const hears = (name: FromWorker['catamount']) =>
+  const receives = (name: FromWorker['catamount']) =>
     until(`the worker says ${name}`, () => heard.some(({ catamount }) => catamount === name));
 
   it('acknowledges a connection, hands it back when it drains, counts what it finishes, and exits when the primary tells it to', async () => {
     const client = net.connect(port(), '127.0.0.1');
-    await hears('taken');
+    await receives('taken');
     await fetch(`${address}/early?ms=300`);
     tell({ catamount: 'stop', remainingMs: 600_000, handOff: true });
-    await hears('drained');
+    await receives('drained');
     assert.deepEqual(
       heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'handoff', 'drained'].includes(name)),
       ['taken', 'taken', 'handoff', 'handoff', 'drained'],
@@ -70,10 +70,10 @@ describe('a worker', () => {
 
   it('asks to be replaced when it alone gets SIGTERM, serves until the primary stops it, and reports what it cut off', async () => {
     worker.kill('SIGTERM');
-    await hears('replace-me');
+    await receives('replace-me');
     const cut = await fetch(`${address}/early?ms=600000`);
     tell({ catamount: 'stop', remainingMs: 0, handOff: false });
-    await hears('drained');
+    await receives('drained');
     const last = heard.at(-1);
     assert.ok(last?.catamount === 'drained' && last.aborted === 1 && last.status !== null, JSON.stringify(last));
     const exited = once(worker, 'exit');

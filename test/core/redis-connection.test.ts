@@ -38,7 +38,7 @@ describe('the shared connection of a process to Redis', () => {
     const heard: string[] = [];
     let confirmed = 0;
     server.pause();
-    const hears = redis.listen(
+    const isListening = redis.listen(
       'news',
       (text) => heard.push(text),
       (refusal) => (refusal ? assert.fail(refusal) : confirmed++),
@@ -49,28 +49,28 @@ describe('the shared connection of a process to Redis', () => {
     for (const [round, text] of ['first', 'second'].entries()) {
       await proxy.up();
       await until('the subscription is confirmed', () => confirmed === round + 1);
-      assert.ok(hears());
+      assert.ok(isListening());
       await tell(server, ['PUBLISH', 'news', text]);
       await until(`${text} is heard`, () => heard.includes(text));
       await proxy.down();
-      await until('it is lost', () => !hears());
+      await until('it is lost', () => !isListening());
     }
     assert.deepEqual(heard, ['first', 'second']);
   });
 
   it('reports that its user may not subscribe', async () => {
-    await tell(server, ['ACL', 'SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels']);
-    redis = new Redis(`redis://deaf:secret@127.0.0.1:${proxy.port}`, new Events());
+    await tell(server, ['ACL', 'SETUSER', 'publisher', 'on', '>secret', '~*', '+@all', 'resetchannels']);
+    redis = new Redis(`redis://publisher:secret@127.0.0.1:${proxy.port}`, new Events());
     await redis.start();
     const refusals: string[] = [];
-    const hears = redis.listen(
+    const isListening = redis.listen(
       'news',
       () => assert.fail('nothing is published'),
       (refusal) => refusals.push(String(refusal)),
     );
     await until('the refusal is reported', () => refusals.length > 0);
     assert.match(refusals[0] ?? '', /NOPERM/);
-    assert.ok(!hears());
+    assert.ok(!isListening());
   });
 
   it('is closed when a reply, or the greeting, takes too long, and reopened until Redis answers', async () => {

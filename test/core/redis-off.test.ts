@@ -12,7 +12,7 @@ describe('a Redis that is off', () => {
     const redis = new Redis(null, events);
     assert.equal(redis.isOff, true);
     await redis.start();
-    const hears = redis.listen('news', assert.fail, assert.fail);
+    const isListening = redis.listen('news', assert.fail, assert.fail);
     const begun = performance.now();
     await redis.firstAttempt(60_000);
     for (const answer of [
@@ -23,7 +23,7 @@ describe('a Redis that is off', () => {
     ])
       await assert.rejects(answer, { name: 'NoConnectionError', message: 'Redis is off', code: 'REDIS_OFF' });
     assert.ok(performance.now() - begun < 5000);
-    assert.deepEqual([redis.client.isOpen, redis.client.isReady, hears()], [false, false, false]);
+    assert.deepEqual([redis.client.isOpen, redis.client.isReady, isListening()], [false, false, false]);
     await redis.stop(Deadline.after(1000));
     assert.deepEqual(heard, []);
   });

@@ -10,14 +10,14 @@ import { useJobSystem } from './job-system';
 const gate = new Gate();
 const ran: string[] = [];
 
-class DeafJob extends Job<[name: string]> {
+class UnabortableJob extends Job<[name: string]> {
   async perform(name: string): Promise<void> {
     ran.push(`${name} ${this.context.attempt}`);
     await gate.pass();
   }
 }
 
-class HeedingJob extends Job<[name: string]> {
+class AbortableJob extends Job<[name: string]> {
   async perform(name: string): Promise<void> {
     ran.push(`${name} ${this.context.attempt}`);
     await gate.pass(this.context.signal);
@@ -35,7 +35,7 @@ class TidyJob extends Job<[name: string]> {
 /** Jobs are aborted soon; all other times are long. */
 const SOON: ProcessorTuning = { stop: { runningJobsMs: 20, abortedJobsMs: 20, outcomesMs: 10_000 } };
 const IN_TIME = 30_000;
-const CLASSES = [DeafJob, HeedingJob, TidyJob];
+const CLASSES = [UnabortableJob, AbortableJob, TidyJob];
 
 describe('a job processor that stops', () => {
   const system = useJobSystem({ gate, empty: [ran] });
@@ -49,8 +49,8 @@ describe('a job processor that stops', () => {
   };
 
   it('reports no waiting jobs, since they now wait for another processor', async () => {
-    const processor = await system.processor([DeafJob], { tuning: { infoMs: 20 } });
-    for (const name of ['first', 'second', 'third']) await DeafJob.performLater(name);
+    const processor = await system.processor([UnabortableJob], { tuning: { infoMs: 20 } });
+    for (const name of ['first', 'second', 'third']) await UnabortableJob.performLater(name);
     await until('the third job has no permit', () => gate.held === 2);
     await until('the processor reports that the third job waits', () =>
       processor.waiting.some(({ queue }) => queue === 'default'),
@@ -64,11 +64,11 @@ describe('a job processor that stops', () => {
 
   it('lets running jobs finish, and fetches no others, even if it is resumed', async () => {
     const processor = await system.processor(CLASSES);
-    await transaction(() => DeafJob.performLater('slow'));
+    await transaction(() => UnabortableJob.performLater('slow'));
     await until('the job is running', () => gate.held === 1);
     const stopped = processor.stop(Deadline.after(IN_TIME));
     processor.resume();
-    await DeafJob.performLater('behind');
+    await UnabortableJob.performLater('behind');
     gate.open();
     await stopped;
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
@@ -77,10 +77,10 @@ describe('a job processor that stops', () => {
 
   it('releases late jobs to the head of their queue, without counting an attempt or a delivery', async () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
-    await DeafJob.performLater('deaf');
-    await HeedingJob.performLater('heeding');
+    await UnabortableJob.performLater('unabortable');
+    await AbortableJob.performLater('abortable');
     await until('both jobs are running', () => gate.held === 2);
-    await DeafJob.performLater('behind');
+    await UnabortableJob.performLater('behind');
     await Promise.all([processor.stop(Deadline.after(IN_TIME)), processor.stop(Deadline.after(IN_TIME))]);
     assert.equal(system.eventsNamed('job.released').length, 2);
     assert.equal(system.eventsNamed('job.retrying').length, 0);
@@ -90,15 +90,15 @@ describe('a job processor that stops', () => {
     gate.open();
     await system.processor(CLASSES, { jobs: { concurrency: 1 } });
     await until('all jobs have run', () => system.eventsNamed('job.succeeded').length === 3);
-    assert.deepEqual(ran.slice(0, 2).sort(), ['deaf 1', 'heeding 1']);
-    assert.deepEqual(ran.slice(2, 4).sort(), ['deaf 1', 'heeding 1'], 'the released jobs run first');
+    assert.deepEqual(ran.slice(0, 2).sort(), ['abortable 1', 'unabortable 1']);
+    assert.deepEqual(ran.slice(2, 4).sort(), ['abortable 1', 'unabortable 1'], 'the released jobs run first');
     assert.equal(ran[4], 'behind 1');
   });
 
   it('counts the deliveries of late jobs after an uncaught error that names none of them', async () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
-    await DeafJob.performLater('deaf');
-    await HeedingJob.performLater('heeding');
+    await UnabortableJob.performLater('unabortable');
+    await AbortableJob.performLater('abortable');
     await until('both jobs are running', () => gate.held === 2);
     assert.equal(processor.failRunBehind(new Error('of an emitter made at boot')), 'unknown');
     await processor.stop(Deadline.after(IN_TIME));
@@ -123,8 +123,8 @@ describe('a job processor that stops', () => {
   it('completes a job that ends after the abort and never read its signal', async () => {
     const patient = { stop: { ...SOON.stop, abortedJobsMs: IN_TIME } };
     const processor = await system.processor(CLASSES, { tuning: patient });
-    await DeafJob.performLater('deaf');
-    await HeedingJob.performLater('heeding');
+    await UnabortableJob.performLater('unabortable');
+    await AbortableJob.performLater('abortable');
     await until('both jobs are running', () => gate.held === 2);
     const stopped = processor.stop(Deadline.after(3 * IN_TIME));
     await until('one job is aborted', () => gate.held === 1);
@@ -136,7 +136,7 @@ describe('a job processor that stops', () => {
   it('releases jobs even when its deadline has passed', async () => {
     const tuning = { stop: { ...SOON.stop, leastMs: IN_TIME } };
     const processor = await system.processor(CLASSES, { tuning });
-    await DeafJob.performLater('deaf');
+    await UnabortableJob.performLater('unabortable');
     await until('the job is running', () => gate.held === 1);
     await processor.stop(Deadline.after(0));
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
@@ -144,7 +144,7 @@ describe('a job processor that stops', () => {
 
   it('records outcomes while Redis is down', async () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
-    await DeafJob.performLater('deaf');
+    await UnabortableJob.performLater('unabortable');
     await until('the job is running', () => gate.held === 1);
     await system.redisServer.kill();
     await processor.stop(Deadline.after(IN_TIME));

@@ -136,12 +136,12 @@ describe('callbacks', () => {
   }
 
   it('after delivery cannot fail the mail: errors in afterDeliver and observers are reported', async () => {
-    setup.observers = [() => Promise.reject(new Error('deaf')), () => heard.push('second')];
+    setup.observers = [() => Promise.reject(new Error('broken observer')), () => heard.push('second')];
     const { status } = await NoteMailer.with({ fail: 'afterDeliver' }).note().deliverNow();
     assert.equal(status, 'sent');
     assert.deepEqual(
       system.all('process.error').map(({ during, error }) => `${during}: ${error.message}`),
-      ['afterDeliver of a mailer: broken afterDeliver', 'an observer of mails: deaf'],
+      ['afterDeliver of a mailer: broken afterDeliver', 'an observer of mails: broken observer'],
     );
     assert.equal(heard.at(-1), 'second');
   });

@@ -139,7 +139,7 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/dispatch/living-processes.test.ts'],
   },
   {
-    promise: 'nor after a look whose last statement took long',
+    promise: 'no jobs of a living process are rescued after a look whose last statement took long',
     file: 'lib/job/dispatch/dispatcher.ts',
     find: 'performance.now() - begunAt > SLOW_MS',
     replace: 'performance.now() - begunAt > SILENT_MS',

@@ -41,7 +41,7 @@ describe('behind PgBouncer in transaction mode', () => {
       const { status, body } = await tree.request('GET', '/ready');
       return status === 200 && body.includes('"status":"ok"');
     });
-  const hears = async (tree: Tree) => {
+  const isNotified = async (tree: Tree) => {
     const { lastStatus } = readTree(await order(tree, 'status')).stats.jobProcessor;
     return 'listening' in lastStatus && lastStatus.listening === true;
   };
@@ -53,7 +53,7 @@ describe('behind PgBouncer in transaction mode', () => {
   for (const prepared of ['0', '100'])
     it(`with DATABASE_DIRECT_URL and max_prepared_statements = ${prepared}: notifications arrive, and nothing is logged`, async () => {
       const tree = await start({ max_prepared_statements: prepared }, past());
-      await until('notifications arrive', () => hears(tree));
+      await until('notifications arrive', () => isNotified(tree));
       await signUpsThrough(deployment, tree, (stream) => stream.more(100));
       assert.deepEqual(told(tree), []);
     });

@@ -107,7 +107,7 @@ async function chat(tree: Tree): Promise<WebSocket> {
 }
 
 /** A WebSocket whose client keeps its end open, whatever the server sends. */
-async function deafChat(tree: Tree): Promise<net.Socket> {
+async function silentChat(tree: Tree): Promise<net.Socket> {
   const { hostname, port } = new URL(tree.baseUrl);
   const socket = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
   socket.on('error', () => undefined);
@@ -286,7 +286,7 @@ describe('an existing Koa app', () => {
     const { entry, env } = appIn('hurried', BEFORE, MOVED);
     const tree = await deployment.start({ entry, env: { ...env, SHUTDOWN_TIMEOUT: '3s' } });
     const key = await lock();
-    const deaf = await deafChat(tree);
+    const silent = await silentChat(tree);
     try {
       const report = tree.request('GET', '/report?name=taxes').then(
         () => 'answered',
@@ -302,7 +302,7 @@ describe('an existing Koa app', () => {
       assert.equal(await report, 'cut');
       await uploadIsCut;
     } finally {
-      deaf.destroy();
+      silent.destroy();
       await key.end();
     }
     assert.deepEqual((await tree.request('GET', '/report?name=sales')).json(), { report: 'sales' });

@@ -48,7 +48,7 @@ describe('a Redis that is', () => {
     });
   });
 
-  it('exchanged for one that is too old is only warned of when a processor of the tree has run jobs before', async () => {
+  it('exchanged for one that is too old is only warned of by a processor that replaces one that has died', async () => {
     const exchanged = new OlderRedis(deployment.redis, undefined);
     removals.push(() => exchanged.close());
     const tree = await deployment.start({ env: { REDIS_URL: await exchanged.open() } });

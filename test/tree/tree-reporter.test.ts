@@ -166,15 +166,15 @@ describe("a tree's place in Redis", () => {
     await reporter.stop(Deadline.after(WAIT_LIMIT_MS));
     await redis.client.flushAll();
     await redis.client.sendCommand(['ACL', 'SETUSER', 'app', 'on', '>secret', '~*', 'resetchannels', '+@all']);
-    const deaf = new Redis(server.url.replace('redis://', 'redis://app:secret@'), events);
-    await deaf.start();
-    await until('Redis is connected', () => deaf.client.isReady);
-    const idle = new TreeReporter({ redis: deaf, tree, events, heartbeatMs: 600_000, idleAfterMs: 0 });
+    const publisher = new Redis(server.url.replace('redis://', 'redis://app:secret@'), events);
+    await publisher.start();
+    await until('Redis is connected', () => publisher.client.isReady);
+    const idle = new TreeReporter({ redis: publisher, tree, events, heartbeatMs: 600_000, idleAfterMs: 0 });
     idle.appoint(true);
     const score = await until('the tree is listed', () => redis.client.zScore(TREES, 'test'));
     assert.ok(score <= Date.now());
     await idle.stop(Deadline.after(WAIT_LIMIT_MS));
-    await deaf.stop(Deadline.after(WAIT_LIMIT_MS));
+    await publisher.stop(Deadline.after(WAIT_LIMIT_MS));
     reporter.appoint(true);
   });
 

@@ -137,23 +137,23 @@ describe('a web server that drains', () => {
     };
     await sockets();
     const { hostname, port } = new URL(url);
-    const deaf = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
-    const upgrade = 'GET /deaf?room=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
-    deaf.write(`${upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`);
+    const silent = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+    const upgrade = 'GET /silent?room=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
+    silent.write(`${upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`);
     await once(
-      deaf.on('error', () => undefined),
+      silent.on('error', () => undefined),
       'data',
     );
     const [stream] = (await once(http.get(`${url}/events?since=1`), 'response')) as [http.IncomingMessage];
     const ended = new Promise((resolve) => stream.on('error', () => undefined).once('close', resolve));
     assert.equal(await server.drain(Deadline.after(50)), 2);
     await ended;
-    deaf.destroy();
+    silent.destroy();
     assert.deepEqual(
       server.aborted.map(({ what, id }) => [what, id]),
       [
         ['GET /events', 'r1'],
-        ['GET /deaf', ''],
+        ['GET /silent', ''],
       ],
     );
   });

@@ -229,7 +229,7 @@ export class JobProcessorRole {
     // Imported on demand, since only the start needs it.
     const { checkRedis } = await import('./redis-check');
     const { app, config, events } = this;
-    await checkRedis({ redis, url, events, appName: app.name, config, first: this.lineage.dead.length === 0 });
+    await checkRedis({ redis, url, events, appName: app.name, config, mayRefuse: this.lineage.dead.length === 0 });
   }
 
   setReporter(on: boolean): void {

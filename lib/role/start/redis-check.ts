@@ -16,7 +16,7 @@ interface RedisCheckOptions extends Pick<RedisContext, 'appName' | 'config'> {
   readonly url: string;
   readonly events: Events;
   /** false: it replaces a processor of this tree that has died, so a fault is only logged, and jobs continue. */
-  readonly first: boolean;
+  readonly mayRefuse: boolean;
 }
 
 /**
@@ -24,7 +24,7 @@ interface RedisCheckOptions extends Pick<RedisContext, 'appName' | 'config'> {
  * at the start they are read once it is available, and only logged.
  * @throws UserError, exit code 78, with the setting and the remedy, at the start of a tree and in a phased restart.
  */
-export async function checkRedis({ redis, url, events, first, ...own }: RedisCheckOptions): Promise<void> {
+export async function checkRedis({ redis, url, events, mayRefuse, ...own }: RedisCheckOptions): Promise<void> {
   const { client } = redis;
   const name = `Redis at ${redisPlace(url)}`;
   const warn = (message: string) => events.emit('process.warning', { message });
@@ -42,9 +42,9 @@ export async function checkRedis({ redis, url, events, first, ...own }: RedisChe
   const connected = events.next('redis.ready');
   await redis.start();
   await redis.firstAttempt(PATIENCE_MS);
-  if (client.isReady) return check(first);
+  if (client.isReady) return check(mayRefuse);
   const error = await answerWithin(PATIENCE_MS, redis.ping()).then(() => undefined, toError);
   const fault = error && greetingFault(error);
-  if (first && fault !== undefined) throw new UserError(`${name} ${fault}`, EXIT.config);
+  if (mayRefuse && fault !== undefined) throw new UserError(`${name} ${fault}`, EXIT.config);
   void connected.then(() => check(false));
 }

@@ -50,7 +50,7 @@ class Stage {
     stages.push(this);
   }
 
-  hears(text: string): Promise<unknown> {
+  receives(text: string): Promise<unknown> {
     return until(`${text} is heard`, () => this.heard.includes(text));
   }
 
@@ -98,7 +98,7 @@ describe('the supervisor of the job processor', () => {
     await stage.tell(0, 'ready');
     stage.supervisor.quiet();
     const restarted = stage.supervisor.restart(() => 'start-first');
-    await stage.hears('t-1 quiet');
+    await stage.receives('t-1 quiet');
     return { stage, restarted };
   };
 
@@ -106,9 +106,9 @@ describe('the supervisor of the job processor', () => {
     const { stage, restarted } = await replacing();
     for (const failed of [1, 2]) await stage.tell(failed, 7);
     await stage.tell(3, 'ready');
-    await Promise.all(['t-0 stop', 't-3 resume'].map((text) => stage.hears(text)));
+    await Promise.all(['t-0 stop', 't-3 resume'].map((text) => stage.receives(text)));
     await stage.kill(0);
-    await stage.hears('t-3 rescue t-0');
+    await stage.receives('t-3 rescue t-0');
     await restarted;
     assert.deepEqual([stage.reported, stage.forked], [[true, true], 4]);
   });
@@ -127,7 +127,7 @@ describe('the supervisor of the job processor', () => {
   it('stops both when the tree stops during a replacement', async () => {
     const { stage, restarted } = await replacing();
     const stopped = stage.supervisor.stop(Deadline.after(NEVER_MS));
-    await Promise.all(['t-0 stop', 't-1 stop'].map((text) => stage.hears(text)));
+    await Promise.all(['t-0 stop', 't-1 stop'].map((text) => stage.receives(text)));
     await Promise.all([stage.tell(0, 0), stage.tell(1, 0), stopped, restarted]);
     assert.equal(stage.forked, 2);
   });
@@ -135,10 +135,10 @@ describe('the supervisor of the job processor', () => {
   it('lets a successor that boots when the old processor dies take its place and its jobs', async () => {
     const { stage, restarted } = await replacing();
     await stage.kill(0);
-    await stage.hears('t-1 rescue t-0');
+    await stage.receives('t-1 rescue t-0');
     await stage.tell(1, 'ready');
     await restarted;
-    await stage.hears('t-1 resume');
+    await stage.receives('t-1 resume');
     assert.deepEqual([stage.reported, stage.forked], [[true, false, true], 2]);
   });
 
@@ -150,10 +150,10 @@ describe('the supervisor of the job processor', () => {
       String(failed.status === 'rejected' && failed.reason),
       /the job processor cannot boot: it exited with code 7/,
     );
-    await stage.hears('t-2 open t-0 t-1');
+    await stage.receives('t-2 open t-0 t-1');
     await stage.tell(2, 'ready');
     const again = stage.supervisor.restart(() => 'stop-first');
-    await stage.hears('t-2 stop');
+    await stage.receives('t-2 stop');
     assert.equal(stage.forked, 3, 'it has not been stopped yet');
     await stage.tell(2, 0);
     await stage.tell(3, 'ready');
@@ -196,26 +196,26 @@ describe('the supervisor of the job processor', () => {
     const state = () => supervisor.stats(() => null).state;
     assert.equal(state(), 'quiet', 'the start is not permitted yet');
     await stage.kill(0);
-    await stage.hears('t-1 quiet t-0');
+    await stage.receives('t-1 quiet t-0');
     supervisor.quiet();
     await stage.tell(1, 'ready');
     permission.resolve();
     await afterPoll();
     assert.equal(state(), 'quiet', 'that was the last command');
     await stage.kill(1);
-    await stage.hears('t-2 quiet t-0 t-1');
+    await stage.receives('t-2 quiet t-0 t-1');
     await stage.tell(2, 'ready');
     supervisor.resume();
-    await stage.hears('t-2 resume');
+    await stage.receives('t-2 resume');
     const restarted = supervisor.restart(() => 'start-first');
-    await stage.hears('t-3 quiet t-0 t-1');
+    await stage.receives('t-3 quiet t-0 t-1');
     supervisor.quiet();
     await stage.tell(3, 'ready');
     await stage.tell(2, 0);
     await restarted;
     const again = supervisor.restart(() => 'start-first');
     await stage.tell(4, 'ready');
-    await stage.hears('t-4 resume');
+    await stage.receives('t-4 resume');
     await stage.tell(3, 0);
     await again;
     assert.deepEqual(
@@ -232,7 +232,7 @@ describe('the supervisor of the job processor', () => {
       const { state } = stage.supervisor.stats(() => null);
       assert.equal(state, n < 4 ? 'backing_off' : 'crash_loop', `after ${n + 1} deaths`);
     }
-    await stage.hears(`t-11 open ${Array.from({ length: 10 }, (_, n) => `t-${n + 1}`).join(' ')}`);
+    await stage.receives(`t-11 open ${Array.from({ length: 10 }, (_, n) => `t-${n + 1}`).join(' ')}`);
   });
 
   it('gives a processor the longer of its two time limits to boot', async () => {

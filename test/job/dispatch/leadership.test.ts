@@ -17,12 +17,12 @@ const HOUR = 3_600_000;
 
 describe('the leader of several dispatchers', () => {
   let now = 0;
-  let hears = true;
+  let isNotified = true;
   const dispatcher = (id: string, random = 0) =>
-    new Leadership({ id, isNotified: () => hears, graceMs: 100, now: () => now, random: () => random });
+    new Leadership({ id, isNotified: () => isNotified, graceMs: 100, now: () => now, random: () => random });
   beforeEach(() => {
     now = 0;
-    hears = true;
+    isNotified = true;
   });
 
   it('is unknown at first, so that all of them look, and then the one that has looked last', () => {
@@ -83,7 +83,7 @@ describe('the leader of several dispatchers', () => {
     assert.ok(other.leads);
     other.heard('one 60000');
     assert.ok(!other.leads);
-    hears = false;
+    isNotified = false;
     assert.ok(other.leads);
   });
 });

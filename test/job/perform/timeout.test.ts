@@ -9,7 +9,7 @@ import { useJobSystem } from '../job-system';
 const gate = new Gate();
 const ran: string[] = [];
 
-class HeedingJob extends Job {
+class AbortableJob extends Job {
   static override timeout = '60ms' as const;
 
   async perform(): Promise<void> {
@@ -31,7 +31,7 @@ class WrappingJob extends Job {
   }
 }
 
-class DeafJob extends Job<[end: 'well' | 'badly']> {
+class UnabortableJob extends Job<[end: 'well' | 'badly']> {
   static override timeout = '60ms' as const;
 
   async perform(end: 'well' | 'badly'): Promise<void> {
@@ -55,17 +55,17 @@ describe('the timeout of a job', () => {
   const retrying = () => until('the job will be retried', () => system.eventsNamed('job.retrying')[0]);
 
   it('aborts the signal and fails the run, which is retried like any other', async () => {
-    await system.processor([HeedingJob]);
-    const { id } = await HeedingJob.performLater();
+    await system.processor([AbortableJob]);
+    const { id } = await AbortableJob.performLater();
     const { error, waitMs } = await retrying();
     assert.ok(error instanceof JobTimeoutError);
-    assert.equal(error.message, 'HeedingJob did not end within its timeout of 60 ms');
+    assert.equal(error.message, 'AbortableJob did not end within its timeout of 60 ms');
     assert.ok(waitMs >= 15_000);
     const { entry } = await until('the failure is recorded', async () => {
       const found = await findJob(system.database.knex, id);
       return found.place === 'retry' && found;
     });
-    assert.match(entry?.errors[0]?.stack ?? '', /^JobTimeoutError: HeedingJob/);
+    assert.match(entry?.errors[0]?.stack ?? '', /^JobTimeoutError: AbortableJob/);
   });
 
   it('is the error to which rules apply, with the error of perform as its cause', async () => {
@@ -77,11 +77,11 @@ describe('the timeout of a job', () => {
   });
 
   it('leaves the permit to a job that ignores it, and reports that once', async () => {
-    await system.processor([DeafJob, QuickJob], { jobs: { concurrency: 1 }, tuning: { graceMs: 30 } });
-    const { id } = await DeafJob.performLater('badly');
+    await system.processor([UnabortableJob, QuickJob], { jobs: { concurrency: 1 }, tuning: { graceMs: 30 } });
+    const { id } = await UnabortableJob.performLater('badly');
     await QuickJob.performLater();
     const overdue = await until('the ignored timeout is reported', () => system.eventsNamed('job.timeout-ignored')[0]);
-    assert.deepEqual([overdue.id, overdue.class, overdue.queue], [id, 'DeafJob', 'default']);
+    assert.deepEqual([overdue.id, overdue.class, overdue.queue], [id, 'UnabortableJob', 'default']);
     assert.ok(overdue.ageMs >= 89);
     assert.deepEqual(ran, ['badly'], 'the other job has not begun');
     gate.open();
@@ -91,8 +91,8 @@ describe('the timeout of a job', () => {
   });
 
   it('has no effect when the job succeeds after all', async () => {
-    await system.processor([DeafJob], { tuning: { graceMs: 30 } });
-    await DeafJob.performLater('well');
+    await system.processor([UnabortableJob], { tuning: { graceMs: 30 } });
+    await UnabortableJob.performLater('well');
     await until('the ignored timeout is reported', () => system.eventsNamed('job.timeout-ignored')[0]);
     gate.open();
     await until('the job has succeeded', () => system.eventsNamed('job.succeeded')[0]);
@@ -100,7 +100,7 @@ describe('the timeout of a job', () => {
   });
 
   it('applies to performNow', async () => {
-    await assert.rejects(HeedingJob.performNow(), JobTimeoutError);
+    await assert.rejects(AbortableJob.performNow(), JobTimeoutError);
   });
 
   it('leaves no timer behind', async () => {
