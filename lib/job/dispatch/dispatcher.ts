@@ -83,8 +83,9 @@ export class Dispatcher {
   readonly leadership: Leadership;
   readonly progress = new Progress();
   readonly task: PeriodicTask;
-  /** A notification has come since the last look. */
-  private noticed = false;
+  /** Signs that there may be something to do, and those of them that a look has begun after. */
+  private notices = 0;
+  private answeredNotices = 0;
   /** It said that jobs may be ready which were never hinted at, so that the next look counts those that have just become ready. */
   private mayLackHints = true;
   private lookMs: number;
@@ -110,7 +111,7 @@ export class Dispatcher {
 
   /** Call when there may be something to do. @param isHinted true: only to see later whether each hint has reached a processor. */
   trigger(isHinted = false): void {
-    this.noticed = true;
+    this.notices++;
     if (isHinted) this.lookIn(this.overdueMs);
     else {
       this.mayLackHints = true;
@@ -121,7 +122,7 @@ export class Dispatcher {
 
   /** Call when a job has begun. The notification that follows its hint may not arrive here, which the next look shows. */
   begun(): void {
-    this.noticed = true;
+    this.notices++;
     this.lookIn(NOTICE_MS + this.overdueMs);
   }
 
@@ -153,7 +154,7 @@ export class Dispatcher {
   /** Call when a job has died. */
   died(): void {
     if (++this.deaths !== PRUNE_AFTER) return;
-    this.noticed = true;
+    this.notices++;
     this.task.trigger();
   }
 
@@ -188,11 +189,13 @@ export class Dispatcher {
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_LOOK_MS;
     const { knex, gate } = this.options;
     const askedAt = performance.now();
+    // One that comes from now on counts for the next look.
+    const { notices } = this;
     await gate.refresh();
     if (gate.origin === undefined) return CLOSED_MS;
-    const { noticed } = this;
-    this.noticed = false;
-    if (noticed) this.lookMs = this.firstLookMs;
+    const isNoticed = notices > this.answeredNotices;
+    this.answeredNotices = notices;
+    if (isNoticed) this.lookMs = this.firstLookMs;
     else if (performance.now() - this.prunedAt < PRUNE_INTERVAL_MS) {
       const calmMs = await this.calmMs();
       if (calmMs !== undefined) return calmMs;

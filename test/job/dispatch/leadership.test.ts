@@ -175,6 +175,11 @@ describe('the dispatchers of three trees', () => {
       await until('the dispatcher looks more rarely', () => told.at(-1) === 3000);
       await enqueue();
       await until('it looks as before', () => told.at(-1) === 1000);
+      await until('the dispatcher looks more rarely again', () => told.at(-1) === 3000);
+      told.length = 0;
+      await postgres.query(`select pg_notify('${TABLES.channel}', 'look'), pg_notify('${TABLES.channel}', 'pauses')`);
+      await until('it has looked for each of two notifications that came together', () => told.length >= 2);
+      assert.deepEqual(told.slice(0, 2), [1000, 1000]);
     } finally {
       await listener.end();
     }
