@@ -9,9 +9,14 @@ export interface LoggedJob {
   readonly at: number;
 }
 
+export interface ReceivedMail extends LoggedJob {
+  /** Time of the DATA command, as `performance.now()`. Its client was alive then, since it waits for the reply. */
+  readonly begunAt: number;
+}
+
 /** A real SMTP server for floods of mail. It records who got which mail, and keeps nothing else. */
 export class MailLedger {
-  readonly entries: LoggedJob[] = [];
+  readonly entries: ReceivedMail[] = [];
   private readonly server: SMTPServer;
 
   constructor() {
@@ -23,11 +28,12 @@ export class MailLedger {
       logger: false,
       closeTimeout: 50,
       onData: (stream, session, done) => {
+        const begunAt = performance.now();
         const to = session.envelope.rcptTo.map((recipient) => recipient.address).join();
         headersOf(stream).then((headers) => {
           const messageId = /^message-id:\s*(\S+)/im.exec(headers)?.[1] ?? '';
           const subject = /^subject:\s*(.+)/im.exec(headers)?.[1] ?? '';
-          this.entries.push({ to, messageId, subject, at: performance.now() });
+          this.entries.push({ to, messageId, subject, begunAt, at: performance.now() });
           done();
         }, done);
       },
@@ -46,8 +52,8 @@ export class MailLedger {
     return `smtp://127.0.0.1:${(this.server.server.address() as AddressInfo).port}`;
   }
 
-  byReceiver(): Map<string, LoggedJob[]> {
-    const mails = new Map<string, LoggedJob[]>();
+  byReceiver(): Map<string, ReceivedMail[]> {
+    const mails = new Map<string, ReceivedMail[]>();
     for (const entry of this.entries) mails.set(entry.to, [...(mails.get(entry.to) ?? []), entry]);
     return mails;
   }
