@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { writeState } from '../../lib/cluster/control/state-file';
 import { Recorder } from '../cluster/control/recorder';
+import { treeStatusOf } from '../ops/overview/tree-statuses';
 import { assertSnakeCase } from '../support/json-names';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
@@ -20,6 +21,8 @@ const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   'jobs quiet': ['quietJobs', /^jobs quiet: done\n$/],
   'jobs resume': ['resumeJobs', /^jobs resume: done; paused queues stay paused \(jobs resume QUEUE\)\n$/],
 };
+
+const RATES = { requestsPerS: 1, shed: 0, serverErrors: 0, slowestMs: 0 };
 
 describe('catamount control commands', () => {
   let recorder: Recorder;
@@ -61,6 +64,15 @@ describe('catamount control commands', () => {
     assert.deepEqual([status.pid, status.level, status.issues[0].code], [process.pid, 'bad', 'shed']);
     assert.equal(status.tree.stats.worker_status[0].last_status.lag_p99_ms, 12.4);
     assertSnakeCase([stats, status]);
+  });
+
+  it('status exits with 2 if something needs attention, and with 1 if it could not ask the servers', async () => {
+    await start();
+    const stateOf = async (tree: Parameters<typeof treeStatusOf>[0]) => {
+      Object.assign(recorder.operations, { status: async () => treeStatusOf(tree) });
+      return (await run('status')).code;
+    };
+    assert.deepEqual([await stateOf({}), await stateOf({ rates: { ...RATES, serverErrors: 1 } })], [1, 2]);
   });
 
   it('exit with 1 and the reason when the tree refuses or fails', async () => {

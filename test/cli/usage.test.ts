@@ -148,5 +148,8 @@ describe('catamount', () => {
       assert.equal(ended.code, 3);
       assert.deepEqual(JSON.parse(ended.stdout), [entry, ...args]);
     }
+    fs.mkdirSync(path.join(app, 'dist'));
+    fs.writeFileSync(path.join(app, 'dist/server.js'), "console.log('built')");
+    assert.equal((await catamount(app, ['migrate'])).stdout, 'built\n');
   });
 });

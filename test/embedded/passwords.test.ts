@@ -63,7 +63,10 @@ describe('the embedded servers, on a machine with other users', () => {
         'no process shows it in its command line',
       );
       await run.stop();
+      const log = path.join(folder, 'redis.log');
+      fs.writeFileSync(log, 'x'.repeat(1_000_001));
       const again = await startServers(stateDir, 'redis');
+      assert.doesNotMatch(fs.readFileSync(log, 'utf8'), /xx/, 'a log does not grow forever');
       assert.equal(new URL(again.urls.redisUrl).password, password, 'the password stays the same');
       await again.stop();
     } finally {

@@ -36,15 +36,6 @@ describe('the embedded servers', () => {
     }
   });
 
-  it('of two checkouts run side by side', async () => {
-    const other = stateFolder();
-    const [one, two] = await Promise.all([startServers(stateDir), startServers(other)]);
-    const counts = [await countUp(one.urls.databaseUrl), await countUp(two.urls.databaseUrl)];
-    assert.deepEqual(counts, [3, 1]);
-    await Promise.all([one.stop(), two.stop()]);
-    removeFolder(path.dirname(other));
-  });
-
   it('use other ports if theirs are taken', async () => {
     const first = await startServers(stateDir);
     await first.stop();

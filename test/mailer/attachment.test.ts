@@ -13,7 +13,9 @@ describe('Attachments', () => {
     fs.writeFileSync(file, 'terms');
     const attachments = new Attachments();
     attachments.attach('a.txt', '민지');
-    attachments.attach('b.bin', new Uint8Array([1, 2, 3]), { type: 'application/x-thing; charset=utf-8' });
+    attachments.attach('b.bin', new Uint8Array([0, 1, 2, 3]).subarray(1), {
+      type: 'application/x-thing; charset=utf-8',
+    });
     attachments.attach('c.pdf', { path: file });
     attachments.attach('d.txt', '');
     assert.deepEqual(await read(attachments), [
@@ -58,6 +60,8 @@ describe('Attachments', () => {
     assert.notEqual(second, logo);
     assert.equal(attachments.url('logo.png'), second);
     assert.equal(new Attachments().inline('logo.png', 'one'), logo);
+    const ofFile = (file: string) => new Attachments().inline('logo.png', { path: file });
+    assert.notEqual(ofFile('/one.png'), ofFile('/two.png'));
     const all = await read(attachments);
     assert.deepEqual(
       all.map(({ cid }) => `cid:${cid}`),
@@ -76,15 +80,15 @@ describe('Attachments', () => {
   it('rejects more than 50 MB in all, without reading the files', async () => {
     const file = path.join(tempFolder('attachment'), 'film.mp4');
     fs.writeFileSync(file, '');
-    fs.truncateSync(file, 30e6);
+    fs.truncateSync(file, 50e6 - 1000);
     const attachments = new Attachments();
     attachments.attach('a.mp4', { path: file });
     attachments.attach('b.txt', 'x'.repeat(1000));
     assert.equal((await read(attachments)).length, 2);
-    attachments.attach('c.mp4', { path: file });
+    attachments.attach('c.txt', 'y');
     await assert.rejects(read(attachments), {
       name: 'InvalidMailError',
-      message: 'UserMailer#welcome: its attachments total 61 MB, and the maximum is 50 MB: send a link instead',
+      message: 'UserMailer#welcome: its attachments total 51 MB, and the maximum is 50 MB: send a link instead',
     });
   });
 

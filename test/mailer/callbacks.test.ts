@@ -124,6 +124,7 @@ describe('callbacks', () => {
         (await system.records()).filter(({ key }) => String(key).startsWith(stop)),
         [],
       );
+      if (stop !== 'beforeDeliver') assert.equal(await NoteMailer.with({ stop }).note().build(), undefined);
     });
   }
 
@@ -168,6 +169,12 @@ describe('callbacks', () => {
       [{ headers: { 'X-A': evil } }, /X-A: .* contains a line break/],
       [{ attachments: [{ name: evil, content: Buffer.from('') }] }, /attachments: .* contains a line break/],
       [{ attachments: [{ name: 'a', type: evil, content: Buffer.from('') }] }, /the type of a is/],
+      [{ attachments: [{ name: 'a', cid: evil, content: Buffer.from('') }] }, /attachments: .* contains a line break/],
+      [{ from: [] }, /after the interceptors the mail needs one sender in from/],
+      [{ from: ['a@b', 'c@d'] }, /after the interceptors the mail needs one sender in from/],
+      [{ cc: 'nobody' }, /^InvalidMailError: cc: "nobody"/],
+      [{ bcc: 'nobody' }, /^InvalidMailError: bcc: "nobody"/],
+      [{ replyTo: 'nobody' }, /^InvalidMailError: replyTo: "nobody"/],
     ] as const) {
       setup.interceptors = [(message) => ({ ...message, ...change })];
       await assert.rejects(PlainMailer.note().deliverNow(), expected);

@@ -125,7 +125,7 @@ describe('deliverLater', () => {
   it('is a job like any other: queue, tags, wait, one job per call', async () => {
     const user = await newUser();
     await UrgentMailer.letter(user).deliverLater({ tags: ['spring'] });
-    await LetterMailer.letter(user).deliverLater();
+    await LetterMailer.with({ from: undefined }).letter(user, undefined).deliverLater();
     await LetterMailer.letter(user).deliverLater({ queue: 'default', wait: '1h' });
     const enqueued = system.eventsNamed('job.enqueued').map(({ class: name, queue }) => `${name} ${queue}`);
     assert.deepEqual(enqueued, [

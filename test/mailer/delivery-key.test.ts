@@ -131,7 +131,7 @@ describe('IdempotencyKeys', () => {
     const ring: Record<string, unknown> = { name: 'ring' };
     ring.self = ring;
     let shared: unknown = 'leaf';
-    for (let depth = 0; depth < 200; depth++) shared = [shared, shared];
+    for (let depth = 0; depth < 20_000; depth++) shared = [shared, shared];
     const hostile = Object.defineProperty({}, 'total', {
       enumerable: true,
       get: () => {

@@ -139,9 +139,12 @@ describe('DeliveryRecord', () => {
       `update mail_deliveries set claimed_at = now() - interval '1 hour', claimed_by_pid = 0 where key = 'long'`,
     );
     assert.equal(await record.renew('long', claim.token), true);
-    assert.equal((await record.claim(key('long'), draft)).verdict, 'busy');
-    await test.query(`update mail_deliveries set claimed_at = now() - interval '1 hour' where key = 'long'`);
-    assert.equal((await record.claim(key('long'), draft)).verdict, 'mine');
+    const afterSeconds = async (seconds: number) => {
+      await test.query(`update mail_deliveries set claimed_at = now() - interval '${seconds} s' where key = 'long'`);
+      return (await record.claim(key('long'), draft)).verdict;
+    };
+    assert.deepEqual([await afterSeconds(0), await afterSeconds(25), await afterSeconds(31)], ['busy', 'busy', 'mine']);
+    assert.ok(record.renewAfterMs + 20_000 < 30_000, 'a claim outlives a send, which may take 20 s');
     assert.equal(await record.renew('long', claim.token), false);
   });
 
@@ -209,5 +212,10 @@ describe('DeliveryRecord', () => {
     assert.equal(await record.prune(), 2);
     const left = await Promise.all(names.map(async (name) => (await row(name)) !== undefined));
     assert.deepEqual(left, [false, true, true, false]);
+    await test.query(
+      `insert into mail_deliveries select (jsonb_populate_record(d, jsonb_build_object('key', n || '/x/1',
+        'sent_at', now() - interval '61 days'))).* from mail_deliveries d, generate_series(1, 1001) n where key = 'new'`,
+    );
+    assert.equal(await record.prune(), 1001);
   });
 });

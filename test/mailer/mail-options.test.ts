@@ -23,7 +23,7 @@ class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; 
     return this.mail({ to: { name, address: email }, locals: { order, logo } });
   }
   async shipped(layout: Layout) {
-    return this.mail({ to: this.params.customer.email, layout });
+    return this.mail({ to: this.params.customer.email, bcc: 'log@shop.example', replyTo: 'help@shop.example', layout });
   }
   plain() {
     return this.mail({ to: this.params.customer.email, layout: false });
@@ -83,6 +83,8 @@ describe('a mail through a real SMTP server:', () => {
     };
     assert.deepEqual(await bodies('shop'), [true, true]);
     assert.deepEqual(await bodies(false), [false, false]);
+    assert.deepEqual(received().envelope.to, ['ada@example.com', 'log@shop.example']);
+    assert.equal(received().replyTo?.text, 'help@shop.example');
   });
 
   it('attachments, and inline images', async () => {
@@ -106,21 +108,22 @@ describe('a mail through a real SMTP server:', () => {
 
   it('interceptors that redirect or cancel a mail, and observers of sent mails', async () => {
     const seen: string[] = [];
-    const redirect: MailInterceptor = (message) => ({
+    const redirect: MailInterceptor = (message, { mailer, action }) => ({
       ...message,
       to: 'Staging <staging@shop.example>',
       cc: [],
       bcc: [],
-      subject: `[to ${message.to[0]?.address}] ${message.subject}`,
+      subject: `[${mailer}#${action} to ${message.to[0]?.address}] ${message.subject}`,
     });
-    setup.interceptors = [redirect];
+    setup.interceptors = [redirect, (message) => ({ ...message, subject: `${message.subject}!` })];
     setup.observers = [
       ({ subject }, { response }, { mailer, action }) => seen.push(`${mailer}#${action} ${subject} ${response}`),
     ];
     await shop().placed(7).deliverNow();
     assert.deepEqual(received().envelope.to, ['staging@shop.example']);
-    assert.equal(received().subject, '[to ada@example.com] Order 7 placed');
-    assert.match(seen[0] ?? '', /^OrderMailer#placed \[to ada@example\.com\] Order 7 placed 250 /);
+    assert.equal(received().subject, '[OrderMailer#placed to ada@example.com] Order 7 placed!');
+    assert.match(seen[0] ?? '', /^OrderMailer#placed \[.* Order 7 placed! 250 /);
+    assert.deepEqual((await system.records()).at(-1)?.recipients, ['staging@shop.example']);
 
     setup.interceptors = [redirect, () => 'cancel'];
     assert.deepEqual(await shop().placed(7).deliverNow(), {
@@ -142,5 +145,7 @@ describe('a mail through a real SMTP server:', () => {
     assert.match(received().text ?? '', /^SHOP\nShipped/);
     render = () => ({});
     await assert.rejects(shop().placed(7).deliverNow(), /gave neither html nor text for order_mailer\/placed/);
+    render = () => ({ html: 7 as never, text: '7' });
+    await assert.rejects(shop().placed(7).deliverNow(), /gave html or text that is no string for order_mailer\/placed/);
   });
 });

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { NotConnectedError } from '../../lib/core/errors';
 import { Mailer } from '../../lib/mailer/mailer';
-import type { DeliveryResult, MailMessage } from '../../lib/mailer/message';
+import { DeliverMailJob, type DeliveryResult, type MailMessage } from '../../lib/mailer/message';
 
 class OrderMailer extends Mailer {
   static readonly placed = this.action('placed');
@@ -135,6 +135,9 @@ describe('Mailer', () => {
       );
       return true;
     });
+    Mailer.connect({ deliver: async () => assert.fail('it knows no mailers') });
+    const enqueued = { mailer: 'OrderMailer', action: 'placed', args: [], params: {} };
+    await assert.rejects(new DeliverMailJob().perform(enqueued), { name: 'NotConnectedError', message: /no mailers/ });
   });
 
   it('is light: the primary and the web import it without email-templates, nodemailer or an ORM', () => {

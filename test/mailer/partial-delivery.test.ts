@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
 import { PartialDeliveryError, PermanentDeliveryError } from '../../lib/mailer/definition/errors';
+import type { MailInterceptor } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { folderOf, MailSystem } from './mail-system';
@@ -18,11 +19,13 @@ const ALL = ['ada@example.com', 'bob@example.com', 'cy@example.com'];
 describe('a mail that the server accepts for some of its recipients only', () => {
   let system: MailSystem;
   let sink: SmtpSink;
+  const interceptors: MailInterceptor[] = [];
   beforeEach(async () => {
+    interceptors.length = 0;
     sink = await startSmtpSink();
     system = await MailSystem.open(
       { delivery: 'smtp', smtpUrl: sink.url },
-      { templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }) },
+      { templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }), setup: { interceptors } },
     );
   });
   afterEach(async () => {
@@ -94,6 +97,14 @@ describe('a mail that the server accepts for some of its recipients only', () =>
     sink.failNext(550, 'unknown', 'rcpt');
     await assert.rejects(run(2, ...ALL), PermanentDeliveryError);
     assert.match(String((await record()).error), /550 .*unknown/);
+    assert.equal(sink.messages.length, 1);
+  });
+
+  it('is sent to nobody again when an interceptor leaves only those who have got it', async () => {
+    sink.failNext(451, 'later', 'rcpt');
+    await assert.rejects(run(1, ...ALL), PartialDeliveryError);
+    interceptors.push((message) => ({ ...message, to: 'bob@example.com', cc: [] }));
+    assert.equal((await run(2, ...ALL)).status, 'skipped');
     assert.equal(sink.messages.length, 1);
   });
 

@@ -118,8 +118,9 @@ describe('Renderer', () => {
     // Without a text layout, the text is derived from the whole HTML, layout included.
     const own = { 'shop/note/html.ejs': html, 'layouts/own/html.ejs': layout };
     assert.equal(await textOf(rendererOf(own), { layout: 'own' }), `Shop\n\n${bare}\n`);
-    const plain = await rendererOf({ 'shop/note/text.ejs': 'Only text' }).render(request({}, { layout: false }));
-    assert.deepEqual(plain, { text: 'Only text\n' });
+    const text = 'Only <%= t(".count", { count: 2 }) %><%= none %>';
+    const plain = rendererOf({ 'shop/note/text.ejs': text }).render(request({ none: null }, { layout: false }));
+    assert.deepEqual(await plain, { text: 'Only 2 items\n' });
   });
 
   it('inlines style sheets, whatever a template does with the output of a partial', async () => {

@@ -110,8 +110,6 @@ describe('WelcomeEmailJob', () => {
     return row?.id ?? assert.fail();
   };
 
-  it('runs on the mailer queue', () => assert.equal(WelcomeEmailJob.queue, 'mailer'));
-
   it('welcomes the user in the language of the user', async () => {
     await new WelcomeEmailJob().perform(await insert('minji@example.com', 'ko'));
     const [mail] = transport.messages;

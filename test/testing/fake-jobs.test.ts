@@ -135,7 +135,8 @@ describe('fake jobs', () => {
       await GreetJob.set({ queue: 'slow', wait: '1h' }).performLater('Bob');
       const [bob] = assertEnqueued(GreetJob, { args: ['Bob'], queue: 'slow', wait: '1h' });
       assert.deepEqual(bob?.at, new Date('2030-01-01T01:00:00Z'));
-      assertEnqueued(GreetJob, { at: new Date('2030-01-01T01:00:00Z'), times: 1 });
+      assertEnqueued(GreetJob, { at: new Date('2030-01-01T01:00:01Z'), times: 1 });
+      assertNoEnqueued(GreetJob, { at: new Date('2030-01-01T01:00:01.001Z') });
       assertEnqueued(GreetJob, { at: null, args: ['Ann', { at: new Date() }] });
       assert.equal(assertEnqueued(GreetJob, { times: 2 }).length, 2);
       assertEnqueued(GreetJob, { where: ({ args: [name] }) => name === 'Bob', times: 1 });
@@ -176,6 +177,12 @@ describe('fake jobs', () => {
         AssertionError,
       );
       await assertPerformed(ChainJob, { times: 3 }, () => performEnqueuedJobs(() => ChainJob.performLater(2)));
+      assertPerformedJobs(3, undefined, { only: ChainJob });
+      assert.deepEqual(performedJobs({ except: ChainJob }), []);
+      assert.throws(
+        () => assertNoPerformed(ChainJob, { args: [1] }),
+        /ChainJob\(1\): none should be performed, found 1/,
+      );
       await assertNoPerformed(undefined, {}, () => ChainJob.performLater(2));
       await assertPerformedJobs(0, () => ChainJob.performLater(2));
       await assert.rejects(
@@ -201,6 +208,7 @@ describe('fake jobs', () => {
     it('as long as a job enqueues another, up to a limit', async () => {
       await ChainJob.performLater(20_000);
       await assert.rejects(performEnqueuedJobs(), /performed 10000 jobs, and ChainJob is still enqueued/);
+      assert.throws(() => assertNoPerformed(), /ChainJob\(19981\) on default\n {2}and 9980 more$/);
     });
 
     it('once, although one of them performs the others', async () => {
@@ -208,6 +216,15 @@ describe('fake jobs', () => {
       await GreetJob.performLater('Ann');
       await performEnqueuedJobs();
       assert.deepEqual(log, ['Ann 1']);
+    });
+
+    it('in the order in which they are due, and retries after all others', async () => {
+      travelTo('2030-01-01');
+      await FlakyJob.performLater(1);
+      await GreetJob.set({ wait: '2h' }).performLater('Bob');
+      await GreetJob.set({ wait: '1h' }).performLater('Ann');
+      await performEnqueuedJobs({ at: new Date('2030-01-02') });
+      assert.deepEqual(log, ['flaky 1', 'Ann 1', 'Bob 1', 'flaky 2']);
     });
 
     it('only if they match the filter', async () => {

@@ -42,13 +42,14 @@ class TenantMailer extends Mailer<{ readonly tenant: { readonly name: string } }
 }
 
 const routes = async () => ({ default: () => undefined });
+const app = defineApp({ name: 'shop', root: `${__dirname}/../../lib/app`, routes });
 
 describe('mails in a test', () => {
   let jobs: TestJobs;
   let mail: TestMails;
   beforeEach(async () => {
     jobs = await useFakeJobs();
-    mail = await useTestMail({ app: defineApp({ name: 'shop', root: `${__dirname}/../../lib/app`, routes }) });
+    mail = await useTestMail({ app });
   });
   afterEach(async () => {
     await mail.restore();
@@ -85,6 +86,14 @@ describe('mails in a test', () => {
     assert.notEqual(welcome?.text, '');
     mail.clear();
     assert.deepEqual(deliveries(), []);
+  });
+
+  it('have the sender, the links and the default language that the test gives', async () => {
+    mail = await useTestMail({ app, from: 'me@shop.example', appUrl: 'https://shop.example', defaultLocale: 'ko' });
+    await UserMailer.welcome({ email: 'ada@example.com', name: 'Ada', locale: 'tlh' }).deliverNow();
+    const [{ from, subject, text } = assert.fail()] = deliveries();
+    assert.equal(from.address, 'me@shop.example');
+    assert.match(`${subject} ${text}`, /[가-힣].*\nhttps:\/\/shop\.example/s);
   });
 
   it('are sent once by a job that runs twice', async () => {
@@ -153,6 +162,7 @@ describe('mails in a test', () => {
       () => assertEnqueuedEmailWith(TenantMailer, 'note', { queue: 'mailer' }),
       /^AssertionError.*: the mail TenantMailer\.note on mailer: one or more should be enqueued, found none\nEnqueued:\n {2}the mail UserMailer\.welcome\(/,
     );
+    await assert.rejects(performEnqueuedEmails(), /there is no mailer TenantMailer in this app/);
     const mistakes = () => {
       // @ts-expect-error it has no such action
       assertEnqueuedEmailWith(UserMailer, 'farewell');

@@ -132,7 +132,8 @@ describe('request(app)', () => {
       appWith(
         (router, { config }) => {
           router.get('/', (ctx) => {
-            ctx.body = { from: ctx.state.from, appUrl: config.appUrl, ip: ctx.ip, booted: [...calls] };
+            const { appUrl, environment } = config;
+            ctx.body = { from: ctx.state.from, appUrl, environment, ip: ctx.ip, booted: [...calls] };
           });
           router.post('/', (ctx) => {
             ctx.body = { body: ctx.request.body };
@@ -158,8 +159,8 @@ describe('request(app)', () => {
       { settings: { APP_URL: 'https://shop.example', TRUST_PROXY: '1' } },
     );
     const answer = await app.get('/', { headers: { 'X-Forwarded-For': '192.0.2.7' } });
-    const booted = ['boot web'];
-    assert.deepEqual(answer.json(), { from: 'koa', appUrl: 'https://shop.example', ip: '192.0.2.7', booted });
+    const expected = { from: 'koa', appUrl: 'https://shop.example', environment: 'test', ip: '192.0.2.7' };
+    assert.deepEqual(answer.json(), { ...expected, booted: ['boot web'] });
     assert.equal(answer.headers['content-security-policy'], undefined);
     assert.deepEqual((await app.post('/', { body: 'x' })).json(), { body: 'parsed' });
     assert.equal((await app.get('/livez')).status, 200);

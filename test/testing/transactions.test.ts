@@ -4,9 +4,7 @@ import { Model } from '../../lib/model/model';
 import { transaction } from '../../lib/model/transaction';
 import { defineApp } from '../../lib/role/app/app-definition';
 import {
-  assertEnqueued,
   assertEnqueuedJobs,
-  assertNoEnqueued,
   performEnqueuedJobs,
   type TestDatabase,
   type TestJobs,
@@ -80,18 +78,6 @@ describe('jobs enqueued inside a transaction', () => {
       }),
       /taken back/,
     );
-
-  it('are enqueued when it commits, and not before', async () => {
-    await transaction(async () => {
-      await write();
-      assertNoEnqueued();
-      await performEnqueuedJobs();
-      assert.throws(() => assertEnqueued(ReadJob), /In transactions that have not committed:\n {2}ReadJob\(\d+\)/);
-    });
-    assertEnqueued(ReadJob, { times: 1 });
-    await performEnqueuedJobs();
-    assert.deepEqual(seen, ['written']);
-  });
 
   it("are performed outside the caller's transaction", async () => {
     const { id } = await write();

@@ -201,7 +201,7 @@ export class DeliveryRecord implements DeliveryStore {
     for (let last = ''; ; ) {
       const jobs = await this.jobsOfOld(last);
       if (jobs.length === 0) return pruned;
-      last = jobs[jobs.length - 1] ?? last;
+      last = jobs.at(-1) ?? last;
       const living = await this.livingJobs(jobs);
       const ended = jobs.filter((job) => !living.has(job));
       pruned += await this.old().whereRaw(`${JOB} = any(?)`, [ended]).delete();

@@ -29,6 +29,8 @@ module.exports = defineApp({ name: 'devapp', root: __dirname, routes: async () =
 
 const FILES = {
   'package.json': '{ "name": "devapp" }',
+  '.gitignore': '/data/\n',
+  'words.json': '{}',
   'server.js': "require('catamount').boot(require('./app'));",
   'app.js': APP,
   'routes.js': routes('one', SAYS),
@@ -100,6 +102,7 @@ describe('catamount dev', () => {
     app.write('test/word.test.js', 'nothing');
     app.write('node_modules/other/index.js', 'nothing');
     app.write('.hidden/a.js', 'nothing');
+    app.write('data/a.js', 'nothing');
     app.write('jobs/say.js', job('two'));
     app.write('routes.js', routes('three', SAYS));
     app.write('routes.js', routes('four', SAYS));
@@ -192,5 +195,19 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     app.write('routes.js', routes('one', SAYS));
     await tree.ready();
     assert.equal(await word(), 'one');
+
+    const from = tree.lines.length;
+    app.write('migrations/1_shops.js', 'exports.up = exports.down = async () => undefined;');
+    await tree.waitForLine(/^migrated 1_shops$/, { from });
+    await tree.waitForLine(/phased restart to phase 1 completed/, { from });
+    fs.rmSync(path.join(app.folder, 'words.json'));
+    await tree.waitForLine(/^\* words\.json changed$/, { from });
+    await tree.waitForLine(/phased restart to phase 2 completed/, { from });
+    // Its new name is known only to a new primary.
+    app.write('app.js', APP.replace('devapp', 'renamed'));
+    await tree.waitForLine(/starts the app renamed/, { from });
+    await tree.waitForLine(/Listening on/, { from });
+    assert.equal((await tree.stop('SIGTERM')).code, 0);
+    await tree.allGone();
   });
 });

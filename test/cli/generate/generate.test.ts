@@ -103,6 +103,7 @@ describe('catamount generate', () => {
       listed,
       '    create  jobs/tidy.ts\n    create  test/jobs/tidy.test.ts\nNothing was changed: --dry-run.\n',
     );
+    assert.match(await app.catamount('generate model Box --dry-run'), /_create_boxes\.ts$/m);
     assert.deepEqual(app.files(), []);
   });
 
@@ -204,5 +205,8 @@ describe('catamount generate', () => {
     const help = await catamount(app.folder, ['help', 'generate']);
     assert.match(help.stdout, /^Usage: catamount generate WHAT NAME/);
     assert.equal((await catamount(app.folder, ['generate', '--help'])).stdout, help.stdout);
+    const ofModel = (await catamount(app.folder, ['generate', 'model', '--help'])).stdout;
+    assert.match(ofModel, /generate model Post/);
+    assert.doesNotMatch(ofModel, /generate job/);
   });
 });

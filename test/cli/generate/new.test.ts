@@ -95,6 +95,17 @@ describe('catamount new', () => {
     assert.match(fs.readFileSync(path.join(folder, 'shop/pnpm-workspace.yaml'), 'utf8'), /^ {2}esbuild: false$/m);
   });
 
+  it('installs the packages in the new folder, and says so if that fails', async () => {
+    const PATH = tempFolder('path');
+    fs.writeFileSync(path.join(PATH, 'npm'), '#!/bin/sh\necho "$PWD $*"\nexit $CODE\n', { mode: 0o755 });
+    const folder = fs.realpathSync(tempFolder('new'));
+    const done = await catamount(folder, ['new', 'shop'], { PATH, CODE: '0' });
+    assert.match(done.stdout, new RegExp(`^${folder}/shop install .*\\n\\n.*Next: cd shop && npm start\\n$`, 'm'));
+    const failed = await catamount(folder, ['new', 'inn'], { PATH, CODE: '7' });
+    const message = `npm install failed in ${folder}/inn. The app has been created: run npm install there again.\n`;
+    assert.deepEqual([failed.code, failed.stderr], [1, message]);
+  });
+
   it('imports only packages that it depends on itself, since pnpm hides all others', () => {
     for (const name of fs.readdirSync(TEMPLATES, { recursive: true, encoding: 'utf8' })) {
       if (!name.endsWith('.ejs')) continue;

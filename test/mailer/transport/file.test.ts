@@ -30,6 +30,7 @@ describe('FileTransport', () => {
     const { response = '' } = await new FileTransport(folder).send(message());
     assert.equal(response, path.join(folder, '20261125T010203.004Z-job-1.abc.1.eml'));
     assert.equal(fs.statSync(response).mode & 0o777, 0o600);
+    assert.equal(fs.statSync(folder).mode & 0o777, 0o700);
     const raw = fs.readFileSync(response, 'utf8');
     assert.doesNotMatch(raw, /[^\r]\n/);
     const mail = await simpleParser(raw);

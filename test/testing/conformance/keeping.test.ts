@@ -164,7 +164,12 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
       await transaction(async () => {
         await transaction(() => EchoJob.performLater('inner'));
         assertNoEnqueued();
+        await performEnqueuedJobs();
         assert.deepEqual(told(), []);
+        assert.throws(
+          () => assertEnqueued(EchoJob),
+          /In transactions that have not committed:\n {2}EchoJob\('inner'\)/,
+        );
       });
       await performEnqueuedJobs();
       assert.deepEqual(told(), [['inner']]);

@@ -4,7 +4,13 @@ import { JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
-import { assertNoEnqueued, assertPerformed, performEnqueuedJobs, performedJobs } from '../../../lib/testing';
+import {
+  assertNoEnqueued,
+  assertNoPerformed,
+  assertPerformed,
+  performEnqueuedJobs,
+  performedJobs,
+} from '../../../lib/testing';
 import { conformance } from './adapters';
 import {
   BusyError,
@@ -173,6 +179,10 @@ conformance('runs and their ends', (conform) => {
         await FlakyJob.performLater(99);
         await assert.rejects(performEnqueuedJobs(), /^RangeError: failure 3$/);
         assert.deepEqual(outcomes(), [['FlakyJob', 'dead', 3]]);
+        assert.throws(
+          () => assertNoPerformed(),
+          /FlakyJob\(99\) on default, run 3 times: dead \(RangeError: failure 3\)/,
+        );
         assert.deepEqual(lines(/^report/), [
           'report retrying: failure 1',
           'report retrying: failure 2',
@@ -217,6 +227,8 @@ conformance('runs and their ends', (conform) => {
         ['RuledJob', 'discarded', 1],
         ['VerdictJob', 'discarded', 1],
       ]);
+      assertPerformed(RuledJob, { outcome: 'discarded', times: 1 });
+      assert.throws(() => assertPerformed(RuledJob), /RuledJob\('type'\) on default: discarded \(TypeError: wrong\)/);
     });
 
     conform(
