@@ -37,7 +37,7 @@ describe('the limit on sign-ups', () => {
   });
 
   it('says when to try again, in a problem document or, to a browser, on a page', async () => {
-    await start({ SIGN_UPS_PER_ADDRESS: '1/10m', SIGN_UPS_PER_MAILBOX: '1/10m' });
+    await start({ SIGN_UPS_PER_ADDRESS: '1/10m', SIGN_UPS_PER_MAILBOX: '1/10m', SIGN_UPS_PER_DOMAIN: '2/60' });
     await signUp('ada@example.com', '192.0.2.1');
     const { status, headers, json } = await signUp('bob@example.com', '192.0.2.1');
     assert.deepEqual([status, headers['content-type']], [429, 'application/problem+json; charset=utf-8']);
@@ -57,6 +57,7 @@ describe('the limit on sign-ups', () => {
       assert.doesNotMatch(page.text, /<script|\sstyle=/);
     }
     assert.equal((await signUp('bob@example.com', '192.0.2.2')).status, 201, 'his mailbox was not counted');
+    assert.match(String((await signUp('eve@example.com', '192.0.2.3')).json.detail), /Try again in a minute\./);
   });
 
   it('is counted by network, by mailbox and by mail domain', async () => {

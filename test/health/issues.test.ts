@@ -343,6 +343,12 @@ describe('the state of everything', () => {
       const { level, issues } = snakeCase(view);
       assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');
       assert.deepEqual(inMetrics(systemStatus), [...codes].sort());
+      const toneOf = (bad: string, warn: string) =>
+        codes.includes(bad) ? 'bad' : codes.includes(warn) ? 'warn' : 'ok';
+      assert.deepEqual(
+        view.dependencies.map(({ tone }) => tone),
+        [toneOf('postgresAway', 'connections'), toneOf('redisAway', 'redisFull'), toneOf('', 'mailFails')],
+      );
       const text = [verdict.title, ...lines].join('\n').replaceAll('\u00a0', ' ');
       for (const part of told) assert.match(text, part);
       assert.doesNotMatch(text, /\{\{|undefined|overview\./);

@@ -126,6 +126,7 @@ describe('a web server that drains', () => {
     const asked = await until('a request is in flight', () => ask);
     const drained = server.drain(Deadline.after(50));
     assert.equal(asked().aborted, true);
+    assert.equal(asked(), asked(), 'a request has one signal');
     await drained;
     request.destroy();
   });

@@ -51,7 +51,8 @@ describe('a JSON body', () => {
 
   it('is parsed for the route', async () => {
     assert.equal((await serving.post('/echo', '{"a":[1,"é",null]}')).status, 200);
-    await serving.post('/echo', '{"a":2}', { 'content-type': 'application/vnd.shop+json; charset=utf-8' });
+    const odd = { 'content-type': 'application/vnd.shop+json; charset=utf-8', 'content-encoding': 'identity' };
+    await serving.post('/echo', '{"a":2}', odd);
     assert.deepEqual(bodies, [{ a: [1, 'é', null] }, { a: 2 }]);
   });
 

@@ -143,6 +143,7 @@ describe('the concurrency limit', () => {
     await reach('1 in flight, 0 waiting');
     const { status, json } = await serving.request('/hold');
     assert.deepEqual([status, json.detail], [503, 'The request waited too long for its turn.']);
+    assert.equal(serving.limit.snapshot().shedCount, 1);
     assert.equal(counts(), '1 in flight, 0 waiting');
     held[0]?.resolve();
     assert.equal((await first).status, 200);
@@ -168,7 +169,7 @@ describe('the concurrency limit', () => {
     await until('the last is in a handler', () => held.length === 2);
     held[1]?.resolve();
     assert.deepEqual([(await first).status, (await last).status], [200, 200]);
-    assert.deepEqual(order, ['first', 'last']);
+    assert.deepEqual([order, serving.limit.snapshot().shedCount], [['first', 'last'], 0]);
     assert.deepEqual(
       serving.finished.map(({ status }) => status),
       [499, 200, 200],

@@ -100,20 +100,21 @@ describe("an app's settings of its web:", () => {
 
   it('requests that Node rejects get a problem document', async () => {
     await serve({}, { web: { headerTimeoutMs: 1, requestTimeoutMs: 1000 } });
+    const long = 'x'.repeat(20_000);
+    const chunked = UNFINISHED.replace('Content-Length: 10', 'Transfer-Encoding: chunked').replace('{', `1;${long}`);
+    const headers = `GET / HTTP/1.1\r\nHost: a\r\nX: ${long}\r\n\r\n`;
     const texts = await Promise.all(
-      ['GET / HT', UNFINISHED, `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 'nonsense\r\n\r\n'].map(
-        async (bytes) => {
-          const socket = await serving.connect();
-          socket.write(bytes);
-          return text(socket);
-        },
-      ),
+      ['GET / HT', UNFINISHED, headers, 'nonsense\r\n\r\n', chunked].map(async (bytes) => {
+        const socket = await serving.connect();
+        socket.write(bytes);
+        return text(socket);
+      }),
     );
-    for (const [index, status] of [408, 408, 431, 400].entries()) {
+    for (const [index, status] of [408, 408, 431, 400, 413].entries()) {
       const [head = '', body = ''] = texts[index]?.split('\r\n\r\n') ?? [];
       assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*Content-Type: application/problem\\+json`));
-      const problem = JSON.parse(body) as { status: number; detail: string };
-      assert.equal(problem.status, status);
+      const problem = JSON.parse(body) as { status: number; detail: string; requestId?: string };
+      assert.deepEqual([problem.status, problem.requestId?.length], [status, [1, 4].includes(index) ? 36 : undefined]);
       assert.match(problem.detail, /^The .*\.$/);
     }
   });
@@ -211,6 +212,7 @@ describe("an app's settings of its web:", () => {
     'invalid headers': [{ headers: true }, /headers is true; give helmet's options, or false/],
     'an option that helmet rejects': [{ headers: { frameguard: { action: 'x' } } }, /headers is .*; helmet says: /],
     'a probe without a slash': [{ probes: { health: 'livez' } }, /probes\.health is "livez"; give a path/],
+    'a probe with a query': [{ probes: { ready: '/ready?x' } }, /probes\.ready is "\/ready\?x"; give a path/],
     'an unknown probe': [{ probes: { live: '/livez' } }, /probes\.live is "\/livez"; the probes are health and ready/],
     'the same path for both probes': [{ probes: { health: '/ready' } }, /give each its own path/],
     'invalid probes': [{ probes: '/livez' }, /probes is "\/livez"; give \{ health/],

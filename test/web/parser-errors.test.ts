@@ -47,9 +47,10 @@ describe('a malformed body that a parser of the app rejects', () => {
           'co-body': likeCoBody,
         };
         for (const [name, parser] of Object.entries(parsers)) router.post(`/${name}`, parser as Koa.Middleware, done);
-        router.post('/formidable', () => {
-          throw Object.assign(new Error('unknown transfer-encoding'), { code: 1014, httpCode: 501 });
+        router.post('/formidable/:status', ({ params: { status } }) => {
+          throw Object.assign(new Error('unknown transfer-encoding'), { code: 1014, httpCode: Number(status) });
         });
+        router.post('/busboy', () => Promise.reject(new Error('Unsupported content type: text/odd')));
         router.post('/status', () => Promise.reject(Object.assign(new Error('the secret is 42'), { status: 409 })));
         router.post('/upstream', () => Promise.reject(Object.assign(new Error('the secret is 42'), { status: 502 })));
         router.post('/words', () => Promise.reject(new Error('Unexpected end of the world')));
@@ -80,7 +81,9 @@ describe('a malformed body that a parser of the app rejects', () => {
     assert.equal(await json('{}', { 'content-encoding': 'br' }), 400);
     assert.equal(await json(whole.subarray(0, 20), GZIP), 400);
     assert.equal(await json('{}', { 'content-encoding': 'foo' }), 415);
-    assert.equal(await sent('/formidable', FORM, WHOLE), 400);
+    assert.equal(await sent('/busboy', FORM, WHOLE), 415);
+    for (const [theirs, ours] of Object.entries({ 501: 400, 413: 413, 400: 400 }))
+      assert.equal(await sent(`/formidable/${theirs}`, FORM, WHOLE), ours);
     assert.deepEqual(serving.errors, []);
   });
 

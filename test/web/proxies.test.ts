@@ -48,8 +48,12 @@ describe('a proxy in front', () => {
       ['127.0.0.1,10.0.0.0/8,198.51.100.0/24,203.0.113.0/24', '203.0.113.9'],
     ] as const) {
       const found = await seen({ TRUST_PROXY }, FORWARDED);
-      assert.deepEqual([found.ip, found.protocol, found.untrusted], [ip, 'https', undefined], TRUST_PROXY);
+      const told = [found.ip, found.protocol, found.host, found.untrusted];
+      assert.deepEqual(told, [ip, 'https', 'shop.example', undefined], TRUST_PROXY);
     }
+    const wide = '::ffff:203.0.113.9, 2001:db8::7, 10.1.2.3';
+    const found = await seen({ TRUST_PROXY: '127.0.0.1, 10.0.0.0/8, 2001:db8::/32' }, { 'X-Forwarded-For': wide });
+    assert.equal(found.ip, '203.0.113.9', 'whatever their version of IP');
     const none = await seen({ TRUST_PROXY: '1' }, {});
     assert.deepEqual([none.ip, none.protocol], ['127.0.0.1', 'http']);
     assert.equal((await seen({}, {})).untrusted, undefined);

@@ -46,7 +46,7 @@ export function actionRoutes(page: SetPage): RouteModule {
       // The question that offers several actions has no field for the number, so ask again with it.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
-      showOutcome(ctx, back, await move(site, ctx, page, question));
+      showOutcome(ctx, back, await move(site, ctx, page, action, chosen));
     });
   };
 }
@@ -60,10 +60,14 @@ function isConfirmed(form: URLSearchParams): boolean {
   return form.get('confirmed') === '1';
 }
 
-async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen }: Question) {
-  const { selection } = chosen;
+async function move(
+  site: JobPageContext,
+  ctx: OpsContext,
+  page: SetPage,
+  action: JobAction,
+  { selection }: JobSelection,
+) {
   const expectedCount = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
-  if (!action) throw localizedProblem(400, 'badAct');
   const options = {
     signal: AbortSignal.timeout(MAX_ACTION_MS),
     ...('filter' in selection && { limit: expectedCount }),

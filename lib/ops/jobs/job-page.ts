@@ -92,10 +92,11 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
 async function showGone(site: JobPageContext, ctx: OpsContext): Promise<void> {
   ctx.status = 404;
   if (ctx.state.json) throw localizedProblem(404, 'jobGone');
+  const { id } = readRef(ctx);
   await showPage(site, ctx, 'job-gone', {
     title: ctx.state.t('jobs.job.gone.title'),
-    ...readRef(ctx),
-    mailsHref: ctx.state.visitor.role === 'operator' ? `${DELIVERIES}?q=${encodeURIComponent(readRef(ctx).id)}` : null,
+    id,
+    mailsHref: `${DELIVERIES}?q=${encodeURIComponent(id)}`,
     current: undefined,
   });
 }

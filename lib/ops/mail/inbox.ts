@@ -72,7 +72,7 @@ export class Inbox {
     const head = size === undefined ? undefined : await readFile(file, MAX_MAIL_BYTES, HEAD);
     if (size === undefined || !head) return undefined;
     const { from, to, subject, date, locale } = await openMail(head);
-    const entry = { name, from, to, subject, locale, date: date ?? dateIn(name), size };
+    const entry = { name, from, to, subject, locale, date: date ?? new Date(0), size };
     this.remember(entry);
     return entry;
   }
@@ -103,11 +103,4 @@ function whenMissing<T>(instead: T): (error: NodeJS.ErrnoException) => T {
     if (error.code === 'ENOENT' || error.code === 'ELOOP' || error.code === 'ENOTDIR') return instead;
     throw error;
   };
-}
-
-/** Time in a name such as `20260312T140211.123Z-….eml`; the epoch when there is none. */
-function dateIn(name: string): Date {
-  const [, y, mo, d, h, mi, s] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/.exec(name) ?? [];
-  const date = new Date(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`);
-  return Number.isNaN(date.getTime()) ? new Date(0) : date;
 }

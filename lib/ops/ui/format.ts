@@ -41,7 +41,7 @@ export class Formatter {
   readonly count = (value: number | null | undefined): string =>
     value === null || value === undefined ? '–' : String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f');
 
-  /** Bytes in decimal units: `640 B`, `6.1 kB`, `2.3 MB`. */
+  /** Bytes in decimal units: `64 B`, `6.1 kB`, `2.3 MB`. */
   readonly size = (bytes: number): string => {
     if (bytes < 100) return `${bytes} B`;
     return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;

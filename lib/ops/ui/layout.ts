@@ -12,8 +12,8 @@ interface PageOptions {
   readonly assets: Assets;
   /** Folder of the views. */
   readonly folder: string;
-  /** Reads the numbers of the header, for every page that has one. */
-  readonly counts?: () => Promise<Counts>;
+  /** Reads the numbers of the header, for every page that has one. Never rejects. */
+  readonly counts: () => Promise<Counts>;
 }
 
 /** Path of the stream with the header's numbers, which pages follow that do not change by themselves. */
@@ -53,7 +53,7 @@ export class Layout {
     const layout = {
       nav: NAV,
       current: currentEntry(ctx),
-      counts: shared.bare || !counts ? {} : await counts().catch(() => unknownCounts()),
+      counts: shared.bare ? {} : await counts(),
       build: this.build,
       signedIn: !shared.bare && accessMode(config) === 'signed',
     };
@@ -104,10 +104,6 @@ export class Layout {
 function withDirectionsEscaped(page: string): string {
   const parts = page.split(/( value="[^"]*")/);
   return parts.map((part, index) => (index % 2 === 1 ? part : escapeDirections(part))).join('');
-}
-
-function unknownCounts(): Counts {
-  return Object.fromEntries(NAV.map(({ key }) => [key, null]));
 }
 
 /** Entries of the header, in order, with the text `nav.<key>`. An entry has the paths below `below`, else `href`. */

@@ -34,6 +34,15 @@ describe("the operator's pages, with passwords set", () => {
       assert.equal((await ops.post(path, {})).status, 404, path);
     }
     assert.equal((await ops.get('/ops/mail.json')).status, 404);
+    // A link on another site omits the session's cookie, a reload sends it.
+    const linked = async (site: string) => (await ops.get('/ops/mail?x=1', { 'Sec-Fetch-Site': site })).headers.refresh;
+    assert.deepEqual([await linked('cross-site'), await linked('same-origin')], ['0; url=/ops/mail?x=1', undefined]);
+  });
+
+  it('keep the language and the colours that a visitor has chosen', async () => {
+    const Cookie = cookiesOf(await ops.get('/ops?locale=ko&theme=dark'));
+    assert.match((await ops.get('/ops/mail', { Cookie })).body, /<html lang="ko" data-theme="dark">/);
+    assert.match((await ops.get('/ops/mail')).body, /<html lang="en">/);
   });
 
   it('redirect to the requested path after the right password', async () => {
@@ -46,6 +55,7 @@ describe("the operator's pages, with passwords set", () => {
     assert.equal(gone.status, 404);
     assert.match(gone.body, /There is nothing here/);
     assert.match(gone.body, /Sign out/);
+    assert.equal((await ops.get('/ops/sign-in', { Cookie: cookiesOf(answer) })).headers.location, '/ops');
   });
 
   it('never redirect outside the pages after the sign-in', async () => {
@@ -103,19 +113,21 @@ describe("the operator's pages, with passwords set", () => {
       Authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
     });
     const paths = ['/ops.json', '/ops/jobs/dead.json', '/ops/mail/deliveries.json'];
+    ops.signIns.length = 0;
     for (const path of paths) assert.equal((await ops.get(path, basic(SIGNED.OPS_PASSWORD))).status, 200, path);
     assert.equal((await ops.get('/ops/mail/inbox.json', basic(SIGNED.OPS_PASSWORD))).status, 200);
     const accept = { Accept: 'application/json', ...basic(SIGNED.OPS_PASSWORD) };
     assert.equal((await ops.get('/ops', accept)).json<{ level: string }>().level.length > 0, true);
     assert.match((await ops.get('/ops/jobs/dead', basic(SIGNED.OPS_PASSWORD))).body, /type="password"/);
     const post = await ops.post('/ops/jobs/queues/default/pause.json', {}, basic(SIGNED.OPS_PASSWORD));
-    assert.equal(post.status, 404);
+    assert.deepEqual([post.status, ops.signIns], [404, []], 'a program that reads every second fills no log');
     for (const wrong of [basic('wrong'), basic(SIGNED.OPS_PASSWORD, 'eve'), basic('')]) {
       const answer = await ops.get('/ops.json', wrong);
       assert.deepEqual([answer.status, answer.headers['www-authenticate']?.split(',')[0]], [401, 'Basic realm="ops"']);
       assert.doesNotMatch(answer.body, /level/);
     }
     assert.equal((await ops.get('/ops.json', basic(SIGNED.OPS_PASSWORD))).status, 200, 'which forgets the wrong ones');
+    assert.deepEqual(ops.signIns, Array(3).fill({ role: null, address: '127.0.0.1', locked: false }));
   });
 
   it('accept a form only with the token of its page, from their own origin', async () => {
@@ -176,6 +188,7 @@ describe("the operator's pages, with passwords set", () => {
     assert.deepEqual([css.status, css.headers['content-type']], [200, 'text/css; charset=utf-8']);
     assert.match(String(css.headers['cache-control']), /immutable/);
     assert.equal((await ops.get(url, { 'If-None-Match': String(css.headers.etag) })).status, 304);
+    assert.equal((await ops.get(`${url}x`)).headers['cache-control'], 'no-cache', 'it is of another version');
     for (const name of '..%2Fsite.js %2e%2e%2fsite.js ..%5Csite.js nothing.css uPlot.d.ts . %2e%2e ops.css%00'.split(
       ' ',
     ))
@@ -254,10 +267,15 @@ describe("the operator's pages, while Redis does not answer", () => {
 
 describe("the operator's pages, behind TLS", () => {
   it('send their cookies over TLS only', async () => {
-    const ops = await OpsWeb.start({ ...PRODUCTION, APP_URL: 'https://shop.example', ...SIGNED });
+    const ops = await OpsWeb.start({ ...PRODUCTION, APP_URL: 'https://shop.example', ...SIGNED, TRUST_PROXY: '1' });
     try {
-      const { headers } = await ops.get('/ops/sign-in', { Host: 'shop.example' });
-      assert.match(String(headers['set-cookie']), /; HttpOnly; SameSite=Strict; Secure$/);
+      const isSecure = async (headers: Readonly<Record<string, string>>) =>
+        /; HttpOnly; SameSite=Strict; Secure$/.test(
+          String((await ops.get('/ops/sign-in', headers)).headers['set-cookie']),
+        );
+      assert.ok(await isSecure({ Host: 'shop.example' }));
+      assert.ok(await isSecure({ 'X-Forwarded-Proto': 'https' }));
+      assert.ok(!(await isSecure({})), 'a browser would drop it');
     } finally {
       await ops.stop();
     }
@@ -320,6 +338,7 @@ describe("the operator's pages, on a developer's machine", () => {
         'evil.example',
         `evil.example:${port}`,
         'localhost.evil.example',
+        'localhost:99999',
         '127.0.0.1.evil.example',
         '10.0.0.1',
       ]) {

@@ -87,8 +87,14 @@ describe('the sessions of operators', () => {
   it('stay signed out when Redis loses its data or Postgres is unavailable', async () => {
     const sessions = sessionsOf(database.url, {}, redis);
     const cookie = await signIn(sessions);
+    await database.query("insert into ops_sign_outs values ('expired', now() - interval '1 second')");
     await sessions.signOut(await sessions.visitor(cookie, HOST), HOST);
     assert.equal(await roleAt(sessions, cookie), 'guest');
+    // It is remembered for as long as the cookie would be valid, and no longer.
+    const [key = ''] = await redis.client.keys('catamount:ops:signed-out:*');
+    const hours = 'select ceil(extract(epoch from expires_at - now()) / 3600)::int as left from ops_sign_outs';
+    assert.equal(Math.ceil((await redis.client.ttl(key)) / 3600), 12);
+    assert.deepEqual(await database.query(hours), [{ left: 12 }]);
     await redis.client.flushAll();
     assert.equal(await roleAt(sessions, cookie), 'guest');
     assert.equal(await roleAt(sessionsOf(database.url), cookie), 'guest');

@@ -49,6 +49,8 @@ describe("the operator's pages without passwords", () => {
       assert.doesNotMatch(String(answer.headers['set-cookie']), /token-of-this/);
       const Cookie = cookiesOf(answer);
       assert.equal((await ask(to, { headers: { Cookie } })).status, 200);
+      const again = await ask(`${to}${to.includes('?') ? '&' : '?'}token=${OPS_TOKEN}`, { headers: { Cookie } });
+      assert.deepEqual([again.headers.location, cookiesOf(again)], [to, ''], 'the session stays');
       // A form is accepted only with the session.
       const page = await ask('/ops/jobs/queues', { headers: { Cookie } });
       const pause = (headers: Readonly<Record<string, string>>) =>
@@ -57,7 +59,7 @@ describe("the operator's pages without passwords", () => {
       assert.equal((await pause({ Cookie, 'Sec-Fetch-Site': 'cross-site' })).status, 403);
       assert.equal((await pause({ Cookie })).status, 303);
     }
-    assert.ok(ops.signIns.some(({ role, locked }) => role === 'operator' && !locked));
+    assert.deepEqual(ops.signIns.slice(-3), Array(3).fill({ role: 'operator', address: '127.0.0.1', locked: false }));
   });
 
   it('also accept the token in a form, and redirect to the requested page', async () => {
@@ -96,14 +98,6 @@ describe("the operator's pages without passwords", () => {
     }
     const forged = Cookie.replace(/[^.=;]+(;|$)/, 'x$1');
     assert.equal((await ask('/ops/mail/inbox', { headers: { Cookie: forged } })).status, 404);
-  });
-
-  it('reject requests through a proxy or under another host name, even with the token', async () => {
-    const Cookie = await enter();
-    for (const headers of [{ 'X-Forwarded-For': '203.0.113.9' }, { Host: 'evil.example' }] as const) {
-      assert.equal((await ask(`/ops?token=${OPS_TOKEN}`, { headers })).status, 403);
-      assert.equal((await ask('/ops/mail/inbox', { headers: { Cookie, ...headers } })).status, 403);
-    }
   });
 });
 

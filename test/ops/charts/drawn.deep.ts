@@ -11,6 +11,7 @@ import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { BEARER, OpsWeb } from '../ops-web';
 import { treeStatusOf } from '../overview/tree-statuses';
+import { viewOf } from '../page-view';
 
 const PAGE = '/ops?tree=far&range=10m';
 const STEP_MS = 10_000;
@@ -86,18 +87,13 @@ describe('charts in a browser', () => {
     await page.context().close();
   });
 
-  it('label each layer of memory that has room for its name', async () => {
-    const { page } = await open();
-    await page.locator('[data-chart="memory"] canvas').waitFor();
-    assert.deepEqual(await page.locator('.layer-name').allTextContents(), ['Worker 0', 'Jobs']);
-    await page.context().close();
-  });
-
-  it('are updated with new data', async () => {
+  it('are updated with new data, and label each layer of memory that has room for its name', async () => {
     const { page } = await open();
     await page.locator('[data-chart="memory"] canvas').waitFor();
     await page.clock.install();
     await page.goto(PAGE);
+    await page.locator('.layer-name', { hasText: 'Jobs' }).waitFor();
+    assert.deepEqual(await page.locator('.layer-name').allTextContents(), ['Worker 0', 'Jobs']);
     await write(10, 100, { primary: 30, 'worker 0': 80, 'worker 1': 120, jobs: 70 });
     await page.clock.fastForward(10_000);
     await page.locator('.layer-name', { hasText: 'Worker 1' }).waitFor();
@@ -108,6 +104,8 @@ describe('charts in a browser', () => {
   it('are an open table without scripts', async () => {
     const { page } = await open(false);
     await page.locator('.charts + details tbody tr').first().waitFor();
+    const row = viewOf(await page.content()).rows.find(({ length }) => length === 11);
+    assert.deepEqual([row?.[1], row?.[10]], ['600', '200'], 'requests per minute, and the memory of all processes');
     assert.equal(await page.locator('.canvas').first().isVisible(), false);
     await page.getByText('Numbers as a table').waitFor();
     await page.context().close();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { KILLED } from '../../../lib/job/row/dead';
 import { until } from '../../support/until';
 import { viewOf } from '../page-view';
 import type { Visitor } from '../visitor';
@@ -108,6 +109,19 @@ describe("a job's page", () => {
     assert.equal(retry.headings[0], 'SyncInvoiceJob failed');
     assert.match(retry.text, /runs again in \d+.* after 1 attempt/);
     assert.deepEqual(retry.buttons, ['Retry now', 'Kill…', 'Delete…']);
+    const later = await shop.store('scheduled', { at: Date.now() + 90_000 });
+    const held = await shop.store('ready');
+    const killed = await shop.storeDead({ reason: KILLED });
+    await shop.database.knex.raw(`update job_queue set state = 'held' where id = ?`, [held]);
+    await shop.database.knex.raw('update job_dead set attempts = 7 where id = ?', [killed]);
+    await shop.database.knex.raw('alter table mail_deliveries rename to away');
+    for (const [id, told] of [
+      [later, /scheduled .* runs in .* Runs in .* as soon as a job processor has a free slot/],
+      [held, /Blocked .* by the limit of its class/],
+      [killed, /Killed .* by an operator\..* 7\. Failed .* Earlier attempts 6 more\./],
+    ] as const)
+      assert.match(await operator.read(page(id)), told);
+    await shop.database.knex.raw('alter table away rename to mail_deliveries');
   });
 
   it('says that a job is unknown when it has ended or never existed', async () => {

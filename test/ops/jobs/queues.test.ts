@@ -146,6 +146,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     const more = await shop.store('ready');
     await shop.database.knex.raw(`update job_queue set state = 'held' where id = ?`, [more]);
     assert.equal((await operator.post(clear, { expected: '30', count: '30' })).status, 422, 'one waits for its limit');
+    await until('the header counts it', async () => /data-count="queues">31</.test((await operator.get(clear)).body));
     assert.equal(await shop.waiting(), 30);
     const { notes } = await operator.act(clear, { expected: '31', count: '31' });
     assert.deepEqual([notes, await shop.waiting()], [['31 jobs were deleted from default.'], 0]);
@@ -197,9 +198,14 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     assert.deepEqual(paused.buttons.slice(-2), ['Trigger send-digests', 'Resume send-digests']);
     await operator.act(`${CRON}/send-digests/resume`);
     assert.equal((await operator.post(`${CRON}/nothing/trigger`)).status, 404);
-    const done = ['trigger PruneSessionsJob', 'pause send-digests', 'resume send-digests'].map((text) =>
-      text.split(' '),
+    await shop.database.knex.raw(
+      `update job_cron set refreshed_at = now() - interval '2 days', spec = 'odd' where class = name`,
     );
+    const [gone = []] = (await operator.view(CRON)).rows;
+    assert.deepEqual([gone[1], gone.at(-1)], ['odd', 'Forget PruneSessionsJob']);
+    assert.equal((await operator.act(`${CRON}/PruneSessionsJob/forget`)).rows.length, 1);
+    const acts = ['trigger PruneSessionsJob', 'pause send-digests', 'resume send-digests', 'forget PruneSessionsJob'];
+    const done = acts.map((text) => text.split(' '));
     assert.deepEqual(
       shop.actions(),
       done.map(([action, job]) => ({ name: job, action, via })),

@@ -62,7 +62,7 @@ describe('pages of a tree with REDIS=off', () => {
   let database: Database;
   let operator: Visitor;
   before(async () => {
-    ops = await OpsWeb.start({ ...SIGNED, REDIS: 'off', REDIS_URL: '' }, shop);
+    ops = await OpsWeb.start({ ...SIGNED, REDIS: 'off', REDIS_URL: '', JOB_LATENCY_WARNING: '0' }, shop);
     database = new Database(ops.database.url, { production: false, events: new Events(), poolMax: 2 });
     operator = await Visitor.signIn(ops, OPERATOR);
   });
@@ -75,24 +75,28 @@ describe('pages of a tree with REDIS=off', () => {
   it('let a form be sent again when its work has failed', async () => {
     const id = await store(database.knex, 'scheduled', { class: 'SyncInvoiceJob', errors: ['no'] });
     const token = await operator.token();
-    const retry = async () =>
-      (await operator.send('/ops/jobs/retry/action', { token, action: 'retry', id: `default/${id}` })).status;
+    const retry = () => operator.send('/ops/jobs/retry/action', { token, action: 'retry', id: `default/${id}` });
     await database.knex.raw('alter table job_queue rename to elsewhere');
-    assert.equal(await retry(), 503);
+    const { status, body } = await retry();
+    assert.equal(status, 503);
+    assert.match(viewOf(body).text, /It may have been done in part/);
+    assert.doesNotMatch(body, /job_queue/);
     await database.knex.raw('alter table elsewhere rename to job_queue');
-    assert.equal(await retry(), 303);
+    assert.equal((await retry()).status, 303);
     assert.equal((await operator.json<{ total: number }>('/ops/jobs/queues/default')).total, 1);
   });
 
-  it('list the running jobs, as Postgres knows them', async () => {
-    const id = await store(database.knex, 'ready', { class: 'SyncInvoiceJob' });
+  it('list the running jobs with their redacted progress, as Postgres knows them', async () => {
+    const progress = { done: 3, token: 'tok_secret' };
+    const id = await store(database.knex, 'ready', { class: 'SyncInvoiceJob', progress });
     const claim = `update job_queue set state = 'running', claimed_by = 'tree-0', claimed_at = now() where id = ?`;
     await database.knex.raw(claim, [id]);
     const body = await until('the header counts it', async () => {
       const page = await operator.get('/ops/jobs/busy');
       return /data-count="busy">1</.test(page.body) && page.body;
     });
-    assert.equal(viewOf(body).rows[0]?.[0], 'SyncInvoiceJob');
+    const [row = []] = viewOf(body).rows;
+    assert.deepEqual([row[0], row[3]], ['SyncInvoiceJob', 'done: 3, token: …']);
     assert.match(viewOf(body).text, /the job processors of other trees are not known here/);
     const { jobs, processes } = await operator.json<{ jobs: { id: string; process: null }[]; processes: [] }>(
       '/ops/jobs/busy',
@@ -101,11 +105,12 @@ describe('pages of a tree with REDIS=off', () => {
     assert.match(await operator.read('/ops/jobs/classes/SyncInvoiceJob'), /Running now 1 job .* Last hour 0 0 0 0/);
   });
 
-  it('say in a sentence what is not there', async () => {
+  it('say in a sentence what is not there, and never that a queue is late', async () => {
+    await store(database.knex, 'ready', { class: 'SyncInvoiceJob' });
     for (const path of ['/ops', '/ops/jobs/queues']) {
       const text = await operator.read(path);
       assert.match(text, /This tree runs without Redis/, path);
-      assert.doesNotMatch(text, /does not answer|unknown without Redis/, path);
+      assert.doesNotMatch(text, /does not answer|unknown without Redis|late/, path);
     }
     const charts = await operator.get('/ops/charts.json');
     assert.deepEqual([charts.status, charts.json().reason], [404, 'redisOff']);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { JsonValue } from '../../../lib/core/execution-context';
 import { Redactor } from '../../../lib/core/redact';
+import { JobClasses } from '../../../lib/ops/jobs/job-classes';
 import { argumentLine, shownArguments } from '../../../lib/ops/jobs/shown-arguments';
 
 const shown = (args: readonly JsonValue[]) =>
@@ -51,6 +52,12 @@ describe('arguments on the pages', () => {
       { name: 'email', text: null },
       { name: 'deep', text: '{token: "[FILTERED]"}' },
     ]);
+  });
+
+  it('are not shown while the classes that say what to hide do not load', async () => {
+    const classes = new JobClasses({ classes: () => Promise.reject(new Error('no such module')), filterArguments: [] });
+    await classes.load();
+    assert.equal(classes.get('PlainJob'), undefined);
   });
 
   it('are truncated to one line', () => {

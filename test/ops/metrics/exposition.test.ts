@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import type { ProcessorStatus } from '../../../lib/cluster/tree-status';
 import { ClassStats, Outcomes } from '../../../lib/job/stats/class-stats';
+import { OTHER_CLASSES } from '../../../lib/job/stats/collector';
 import { expose } from '../../../lib/ops/metrics/exposition';
 import { FAMILIES, type Scrape } from '../../../lib/ops/metrics/scrape';
-import { NOW, processorOf, treeStatusOf } from '../overview/tree-statuses';
+import { NOW, processorOf, statusOf, treeStatusOf, workerOf } from '../overview/tree-statuses';
 import { assertConventions } from './conventions';
 import { ScrapedText } from './scrape';
 
@@ -34,16 +35,29 @@ describe('the text of metrics', () => {
     tally.processed = 1;
     const mails = { sent: 1, failed: 0, skipped: 0 };
     const history = new Outcomes();
-    for (const name of HOSTILE) {
+    for (const name of [...HOSTILE, OTHER_CLASSES]) {
       history.classes.set(name, tally);
       history.mailers.set(name, mails);
     }
     const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, history }));
-    for (const name of HOSTILE) {
+    for (const name of [...HOSTILE, 'other']) {
       assert.equal(scrape.sum('catamount_jobs_total', { class: name, outcome: 'succeeded' }), 1, name);
       assert.equal(scrape.sum('catamount_mails_total', { mailer: name, outcome: 'sent' }), 1, name);
     }
     assertConventions(scrape.metrics);
+  });
+
+  it('has base units, and sums up the two processes of a place while one is replaced', async () => {
+    const workers = [workerOf(0), workerOf(0, { pid: 7, lastStatus: statusOf({ lagP99Ms: 48 }) })];
+    const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, tree: treeStatusOf({ workers }) }));
+    const told = (names: string, labels = {}) =>
+      names.split(' ').map((name) => scrape.sum(`catamount_${name}`, labels));
+    const ofTree = told('start_time_seconds memory_bytes memory_limit_bytes');
+    assert.deepEqual(ofTree, [Date.parse(NOW) / 1000 - 7200, 220 * 2 ** 20, 512 * 2 ** 20]);
+    const memory = told('process_proportional_memory_bytes process_resident_memory_bytes', { process: 'web.0' });
+    assert.deepEqual(memory, [120 * 2 ** 20, 160 * 2 ** 20]);
+    const lag = told('process_event_loop_lag_p99_seconds process_event_loop_utilization_ratio', { process: 'web.0' });
+    assert.deepEqual([...lag, ...told('postgres_pool_limit', { process: 'jobs' })], [0.048, 0.1, 5]);
   });
 
   it('counts each duration of a job in cumulative buckets', async () => {
@@ -75,13 +89,15 @@ describe('the text of metrics', () => {
       dead: 0,
       latencyMs: i,
       next: undefined,
-      paused: undefined,
+      paused: i === 249 ? { since: new Date(NOW), by: 'ada' } : undefined,
     }));
     const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, queues }));
     assert.equal(scrape.metrics.get('catamount_queue_paused')?.lines.length, 101);
     assert.equal(scrape.sum('catamount_queue_jobs', { state: 'waiting' }), 250);
     assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'blocked' }), 300);
     assert.equal(scrape.sum('catamount_queue_latency_seconds', { queue: 'other' }), 0.249);
+    assert.equal(scrape.sum('catamount_queue_paused', { queue: 'other' }), 1);
+    assert.equal(scrape.sum('catamount_queue_paused'), 1);
   });
 
   it('reports how long the jobs of a tree have stood still: 0 while they progress, nothing without a processor', async () => {

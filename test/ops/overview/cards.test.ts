@@ -50,10 +50,12 @@ describe('cards and events on the overview:', () => {
       about: { queue: 'mailer', count: 3, reason },
     });
     assert.deepEqual(
-      eventLines([dropped('limit'), dropped('age')], words, 5).map(({ tone, text }) => `${tone}: ${text}`),
+      eventLines([dropped('limit'), { ...dropped('age'), at: ago(86_400) }], words, 5).map(
+        ({ when, tone, text }) => `${when} ${tone}: ${text}`,
+      ),
       [
-        'warn: Deleted 3 dead jobs of queue mailer: only the newest 10,000 are kept',
-        'warn: Deleted 3 dead jobs of queue mailer: dead for 180 days',
+        '14:02:11 warn: Deleted 3 dead jobs of queue mailer: only the newest 10,000 are kept',
+        '2026-03-11 warn: Deleted 3 dead jobs of queue mailer: dead for 180 days',
       ],
     );
   });
@@ -112,6 +114,12 @@ describe('cards and events on the overview:', () => {
         worker(dead({ lastTermination: broken, nextRestart: starting })).say,
         'It died at boot: Error: no such table. Starting, try 1.',
       );
+      for (const [changes, says] of [
+        [{ reason: 'timeout' }, 'It was not ready in time. Killed.'],
+        [{ message: 'x'.repeat(91) }, `It crashed: ${'x'.repeat(89)}….`],
+        [{ code: null }, 'It crashed.'],
+      ] as const)
+        assert.equal(words.cause({ ...exited, ...changes }), says);
     });
 
     it('shows how long it may drain', () => {
@@ -217,6 +225,10 @@ describe('cards and events on the overview:', () => {
       const open = jobs('crash_loop', { processor, jobs: processorOf({ state: 'crash_loop', pid: null }) });
       assert.equal(open.say, 'Died 6 times in a row. Starts in 2.0 s, try 6.');
       assert.deepEqual([open.memory.text, open.on], ['–', 0]);
+      const beside = (state: 'stopping' | 'booting') =>
+        jobs('ready', { stats: { otherJobProcessor: processorOf({ pid: 91, state }) } }).say;
+      assert.match(beside('stopping'), /^Has taken over\. Its predecessor, pid 91,/);
+      assert.match(beside('booting'), /^pid 90 keeps serving until its successor is ready/);
     });
   });
 
@@ -240,5 +252,6 @@ describe('cards and events on the overview:', () => {
     const free = memoryView(unlimited, words);
     assert.deepEqual([free.text, free.percent, free.note], ['220 MB', null, 'no limit is set']);
     assert.equal(memoryView(treeStatusOf(), words, false).text, '– of 512 MB');
+    assert.equal(memoryView(treeStatusOf({ stats: { workers: 0 } }), words).note, '', 'it has no worker to recycle');
   });
 });

@@ -4,7 +4,7 @@ import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 import { textOf } from '../page-view';
 import { PublishedTrees } from './published-trees';
-import { processorOf, treeStatusOf, workerOf } from './tree-statuses';
+import { processorOf, treeStatusOf } from './tree-statuses';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"</script><script>alert(2)</script>`;
 
@@ -106,7 +106,8 @@ describe('the overview', () => {
   });
 
   it("rejects commands without the form's token, and impossible ones", async () => {
-    await publish([treeStatusOf({ id: 'other' })]);
+    const lone = treeStatusOf({ id: 'lone', name: 'web.9', phasedRestart: true, stats: { workers: 1 } });
+    await publish([treeStatusOf({ id: 'other' })], [lone]);
     const path = '/ops/processes/quiet?tree=other';
     assert.equal((await ops.post(path, { token: 'forged' }, operator)).status, 403);
     const page = await ops.get(path, operator);
@@ -118,6 +119,8 @@ describe('the overview', () => {
       '/ops/processes/resume?tree=other',
       '/ops/processes/recycle?tree=other&slot=7',
       '/ops/processes/restart',
+      '/ops/processes/restart?tree=lone',
+      '/ops/processes/remove?tree=lone',
     ])
       assert.equal((await ops.post(wrong, { token }, operator)).status, 409, wrong);
     for (const missing of [
@@ -126,6 +129,7 @@ describe('the overview', () => {
       '/ops/processes/quiet?tree=nobody',
     ])
       assert.equal((await ops.post(missing, { token }, operator)).status, 404, missing);
+    await retire('lone');
   });
 
   it('queues a command for the right tree, and confirms it', async () => {
@@ -164,21 +168,6 @@ describe('the overview', () => {
     assert.equal((await ops.get('/ops/processes/restart?tree=far', operator)).status, 409);
     assert.equal((await ops.get('/ops?tree=nobody', operator)).status, 404);
     await Promise.all([retire('near'), retire('far')]);
-  });
-
-  it('shows a tree with a worker that has just been forked and has not reported yet', async () => {
-    const silent = { state: 'booting', booted: false, lastCheckin: null, lastStatus: {}, pssMb: null } as const;
-    await publish([treeStatusOf({ id: 'replaced' })]);
-    const treeStatus = treeStatusOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
-    await trees.publish(treeStatus);
-    const name = await until('its new status is shown, or an error', async () => {
-      const { status, body } = await ops.get('/ops.json?tree=replaced', operator);
-      if (status !== 200) return String(status);
-      const { machine } = JSON.parse(body) as Shown;
-      return machine?.name === 'web.3' && machine.name;
-    });
-    assert.equal(name, 'web.3');
-    await retire('replaced');
   });
 
   it('escapes the names of trees, queues and events', async () => {
