@@ -201,7 +201,7 @@ export interface Operations extends Tree {
   /** Adds or removes one worker. @returns the new number. @throws UserError at the bounds. */
   scale(by: 1 | -1): Promise<number>;
   quietJobs(): Promise<void>;
-  /** Undoes `quietJobs`, and starts a job processor that an operator stopped. */
+  /** Undoes `quietJobs`. */
   resumeJobs(): Promise<void>;
 }
 

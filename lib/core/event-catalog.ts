@@ -210,7 +210,7 @@ const CATALOG: Catalog = {
   ),
   'job.released': info((e) => `${e.class} returned to queue ${e.queue}: the process is stopping`, { fields: jobId }),
   'job.left': {
-    level: (e) => (e.again ? 'debug' : 'warn'),
+    level: (e) => (e.wasLogged ? 'debug' : 'warn'),
     sentence: (e) => `${e.class} is left to other processors: ${e.error.message}`,
     fields: jobId,
   },

@@ -40,7 +40,6 @@ export interface EventMap {
     readonly name: string;
     readonly did: 'applied' | 'rolled back' | 'took over from knex_migrations the';
   };
-  /** During a deploy all trees together may open more connections than Postgres allows. */
   'database.error': { readonly error: Error };
 
   /** Broadcasts to another process or to Redis are dropped, since it has not taken the earlier ones. Emitted once until it has. */
@@ -87,7 +86,6 @@ export interface EventMap {
   'processor.stalled': AboutStandstill;
   'processor.recovered': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
-  /** The processor was stopped by a command, and is not started again until `resume`. */
   'phase.started': { readonly phase: number };
   'phase.completed': PhaseCompletedEvent;
   'phase.aborted': { readonly phase: number; readonly reason: string };
@@ -126,7 +124,7 @@ export interface EventMap {
   };
   /** An operator adopted the jobs of a database that was copied from another installation. */
   'operator.adopted': { readonly via: Caller };
-  /** An operator deleted mails that `file` delivery had written, or sent a preview as a test. */
+  /** An operator deleted mails that `file` delivery had written. */
   'operator.mails': { readonly action: 'delete'; readonly count: number; readonly via: Caller };
   /** An attempt to sign in to the operator's pages; `role` is null for a wrong name or password. */
   'operator.sign-in': {
@@ -198,13 +196,13 @@ export interface EventMap {
   };
   /** The job's process stops: the job is at the head of its queue again, as if it had not been started. */
   'job.released': { readonly id: string; readonly class: string; readonly queue: string };
-  /** This app cannot run the job, which is left to processors that can. `again`: the log has just warned of its class. */
+  /** This app cannot run the job, which is left to processors that can. `wasLogged`: the log has just warned of its class. */
   'job.left': {
     readonly id: string;
     readonly class: string;
     readonly queue: string;
     readonly waitMs: number;
-    readonly again: boolean;
+    readonly wasLogged: boolean;
     readonly error: Error;
   };
   /** The job's outcome came too late, since it had been delivered to another process. */

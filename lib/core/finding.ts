@@ -12,9 +12,13 @@ export interface Finding {
   readonly subject?: string;
 }
 
-export const errorFinding = (text: string, remedy = ''): Finding => ({ severity: 'error', text, remedy });
-export const warningFinding = (text: string, remedy = ''): Finding => ({ severity: 'warning', text, remedy });
-export const noteFinding = (text: string, remedy = ''): Finding => ({ severity: 'note', text, remedy });
+const finding =
+  (severity: Finding['severity']) =>
+  (text: string, remedy = '', id?: string): Finding => ({ severity, text, remedy, ...(id !== undefined && { id }) });
+
+export const errorFinding = finding('error');
+export const warningFinding = finding('warning');
+export const noteFinding = finding('note');
 
 /** @returns the finding and its remedy as one sentence. */
 export function asSentence({ text, remedy }: Pick<Finding, 'text' | 'remedy'>): string {

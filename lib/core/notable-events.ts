@@ -1,51 +1,59 @@
 import type { EventMap, EventName } from './event-map';
 import type { Events } from './events';
 
-/** The process that tells of an event for operators; the primary keeps it. `tree`: the primary or the processor. `web`: a worker, of what is done on its pages. */
-type Keeper = 'primary' | 'processor' | 'tree' | 'web';
+/** Which process reports it to the primary, which keeps the latest. `tree`: whichever of primary and processor it happens in. */
+type Teller = 'primary' | 'processor' | 'tree' | 'web';
+
+/** What kind of line it is on the pages: `dead` for the end of a process, `action` for what an operator did. */
+export type Look = 'calm' | 'renewal' | 'deploy' | 'bad' | 'dead' | 'warn' | 'action';
 
 /** The events that the pages list. */
 const NOTABLE = {
-  'primary.listening': 'primary',
-  'worker.ready': 'primary',
-  'worker.exited': 'primary',
-  'worker.replaced': 'primary',
-  'worker.unresponsive': 'primary',
-  'processor.ready': 'primary',
-  'processor.exited': 'primary',
-  'processor.unresponsive': 'primary',
-  'processor.stalled': 'tree',
-  'processor.recovered': 'tree',
-  'processor.kept': 'primary',
-  'processor.crash-loop': 'primary',
-  'phase.started': 'primary',
-  'phase.completed': 'primary',
-  'phase.aborted': 'primary',
-  'memory.high': 'primary',
-  'embedded.exited': 'primary',
-  'operator.command': 'primary',
-  'operator.rejected': 'primary',
-  'dead.dropped': 'processor',
-  'database.copied': 'processor',
-  'operator.jobs': 'web',
-  'operator.queue': 'web',
-  'operator.cron': 'web',
-  'operator.mails': 'web',
-  'operator.adopted': 'web',
-} as const satisfies { readonly [E in EventName]?: Keeper };
+  'primary.listening': ['primary', 'calm'],
+  'worker.ready': ['primary', 'calm'],
+  'worker.exited': ['primary', 'dead'],
+  'worker.replaced': ['primary', 'renewal'],
+  'worker.unresponsive': ['primary', 'bad'],
+  'processor.ready': ['primary', 'calm'],
+  'processor.exited': ['primary', 'dead'],
+  'processor.unresponsive': ['primary', 'bad'],
+  'processor.stalled': ['tree', 'bad'],
+  'processor.recovered': ['tree', 'calm'],
+  'processor.kept': ['primary', 'bad'],
+  'processor.crash-loop': ['primary', 'bad'],
+  'phase.started': ['primary', 'deploy'],
+  'phase.completed': ['primary', 'deploy'],
+  'phase.aborted': ['primary', 'warn'],
+  'memory.high': ['primary', 'warn'],
+  'embedded.exited': ['primary', 'warn'],
+  'operator.command': ['primary', 'action'],
+  'operator.rejected': ['primary', 'warn'],
+  'dead.dropped': ['processor', 'warn'],
+  'database.copied': ['processor', 'bad'],
+  'operator.jobs': ['web', 'action'],
+  'operator.queue': ['web', 'action'],
+  'operator.cron': ['web', 'action'],
+  'operator.mails': ['web', 'action'],
+  'operator.adopted': ['web', 'action'],
+} as const satisfies { readonly [E in EventName]?: readonly [Teller, Look] };
 
 export type NotableEvent = keyof typeof NOTABLE;
+
+export const NOTABLE_EVENTS = Object.keys(NOTABLE) as NotableEvent[];
 
 export function isNotable(name: string): name is NotableEvent {
   return Object.hasOwn(NOTABLE, name);
 }
 
 /** @returns undefined for an event that is not kept. */
-export function findKeeper(name: EventName): Keeper | undefined {
-  return isNotable(name) ? NOTABLE[name] : undefined;
+export function tellerOf(name: EventName): Teller | undefined {
+  return isNotable(name) ? NOTABLE[name][0] : undefined;
 }
 
-export const NOTABLE_EVENTS = Object.keys(NOTABLE) as NotableEvent[];
+/** @param name may be of a tree of another version. */
+export function lookOf(name: string): Look {
+  return isNotable(name) ? NOTABLE[name][1] : 'calm';
+}
 
 /** A notable event of the tree, as it is kept. */
 export interface RecentEvent {
@@ -56,50 +64,14 @@ export interface RecentEvent {
   readonly about: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-const MAX_KEPT = 30;
 /** Maximum length of a text, characters; longer ones are cut. */
 const MAX_TEXT_LENGTH = 300;
-
-/** The latest notable events that the primary keeps, its own and those it is given, newest first. */
-export class EventBuffer {
-  private readonly kept: RecentEvent[] = [];
-
-  constructor(events: Events) {
-    events.onAny((name, payload) => {
-      const keeper = findKeeper(name);
-      if (keeper !== 'primary' && keeper !== 'tree') return;
-      // Expected exits are left out, since the command that caused them is an event itself.
-      if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
-    });
-  }
-
-  list(): readonly RecentEvent[] {
-    return [...this.kept];
-  }
-
-  add(event: RecentEvent): void {
-    const [last] = this.kept;
-    const [count, before] = [event.about.count, last?.about.count];
-    if (last && typeof count === 'number' && typeof before === 'number' && isSameAction(event, last))
-      this.kept[0] = { ...event, about: { ...event.about, count: before + count } };
-    else this.kept.unshift(event);
-    this.kept.length = Math.min(this.kept.length, MAX_KEPT);
-  }
-}
-
-/** The same action of an operator within this time, ms, is added to the last one: a selection of jobs is moved one by one. */
-const SAME_MS = 10_000;
-
-function isSameAction(a: RecentEvent, b: RecentEvent): boolean {
-  const what = ({ name, about }: RecentEvent) => JSON.stringify([name, { ...about, count: 0 }]);
-  return what(a) === what(b) && Math.abs(Date.parse(a.at) - Date.parse(b.at)) < SAME_MS;
-}
 
 /** Calls `tell` with the notable events of the job processor's own process. */
 export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
   events.onAny((name, payload) => {
-    const keeper = findKeeper(name);
-    if (keeper === 'processor' || keeper === 'tree') tell(recentEvent(name, payload));
+    const teller = tellerOf(name);
+    if (teller === 'processor' || teller === 'tree') tell(recentEvent(name, payload));
   });
 }
 

@@ -35,11 +35,14 @@ function createRedis(url: string) {
   });
 }
 
+/** The errors that ended a connection to Redis, or kept it from being made: commands reject with them. */
 const LOST_BY = new WeakSet<Error>();
+/** Names of the errors of the client and of ours while Redis does not answer. */
+const AWAY = /^(NoConnection|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout|RedisTimeout)/;
 
-/** @returns true for an error that ended a connection to Redis, or kept it from being made: commands reject with it. */
-export function isOfConnection(error: Error): boolean {
-  return LOST_BY.has(error);
+/** @returns true for an error with which a command rejects while Redis is away. */
+export function isRedisOutage(error: Error): boolean {
+  return LOST_BY.has(error) || AWAY.test(error.name) || AWAY.test(error.constructor.name);
 }
 
 /** There is no connection to Redis at the moment. It has the message and the code of the error that ended it, if known. */

@@ -1,11 +1,11 @@
 import {
+  CHILD_SILENT_MS,
   type ProcessorStats,
   type ProcessorStatus,
   reported,
   type SlotStatus,
   type Termination,
   type TreeStatus,
-  UNRESPONSIVE_MS,
   type WorkerStats,
 } from '../cluster/status';
 import { sumOverDeploy } from '../core/config';
@@ -118,7 +118,7 @@ export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolder
 
 /** Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. */
 export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>) {
-  return lastCheckin !== null && heartbeatAgeMs !== null && heartbeatAgeMs > UNRESPONSIVE_MS ? heartbeatAgeMs : null;
+  return lastCheckin !== null && heartbeatAgeMs !== null && heartbeatAgeMs > CHILD_SILENT_MS ? heartbeatAgeMs : null;
 }
 
 /** Ratio of the worker's memory to the median of the others; null when it does not stand out. */

@@ -5,7 +5,7 @@ import { readInfo } from '../core/redis-script';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue } from '../job/row/dead';
 import { History } from '../job/stats/history';
-import { ALLOWED_SQL } from '../model/database';
+import { ALLOWED_SQL } from '../model/allowed-connections';
 import { refusesWrites } from '../model/read-only';
 
 /** SQL condition: created since midnight UTC. */

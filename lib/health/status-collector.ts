@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { Tree, TreeStatus } from '../cluster/status';
+import { REPORT_SILENT_MS, type Tree, type TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
@@ -114,9 +114,6 @@ export class StatusCollector {
   }
 }
 
-/** Trees send a heartbeat every second: one without any for this long, ms, is unreachable or dead. */
-const UNRESPONSIVE_MS = 5000;
-
 export interface KnownTree {
   readonly treeStatus: TreeStatus;
   /** True for the tree of this process. */
@@ -134,7 +131,7 @@ export function knownTrees(systemStatus: Pick<SystemStatus, 'own' | 'trees'>): K
     ...others.map(({ treeStatus, heartbeatAgeMs }) => ({
       treeStatus,
       own: false,
-      heartbeatAgeMs: heartbeatAgeMs > UNRESPONSIVE_MS ? heartbeatAgeMs : null,
+      heartbeatAgeMs: heartbeatAgeMs > REPORT_SILENT_MS ? heartbeatAgeMs : null,
     })),
   ];
   const names = all.map(({ treeStatus }) => treeStatus.name);

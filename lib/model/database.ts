@@ -9,9 +9,8 @@ import { sendTogether } from '../internals/pg-pipeline';
 import type { Deadline } from '../support/deadline';
 import { OutageNotices } from '../support/outage-notices';
 import type { Service } from '../support/service';
+// It must load pg, with its workaround, before knex loads it without.
 import '../internals/pg';
-
-// internals/pg must load pg, with its workaround, before knex loads it without.
 
 /** Maximum connections of a process outside a tree, for which there is no setting. */
 const POOL_MAX = 3;
@@ -49,7 +48,7 @@ export class Database implements Service {
     if (options.schema !== undefined) useSchema(options.schema);
     this.poolMax = options.poolMax ?? POOL_MAX;
     const outage = { broken: new OutageNotices(), refused: new OutageNotices() };
-    this.log = asEvents(options.events, outage);
+    this.log = errorLogger(options.events, outage);
     this.knex = createKnex({
       ...COMMON,
       connection: connectionSettings(url, options.production),
@@ -94,7 +93,7 @@ export class Database implements Service {
 
 type Connection = Parameters<typeof leaveIfReadOnly>[0] & Parameters<typeof sendTogether>[0];
 
-/** An outage breaks some connections and refuses others; the latter names the server. */
+/** An outage gives two kinds of error, each reported once: a connection breaks, or a new one is refused. Only the refusal names the server. */
 type Outage = Readonly<Record<'broken' | 'refused', OutageNotices>>;
 
 function afterCreate(outage: Outage) {
@@ -108,7 +107,7 @@ function afterCreate(outage: Outage) {
 }
 
 /** Reports connections that fail or break while idle. knex cannot throw these errors, and would print them instead. */
-function asEvents(events: Events, outage: Outage): Knex.Logger {
+function errorLogger(events: Events, outage: Outage): Knex.Logger {
   const report = (message: unknown) => {
     const [line = ''] = String(message).split('\n');
     if (line.endsWith(REFUSED_WRITE) || line.endsWith('Error: aborted')) return; // The latter: the pool is closing.
@@ -142,17 +141,4 @@ export function connectionSettings(url: string, production: boolean): Connection
     connectionTimeoutMillis: 5000,
     keepAlive: true,
   };
-}
-
-/** Managed plans limit the connections of each role. Without such a limit the server's own applies. */
-export const ALLOWED_SQL = `case when r.rolconnlimit < 0
-  then current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-  else r.rolconnlimit end`;
-
-/** @returns the maximum number of connections that this role may open in total. @throws Error from Postgres. */
-export async function readAllowedConnections(knex: Knex): Promise<number> {
-  const { rows } = await knex.raw<{ rows: { allowed: number }[] }>(
-    `select ${ALLOWED_SQL} as allowed from pg_roles r where r.rolname = current_user`,
-  );
-  return rows[0]?.allowed ?? Number.POSITIVE_INFINITY;
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import Router from '@koa/router';
 import type Koa from 'koa';
-import { findKeeper, recentEvent } from '../core/notable-events';
+import { recentEvent, tellerOf } from '../core/notable-events';
 import { lazy } from '../support/lazy';
 import { allowedMethods, explainMissing } from '../web/missing';
 import { authenticate } from './auth/access';
@@ -23,7 +23,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const { redis, events, tree } = options;
   events.onAny((name, payload) => {
     // If the primary does not answer, that is reported elsewhere; the action is in the log anyway.
-    if (findKeeper(name) === 'web') tree.recordEvent(recentEvent(name, payload)).catch(() => undefined);
+    if (tellerOf(name) === 'web') tree.recordEvent(recentEvent(name, payload)).catch(() => undefined);
   });
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));

@@ -14,9 +14,9 @@ const JUMP_MS = 1000;
 const CHECK_MS = 5000;
 
 /**
- * Notices that the wall clock was set, or that the machine has slept: timers use the monotonic clock, which does not
- * change with the one and stops during the other, so what they wait for may already be due. Also notices that this process stood
- * still, as when its container is paused.
+ * Notices that the wall clock was set, that the machine slept, or that this process stood still (its container was
+ * paused). Timers run on the monotonic clock, which ignores the first and stops during the second: what they wait for
+ * may already be due.
  */
 export class ClockWatch {
   private timer: NodeJS.Timeout | undefined;
@@ -44,11 +44,11 @@ export class ClockWatch {
     const { onJump, onStandstill, wall = () => Date.now() } = this.options;
     const now = performance.now();
     const offsetMs = wall() - now;
-    const ms = offsetMs - (this.offsetMs ?? offsetMs);
+    const jumpMs = offsetMs - (this.offsetMs ?? offsetMs);
     const lateMs = now - (this.checkedAt ?? now) - this.everyMs;
     this.offsetMs = offsetMs;
     this.checkedAt = now;
-    if (Math.abs(ms) >= JUMP_MS) onJump(Math.round(ms));
+    if (Math.abs(jumpMs) >= JUMP_MS) onJump(Math.round(jumpMs));
     if (lateMs > this.everyMs) onStandstill();
   }
 

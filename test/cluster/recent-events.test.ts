@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { EventBuffer } from '../../lib/cluster/primary/event-buffer';
 import { type Caller, Events } from '../../lib/core/events';
-import { EventBuffer, onJobEvents, recentEvent } from '../../lib/core/notable-events';
+import { onJobEvents, recentEvent } from '../../lib/core/notable-events';
 
 describe('the recent events of a tree', () => {
   it('are the newest 30, newest first, with their plain values only', () => {

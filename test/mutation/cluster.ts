@@ -5,7 +5,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an unread heartbeat is read before a processor is reported as frozen',
     file: 'lib/cluster/primary/jobs-watch.ts',
-    find: 'if (silentMs() > UNRESPONSIVE_MS) await',
+    find: 'if (silentMs() > CHILD_SILENT_MS) await',
     replace: 'if (silentMs() < 0) await',
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },

@@ -5,7 +5,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a frozen job processor, which cannot report itself, is reported by the primary',
     file: 'lib/cluster/primary/jobs-watch.ts',
-    find: 'const isSilent = ageMs > (boots ? bootTimeoutMs : UNRESPONSIVE_MS);',
+    find: 'const isSilent = ageMs > (boots ? bootTimeoutMs : CHILD_SILENT_MS);',
     replace: 'const isSilent = boots && ageMs > bootTimeoutMs;',
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },

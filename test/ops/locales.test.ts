@@ -52,7 +52,7 @@ describe("the texts of the operator's pages", () => {
     const plain = { slot: 1, code: 1, signal: null, via: 'socket', count: 3, jobs: 3, set: 'dead', of: 'dead' };
     for (const name of NOTABLE_EVENTS)
       for (const kind of KINDS[name] ?? [{}]) {
-        const about = { ...plain, service: 'redis', command: 'retry jobs', ...kind };
+        const about = { ...plain, command: 'retry jobs', ...kind };
         const [line] = eventLines([{ at: '2026-03-12T13:59:00Z', name, about }], words, 1);
         assert.match(line?.text ?? '', /[가-힣]/, `${name} ${JSON.stringify(kind)}`);
       }

@@ -1,7 +1,7 @@
 import type { Events } from '../../core/events';
 import type { AboutStandstill } from '../../core/failure-cause';
 import { PeriodicTask } from '../../support/periodic-task';
-import { type JobsHealth, type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
+import { CHILD_SILENT_MS, type JobsHealth, type ProcessorStats, reported } from '../status';
 
 const CHECK_INTERVAL_MS = 1000;
 
@@ -36,12 +36,12 @@ export class JobsWatch {
   private async check(): Promise<undefined> {
     const { events, onChange, silentMs, bootTimeoutMs } = this.options;
     // This process itself may have been suspended: a heartbeat that has arrived meanwhile is read first.
-    if (silentMs() > UNRESPONSIVE_MS) await new Promise((resolve) => setImmediate(resolve));
+    if (silentMs() > CHILD_SILENT_MS) await new Promise((resolve) => setImmediate(resolve));
     const { state, lastStatus } = this.options.processor();
     const reports = state === 'ready' || state === 'quiet';
     const boots = state === 'booting';
     const ageMs = reports || boots ? silentMs() : 0;
-    const isSilent = ageMs > (boots ? bootTimeoutMs : UNRESPONSIVE_MS);
+    const isSilent = ageMs > (boots ? bootTimeoutMs : CHILD_SILENT_MS);
     let stalled = (reports ? reported(lastStatus)?.stalled : null) ?? null;
     if (isSilent) {
       // Loaded on demand: most processors never freeze, and boot fast.

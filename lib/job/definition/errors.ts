@@ -10,7 +10,7 @@ export class KillJob extends Error {
   override readonly name: string = 'KillJob';
 }
 
-/** The job needs something that only another release has (a class, a model …) and is left to it (perform/leave.ts). */
+/** The job needs something that only another release has (a class, a model …) and is left to it (perform/jobs-left.ts). */
 export class NotHereError extends Error {
   override readonly name: string = 'NotHereError';
 }

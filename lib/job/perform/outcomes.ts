@@ -9,7 +9,7 @@ import { type FailedRun, failedHistory, searchedErrors } from '../record/history
 import { UnreadableJobError } from '../record/payload';
 import type { JobExecution } from './executor';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
-import type { Leave, JobsLeft as Left } from './leave';
+import { JobsLeft, type LeftFor } from './jobs-left';
 import { type Run, runAsDelivered } from './run';
 
 const HOST = os.hostname();
@@ -69,10 +69,10 @@ export class Outcomes {
   }
 
   /** Left to other processors: its attempts and its deliveries stay as they are. */
-  left(job: JobExecution, name: string, error: NotHereError, { waitMs, again }: Leave): ExecutionResult {
+  left(job: JobExecution, name: string, error: NotHereError, { waitMs, wasLogged }: LeftFor): ExecutionResult {
     const { id, queue } = job;
     return this.final({ op: 'leave', waitMs }, job, () =>
-      this.options.events.emit('job.left', { id, class: name, queue, waitMs, again, error }),
+      this.options.events.emit('job.left', { id, class: name, queue, waitMs, wasLogged, error }),
     );
   }
 
@@ -124,13 +124,14 @@ export interface FailuresOptions {
 
 /** Turns the failure of a job into its outcome. Errors in the class's own rules and callbacks cost the job nothing. */
 export class Failures {
-  /** Created when the first job is left to others. */
-  private jobsLeft: Left | undefined;
+  private readonly jobsLeft: JobsLeft;
 
-  constructor(private readonly options: FailuresOptions) {}
+  constructor(private readonly options: FailuresOptions) {
+    this.jobsLeft = new JobsLeft(options.random, undefined, options.leftForMs);
+  }
 
-  get left(): ReturnType<Left['list']> {
-    return this.jobsLeft?.list() ?? [];
+  get left(): ReturnType<JobsLeft['list']> {
+    return this.jobsLeft.list();
   }
 
   async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {
@@ -153,9 +154,7 @@ export class Failures {
 
   /** @returns undefined for a job that fails: it has been due for too long. */
   private leave(job: JobExecution, error: NotHereError): ExecutionResult | undefined {
-    const { outcomes, random, leftForMs } = this.options;
-    const { JobsLeft } = require('./leave') as typeof import('./leave');
-    this.jobsLeft ??= new JobsLeft(random, undefined, leftForMs);
+    const { outcomes } = this.options;
     const name = error instanceof NewerFormatError ? error.jobName : job.class;
     const leave = this.jobsLeft.decide(name, error, outcomes.dueForMs(job));
     return leave && outcomes.left(job, name, error, leave);

@@ -28,9 +28,6 @@ export interface ListedProcess {
   readonly heartbeatAgeMs: number;
 }
 
-/** Age of the last sign of life, ms, from which a processor counts as unresponsive: it is blocked, or its tree is cut off or dead. */
-export const UNRESPONSIVE_AFTER_MS = 5000;
-
 /** Lists the job processors of all trees, by tree, then by age, the oldest first. @throws when Redis does not answer. */
 export type ListProcesses = () => Promise<readonly ListedProcess[]>;
 

@@ -5,7 +5,7 @@ import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
 /**
  * The version of the payload. Raise it only for what older code would misread, as that leaves such jobs to newer code
- * (perform/leave.ts). Add fields that older code may ignore under new names.
+ * (perform/jobs-left.ts). Add fields that older code may ignore under new names.
  */
 export const VERSION = 1;
 

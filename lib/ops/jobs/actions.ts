@@ -5,14 +5,12 @@ import type { OpsContext } from '../ui/page-types';
 import { linkWith, localizedProblem } from '../ui/shell';
 import { type JobPageContext, type RouteModule, readBack, showOutcome, showPage } from './page-context';
 import { countSelected, type JobSelection, readSelection, type SelectedCounts } from './selection';
-import { isHarmless, type SetPage } from './set-pages';
+import { isHarmless, isTyped, mustType, type SetPage } from './set-pages';
 
-/** An action that destroys more jobs than this asks the operator to type their number. */
-const TYPED_ABOVE = 25;
 /** An action on many jobs stops between two of them after this time, ms, since routers wait for 30 s. */
 const MAX_ACTION_MS = 20_000;
 
-/** The field with a wrong value; the texts are `jobs.confirm.wrong.<field>`. */
+/** Why a confirmation does not count, `jobs.confirm.wrong.<why>`. count: another number was typed; more: jobs have come since. */
 type Wrong = 'count' | 'more' | undefined;
 
 interface Question {
@@ -40,19 +38,19 @@ export function actionRoutes(page: SetPage): RouteModule {
       const chosen = readSelection(form, page);
       const back = readBack(ctx, path);
       const question = { action, chosen, back, wrong: undefined };
-      const plain = isPlain(action, chosen);
-      if (!plain && !isConfirmed(form)) return ask(site, ctx, page, question);
-      const wrong = plain ? undefined : await whatIsWrong(site, ctx, page, question);
+      const isPlain = needsNoQuestion(action, chosen);
+      if (!isPlain && !isConfirmed(form)) return ask(site, ctx, page, question);
+      const wrong = isPlain ? undefined : await whatIsWrong(site, ctx, page, action, chosen);
       // The question that offers several actions has no field for the number, so ask again with it.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
-      showOutcome(ctx, back, await move(site, ctx, page, action, chosen));
+      showOutcome(ctx, back, await act(site, ctx, page, action, chosen));
     });
   };
 }
 
-/** True when the action needs no confirmation. */
-function isPlain(action: JobAction, { refs }: JobSelection): boolean {
+/** True for jobs that were ticked by hand: the operator has seen each. */
+function needsNoQuestion(action: JobAction, { refs }: JobSelection): boolean {
   return isHarmless(action) && refs !== undefined;
 }
 
@@ -60,7 +58,7 @@ function isConfirmed(form: URLSearchParams): boolean {
   return form.get('confirmed') === '1';
 }
 
-async function move(
+async function act(
   site: JobPageContext,
   ctx: OpsContext,
   page: SetPage,
@@ -81,13 +79,13 @@ async function whatIsWrong(
   site: JobPageContext,
   ctx: OpsContext,
   page: SetPage,
-  { action, chosen }: Question,
+  action: JobAction,
+  { selection }: JobSelection,
 ): Promise<Wrong> {
   const { form } = ctx.state;
   const expected = Number(form.get('expected'));
   if (!Number.isSafeInteger(expected) || expected < 1) throw localizedProblem(422, 'stale');
-  if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
-  const { selection } = chosen;
+  if (!isTyped(action, expected, form)) return 'count';
   if ('ids' in selection) return undefined;
   const count = await (await site.admin(ctx).set(page.name)).count(selection.filter);
   return count > expected ? 'more' : undefined;
@@ -108,14 +106,9 @@ async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, questio
     page,
     selected,
     offered: action === null ? page.actions : [action],
-    typed: isTyped(action, count),
+    typed: mustType(action, count),
     target: `/ops/jobs/${page.name}/action`,
   });
-}
-
-/** True when the operator has to type the number of jobs: for destroying many, not for a retry. */
-function isTyped(action: JobAction | null, count: number): boolean {
-  return (action === 'delete' || action === 'kill') && count > TYPED_ABOVE;
 }
 
 function readAction(fields: URLSearchParams, page: SetPage): JobAction {

@@ -1,5 +1,6 @@
+import { REPORT_SILENT_MS } from '../../cluster/status';
 import { type JobJsonRules, processJson } from '../../job/admin/job-json';
-import { type ListedProcess, processName, UNRESPONSIVE_AFTER_MS } from '../../job/processes/process-list';
+import { type ListedProcess, processName } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
 import { livePage } from '../ui/live-page';
 import { type JobView, pageJson, showJob, showValues } from './job-view';
@@ -33,7 +34,7 @@ export const busyRoutes: RouteModule = (site) => {
       processes,
       isKnown: known !== undefined,
       isOff: site.redis.isOff,
-      UNRESPONSIVE_MS: UNRESPONSIVE_AFTER_MS,
+      REPORT_SILENT_MS,
       rows,
       places: processes.reduce((sum, process) => sum + process.concurrency, 0),
       taken: total,

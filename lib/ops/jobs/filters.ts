@@ -1,3 +1,4 @@
+import type { ListedSet } from '../../job/admin/job-admin';
 import { checkQueue, type JobFilter } from '../../job/sets/query';
 import { badQuery } from '../ui/bad-query';
 import { localizedProblem } from '../ui/shell';
@@ -48,7 +49,7 @@ export function isFiltering(filters: Filters): boolean {
  * @param options.diedBefore excludes jobs that died later, so that a number shown for confirmation stays valid.
  */
 export function jobFilter(
-  page: Pick<SetPage, 'name'>,
+  list: ListedSet | 'waiting',
   filters: Filters,
   now: number,
   { diedBefore }: { readonly diedBefore?: Date } = {},
@@ -56,7 +57,7 @@ export function jobFilter(
   const { q, class: className, queue, error, tag, when } = filters;
   const span = when === '' ? undefined : SPANS[when as SpanName];
   const later = span === undefined ? undefined : new Date(now + span);
-  const dead = page.name === 'dead';
+  const dead = list === 'dead';
   return {
     text: q,
     class: className,

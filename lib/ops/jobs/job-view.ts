@@ -5,7 +5,7 @@ import { KILLED } from '../../job/row/dead';
 import type { JobEntry, JobError } from '../../job/sets/entry';
 import { jobPath } from '../ui/format';
 import { argumentLine, type ShownArgument, shownArguments } from './shown-arguments';
-import { essence, type StackLine, stackLines } from './stack-lines';
+import { type StackLine, stackLines, withoutLibraryFrames } from './stack-lines';
 
 /** A job as pages show it: the job, its JSON form and the values that only pages need. */
 export interface JobView extends Omit<JobEntry, 'args'> {
@@ -65,7 +65,7 @@ export function showFailures({ errors }: JobEntry): ShownFailure[] {
       name: named.name,
       message: named.message,
       frames,
-      essence: essence(frames) ?? null,
+      essence: withoutLibraryFrames(frames) ?? null,
       run: run ?? null,
     };
   });

@@ -1,8 +1,7 @@
 import type { JobSet } from '../../job/sets/job-set';
-import type { JobPage, PageRequest } from '../../job/sets/query';
 import { MAX_READ } from '../../job/sets/set-reader';
 import type { OpsContext } from '../ui/page-types';
-import { Paging, PER_PAGE, readPage } from '../ui/paging';
+import { Paging, PER_PAGE } from '../ui/paging';
 import { allowedFilters, isFiltering, jobFilter, readFilters, SPANS } from './filters';
 import { pageJson, showJob } from './job-view';
 import { type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
@@ -20,14 +19,13 @@ export function listRoutes(page: SetPage): RouteModule {
 
 async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): Promise<void> {
   const { t } = ctx.state;
-  const asked = readPage(ctx);
   const admin = site.admin(ctx);
   const set = admin.set(page.name);
   const names = await sampleNames(set);
   const filters = readFilters((name) => ctx.query[name], allowedFilters(page));
-  const filter = jobFilter(page, filters, Date.now());
-  const { entries, total = 0, complete, isPartial } = await read(set, filter, asked);
-  const paging = Paging.of(ctx, total);
+  const filter = jobFilter(page.name, filters, Date.now());
+  const read = (offset: number) => set.page({ ...filter, offset, limit: PER_PAGE });
+  const { entries, total = 0, complete, isPartial, paging } = await Paging.read(ctx, read);
   const rules = site.classes.rules;
   const rows = entries.map((entry) => showJob(entry, rules));
   const size = isFiltering(filters) ? await set.count() : total;
@@ -50,16 +48,6 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
   await showPage(site, ctx, 'list', locals, { jobs: rows.map(pageJson), total, complete });
-}
-
-/** The requested page, or the last one when the list has become shorter. */
-async function read(set: JobSet, request: PageRequest, asked: number): Promise<JobPage> {
-  const offset = (asked - 1) * PER_PAGE;
-  const found = await set.page({ ...request, offset, limit: PER_PAGE });
-  const { total = 0 } = found;
-  if (total === 0 || offset < total) return found;
-  const last = Math.floor((total - 1) / PER_PAGE) * PER_PAGE;
-  return set.page({ ...request, offset: last, limit: PER_PAGE });
 }
 
 interface Names {

@@ -1,3 +1,4 @@
+import { isLate } from '../../health/issues';
 import { slotHolders } from '../../health/probes';
 import { queueJson } from '../../job/admin/job-json';
 import type { ListedQueue } from '../../job/admin/queues';
@@ -7,7 +8,7 @@ import { InvalidRequestError } from '../../job/sets/query';
 import { Formatter } from '../ui/format';
 import { livePage } from '../ui/live-page';
 import type { OpsContext } from '../ui/page-types';
-import { Paging, PER_PAGE, readPage } from '../ui/paging';
+import { Paging, PER_PAGE } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
 import { isFiltering, jobFilter, readFilters } from './filters';
@@ -21,13 +22,12 @@ import {
   showOutcome,
   showPage,
 } from './page-context';
+import { isTyped, mustType } from './set-pages';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
 /** Outside of LIST, since a queue may have any name. */
 const EVENTS = '/ops/jobs/queue-events';
-/** Clearing more jobs than this asks the operator to type their number. */
-const TYPED_ABOVE = 25;
 
 /** The queues and their waiting jobs. */
 export const queueRoutes: RouteModule = (site) => {
@@ -52,8 +52,7 @@ export const queueRoutes: RouteModule = (site) => {
     const queue = await readQueue(site, ctx);
     const expected = Number(form.get('expected'));
     const isCurrent = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
-    const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
-    if (!isCurrent || !typed) return askToClear(site, ctx, queue, true);
+    if (!isCurrent || !isTyped('delete', expected, form)) return askToClear(site, ctx, queue, true);
     const { name } = queue;
     const moved = await site.admin(ctx).queues.clear(name);
     showOutcome(ctx, `${LIST}/${name}`, { what: 'clear', name, moved, asked: expected });
@@ -78,7 +77,7 @@ async function lookAtQueues(site: JobPageContext, ctx: OpsContext) {
     redisOff: site.redis.isOff,
     weighted,
     order: config.jobs.queues.map((queue) => queue.name),
-    late: queues.filter((queue) => isLate(queue, latencyWarningMs)),
+    late: queues.filter(({ latencyMs }) => isLate(latencyMs, latencyWarningMs)),
     limitMs: latencyWarningMs,
     isServed: (name: string) => isServed(processes, name),
     holders: (name: string) => formatHolders(ctx, { processes, running }, name),
@@ -90,26 +89,24 @@ async function lookAtQueues(site: JobPageContext, ctx: OpsContext) {
 async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const queue = await readQueue(site, ctx);
   const rules = site.classes.rules;
-  const page = readPage(ctx);
   const filters = readFilters((name) => ctx.query[name], ['q', 'class', 'tag']);
   const admin = site.admin(ctx);
   const list = admin.set('waiting');
-  const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE, queue: queue.name };
-  let found = await list.page({ ...request, offset: (page - 1) * PER_PAGE });
-  const paging = Paging.of(ctx, found.total ?? 0);
-  if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
-  const rows = found.entries.map((entry) => showJob(entry, rules));
+  const filter = { ...jobFilter('waiting', filters, Date.now()), queue: queue.name };
+  const read = (offset: number) => list.page({ ...filter, offset, limit: PER_PAGE });
+  const { entries, complete, paging } = await Paging.read(ctx, read);
+  const rows = entries.map((entry) => showJob(entry, rules));
   const [processes, running] = await Promise.all([admin.knownProcesses(), admin.running()]);
   const locals = {
     title: queue.name,
     queue,
     rows,
     paging,
-    complete: found.complete,
+    complete,
     filters,
     filtering: isFiltering(filters),
     classes: [...new Set(rows.flatMap((row) => row.class ?? []))].sort(),
-    late: isLate(queue, site.config.jobs.latencyWarningMs),
+    late: isLate(queue.latencyMs, site.config.jobs.latencyWarningMs),
     limitMs: site.config.jobs.latencyWarningMs,
     served: isServed(processes, queue.name),
     holders: formatHolders(ctx, { processes, running }, queue.name),
@@ -119,7 +116,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
     queue: queueJson(queue),
     jobs: rows.map(pageJson),
     total: paging.total,
-    complete: found.complete,
+    complete,
   });
 }
 
@@ -137,16 +134,12 @@ async function askToClear(site: JobPageContext, ctx: OpsContext, queue: ListedQu
   const count = jobsIn(queue);
   if (wrong) ctx.status = 422;
   const title = ctx.state.t('jobs.clear.question', { count, name: queue.name });
-  await showPage(site, ctx, 'clear', { title, queue, count, typed: count > TYPED_ABOVE, wrong });
+  await showPage(site, ctx, 'clear', { title, queue, count, typed: mustType('delete', count), wrong });
 }
 
 /** Number of jobs that clearing the queue deletes. */
 function jobsIn({ waiting, blocked }: ListedQueue): number {
   return waiting + blocked;
-}
-
-function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
-  return limitMs > 0 && latencyMs > limitMs;
 }
 
 interface Work {

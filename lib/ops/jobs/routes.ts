@@ -2,13 +2,13 @@ import type { PageModule } from '../ui/page-types';
 
 import { actionRoutes } from './actions';
 import { busyRoutes } from './busy';
-import { classRoutes } from './class-page';
+import { classRoutes } from './classes';
 import { cronRoutes } from './cron';
+import { findRoutes } from './find';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
 import { jobPageContext } from './page-context';
 import { queueRoutes } from './queues';
-import { findRoutes } from './search';
 import { SET_PAGES } from './set-pages';
 
 /** All pages of queues and jobs. */

@@ -35,7 +35,7 @@ export function readSelection(fields: URLSearchParams, page: SetPage): JobSelect
       refs: undefined,
       filters,
       asOf,
-      selection: { filter: jobFilter(page, filters, asOf, { diedBefore: new Date(asOf) }) },
+      selection: { filter: jobFilter(page.name, filters, asOf, { diedBefore: new Date(asOf) }) },
     };
   }
   const refs = [...new Set(fields.getAll('id'))];

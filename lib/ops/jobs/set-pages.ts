@@ -20,6 +20,19 @@ export const SET_PAGES: readonly SetPage[] = [
   setPage('dead', true),
 ];
 
+/** An action that destroys more jobs than this asks the operator to type their number. */
+const TYPED_ABOVE = 25;
+
+/** True when the operator has to type the number of jobs: for destroying many, not for a retry. */
+export function mustType(action: JobAction | null, count: number): boolean {
+  return (action === 'delete' || action === 'kill') && count > TYPED_ABOVE;
+}
+
+/** False when the operator has to type the number of jobs, and typed another or none. */
+export function isTyped(action: JobAction, count: number, form: URLSearchParams): boolean {
+  return !mustType(action, count) || form.get('count')?.trim() === String(count);
+}
+
 /** True for actions that destroy nothing; on jobs that were ticked they need no confirmation. */
 export function isHarmless(action: JobAction): boolean {
   return action === 'retry' || action === 'promote';

@@ -29,8 +29,8 @@ export function stackLines(stack: string): StackLine[] {
   return lines;
 }
 
-/** Keeps only the first of consecutive library frames. @returns undefined when none can be left out. */
-export function essence(lines: readonly StackLine[]): StackLine[] | undefined {
+/** Keeps the first two of library frames in a row. @returns undefined when that would hide fewer than two lines. */
+export function withoutLibraryFrames(lines: readonly StackLine[]): StackLine[] | undefined {
   let inRow = 0;
   const kept = lines.filter(({ kind }) => {
     inRow = kind === 'library' ? inRow + 1 : 0;

@@ -1,7 +1,7 @@
 import { eventSentence, reasonText } from '../../core/event-catalog';
 import { causeText, partText } from '../../core/failure-cause';
 import type { Translate } from '../../core/i18n';
-import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
+import { type Look, lookOf, type RecentEvent } from '../../core/notable-events';
 import type { Formatter, Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
@@ -15,47 +15,14 @@ export interface EventLine {
   readonly text: string;
 }
 
-interface Look {
-  readonly tone: Tone;
-  readonly icon: IconName;
-}
-
-const calm: Look = { tone: 'ok', icon: 'ok' };
-const renewal: Look = { tone: 'ok', icon: 'restart' };
-const deploy: Look = { tone: 'ok', icon: 'deploy' };
-const bad: Look = { tone: 'bad', icon: 'bad' };
-const dead: Look = { tone: 'bad', icon: 'restart' };
-const warn: Look = { tone: 'warn', icon: 'warn' };
-const action: Look = { tone: 'ok', icon: 'key' };
-
-/** Tone and icon of each event. */
-const LOOKS: Readonly<Record<NotableEvent, Look>> = {
-  'primary.listening': calm,
-  'worker.ready': calm,
-  'worker.exited': dead,
-  'worker.replaced': renewal,
-  'worker.unresponsive': bad,
-  'processor.ready': calm,
-  'processor.exited': dead,
-  'processor.unresponsive': bad,
-  'processor.stalled': bad,
-  'processor.recovered': calm,
-  'processor.kept': bad,
-  'processor.crash-loop': bad,
-  'phase.started': deploy,
-  'phase.completed': deploy,
-  'phase.aborted': warn,
-  'memory.high': warn,
-  'embedded.exited': warn,
-  'operator.command': action,
-  'operator.jobs': action,
-  'operator.queue': action,
-  'operator.cron': action,
-  'operator.mails': action,
-  'operator.adopted': action,
-  'operator.rejected': warn,
-  'database.copied': bad,
-  'dead.dropped': warn,
+const LOOKS: Readonly<Record<Look, { readonly tone: Tone; readonly icon: IconName }>> = {
+  calm: { tone: 'ok', icon: 'ok' },
+  renewal: { tone: 'ok', icon: 'restart' },
+  deploy: { tone: 'ok', icon: 'deploy' },
+  bad: { tone: 'bad', icon: 'bad' },
+  dead: { tone: 'bad', icon: 'restart' },
+  warn: { tone: 'warn', icon: 'warn' },
+  action: { tone: 'ok', icon: 'key' },
 };
 
 const DAY_MS = 86_400_000;
@@ -64,10 +31,9 @@ const DAY_MS = 86_400_000;
 export function eventLines(events: readonly RecentEvent[], format: Formatter, most: number): EventLine[] {
   return events.slice(0, most).map((event) => {
     const at = new Date(event.at);
-    const look = isNotable(event.name) ? LOOKS[event.name] : calm;
     const recent = format.now.getTime() - at.getTime() < DAY_MS;
     const when = recent ? event.at.slice(11, 19) : event.at.slice(0, 10);
-    return { at, when, ...look, text: formatSentence(event, format) };
+    return { at, when, ...LOOKS[lookOf(event.name)], text: formatSentence(event, format) };
   });
 }
 
@@ -76,7 +42,6 @@ const SPANS = ['durationMs', 'heartbeatAgeMs'] as const;
 const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
 /** Events whose sentence depends on a value: its key ends with the `reason`, else the `action`. */
 const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];
-const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
 
 /** The event's sentence, `overview.sentence.<name>`. For English it is that of the event catalogue. */
 function formatSentence(event: RecentEvent, format: Formatter): string {
@@ -102,7 +67,6 @@ function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): R
     if (typeof mb === 'number') values[size] = Math.round(mb);
   }
   if ('signal' in about) values.how = about.signal ?? t('overview.sentence.code', { code: about.code });
-  if ('service' in about) values.service = SERVICES[String(about.service)] ?? about.service;
   if (name === 'operator.jobs') values.what = t(`overview.sentence.jobsOf.${about.set}`, { count: about.count });
   if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
   if (name === 'processor.stalled' || name === 'processor.recovered') {

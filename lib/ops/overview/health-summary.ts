@@ -1,3 +1,4 @@
+import { webLoad } from '../../cluster/status';
 import { bySeverity, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
@@ -5,7 +6,6 @@ import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { linkToTree } from './chosen-tree';
 import { issueHref, issueWords, judgementTitle } from './issue-lines';
-import { webLoad } from './process-cards';
 import type { TreeHealth } from './tree-health';
 
 interface IssueLine {

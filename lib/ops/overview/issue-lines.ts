@@ -13,7 +13,10 @@ interface IssueWords {
 /** Maximum length of an issue's detail, such as a mail server's answer, characters. */
 const MAX_DETAIL = 120;
 
-/** The texts are `overview.issue.<code>.head` and `.rest`. */
+/**
+ * The texts are `overview.issue.<code>.head` and `.rest`; redisFull has also `full`, and mailFails `never`: no sent mail
+ * is on record. A figure `spanMs` becomes the value `span`, in words.
+ */
 export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
   const { t } = format;
   const values: Record<string, unknown> = { ...figures };
@@ -28,7 +31,6 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   values.holders = format.holders(holders ?? []);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
-  // Without a record of a sent mail the time since the last one is unknown.
   const isNever = code === 'mailFails' && figures.unsentMs === undefined;
   const rest = isNever ? 'never' : 'rest';
   const head = code === 'redisFull' && Number(figures.percent) >= 100 ? 'full' : 'head';

@@ -4,7 +4,7 @@ import { readFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
 import { livePage } from '../ui/live-page';
 import type { OpsContext, PageModule } from '../ui/page-types';
-import { linkWith, localizedProblem } from '../ui/shell';
+import { linkWith, localizedProblem, redisAway } from '../ui/shell';
 import { chosenTree } from './chosen-tree';
 import { type OverviewView, overviewView } from './overview-view';
 import type { ProcessFlash } from './tree-actions';
@@ -50,7 +50,7 @@ export const overviewRoutes: PageModule = async (site) => {
     const view = await look(ctx);
     if (view.redisOff) throw localizedProblem(404, 'redisOff');
     const { charts } = await chartsFor(ctx, view);
-    if (!charts) throw localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+    if (!charts) throw redisAway();
     ctx.body = chartData(charts);
   });
 };

@@ -1,3 +1,4 @@
+import { webLoad } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import { codeOf } from '../../core/errors';
 import { type Issue, plannedConnections } from '../../health/issues';
@@ -8,7 +9,7 @@ import { type Formatter, facts } from '../ui/format';
 import { type EventLine, eventLines } from './event-lines';
 import { healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
 import { type MemoryView, memoryView } from './memory-view';
-import { type CardView, cardView, webLoad } from './process-cards';
+import { type CardView, cardView } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
 import { possibleActions, type TreeAction } from './tree-actions';
 import { assessTrees, type TreeHealth } from './tree-health';

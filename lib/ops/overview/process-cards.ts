@@ -18,16 +18,17 @@ interface Figure {
 }
 
 /** One process, formatted for its card. */
-export interface NodeView {
+export interface ProcessView {
   /** `worker-0`, `jobs`, `primary`. */
   readonly id: string;
   readonly kind: 'primary' | 'worker' | 'jobs';
   readonly tone: Tone;
+  /** Of its frame; cut: there is no process. */
   readonly line: 'solid' | 'dashed' | 'cut';
   readonly icon: IconName;
   readonly name: string;
   readonly phase: string;
-  /** Number of its slots in use, of `of`; null when it is unknown. */
+  /** Number of its slots in use, of `of`; null when it is unknown, or it has none. */
   readonly on: number | null;
   readonly of: number;
   readonly waiting: Figure;
@@ -36,18 +37,19 @@ export interface NodeView {
   /** Memory in percent of BAR_MB: all cards share the scale. */
   readonly barPercent: number;
   readonly hot: boolean;
+  /** A sentence on its state. */
   readonly say: string;
   /** When each part of the job processor last made progress; '' while it is not well, absent from other processes. */
   readonly moved?: string;
 }
 
-export interface CardView extends NodeView {
+export interface CardView extends ProcessView {
   readonly iconClass: string;
   /** Used slots in percent, for processes with too many slots for pips. */
   readonly loadPercent: number;
 }
 
-export function cardView(node: NodeView): CardView {
+export function cardView(node: ProcessView): CardView {
   const turning = node.icon === 'restart' && node.tone !== 'ok';
   const loadPercent = node.of === 0 ? 0 : Math.min(100, Math.round(((node.on ?? 0) / node.of) * 100));
   return { iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
@@ -77,14 +79,14 @@ export function lagFigure(lagMs: number | undefined): Figure {
 /** What a card says about its process. */
 export interface State {
   readonly tone: Tone;
-  readonly line?: NodeView['line'];
+  readonly line?: ProcessView['line'];
   readonly icon?: IconName;
   readonly phase: string;
   readonly say: string;
 }
 
 /** The card of a slot: its worker, or how far the restart of its worker is. */
-export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
+export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: Formatter): ProcessView {
   const { t } = format;
   const { current, outgoing } = inSlot(treeStatus, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
@@ -126,20 +128,14 @@ function describeState(slotted: Slotted, format: Formatter): State {
   const { t } = format;
   const cutOff = slot.drainUntil === null ? '' : t('overview.say.cutOff', { span: format.until(slot.drainUntil) });
   const phase = (name: string) => t(`overview.phase.${name}`);
-  const draining: Omit<State, 'say'> = { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('draining') };
   if (current?.state === 'ready') return readyState(slotted, current, format, cutOff);
-  if (current?.state === 'draining')
-    return { ...draining, say: `${t('overview.say.drains', { count: status?.busyThreads ?? 0 })} ${cutOff}` };
-  if (outgoing?.state === 'ready')
-    return {
-      tone: 'ok',
-      icon: 'restart',
-      phase: phase('replacing'),
-      say: t('overview.say.successor', { pid: outgoing.pid }),
-    };
-  if (outgoing) {
+  if (current?.state === 'draining' || (outgoing && outgoing.state !== 'ready')) {
     const say = t('overview.say.drains', { count: status?.busyThreads ?? 0 });
-    return { ...draining, say: `${say} ${cutOff}` };
+    return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('draining'), say: `${say} ${cutOff}` };
+  }
+  if (outgoing) {
+    const say = t('overview.say.successor', { pid: outgoing.pid });
+    return { tone: 'ok', icon: 'restart', phase: phase('replacing'), say };
   }
   if (isRestarting(slot, { current, outgoing })) {
     const say = terminationText(slot.lastTermination, slot.nextRestart, format);
@@ -180,7 +176,7 @@ export function unresponsiveState(heartbeatAgeMs: number, activity: string | und
 }
 
 /** The primary's card. */
-export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView {
+export function primaryView(treeStatus: TreeStatus, format: Formatter): ProcessView {
   const { stats, processMetrics } = treeStatus;
   const mb = processMetrics.pssMb ?? processMetrics.rssMb;
   const { stopping } = treeStatus;
@@ -205,20 +201,6 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView
       formatAddress(treeStatus, format),
       stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(treeStatus), count: stats.workers }),
     ),
-  };
-}
-
-/** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
-export function webLoad({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
-  const { workers, workerStatus } = stats;
-  const statuses = workerStatus.flatMap((one) => reported(one.lastStatus) ?? []);
-  if (workers === 0) return undefined;
-  const sum = (pick: (status: (typeof statuses)[number]) => number) =>
-    statuses.reduce((total, one) => total + pick(one), 0);
-  return {
-    inFlight: sum((one) => one.busyThreads),
-    of: workers * limits.maxThreads,
-    waiting: sum((one) => one.backlog),
   };
 }
 

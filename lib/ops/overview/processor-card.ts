@@ -6,7 +6,7 @@ import {
   barPercent,
   ICONS,
   lagFigure,
-  type NodeView,
+  type ProcessView,
   type State,
   terminationText,
   unresponsiveState,
@@ -19,7 +19,7 @@ const MAX_NAMED = 2;
  * The job processor's card, from its last heartbeat to the primary.
  * @param waiting number of jobs waiting in the queues that it serves; null when it is unknown.
  */
-export function jobsView(treeStatus: TreeStatus, waiting: number | null, format: Formatter): NodeView {
+export function jobsView(treeStatus: TreeStatus, waiting: number | null, format: Formatter): ProcessView {
   const { jobProcessor: processor } = treeStatus.stats;
   const status = reported(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;

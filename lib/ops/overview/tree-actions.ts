@@ -1,6 +1,5 @@
-import { processorsOf, type TreeStatus } from '../../cluster/status';
+import { processorsOf, type TreeStatus, webLoad } from '../../cluster/status';
 import type { RemoteCommand } from '../../tree/remote-command';
-import { webLoad } from './process-cards';
 
 /** The command of a form. The texts are `processes.flash.<what>`. */
 export interface ProcessFlash {

@@ -4,8 +4,8 @@ import type { JudgedTree, Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import type { ProblemError } from '../../web/context';
 import type { Formatter } from '../ui/format';
-import { localizedProblem } from '../ui/shell';
-import { type NodeView, primaryView, workerView } from './process-cards';
+import { localizedProblem, redisAway } from '../ui/shell';
+import { type ProcessView, primaryView, workerView } from './process-cards';
 import { jobsView } from './processor-card';
 
 /** A tree with its cards and issues, formatted for the reader. */
@@ -14,7 +14,7 @@ export interface TreeHealth {
   readonly own: boolean;
   /** Formatted time since its last heartbeat, when it is overdue; else null. */
   readonly unresponsiveFor: string | null;
-  readonly nodes: readonly NodeView[];
+  readonly nodes: readonly ProcessView[];
   readonly issues: readonly Issue[];
 }
 
@@ -48,7 +48,7 @@ function seenTree(
   };
 }
 
-function nodeViews(treeStatus: TreeStatus, { queues }: SystemStatus, format: Formatter): NodeView[] {
+function nodeViews(treeStatus: TreeStatus, { queues }: SystemStatus, format: Formatter): ProcessView[] {
   const { limits, slots } = treeStatus;
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
   const waiting = served?.reduce((sum, one) => sum + one.waiting + one.blocked, 0) ?? null;
@@ -60,7 +60,7 @@ function nodeViews(treeStatus: TreeStatus, { queues }: SystemStatus, format: For
 }
 
 /** The card of a process without a current heartbeat: its last figures may no longer be true. */
-function withoutHeartbeat(node: NodeView, span: string, { t }: Formatter): NodeView {
+function withoutHeartbeat(node: ProcessView, span: string, { t }: Formatter): ProcessView {
   const unknown = { text: '–', tone: null };
   return {
     ...node,
@@ -81,6 +81,5 @@ function withoutHeartbeat(node: NodeView, span: string, { t }: Formatter): NodeV
 
 /** The problem of a requested tree that is unknown: 404, or 503 while Redis, which knows the other trees, is down. */
 export function missingTree({ trees }: Pick<SystemStatus, 'trees'>): ProblemError {
-  if (trees.ok) return localizedProblem(404, 'treeGone');
-  return localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+  return trees.ok ? localizedProblem(404, 'treeGone') : redisAway();
 }

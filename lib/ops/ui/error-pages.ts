@@ -1,5 +1,4 @@
-import { isOfConnection, REDIS_OFF } from '../../core/redis';
-import { RedisTimeoutError } from '../../core/redis-script';
+import { isRedisOutage, REDIS_OFF } from '../../core/redis';
 import { toError } from '../../support/to-error';
 import { ProblemError } from '../../web/context';
 import { isOutage } from '../../web/error-handler';
@@ -59,14 +58,17 @@ function describeTrouble(thrown: unknown): Trouble {
     const key = typeof reason === 'string' ? reason : reasonFor(status);
     return { status, reason: key, values, headers: thrown.options.headers ?? {}, code: String(status) };
   }
-  const code = codeIn(toError(thrown));
+  const error = toError(thrown);
+  const code = codeIn(error);
   if (code === REDIS_OFF) return { status: 404, reason: 'redisOff', values: {}, headers: {}, code };
-  const away = unavailableStore(thrown);
-  const retry = { 'Retry-After': '2' };
-  if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };
+  // By its code alone, a refused connection may be one to either store.
+  const away = isRedisOutage(error) ? 'Redis' : isOutage(error) && 'Postgres';
+  if (away) return { status: 503, reason: 'away', values: { who: away }, headers: RETRY, code };
   if (UNMIGRATED.test(code)) return { status: 503, reason: 'unmigrated', values: {}, headers: {}, code };
   return { status: 500, reason: 'fault', values: {}, headers: {}, code };
 }
+
+const RETRY = { 'Retry-After': '2' };
 
 /** Postgres knows no such schema, column or table. */
 const UNMIGRATED = /^(3F000|42703|42P01)$/;
@@ -79,22 +81,4 @@ function reasonFor(status: number): string {
 function codeIn(error: Error): string {
   const named = error.name === 'Error' ? error.constructor.name : error.name;
   return 'code' in error && error.code ? String(error.code) : named;
-}
-
-const REDIS_AWAY = /^(NoConnection|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
-
-/** The store whose outage caused the error; undefined for other errors. */
-function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {
-  if (thrown instanceof ProblemError) return undefined;
-  const error = toError(thrown);
-  const { name } = error.constructor;
-  // By its code alone, a refused connection may be one to either store.
-  if (
-    isOfConnection(error) ||
-    error instanceof RedisTimeoutError ||
-    REDIS_AWAY.test(error.name) ||
-    REDIS_AWAY.test(name)
-  )
-    return 'Redis';
-  return isOutage(error) ? 'Postgres' : undefined;
 }

@@ -18,6 +18,20 @@ export class Paging {
     return new Paging(Math.min(Math.max(1, requested), last), total);
   }
 
+  /**
+   * Reads the requested page, or the last one when the list has become shorter.
+   * @param fetch reads PER_PAGE elements of the list from `offset` on. @throws ProblemError 400 for an invalid number.
+   */
+  static async read<T extends { readonly total?: number | undefined }>(
+    ctx: OpsContext,
+    fetch: (offset: number) => Promise<T>,
+  ): Promise<T & { readonly paging: Paging }> {
+    const offset = (readPage(ctx) - 1) * PER_PAGE;
+    const found = await fetch(offset);
+    const paging = Paging.of(ctx, found.total ?? 0);
+    return { ...(paging.from === offset ? found : await fetch(paging.from)), paging };
+  }
+
   /** Index of the first element of the page. */
   get from(): number {
     return (this.page - 1) * PER_PAGE;
@@ -38,7 +52,7 @@ export class Paging {
 }
 
 /** Reads the page's number, from 1. @throws ProblemError 400 when it is invalid. */
-export function readPage({ query }: OpsContext): number {
+function readPage({ query }: OpsContext): number {
   const { page = '1' } = query;
   if (typeof page !== 'string' || !/^[1-9]\d{0,8}$/.test(page)) throw badQuery('page', String(page));
   return Number(page);

@@ -84,6 +84,11 @@ export function localizedProblem(
   return new ProblemError(status, { headers, extensions: { ...values, reason } });
 }
 
+/** Redis, which has what was asked for, does not answer. */
+export function redisAway(): ProblemError {
+  return localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+}
+
 export function readCookie(header: string, name: string): string | undefined {
   for (const pair of header.split(';')) {
     const at = pair.indexOf('=');

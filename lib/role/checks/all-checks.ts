@@ -41,7 +41,7 @@ interface Check<C> {
 }
 
 // Loaded when they are needed: most processes make a few checks.
-const machineChecks = () => import('./environment');
+const machineChecks = () => import('./machine');
 const postgres = () => import('./postgres');
 const redis = () => import('./redis');
 const manifest = () => import('./manifest');
@@ -62,7 +62,7 @@ const CHECKS: { readonly [P in keyof Contexts]: readonly Check<Contexts[P]>[] } 
     { name: 'redis_off', when: ['check', 'doctor'], run: async (it) => (await machineChecks()).withoutRedis(it) },
     { name: 'memory_over_limit', when: ['doctor'], run: async (it) => (await machineChecks()).memory(it) },
     { name: 'unchecked_tls', when: ['doctor'], run: async (it) => (await machineChecks()).uncheckedTls(it) },
-    { name: 'smtp', when: ['doctor'], run: async (it) => (await machineChecks()).mailServer(it.config.mail) },
+    { name: 'smtp', when: ['doctor'], run: async (it) => (await import('./mail-server')).mailServer(it.config.mail) },
   ],
   app: [
     { name: 'manifest', when: APP, run: async ({ app }) => (await manifest()).manifestMistakes(app) },

@@ -5,7 +5,8 @@ import { redisPlace } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { isCopy } from '../../job/row/installation';
-import { connectionSettings, readAllowedConnections } from '../../model/database';
+import { readAllowedConnections } from '../../model/allowed-connections';
+import { connectionSettings } from '../../model/database';
 import { pendingMigrations } from '../../model/migrations';
 import { refusesWrites } from '../../model/read-only';
 import { pluralize } from '../../support/counted';
@@ -63,7 +64,7 @@ export async function pooler({ config, database: { knex, url } }: PostgresContex
     if (direct === null) throw thrown;
     const { message } = withTlsAdvice(toError(thrown), 'Postgres');
     const text = `Postgres at ${redisPlace(direct)}, of DATABASE_DIRECT_URL, does not let us in (${message})`;
-    return [{ ...errorFinding(text, 'correct it; LISTEN and migrations go there.'), id: 'direct_url_unreachable' }];
+    return [errorFinding(text, 'correct it; LISTEN and migrations go there.', 'direct_url_unreachable')];
   } finally {
     await client.end().catch(() => undefined);
   }

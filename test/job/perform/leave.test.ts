@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { NewerFormatError, NotHereError, UnknownJobError } from '../../../lib/job/definition/errors';
 import { notify } from '../../../lib/job/hint/notifier';
 import { Job } from '../../../lib/job/job';
-import { JobsLeft } from '../../../lib/job/perform/leave';
+import { JobsLeft } from '../../../lib/job/perform/jobs-left';
 import { findJob } from '../../../lib/job/sets/find-job';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
@@ -40,7 +40,7 @@ describe('a job that only another release can run', () => {
     assert.deepEqual([attempts, error], [0, null]);
     const [told] = old.left;
     assert.deepEqual([told?.class, told?.reason], ['NewJob', 'there is no job class NewJob in this app']);
-    const levels = system.eventsNamed('job.left').map(({ again }) => again);
+    const levels = system.eventsNamed('job.left').map(({ wasLogged }) => wasLogged);
     assert.deepEqual([...new Set(levels.slice(1)), levels[0]], [true, false], 'the log warns once a minute');
     await system.processor([NewJob]);
     await until('the newer processor has run it', () => ran.length === 1);
@@ -127,7 +127,7 @@ describe('jobs that are left', () => {
       () => 0.5,
       () => at,
     );
-    const again = (name: string) => jobs.decide(name, error, 0)?.again;
+    const again = (name: string) => jobs.decide(name, error, 0)?.wasLogged;
     assert.deepEqual([again('A'), again('A'), again('B')], [false, true, false]);
     at = 60_000;
     assert.equal(again('A'), false);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { nameAndMessage } from '../../../lib/job/admin/job-json';
-import { essence, stackLines } from '../../../lib/ops/jobs/stack-lines';
+import { stackLines, withoutLibraryFrames } from '../../../lib/ops/jobs/stack-lines';
 
 const LIB = path.resolve(__dirname, '../../../lib');
 
@@ -40,10 +40,10 @@ describe('stack traces', () => {
     const own = '    at y (/srv/shop/y.js:1:1)\n';
     const lines = stackLines(`Error: x\n${own}${library}${own}${library}`.trimEnd());
     assert.deepEqual(
-      essence(lines)?.map(({ kind }) => kind),
+      withoutLibraryFrames(lines)?.map(({ kind }) => kind),
       ['own', 'library', 'library', 'own', 'library', 'library'],
     );
-    assert.equal(essence(lines.slice(0, 4)), undefined);
+    assert.equal(withoutLibraryFrames(lines.slice(0, 4)), undefined);
   });
 
   it('start with a name and a message', () => {

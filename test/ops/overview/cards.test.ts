@@ -3,7 +3,7 @@ import type { ProcessorStats, Termination, TreeStatus } from '../../../lib/clust
 import type { Translate } from '../../../lib/core/i18n';
 import { eventLines } from '../../../lib/ops/overview/event-lines';
 import { memoryView } from '../../../lib/ops/overview/memory-view';
-import { type NodeView, primaryView, workerView } from '../../../lib/ops/overview/process-cards';
+import { type ProcessView, primaryView, workerView } from '../../../lib/ops/overview/process-cards';
 import { jobsView } from '../../../lib/ops/overview/processor-card';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
@@ -39,7 +39,7 @@ describe('cards and events on the overview:', () => {
     words = new Formatter(t, new Date(NOW));
   });
 
-  const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
+  const look = ({ tone, line, icon, phase, say }: ProcessView) => [tone, line, icon, phase, say];
   const worker = (treeStatus: TreeStatus, by = words) =>
     workerView(treeStatus, treeStatus.slots[0] ?? assert.fail(), by);
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import net, { type AddressInfo } from 'node:net';
-import { mailServer } from '../../../lib/role/checks/environment';
+import { mailServer } from '../../../lib/role/checks/mail-server';
 import { type SmtpSink, startSmtpSink } from '../../support/smtp';
 
 describe('what catamount doctor finds about the mail server', () => {

@@ -4,8 +4,8 @@ import { snakeCase } from '../../support/snake-case';
 import { badQuery } from '../ui/bad-query';
 import type { OpsContext } from '../ui/page-types';
 import { localizedProblem } from '../ui/shell';
+import { findPlaces } from './find';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
-import { findPlaces } from './search';
 
 const PATH = '/ops/jobs/classes';
 const PERIODS = ['hour', 'day', 'all'] as const;

@@ -24,11 +24,11 @@ interface Known {
   until: number;
 }
 
-export interface Leave {
+export interface LeftFor {
   /** Time until it is offered to all processors again, ms. */
   readonly waitMs: number;
   /** true: such a job was logged within the last minute. */
-  readonly again: boolean;
+  readonly wasLogged: boolean;
 }
 
 /**
@@ -49,21 +49,21 @@ export class JobsLeft {
    * @param ageMs time since the job could run.
    * @returns undefined for a job that has found no processor for so long that it fails.
    */
-  decide(name: string, error: NotHereError, ageMs: number): Leave | undefined {
+  decide(name: string, error: NotHereError, ageMs: number): LeftFor | undefined {
     if (ageMs > this.leftForMs) return undefined;
     const waitMs = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ageMs * WAIT_SHARE * (0.75 + this.random() / 2)));
     const at = this.now();
     this.forget(at);
     // Further names are not logged either, since each would count as new every time.
-    if (!this.names.has(name) && this.names.size >= MAX_NAMES) return { waitMs, again: true };
+    if (!this.names.has(name) && this.names.size >= MAX_NAMES) return { waitMs, wasLogged: true };
     const known = this.names.get(name) ?? { reason: '', times: 0, since: at, warnedAt: -WARN_INTERVAL_MS, until: 0 };
     this.names.set(name, known);
-    const again = at - known.warnedAt < WARN_INTERVAL_MS;
+    const wasLogged = at - known.warnedAt < WARN_INTERVAL_MS;
     known.reason = error.message;
     known.times++;
-    if (!again) known.warnedAt = at;
+    if (!wasLogged) known.warnedAt = at;
     known.until = Math.max(known.until, at + 3 * waitMs + WARN_INTERVAL_MS);
-    return { waitMs, again };
+    return { waitMs, wasLogged };
   }
 
   /** Classes whose jobs were met and, as far as is known, still wait for another processor. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readSettings } from '../../../lib/core/settings';
-import { memory, procfile } from '../../../lib/role/checks/environment';
+import { memory, procfile } from '../../../lib/role/checks/machine';
 import { appFolder } from '../../support/app-folder';
 import { removeFolder } from '../../support/temp-folder';
 
