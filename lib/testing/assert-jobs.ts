@@ -1,21 +1,12 @@
 import type { JobClass, Performable } from '../job/definition/job-class';
 import { effectiveName } from '../job/definition/options';
-import {
-  assertCount,
-  type Caller,
-  type Counted,
-  type During,
-  describeMatch,
-  type EnqueuedMatch,
-  type JobMatch,
-  matcher,
-  type PerformedTestJob,
-  type TestJob,
-  toPerformedJob,
-  toTestJob,
-} from './assertions';
-import { describeFilter, type JobEnd, type LoggedJob, matchesFilter } from './job-log';
-import { connectedMode, type JobFilter } from './use-jobs';
+import { assertCount, type Caller, type Counted, type During } from './assert-count';
+import { describeMatch } from './describe-job';
+import { describeFilter, type JobFilter, matchesFilter } from './job-filter';
+import type { JobEnd, LoggedJob } from './job-log';
+import { type EnqueuedMatch, type JobMatch, matcher } from './job-match';
+import { type PerformedTestJob, type TestJob, toPerformedJob, toTestJob } from './test-job';
+import { connectedMode } from './use-jobs';
 import { requireCount, requireDuring, requireFilter, requireJobClass, requireMatch } from './wrong-arguments';
 
 const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed'];

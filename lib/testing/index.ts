@@ -1,4 +1,6 @@
 /** `catamount/testing`: helpers for an app's tests, independent of the test runner. */
+
+export type { During } from './assert-count';
 export {
   assertEnqueued,
   assertEnqueuedJobs,
@@ -11,8 +13,9 @@ export {
   performedJobs,
 } from './assert-jobs';
 export { assertEmails, assertEnqueuedEmails, assertEnqueuedEmailWith, type EnqueuedEmailWith } from './assert-mails';
-export type { During, EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from './assertions';
+export type { JobFilter, PerformOptions } from './job-filter';
 export type { JobEnd } from './job-log';
+export type { EnqueuedMatch, JobMatch } from './job-match';
 export { performEnqueuedEmails } from './perform-emails';
 export { performEnqueuedJobs } from './perform-jobs';
 export {
@@ -23,9 +26,10 @@ export {
   type TestRequestsOptions,
 } from './request';
 export type { TestDatabase, TestDatabaseOptions } from './test-database';
+export type { PerformedTestJob, TestJob } from './test-job';
 export type { TestMailOptions, TestMails } from './test-mail';
 export { travel, travelBack, travelTo } from './travel';
-export type { JobFilter, PerformOptions, TestJobs } from './use-jobs';
+export type { TestJobs } from './use-jobs';
 export {
   type DependencyOptions as EquipmentOptions,
   useFakeJobs,

@@ -3,9 +3,12 @@ import { checkQueue } from '../job/definition/options';
 import { allEnqueued, type Enqueuer } from '../job/enqueue/enqueue';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/to-error';
-import { Claims, isDue, JobLog, LoggedJob, matchesFilter } from './job-log';
+import { Claims } from './claims';
+import type { PerformOptions } from './job-filter';
+import { isDue, matchesFilter } from './job-filter';
+import { JobLog, LoggedJob } from './job-log';
 import { TestRuns } from './test-runs';
-import type { PerformOptions, TestDependencies } from './use-jobs';
+import type { TestDependencies } from './use-jobs';
 
 /**
  * Base of fake and inline jobs, which are kept in memory after the same checks as on their way to Redis and Postgres.

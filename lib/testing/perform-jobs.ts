@@ -1,4 +1,5 @@
-import { connectedMode, type PerformOptions } from './use-jobs';
+import type { PerformOptions } from './job-filter';
+import { connectedMode } from './use-jobs';
 
 /**
  * Performs the enqueued jobs that are due, and those that they enqueue, one after another until none is left. They run

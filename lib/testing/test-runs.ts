@@ -5,7 +5,8 @@ import type { CheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
 import { deserializeArguments } from '../job/record/argument-decoder';
-import type { Claims, LoggedJob } from './job-log';
+import type { Claims } from './claims';
+import type { LoggedJob } from './job-log';
 import type { TestDependencies } from './use-jobs';
 
 export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead';

@@ -2,7 +2,6 @@ import type { Model, ModelClass } from 'objection';
 import { keepBroadcastsHere } from '../broadcast/broadcast';
 import { NotConnectedError } from '../core/errors';
 import { Redactor } from '../core/redact';
-import type { JobClass } from '../job/definition/job-class';
 import type { JobSetup } from '../job/definition/setup';
 import { Job } from '../job/job';
 import type { ArgumentCodec } from '../job/record/arguments';
@@ -77,27 +76,6 @@ export function connectedMode(caller: string): MemoryJobs {
 function connectLast(): void {
   const mode = connected.at(-1);
   Job.connect(mode, mode?.dependencies ?? {});
-}
-
-/** Selects jobs by class and queue. */
-export interface JobFilter {
-  /** Selects only jobs of these classes. Default: of all classes. */
-  readonly only?: JobClass | readonly JobClass[] | undefined;
-  /** Selects jobs of all classes except these. */
-  readonly except?: JobClass | readonly JobClass[] | undefined;
-  /** Selects only jobs of this queue. Default: of all queues. */
-  readonly queue?: string | undefined;
-}
-
-/** Options of `performEnqueuedJobs`: which jobs it performs, and how it treats failures. */
-export interface PerformOptions extends JobFilter {
-  /** Performs jobs that are due by this moment. Default: now, by the clock that `travelTo` sets. */
-  readonly at?: Date | undefined;
-  /**
-   * The treatment of a failed job that would be retried. now: it runs again without waiting, after the others, up to
-   * the limits of its class. due: it stays enqueued until its time. never: its error is thrown at once. Default now.
-   */
-  readonly retries?: 'now' | 'due' | 'never' | undefined;
 }
 
 /** Options of `useFakeJobs` and `useInlineJobs`: the parts of an app that its jobs need. */
