@@ -35,7 +35,7 @@ export interface Carrier {
 }
 
 interface Connection {
-  /** They reach different processes, so that none gets a frame twice. */
+  /** Each reaches processes that no other does, so that no process gets a frame twice. */
   readonly carriers: readonly Carrier[];
   /** Gets the error of a subscriber. @param during names its channel. */
   readonly onError: (error: Error, during: string) => void;

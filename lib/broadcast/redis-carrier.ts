@@ -38,7 +38,7 @@ export class RedisCarrier implements Carrier {
     };
     this.options.redis.listen(this.channel, onMessage, (refusal) => {
       if (refusal) this.report(refusal, 'subscribing to broadcasts of other trees');
-      // Also after a refusal: nobody should wait for ever.
+      // A refusal also ends the wait: nobody should wait for ever.
       inForce.resolve();
     });
     return inForce.promise;

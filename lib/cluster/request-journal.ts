@@ -48,7 +48,10 @@ export class RequestJournal {
   }
 }
 
-/** The primary's side of a worker's `RequestJournal`. It keeps the file open and unlinks it, so that nothing remains once both processes are gone. */
+/**
+ * The primary's side of a worker's `RequestJournal`. It unlinks the file but keeps it open, so the file is gone once both
+ * processes are.
+ */
 export class RequestJournalReader {
   private constructor(private readonly fd: number) {}
 

@@ -209,7 +209,7 @@ export interface Operations extends Tree {
 export interface Termination {
   readonly at: string;
   readonly reason: RestartReason;
-  /** Its last message or output; null if there was none. */
+  /** The process's last message or output; null if there was none. */
   readonly message: string | null;
   readonly code: number | null;
   readonly signal: string | null;

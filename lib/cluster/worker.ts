@@ -33,7 +33,7 @@ export interface DrainableServer {
   setJobsHealth(health: JobsHealth): void;
   /** Called when `/ready` is answered with 200 for the first time. */
   onServed: () => void;
-  /** Another worker of the tree has been ready: `/ready` need not wait for the first readiness any longer. */
+  /** Call when another worker of the tree has been ready: `/ready` then no longer waits for the first readiness. */
   treeServed(): void;
 }
 

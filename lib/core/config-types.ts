@@ -229,7 +229,7 @@ export interface Config {
 export interface ServerUrls {
   /** Postgres, or a pooler in front of it. */
   readonly database: string;
-  /** The same as `database` where no pooler is in between. */
+  /** Postgres itself; equals `database` where no pooler is in between. */
   readonly databaseDirect: string;
   /** Redis, with the settings of its connection; null: it is off. */
   readonly redis: string | null;

@@ -110,7 +110,9 @@ export const TABLES = {
   channel: 'job_queue',
   /** The channel on which a listener finds out whether notifications reach it; the payload is its token. */
   echoChannel: 'job_queue_echo',
-  /** The channel on which the leading dispatcher reports that it has looked: its id, and ms until it looks again; at its end, ''. */
+  /**
+   * The channel on which the leading dispatcher reports each look: its id, and ms until it looks again. At its end it sends ''.
+   */
   leaderChannel: 'job_queue_leader',
 };
 

@@ -33,7 +33,10 @@ export interface EventMap {
   'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
 
   // Postgres and Redis, as this process sees them
-  /** `awayMs`: for how long it had not been reachable, ms; null: this is the first connection of the process, and it succeeded at once. */
+  /**
+   * `awayMs`: how long Redis had not been reachable, ms. null: this is the process's first connection, and it succeeded at
+   * once.
+   */
   'redis.ready': { readonly awayMs: number | null };
   'redis.lost': { readonly error: Error };
   'migration.done': {

@@ -81,7 +81,7 @@ export function openLogDestination({ format }: Pick<Config['log'], 'format'>, fd
     },
   };
   if (format === 'json') return { write: (text) => writer.write(text), ...more };
-  // It takes 2 MiB, so it is loaded only for logs that a person reads.
+  // pino-pretty takes 2 MiB, so it is loaded only for logs that a person reads.
   const pretty = require('pino-pretty') as typeof import('pino-pretty');
   const stream = pretty({
     destination: new Writable({

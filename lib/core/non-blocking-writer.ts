@@ -6,8 +6,8 @@ const MAX_UNREAD = 1_000_000;
 const WRITE_RETRY_MS = 100;
 
 /**
- * Writes to a pipe or a terminal at once, so that a crash loses nothing, but never blocks: text that cannot be written
- * is buffered up to a bound and written later; beyond the bound it is dropped and counted.
+ * Writes to a pipe or a terminal at once, so that a crash loses nothing, but never blocks. Text that cannot be written yet is
+ * buffered and written later. What exceeds the buffer is dropped and counted.
  */
 export class NonBlockingWriter {
   /** Called with the number of dropped texts once writing works again. */
@@ -84,8 +84,8 @@ function reopenNonBlocking(fd: number): number {
 }
 
 /**
- * With numbers instead of bigints, Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link until it
- * reads another file's: a package that is linked, as pnpm does, is then not found.
+ * Asks for bigints. With numbers Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link
+ * until it reads another file's stat. It would then not find a linked package, as pnpm makes them.
  */
 export function readStat(fd: number): fs.BigIntStats {
   return fs.fstatSync(fd, { bigint: true });

@@ -109,7 +109,7 @@ export class Redis implements Service {
   }
 
   private observe(client: ReturnType<typeof createRedis>, patienceMs: number): typeof client {
-    // It is no matter of the request whose command had no reply.
+    // A silent connection does not concern the request whose command had no reply, so its context is left out.
     const onSilent = AsyncResource.bind((error: Error) => this.leave(error));
     const silence = new SilenceWatch(patienceMs, onSilent);
     silence.expectGreeting(client);

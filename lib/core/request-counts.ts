@@ -11,7 +11,7 @@ export type ShedReason = (typeof SHED_REASONS)[number];
 export interface RequestCounts {
   /** By method and class of status: `GET 2xx`. */
   readonly answered: Readonly<Record<string, number>>;
-  /** Those of the answered requests that were shed, by reason. */
+  /** Answered requests that were shed, by reason. */
   readonly shed: Readonly<Record<ShedReason, number>>;
   /** By the buckets of BOUNDS_MS. Time from arrival to end, streams and long polls included. */
   readonly duration: HistogramData;

@@ -23,7 +23,7 @@ export const STOP_PHASES = {
   lastAnswers: { maxMs: 1000, minMs: 1000 },
   /** Embedded servers hold data, so even a stop that is out of time lets them close their files (`role/start/primary`). */
   embeddedServers: { minMs: 2000 },
-  /** They shut down in order; the reserve is for killing them and ending the keeper (embedded/server-lifecycle). */
+  /** Embedded servers shut down in order; the reserve is for killing them and ending the keeper (embedded/server-lifecycle). */
   embeddedOrderly: { reserveMs: 250 },
 
   // The job processor, and the closing of connections in every process.

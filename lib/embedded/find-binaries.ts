@@ -41,7 +41,7 @@ export interface PostgresBinaries {
 /** Platforms for which npm has a package. */
 export const PACKAGED = {
   postgres: ['darwin-arm64', 'darwin-x64', 'linux-arm64', 'linux-x64'],
-  /** Those of musl, as in Alpine, cannot run it. */
+  /** Without systems of musl, such as Alpine: the binary needs glibc. */
   redis: ['linux-x64'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

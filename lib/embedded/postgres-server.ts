@@ -154,7 +154,7 @@ function removeDrafts(folder: string): void {
     try {
       fs.rmSync(path.join(folder, name), { recursive: true, force: true });
     } catch {
-      // Its initdb writes files faster than we remove them. The next start removes the rest.
+      // The initdb of a killed run writes files faster than we remove them. The next start removes the rest.
     }
   }
 }
@@ -231,8 +231,11 @@ const NOBODY_NOTE =
 const IN_NAMESPACE: readonly string[] = ['unshare', '--user'];
 
 /**
- * Chooses the user if we are root: the owner of existing data; else the owner of the checkout; else root in a user
- * namespace, who may enter folders that are closed to other users; else, if namespaces are forbidden, nobody.
+ * Chooses the user if we are root, in this order:
+ * - the owner of existing data;
+ * - the owner of the checkout;
+ * - root in a user namespace, who may enter folders that are closed to other users;
+ * - if namespaces are forbidden, nobody.
  */
 export async function postgresUser(
   folder: string,

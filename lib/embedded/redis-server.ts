@@ -51,7 +51,9 @@ export class RedisServer implements EmbeddedServer {
     return redisAnswers(port, readPassword(this.folder));
   }
 
-  /** It has an append-only file: a write reaches the disk within a second, and the end of the process loses nothing. */
+  /**
+   * Runs Redis with an append-only file. A write reaches the disk within a second, and the end of the process loses nothing.
+   */
   async prepare(): Promise<(port: number) => Command> {
     const { user } = this;
     const binary = await redisBinary();

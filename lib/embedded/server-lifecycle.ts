@@ -209,7 +209,7 @@ class StartError extends UserError {
 
 /** Asks a server to stop and waits until it has. Kills it shortly before the deadline. */
 export async function stopServer(server: EmbeddedServer, pid: number, deadline: Deadline): Promise<void> {
-  // It may have ended unnoticed, and its pid may be another process's.
+  // The server may have ended unnoticed, and another process may have its pid.
   if (!(await runs(server, pid))) return;
   const gone = () => !isAlive(pid);
   signal(pid, `SIG${server.stopSignal}`);

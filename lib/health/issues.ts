@@ -137,7 +137,7 @@ export function readyWorkers({ stats, slots }: TreeStatus): number {
 
 /** Used share of connections or memory above which an operator is warned. */
 export const FULL_SHARE = 0.9;
-/** One rejected mail points to its address; this many in a row point to the mail server. */
+/** A rejected mail points to its address. This many in a row point to the mail server. */
 const MAIL_FAILURES = 3;
 
 /** Issues of the services that all trees share: Postgres, Redis, queues, jobs, mail. @param warningMs 0: never late. */
@@ -267,7 +267,7 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
 export function treeIssues(treeStatus: TreeStatus): Issue[] {
   const pending = unreadyIssues(treeStatus);
   const others = processIssues(treeStatus);
-  // What stands still for want of a table needs nothing but the migrations.
+  // A part that stands still because a table is missing needs only the migrations.
   const isConsequence = ({ code, detail = '' }: Issue) =>
     pending.length > 0 && code === 'stalled' && /does not exist/.test(detail);
   return [...pending, ...others.filter((issue) => !isConsequence(issue))];

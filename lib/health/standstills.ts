@@ -21,7 +21,7 @@ const STALLED_MS = 10_000;
 
 /** At the start of a processor this is enough, ms, since its process had to boot before anything could be due. */
 const AT_START_MS = 5000;
-/** What becomes due so soon after the work began is due since then, ms. */
+/** Work that becomes due within this time after the start, ms, counts as due since the start. */
 const FIRST_MS = 2000;
 
 /**

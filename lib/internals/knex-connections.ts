@@ -36,7 +36,7 @@ export function cancelAfterTimeout(connection: RawConnection): void {
       disposed = reason;
       if ((reason as Partial<Error> | undefined)?.name !== 'KnexTimeoutError') return;
       const load = import('./cancel-request');
-      // Its file cannot be read while no descriptor is free: then the statement runs on.
+      // While no descriptor is free, the module cannot be loaded. Then the statement runs on.
       void load.then(({ requestCancel }) => requestCancel(connection)).catch(() => undefined);
     },
   });

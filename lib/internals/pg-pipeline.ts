@@ -13,7 +13,7 @@ type Callback = (error: Error | null, result?: Result) => void;
 interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];
-  /** It returns nothing that its caller needs: in a transaction it may be sent together with the next statement. */
+  /** true: the caller needs no result, so in a transaction the statement may be sent together with the next one. */
   readonly isDeferrable?: boolean;
 }
 
@@ -121,7 +121,7 @@ export function sendTogether(connection: RawConnection): void {
     }
     const undo = findUndo(text);
     if (!undo) return sendHeld(statement, callback);
-    // What was held may fail, and then this was skipped: the transaction, or the savepoint, is still open.
+    // If a held statement fails, Postgres skips this one, and the transaction or savepoint is still open.
     sendHeld(statement, (error, result) => {
       if (error) send({ text: undo }, () => callback(error));
       else callback(error, result);

@@ -10,10 +10,12 @@ const listening = new WeakMap<Knex.Transaction, Settlement[]>();
 const underway = new WeakMap<Knex.Transaction, unknown[]>();
 
 /**
- * Calls `listener` once, as soon as it is certain whether the work done in `trx` stays: when the outermost transaction
- * around it has committed, or when it or any transaction around it is rolled back. knex's own `executionPromise` cannot
- * say that: it resolves when a savepoint is released, which the outer transaction may still roll back, and also after
- * `trx.rollback()`; and it ignores that Postgres replies to COMMIT with ROLLBACK after a failed statement.
+ * Calls `listener` once, as soon as it is certain whether the work done in `trx` stays: when the outermost transaction around
+ * it has committed, or when it or any transaction around it is rolled back.
+ *
+ * knex's own `executionPromise` cannot say that. It resolves when a savepoint is released, which the outer transaction may
+ * still roll back. It resolves after `trx.rollback()`, too. And it ignores that Postgres replies to COMMIT with ROLLBACK after
+ * a failed statement.
  * @param root a transaction that counts as the database itself, for tests that run in one that never commits.
  * @throws Error when the transaction is over.
  */

@@ -64,7 +64,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** Limit of retries, by Sidekiq's formula; then the job is dead. Default 25, about 20 days. */
   static retry: RetryOptions = DEFAULT_RETRY;
   /**
-   * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Like `cron` and `timeout`, declare options `readonly … as const`, or TypeScript rejects their texts as mere strings.
+   * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Declare it `readonly … as const`,
+   * like `cron` and `timeout`. Otherwise TypeScript rejects its texts as mere strings.
    */
   static unique?: UniqueOptions | boolean;
   /** Attached to each job, so that operators can search for them. */

@@ -227,7 +227,7 @@ export class JobProcessor implements Service {
     this.reporter.rescueOrphans(identity);
   }
 
-  /** Others of a limit may run, since some of its jobs have ended. Should Postgres fail, the dispatcher finds them soon. */
+  /** Admits held jobs after jobs of their limits have ended. If Postgres fails, the dispatcher admits them soon. */
   private async admit(limitKeys: readonly string[]): Promise<void> {
     const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => []);
     this.announcer.announce(admitted, false, 'head');

@@ -93,7 +93,10 @@ export class Database implements Service {
 
 type Connection = Parameters<typeof leaveIfReadOnly>[0] & Parameters<typeof sendTogether>[0];
 
-/** An outage gives two kinds of error, each reported once: a connection breaks, or a new one is refused. Only the refusal names the server. */
+/**
+ * An outage gives two kinds of errors, each reported once: a connection breaks, or a new one is refused. Only the refusal names
+ * the server.
+ */
 type Outage = Readonly<Record<'broken' | 'refused', OutageNotices>>;
 
 function afterCreate(outage: Outage) {

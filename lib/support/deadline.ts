@@ -4,7 +4,7 @@ export interface DeadlinePart {
   readonly maxMs?: number;
   /** Maximum share of the remaining time, so that every step is reached even when little is left. */
   readonly share?: number;
-  /** It ends this much before the deadline, ms; that time is for the steps after it. */
+  /** The step ends this much before the deadline, ms, to leave time for the steps after it. */
   readonly reserveMs?: number;
   /** Maximum share of the remaining time that is reserved. Default 1. */
   readonly reserveShare?: number;

@@ -5,7 +5,7 @@ const MAX_DOMAIN_LENGTH = 253;
 /** A dot-atom in ASCII: few mail servers take any other, and no second address can be smuggled in. */
 const LOCAL = /^[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*$/;
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
-/** One label is enough, for `root@localhost`; the last one must not be a number. */
+/** A domain may have one label, as in `root@localhost`. The last label must not be a number. */
 const DOMAIN = new RegExp(String.raw`^(?=.{1,${MAX_DOMAIN_LENGTH}}$)(${LABEL}\.)*(?!\d+$)${LABEL}$`, 'i');
 
 /** @returns true for an address that every mail server accepts: a dot-atom of at most 64 characters at a domain name. */

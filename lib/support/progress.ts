@@ -127,7 +127,7 @@ export class SilenceWatch {
   }
 
   private checkIn(ms: number): NodeJS.Timeout {
-    // What has arrived while the event loop was blocked is read first.
+    // Messages that arrived while the event loop was blocked are read first.
     return setTimeout(() => setImmediate(() => this.check()), ms).unref();
   }
 

@@ -7,8 +7,8 @@ export function isUuid(text: string): boolean {
 }
 
 /**
- * A UUID of version 7 (RFC 9562): it begins with the time, so ids that are made one after the other are near each other in an index.
- * Only the time's order between milliseconds is kept.
+ * A UUID of version 7 (RFC 9562). It begins with the time, so ids that are made one after the other are near each other in an
+ * index. Ids of the same millisecond are in no order.
  */
 export function timeOrderedUuid(now: number = Date.now()): string {
   const time = now.toString(16).padStart(12, '0');

@@ -27,7 +27,7 @@ export function bodyProblem(thrown: unknown, encoding: string): ProblemError | u
 function readStatus(thrown: Error & Foreign, encoding: string): number | undefined {
   const { name, code, status, httpCode, message } = thrown;
   if (name === 'MulterError') return /^LIMIT_(?!UNEXPECTED)/.test(String(code)) ? 413 : 400;
-  // Its 501 is for an unknown transfer encoding of a part: clients should not be able to cause server errors.
+  // formidable's 501 is for an unknown transfer encoding of a part. A client should not be able to cause a server error.
   if (typeof httpCode === 'number' && httpCode >= 400 && httpCode !== 500) return httpCode < 500 ? httpCode : 400;
   // Of co-body: malformed JSON.
   if (status === 400 && thrown instanceof SyntaxError) return status;

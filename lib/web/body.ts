@@ -112,12 +112,13 @@ export interface BodyOptions {
 }
 
 /**
- * Two middlewares around the concurrency limiter. `receive` reads the bytes before a slot is taken, as Puma's reactor
- * does, so that slow senders occupy no slots. `parse` parses them in the slot, so that waiting requests stay small: a
- * value can be a hundred times the size of its text. Bodies of other types are left unread for the route, which may
- * have a parser of its own. Their bytes are buffered as well, up to MAX_BUFFERED_BYTES, and less once this process holds
- * MAX_HELD_BYTES; the rest arrives while the slot is held. The app's own parser, if it has one, also runs before the slot is taken; what it
- * leaves unread is ours.
+ * Two middlewares around the concurrency limiter. `receive` reads the bytes before a slot is taken, as Puma's reactor does, so
+ * slow senders occupy no slots. `parse` parses them in the slot, so waiting requests stay small: a value can be a hundred times
+ * the size of its text.
+ *
+ * Bodies of other types are left unread for the route, which may have a parser of its own. Their bytes are buffered up to
+ * MAX_BUFFERED_BYTES, and less once this process holds MAX_HELD_BYTES. The rest arrives while the slot is held. The app's own
+ * parser, if it has one, also runs before the slot is taken. What it leaves unread is ours.
  */
 export function jsonBody({ limit = MAX_BODY_BYTES, parser }: BodyOptions = {}): {
   readonly receive: Koa.Middleware;

@@ -13,7 +13,7 @@ import type { RateLimit } from './rate-limit';
 export interface EmailAddress {
   /** As it was entered, without surrounding white space. */
   readonly address: string;
-  /** The same for all addresses of one mailbox: in lower case, without a + tag; of Gmail without dots, at gmail.com. */
+  /** Equal for all addresses of one mailbox: in lower case, without a + tag; for Gmail without dots, at gmail.com. */
   readonly mailbox: string;
   /** The domain of the mailbox, in lower case. */
   readonly domain: string;

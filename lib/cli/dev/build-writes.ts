@@ -1,4 +1,4 @@
-/** Which files an app's build itself writes among its sources: their changes are no reason to build again. */
+/** Finds the files that an app's build itself writes among its sources. Their changes are no reason to build again. */
 export class BuildWrites {
   /** Files that changed during the last build. */
   private suspects: ReadonlySet<string> = new Set();

@@ -144,7 +144,7 @@ export class ControlServer implements Service {
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // One command per connection: no idle connection is left behind.
+    // A connection carries one command, so no idle connection is left behind.
     response.shouldKeepAlive = false;
     response.on('error', () => undefined);
     const invocation = readRequest(request, this.token);

@@ -39,9 +39,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   /** Resolves when the child is ready; never, if it dies before. */
   readonly ready = deferred();
   readonly exited = deferred<ChildExit>();
-  /** Its report that it cannot start. */
+  /** The child's report that it cannot start. */
   failure: BootFailure | undefined;
-  /** Its termination; null while it lives. */
+  /** How the child ended; null while it lives. */
   termination: Termination | null = null;
   /** True once it was sent SIGKILL, for being unresponsive or at a deadline. */
   killed = false;

@@ -74,7 +74,7 @@ export class PhasedRestart {
 
   private async restart(slot: Slot): Promise<void> {
     for (let tries = 1; ; tries++) {
-      // It may be replaced for another reason, such as its memory, by code of before the phase.
+      // The worker may be being replaced already, by code of before the phase, for example because of its memory.
       await slot.replacing;
       // The slot was scaled away, or is empty and will restart with the new code anyway.
       if (!this.workers.slots.includes(slot) || !slot.handle) return;

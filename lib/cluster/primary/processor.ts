@@ -177,7 +177,7 @@ export class ProcessorSupervisor {
     const old = this.current;
     if (this.stopping || (!old && this.absence === 'disabled')) return;
     if (!old) {
-      // Its next restart may be half a minute away, and the new code may be the remedy.
+      // The next restart may be half a minute away, and the new code may be the remedy.
       this.desiredState = 'open';
       this.policy.cancel();
       this.fork();
@@ -290,7 +290,7 @@ export class ProcessorSupervisor {
     if (wasAtWork) this.current = undefined;
     else this.other = undefined;
     if (this.stopping) return;
-    // It may not have returned all its jobs: killed or crashed, or Postgres was away.
+    // The processor may not have returned all its jobs: it was killed, it crashed, or Postgres was away.
     this.haveJobsRescued(handle);
     if (!wasAtWork) return;
     if (code !== 0 && !asked) this.policy.last = handle.termination;

@@ -25,7 +25,7 @@ import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 const MAX_BOOT_DEATHS = 3;
 /** A signal to one worker may be about to reach the primary too: this pause, ms, avoids a fork just before a stop. */
 const LEAVE_PAUSE_MS = 250;
-/** The same limit as for WEB_CONCURRENCY. */
+/** Maximum number of workers, as for WEB_CONCURRENCY. */
 const MAX_WORKERS = 64;
 
 /**
@@ -33,7 +33,7 @@ const MAX_WORKERS = 64;
  * needs less memory, but leaves one worker fewer meanwhile.
  */
 export type ReplaceOrder = 'start-first' | 'stop-first';
-/** Outcome of a replacement; `reason` completes the sentence that begins with the worker: `cannot boot: …`. */
+/** Outcome of a replacement. `reason` continues a sentence that begins with the worker: `cannot boot: …`. */
 export type Replacement =
   | { readonly replaced: true }
   /** `permanent`: another try cannot help. */

@@ -145,7 +145,7 @@ export class CronService {
     const row = await lockRow(trx, entry.name);
     if (!row || !isSame(row, entry)) return undefined;
     const { gate } = this.options;
-    // Another dump may have been restored meanwhile.
+    // A dump of another installation may have been restored meanwhile.
     if (gate?.origin !== undefined && !(await isMadeAt(trx, gate.origin))) return undefined;
     const plan = row.paused ? NOTHING : catchUp(entry.schedule, row.settled_until, row.now, this.catchUpOptions(entry));
     const times = row.run_requested_at ? [...plan.ticks, row.run_requested_at] : plan.ticks;
@@ -188,7 +188,7 @@ export class CronService {
 
 const NOTHING: CatchUp = { ticks: [], settledUntil: undefined, missed: 0, caughtUp: 0, limited: false };
 
-/** Time until the next tick by the row's own `now`, ms; 0 or less: something is due. undefined: nothing will be. */
+/** Time until the next tick by the row's own `now`, ms. 0 or less: a tick is due. undefined: no tick will be. */
 function msUntilDue(entry: CronEntry, row: CronRow): number | undefined {
   if (row.run_requested_at) return 0;
   const next = row.paused ? undefined : entry.schedule.next(row.settled_until);

@@ -96,7 +96,7 @@ export interface CronOptions {
   /** IANA name. Default UTC. */
   readonly timeZone?: string;
   /**
-   * Treatment of ticks during which no processor was alive. skip: those more than a minute late are dropped. once: the
+   * What happens to ticks during which no processor was alive. skip: those more than a minute late are dropped. once: the
    * latest is run. all: each is run, up to 1,000. Default once.
    */
   readonly catchUp?: 'skip' | 'once' | 'all';

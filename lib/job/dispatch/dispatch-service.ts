@@ -80,7 +80,7 @@ export class DispatchService {
       url: listenUrl ?? url,
       production,
       echoMs: tuning?.echoMs,
-      // It is sent through the pool, since a pooler may well return a notification to the connection that sent it.
+      // The notification is sent through the pool: a pooler may well return it to the connection that sent it.
       sendEcho: async (token) => {
         await knex.raw('select pg_notify(?, ?)', [TABLES.echoChannel, token]);
       },

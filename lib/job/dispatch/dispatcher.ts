@@ -15,7 +15,7 @@ import { Leadership } from './leadership';
 const LOOK_MS = 1000;
 const LOOK_GROWTH = 3;
 const MAX_LOOK_MS = 900_000;
-/** The same while Redis does not answer, so that jobs are not hinted at, ms. */
+/** Longest interval of these looks while Redis does not answer and jobs get no hints, ms. */
 const MAX_LOOK_WITHOUT_REDIS_MS = 15_000;
 /** Interval of looks while more jobs wait than may be hinted at, ms. */
 const REFILL_MS = 200;
@@ -79,14 +79,14 @@ export interface DispatcherTuning {
  * ones whose limit is free, and those of processors that have died. Of the dispatchers of all trees one leads; the others stand by.
  */
 export class Dispatcher {
-  /** Which dispatcher leads. If this one does, whoever stops it tells the others. */
+  /** Knows which dispatcher leads. Whoever stops this one tells the others, if it leads. */
   readonly leadership: Leadership;
   readonly progress = new Progress();
   readonly task: PeriodicTask;
   /** Signs that there may be something to do, and those of them that a look has begun after. */
   private notices = 0;
   private answeredNotices = 0;
-  /** It said that jobs may be ready which were never hinted at, so that the next look counts those that have just become ready. */
+  /** true: a notice spoke of jobs without a hint, so the next look also counts jobs that became ready just now. */
   private mayLackHints = true;
   private lookMs: number;
   private upkeptAt = Number.NEGATIVE_INFINITY;
@@ -94,7 +94,10 @@ export class Dispatcher {
   private deaths = 0;
   /** true: a job was running at the last upkeep. */
   private wasAnyRunning = false;
-  /** Time since which Postgres has answered each look, ms on the monotonic clock; undefined: the last one failed, or none was made. */
+  /**
+   * Time since which Postgres has answered each look, ms on the monotonic clock. undefined: the last look failed, or none was
+   * made.
+   */
   private connectedSince: number | undefined;
 
   constructor(private readonly options: DispatcherOptions) {
@@ -189,7 +192,7 @@ export class Dispatcher {
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_LOOK_MS;
     const { knex, gate } = this.options;
     const askedAt = performance.now();
-    // One that comes from now on counts for the next look.
+    // A notice that comes from now on counts for the next look.
     const { notices } = this;
     await gate.refresh();
     if (gate.origin === undefined) return CLOSED_MS;
@@ -235,7 +238,7 @@ export class Dispatcher {
     const now = performance.now();
     if (now - this.upkeptAt >= this.upkeepMs) {
       this.options.checkClock();
-      // Others may have been as far from Postgres as this dispatcher was: each gets the time to show itself.
+      // Other processors may have lost Postgres for as long as this one did. Each gets the time to show itself.
       const isJudge = now - (this.connectedSince ?? now) >= silentMs;
       const rescued = isJudge ? await rescue(knex, { silentMs }) : [];
       onRescued(rescued);
@@ -268,7 +271,7 @@ export class Dispatcher {
     let isShort = false;
     for (const [index, queue] of queues.entries()) {
       const { length, next, last } = lists[index] ?? { length: 0, next: undefined, last: undefined };
-      // Those before the next one are older than it: their hints are gone, since each queue is in order.
+      // Each list is in order, so jobs that are older than its next one have lost their hints.
       const limit = length === 0 ? MAX_HINTS : MAX_OLDER;
       const lost = length < MAX_HINTS ? await readyJobs(knex, queue, { before: next, forMs }, limit) : [];
       if (!(await this.hint(lost, length === 0 ? 'tail' : 'head'))) return false;
@@ -282,9 +285,9 @@ export class Dispatcher {
   }
 
   /**
-   * Also tells the other dispatchers.
-   * @returns ms until the next job is due, or until the next look: while nothing happens, and notifications arrive, looks become
-   * rare.
+   * Computes the time until the next look, and tells it to the other dispatchers.
+   * @returns ms until the next job is due, at most the interval of the looks. The interval grows while nothing happens and
+   * notifications arrive.
    */
   private async msUntilNext(isShort: boolean): Promise<number> {
     const { knex, onMessageSent } = this.options;
@@ -300,7 +303,7 @@ export class Dispatcher {
     return Math.min(lookMs, dueMs ?? lookMs);
   }
 
-  /** The same by one statement, as most looks find nothing; undefined when there is something to do. */
+  /** Does the same in one statement, since most looks find nothing. @returns undefined when there is something to do. */
   private async calmMs(): Promise<number | undefined> {
     const { knex, onMessageSent } = this.options;
     const { isNotified, message } = this.leadership;

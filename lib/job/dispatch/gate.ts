@@ -18,8 +18,9 @@ interface Row {
 }
 
 /**
- * Knows which jobs may be fetched: none of a database that is a copy of another one, whose jobs are that one's, and none of a paused
- * queue. Each claim decides that for itself in Postgres; this saves claims that would find nothing, and says why they do.
+ * Knows which jobs may be fetched: none of a paused queue, and none of a database that is a copy, since the jobs belong to the
+ * original. Each claim decides that for itself in Postgres. The gate saves claims that would find nothing, and says why they
+ * do.
  */
 export class Gate {
   /** Queues that are paused, as last read. */
@@ -63,7 +64,7 @@ export class Gate {
     this.paused = new Set(paused);
     this.origin = made === here ? here : undefined;
     this.readAt = performance.now();
-    // What has changed meanwhile may have been read, or not.
+    // A change that came meanwhile may have been read, or not.
     this.isFresh = changes === this.changes;
     if (made !== here && !this.reported) onCopy({ here, made });
     this.reported = made !== here;

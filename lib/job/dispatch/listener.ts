@@ -11,7 +11,7 @@ import { toError } from '../../support/to-error';
 
 /** Interval of the queries that check a connection on which notifications do not arrive (yet), ms. */
 const KEEP_ALIVE_MS = 30_000;
-/** The same if they do. TCP then detects that the other side is gone, without a query to Postgres. */
+/** Interval of these queries if notifications arrive, ms. TCP detects a dead connection, without a query to Postgres. */
 const NOTIFIED_KEEP_ALIVE_MS = 900_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 
@@ -92,7 +92,7 @@ export class JobListener {
     });
     this.client = client;
     this.socket = socket;
-    // Both events may come, in either order; `lost` handles the first only.
+    // `error` and `end` may both come, in either order. `lost` handles only the first.
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
     client.on('notification', ({ channel, payload }) => {
@@ -188,7 +188,7 @@ export class JobListener {
     this.isNotified = null;
     this.progress.failed(error);
     this.clearTimers();
-    // The other side would never end a silent connection.
+    // Otherwise a silent connection would stay open: the other side never ends it.
     this.socket?.destroy();
     if (this.backoff.attempts === 0) this.options.onError(withTlsAdvice(error, 'Postgres'));
     this.options.onLost();

@@ -223,7 +223,7 @@ export class EnqueueBatcher {
   }
 }
 
-/** One line of text; Postgres cannot store NUL or lone surrogates. */
+/** A tag is one line of text. Postgres cannot store NUL or lone surrogates. */
 const TAG = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
@@ -347,7 +347,7 @@ export function uniqueClaim(
   return { key: `${name}:${digest}`, until, ttlMs };
 }
 
-/** The same text for the same value, whatever the order of its keys. */
+/** Writes equal values as equal texts, whatever the order of their keys. */
 export function canonicalJson(value: JsonValue): string {
   return JSON.stringify(value, (_, part: JsonValue) => {
     if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;

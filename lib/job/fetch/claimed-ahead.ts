@@ -28,7 +28,10 @@ export class ClaimedAhead {
     return this.jobs.map(({ delivery }) => delivery.id);
   }
 
-  /** How many more to claim: none while more than half of them are left, so that claims are few. @param slots that are free or run short jobs. */
+  /**
+   * @param slots the slots that are free or run short jobs.
+   * @returns how many more jobs to claim: none while more than half of them are left, so that claims are few.
+   */
   room(slots: number): number {
     const most = Math.floor((slots * AHEAD_MS) / this.meanMs);
     return this.size <= most / 2 ? most - this.size : 0;

@@ -20,19 +20,28 @@ import { ClaimedAhead, MAX_AHEAD_MS } from './claimed-ahead';
 import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
 /**
- * Deliveries without an outcome that a job may have: its last one runs alone, and at the next one it is dead, since it may have
- * killed its processes.
+ * Number of deliveries without an outcome that a job may have, since it may have killed its processes. The last one runs alone.
+ * At the next one the job is dead.
  */
 export const MAX_DELIVERIES = 3;
 /** Maximum number of outcomes and of jobs in one statement. */
 const MAX_BATCH = 512;
-/** A list of hints that was at least so long may have had no room for others, which a scan finds sooner than the dispatcher. */
+/**
+ * After this many hints in a row the list may have been full: a scan finds the jobs that had no room, sooner than the
+ * dispatcher.
+ */
 const MANY_HINTS = 1000;
-/** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
+/**
+ * Interval of the scans while Redis does not answer, or answers on one connection only, ms. Notifications announce most jobs
+ * sooner.
+ */
 const SCAN_MS = 1000;
-/** The same where there is no Redis at all, and notifications arrive: it doubles while nothing is found. */
+/**
+ * Longest interval of the scans where there is no Redis and notifications arrive, ms. The interval doubles while nothing is
+ * found.
+ */
 const MAX_SCAN_MS = 15_000;
-/** Time after which what a lost claim may have claimed is looked for once more, ms: its statement may still have run. */
+/** A claim without a reply may still run later. Its jobs are looked for once more after this time, ms. */
 const LATE_CLAIM_MS = 10_000;
 /** A scan that has filled all slots looks for jobs of limits, too, once in this time, ms. */
 const LIMITED_MS = 100;
@@ -81,8 +90,8 @@ export interface FetcherOptions {
 }
 
 /**
- * Fetches jobs with one budget over all queues. Hints from Redis say which rows to claim; while Redis does not answer, the rows
- * that are due are claimed by a scan.
+ * Fetches jobs with one budget over all queues. Hints from Redis say which rows to claim. While Redis does not answer, a scan
+ * claims the rows that are due.
  *
  * ```text
  *  what makes it look                            a turn, as long as there is something to do
@@ -93,9 +102,9 @@ export interface FetcherOptions {
  *                                                then waitForWork: for a hint, or without Redis for a while
  * ```
  *
- * A job that has lost MAX_DELIVERIES - 1 deliveries may have killed its processes, so it runs alone: when it is met, nothing is
- * fetched until Postgres has the outcomes of all others; then it is claimed, and nothing else until it has ended. So does the
- * fourth delivery, which only records the death, since `afterDiscard`, called before that, may kill, too.
+ * A job that has lost MAX_DELIVERIES - 1 deliveries may have killed its processes, so it runs alone. When the fetcher meets it, it
+ * fetches nothing until Postgres has the outcomes of all others. Then it claims that job, and nothing else until it has ended. The
+ * next delivery is alone, too. It only records the death, but `afterDiscard`, called before that, may kill.
  */
 export class Fetcher {
   readonly progress = new Progress();
@@ -116,7 +125,7 @@ export class Fetcher {
   private readonly running = new Map<string, { readonly delivery: Delivery; readonly begunAt: number }>();
   private readonly ahead: ClaimedAhead;
   private readonly ended: Ending[] = [];
-  /** Those of `ended` whose outcomes are on their way to Postgres: until its reply their rows are not unknown. */
+  /** Endings whose outcomes are on their way to Postgres. Until the reply, their rows are still this process's. */
   private recording: readonly Ending[] = [];
   /** The job that must run alone and is next. */
   private isolationDue: string | undefined;
@@ -320,7 +329,7 @@ export class Fetcher {
       const endings = [...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
       await releaseUnknown(knex, identity, [...this.running.keys(), ...this.ahead.ids, ...endings]);
       this.releaseUnknownAt = this.releaseUnknownAt.filter((at) => at > now);
-      // They have no hints.
+      // The released jobs have no hints.
       this.isScanDue = true;
     }
     if (!gate.isFresh || gate.origin === undefined) await gate.refresh();
@@ -336,7 +345,7 @@ export class Fetcher {
     const { queues, hints } = this.options;
     const names = this.order(this.openQueues).map((number) => queues[number]?.name ?? '');
     const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted)).size > 0;
-    // What comes from now on is hinted at.
+    // Jobs that become ready from now on get hints.
     if (!isFound && hints?.ready) this.isScanDue = false;
     return isFound;
   }
@@ -371,7 +380,7 @@ export class Fetcher {
         await this.claim(claimant, { ids: adopted }, adopted.length);
       }
     } catch (thrown) {
-      // They may have no rows yet.
+      // The jobs of plain producers may have no rows yet.
       if (plain.length > 0) this.options.onReturned(plain);
       throw thrown;
     }
@@ -413,7 +422,7 @@ export class Fetcher {
       this.begin(claimed);
       return new Set([...claimedIds, ...[...claimed, ...held].map(({ id }) => id)]);
     } catch (thrown) {
-      // It may have been carried out all the same, even later.
+      // Postgres may have carried out the claim all the same, or may do so later.
       const now = performance.now();
       this.releaseUnknownAt = [now, now + LATE_CLAIM_MS];
       this.isScanDue = true;
@@ -491,7 +500,7 @@ export class Fetcher {
     const onEnd = () => {
       this.progress.confirmedIdle();
       forgetPauses();
-      // Its slot may have been filled meanwhile; then another process may have one.
+      // The slot for this hint may have been filled meanwhile. Then another process may have a free one.
       if (this.free === 0) this.passOnHint();
       else this.wake();
     };

@@ -67,7 +67,7 @@ export class HintReader {
   }
 
   async stop(deadline: Deadline): Promise<void> {
-    // It may be waiting for a hint, so it is not asked to say goodbye.
+    // The connection may be waiting for a hint, so it cannot say goodbye.
     if (this.waiter.client.isOpen) this.waiter.client.destroy();
     await this.waiter.stop(deadline);
   }

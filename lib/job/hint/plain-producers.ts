@@ -59,7 +59,10 @@ interface OrphanSearch {
   readonly foundAt: ReadonlyMap<string, number>;
 }
 
-/** Serves programs that enqueue with bee-queue itself, into the same queues: each of their jobs gets a row, and is then one of ours. */
+/**
+ * Serves programs that enqueue with bee-queue itself, into the same queues. Each of their jobs gets a row, and is then one of
+ * ours.
+ */
 export class PlainProducers {
   readonly task: PeriodicTask;
   private readonly searches = new Map<string, OrphanSearch>();
@@ -90,7 +93,7 @@ export class PlainProducers {
       await insertJobs(knex, rows);
     } catch (thrown) {
       if (!isUnstorable(thrown)) throw thrown;
-      // One of them is to blame: each gets a row by itself, and that one the beginning of its text.
+      // One job cannot be stored. So each gets a row by itself, and the faulty one a row with the beginning of its text.
       rows = await Promise.all(hints.map((hint) => this.insertAlone(hint)));
     }
     for (const queue of new Set(hints.map((hint) => hint.queue))) {

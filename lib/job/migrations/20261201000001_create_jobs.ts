@@ -4,8 +4,8 @@ import { ORIGIN_SQL } from '../row/installation';
 /**
  * Creates the tables of jobs.
  *
- * `job_queue` has a row for each job from its enqueue to its end; row/job-row.ts has the picture of its states. Most rows
- * live for moments: each look-up has a partial index of its own, and autovacuum runs by the number of dead rows instead of
+ * `job_queue` has a row for each job from its enqueue to its end; lib/job/README.md has the picture of its states. Most rows
+ * live for moments. So each look-up has a partial index of its own, and autovacuum runs by the number of dead rows instead of
  * by their share. `run_at` uses the wall clock instead of the transaction's start, so jobs of one transaction keep their order.
  *
  * `job_dead` has the jobs that have died. They stay for months and are searched, so its settings are others. Each page counts
@@ -59,8 +59,8 @@ export async function up(knex: Knex): Promise<void> {
   await knex.raw('create index job_queue_by_class on job_queue (class, state, run_at)');
   await knex.raw(`create index job_queue_by_tag on job_queue using gin (tags) where tags <> '{}'`);
   await knex.raw('create unique index job_queue_unique on job_queue (unique_key) where unique_key is not null');
-  // Statistics of a queue at work, until there are real ones: without any, Postgres takes the jobs that are ready for a handful, and
-  // sorts all of them for each claim of the first ones.
+  // Statistics of a queue at work, until there are real ones. Without any, Postgres expects a handful of ready jobs, and sorts
+  // all of them for each claim of the first ones.
   await knex.raw(
     `insert into job_queue (state, queue, class, payload, run_at)
      select case n % 10 when 0 then 'scheduled' when 1 then 'running' else 'ready' end,

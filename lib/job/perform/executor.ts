@@ -146,7 +146,7 @@ export class Executor {
       const working = runAsDelivered(run, () => this.work(job, run, plan));
       if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.pauseBriefly();
       await run.settle(working);
-      // It may have returned early because of the signal, with its work unfinished.
+      // The run may have returned early because of the signal, with its work unfinished.
       if (run.isAborted && run.watchesSignal) throw run.abortReason;
       unwatch?.();
       run.openCheckpoint?.close();

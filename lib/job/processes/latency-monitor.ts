@@ -8,7 +8,7 @@ export interface DueQueue {
   readonly queue: string;
   /** Time for which its oldest job has been due, ms. */
   readonly ms: number;
-  /** The same when it was last read, ms. */
+  /** That time when the queue was last read, ms. */
   readonly readMs: number;
   readonly paused: boolean;
 }

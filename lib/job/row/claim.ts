@@ -15,7 +15,7 @@ export interface Claimant {
 export type Choice =
   | {
       readonly ids: readonly string[];
-      /** true: it is one job that an idle processor claims as soon as it is enqueued, so that its statement is prepared. Default false. */
+      /** true: an idle processor claims one job as soon as it is enqueued. The statement is then prepared. Default false. */
       readonly isLone?: boolean;
     }
   | { readonly queues: readonly string[]; readonly limit: number };
@@ -23,7 +23,7 @@ export type Choice =
 const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, claimed_at::text as "claimedAt", limit_key as "limitKey",
   (extract(epoch from coalesce(left_since, run_at)) * 1000)::float8 as "readyAt"`;
 
-/** A claim that a crash of Postgres takes back makes a job run again, which it may anyway: COMMIT need not wait for the disk. */
+/** COMMIT need not wait for the disk. If a crash of Postgres takes a claim back, the job runs again, which it may anyway. */
 export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
 
 /**
@@ -45,16 +45,17 @@ const FIRST_DUE = (limitKey: 'is null' | 'is not null', lock: string) =>
   ) as next order by position, run_at limit ?`;
 
 /**
- * Claims jobs: those that are not returned were not to be run. They were claimed by others, paused, deleted or moved, are
- * those of a copied database, or count towards a limit (`claimLimited`).
- * @returns the jobs, in the order of the choice.
+ * Claims jobs. Some may not be claimable: others have claimed them, their queue is paused, they were deleted or moved, they
+ * belong to a copied database, or they count towards a limit (`claimLimited`). A claim by ids waits for locked rows; a scan
+ * passes over them.
+ * @returns the claimed jobs, in the order of the choice.
  */
 export async function claim(knex: Knex, { identity, origin }: Claimant, choice: Choice): Promise<Delivery[]> {
   const [sql, values] =
     'ids' in choice
       ? ['any(?::uuid[])', [[...choice.ids]]]
       : [
-          // It takes the locks of the rows that it finds, and passes over those that others have locked.
+          // The scan locks the rows that it finds, and passes over those that others have locked.
           `any(array(${FIRST_DUE('is null', 'for update skip locked')}))`,
           [[...choice.queues], choice.limit, choice.limit],
         ];
@@ -92,9 +93,9 @@ export interface LimitedClaim {
 }
 
 /**
- * Claims as many of the chosen jobs that count towards a limit as find it free; the others are held until a job of their limit
- * ends (`admit`). A held job of their queue that is earlier goes first: it is claimed in place of one of them. A name without a
- * limit here limits nothing: its class has none any more.
+ * Claims as many of the chosen jobs as their limits allow. The others are held until a job of their limit ends (`admit`). A
+ * held job of the queue that is earlier goes first: it is claimed in place of a chosen one. A row may name a limit that its
+ * class no longer has. Then nothing limits it.
  */
 export async function claimLimited(
   knex: Knex,
@@ -164,7 +165,8 @@ export interface ReadyJob {
 }
 
 /**
- * Makes held jobs ready, as many of each limit as are free, the earliest first. More than fit do no harm: the claim counts.
+ * Makes held jobs ready, as many of each limit as are free, the earliest first. Too many do no harm, since the claim counts
+ * again.
  * @param keys the limits to look at. Default: all that hold jobs. @param limits of the classes; a name without one is free.
  */
 export async function admit(knex: Knex, limits: Limits, keys?: readonly string[]): Promise<ReadyJob[]> {
@@ -190,7 +192,11 @@ export async function admit(knex: Knex, limits: Limits, keys?: readonly string[]
   return rows;
 }
 
-/** Returns what a claim of this process has claimed although its reply was lost. @param running ids of what it knows to run. */
+/**
+ * Makes jobs ready again that a claim of this process has taken although its reply was lost. Their deliveries do not count. A
+ * processor that is quiet or full does this only later; until then the rows stay `running`.
+ * @param running ids of the jobs that the process knows to have.
+ */
 export async function releaseUnknown(knex: Knex, identity: string, running: readonly string[]): Promise<void> {
   await knex.raw(
     `update ${TABLES.jobs} set state = 'ready', claimed_by = null, deliveries = deliveries - 1

@@ -31,8 +31,9 @@ export interface Ended {
 }
 
 /**
- * The rows that this process has claimed at these times and still holds. As an expression `claimed_by` has no statistics: by those of
- * a queue in which nothing ran, Postgres would expect one such row, and compare each with all that have ended.
+ * Finds the rows that this process has claimed at these times and still holds. `claimed_by` is compared as an expression, which
+ * has no statistics. With those of a queue in which nothing ran, Postgres would expect one such row, and compare each with all
+ * that have ended.
  */
 const THESE = 'unnest(?::uuid[], ?::timestamptz[]) as ended (id, at)';
 const OWNED = () =>
@@ -42,14 +43,14 @@ const OWNED = () =>
 interface Recorded<E> {
   /** Ids of the jobs whose outcomes were applied. */
   readonly applied: ReadonlySet<string>;
-  /** Those that Postgres may not have, because of this error; what it has of them is void when they are sent again. */
+  /** Outcomes that Postgres may not have, because of `error`. If it has one after all, it is void when it is sent again. */
   readonly unrecorded: readonly E[];
   readonly error: unknown;
 }
 
 /**
- * Records outcomes, one statement for each kind. An outcome is void when the row is no longer that of this delivery: its process
- * seemed to be dead, so that the job was returned; or it was recorded before, and the reply was lost.
+ * Records outcomes, one statement for each kind. An outcome is void when the row no longer belongs to this delivery. Either its
+ * process seemed to be dead and the job was returned, or the outcome was recorded before and the reply was lost.
  */
 export async function recordOutcomes<E extends Ended>(
   knex: Knex,

@@ -10,7 +10,7 @@ const LIMITS = { bytes: 4_000_000, count: 1000 };
 
 /** The result for one row. */
 export interface Inserted {
-  /** Its own id; for a duplicate of a unique job, that of the job that holds the claim. */
+  /** The row's own id; for a duplicate of a unique job, the id of the job that holds the claim. */
   readonly id: string;
   /** false: it is scheduled for later, or a duplicate. */
   readonly ready: boolean;

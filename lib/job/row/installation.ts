@@ -2,8 +2,8 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 
 /**
- * What tells this database from every other: the identifier of its server, which initdb makes, and the database's own. A copy
- * on another server, and a copy under another name, have others; a backup that is restored in place has the same.
+ * Tells this database from every other: the identifier of its server, which initdb makes, and the database's own. A copy on
+ * another server, or under another name, has another one. A backup that is restored in place has the same.
  */
 export const ORIGIN_SQL = `system_identifier::text || '/' || (select oid from pg_database where datname = current_database())
   from pg_control_system()`;

@@ -3,11 +3,14 @@ import { TABLES } from '../../core/config';
 import type { ReadyJob } from './claim';
 
 /**
- * Makes the jobs of processors that have died ready again. They keep their `run_at`, and the caller hints at them at the heads of
- * their queues, so they go first. Their deliveries stay counted, since each of them may have killed its process.
- * @param identity of one that is known to be dead. Default: all that have been silent for so long.
- * @param silentMs how long a processor must have been silent when this is asked, not when a lock lets it go on, for which the others
- * have waited, too; one shows itself at least each 5 s while it runs something long.
+ * Makes the jobs of dead processors ready again. The jobs keep their `run_at`, and the caller hints at them at the heads of
+ * their queues, so they go first. Their deliveries stay counted, since each may have killed its process.
+ *
+ * A processor that was only frozen runs on, and its outcome is void. Its next `checkpoint` throws, and its next `progress`
+ * aborts the signal (`perform/checkpoint`).
+ * @param identity of a processor that is known to be dead. Default: all that have been silent for `silentMs`.
+ * @param silentMs processors silent for this long count as dead, measured when the statement starts. A living one that runs
+ * something long reports every 5 s.
  */
 export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promise<RescuedJob[]> {
   const dead = `not exists (
@@ -31,11 +34,11 @@ interface Rescue {
 }
 
 export interface RescuedJob extends ReadyJob {
-  /** The processor that had it. */
+  /** The processor that had the job. */
   readonly identity: string;
 }
 
-/** Shows that a processor lives while it runs something long, and forgets those that have been silent for a day. */
+/** Shows that this processor lives while it runs something long. Forgets processors that have been silent for a day. */
 export async function showLife(knex: Knex, identity: string): Promise<void> {
   await knex.raw(
     `with silent as (delete from ${TABLES.processes} where seen_at < clock_timestamp() - interval '1 day')

@@ -9,10 +9,9 @@ const MAX_TRIES = 10;
 type InsertUnclaimed = (knex: Knex, rows: readonly NewJobRow[]) => Promise<readonly string[]>;
 
 /**
- * Inserts unique jobs, each unless another holds its key. A key belongs to a row until the row is deleted or gives it
- * up, so a rollback frees it, and Postgres alone decides.
- * @returns for each row its id → the id of the key's holder; of several rows of one key the first may become the
- * holder.
+ * Inserts unique jobs, except those whose key another job holds. A key belongs to a row until the row is deleted or gives it
+ * up; a retry keeps it. So a rollback frees it, and Postgres alone decides.
+ * @returns for each row its id → the id of the key's holder. Of several rows with one key the first may become the holder.
  * @throws Error when a claim changes hands ten times meanwhile.
  */
 export async function claimKeys(
@@ -32,13 +31,13 @@ export async function claimKeys(
     const refused = wanted.filter((row) => !inserted.has(row.id));
     const held = refused.length > 0 ? await findHolders(knex, refused.map(uniqueKey)) : new Map<string, string>();
     for (const [key, holder] of held) holders.set(key, holder);
-    // The holder's row is gone, or its claim has expired: the key is free by now.
+    // The holder's row is gone, or its claim has expired. So the key is free by now.
     wanted = refused.filter((row) => !held.has(uniqueKey(row)));
   }
   return new Map(rows.map((row) => [row.id, holders.get(uniqueKey(row)) ?? row.id]));
 }
 
-/** Ends the claim of a unique job before its row goes, so that the next of its kind may be enqueued. */
+/** Ends the claim of a job with `until: 'executing'` when its run begins, so that the next of its kind may be enqueued. */
 export async function releaseUnique(knex: Knex, id: string): Promise<void> {
   await knex.raw(
     `update ${TABLES.jobs} set unique_key = null, unique_until = null where id = ?::uuid and unique_key is not null`,
@@ -46,7 +45,7 @@ export async function releaseUnique(knex: Knex, id: string): Promise<void> {
   );
 }
 
-/** Releases expired claims. @returns the ids of the jobs that hold the others, by key. */
+/** Releases claims whose time, counted from `run_at`, is over. @returns the ids of the jobs that hold the others, by key. */
 async function findHolders(knex: Knex, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly key: string; readonly over: boolean }[] }>(
     `select id, unique_key as key, unique_until <= clock_timestamp() as over

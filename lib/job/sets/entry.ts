@@ -56,7 +56,7 @@ export interface EntryRow {
   readonly attempts: number;
   readonly history: string | null;
   readonly progress: string | null;
-  /** Its time in the set, ms since 1970. */
+  /** The job's time in the set, ms since 1970. */
   readonly at: number;
   readonly identity: string | null;
   /** null: it is too long for a list. */

@@ -15,7 +15,10 @@ import {
 } from './query';
 import { matching, SetReader, type Sql, these } from './set-reader';
 
-/** A set of jobs that operators read and move. All methods throw InvalidRequestError for an invalid request, and errors of Postgres. */
+/**
+ * A set of jobs that operators read and move. All methods throw InvalidRequestError for an invalid request, and errors of
+ * Postgres.
+ */
 export class JobSet extends SetReader {
   constructor(
     private readonly sources: SetSources,

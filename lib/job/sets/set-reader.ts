@@ -21,16 +21,16 @@ export interface Sql {
   readonly values: readonly Knex.RawBinding[];
 }
 
-/** What a set is in Postgres. */
+/** How Postgres holds a set. */
 export interface SetTable {
   readonly table: () => string;
-  /** Its order: that of an index, so jobs that wait are shown queue by queue. */
+  /** The set's order, which is that of an index. So waiting jobs are shown queue by queue. */
   readonly order: string;
   /** The order of the jobs of one class, which may all be in the last queue. Default: `order`. */
   readonly orderOfClass?: string;
-  /** The column of its times. */
+  /** The column of the times that the set shows. */
   readonly time: 'run_at' | 'claimed_at' | 'died_at';
-  /** Its rows among those of the table. */
+  /** The condition for the set's rows in the table. */
   readonly where: Sql;
   /** SQL of the text that a search covers besides the messages. */
   readonly searched: (word: string) => Sql;
@@ -82,9 +82,9 @@ const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
 
 /** The condition for the jobs of a set that match, in two parts. */
 interface Conditions {
-  /** What columns and indexes answer. */
+  /** The part that columns and indexes answer. */
   readonly columns: Sql;
-  /** What is searched in the text of each job. */
+  /** The part that searches the text of each job. */
   readonly text: Sql | undefined;
 }
 

@@ -50,7 +50,7 @@ export class StatsWriter {
     return rows.length === 0 ? undefined : { number: ++this.count, at, rows };
   }
 
-  /** Rows are locked in one order, and those that others delete or add to are left, so that no two processes wait for each other. */
+  /** Locks rows in one order, and leaves those that others delete or add to, so that no two processes wait for each other. */
   private async send({ number, at, rows }: Batch): Promise<void> {
     const periodStart = (spanMs: number) => new Date(at - (at % spanMs));
     await this.knex.raw(

@@ -19,7 +19,7 @@ export class CssInliner {
 
   /** @param marked HTML that has the mark of each value once. */
   async apply(marked: string, values: EscapedValues): Promise<string> {
-    // What style sheets select by, and they themselves, cannot do without their values.
+    // Style sheets, and the attributes by which they select, need their values.
     const shape = marked.replace(SELECTED_BY, (part) => values.fill(part));
     if (shape.length <= MAX_LENGTH && ![...shape.matchAll(STYLES)].some(([css]) => SELECTORS.test(css))) {
       const inlined = await this.once(shape);

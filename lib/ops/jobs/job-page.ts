@@ -63,7 +63,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
-    // Its run, or its class's policy, decided that no further attempt can help.
+    // The job's run, or its class's policy, decided that no further attempt can help.
     refused: place.place === 'dead' && !job.killed && diedOfLatestError(entry),
     reason: entry.reason ?? null,
     unreadable: entry.unreadable ?? null,

@@ -18,7 +18,7 @@ export interface ParsedMail {
   readonly replyTo: readonly string[];
   readonly date: Date | null;
   readonly messageId: string;
-  /** Its Content-Language; empty for none. */
+  /** The mail's Content-Language; empty for none. */
   readonly locale: string;
   readonly html: string | null;
   readonly text: string | null;

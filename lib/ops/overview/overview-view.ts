@@ -29,7 +29,7 @@ interface MachineView {
   readonly own: boolean;
   readonly unresponsive: boolean;
   readonly line: string;
-  /** Its processes, the primary first. */
+  /** The tree's processes, the primary first. */
   readonly nodes: readonly CardView[];
   readonly memory: MemoryView;
   readonly events: readonly EventLine[];

@@ -20,7 +20,9 @@ export interface DependencyView {
 const MANY_CLIENTS = 5000;
 
 /**
- * @param planned connections to Postgres that all trees may open. @param embedded names of the servers that this tree has started. @param delivery the setting MAIL_DELIVERY.
+ * @param planned connections to Postgres that all trees may open.
+ * @param embedded names of the servers that this tree has started.
+ * @param delivery the setting MAIL_DELIVERY.
  */
 export function dependencyViews(
   systemStatus: SystemStatus,

@@ -32,7 +32,7 @@ export class Formatter {
     return new Formatter(ctx.state.t);
   }
 
-  /** The same formatter relative to another time, for observations made then, perhaps by another clock. */
+  /** @returns this formatter relative to another time, for observations made then, perhaps by another clock. */
   at(moment: string): Formatter {
     return new Formatter(this.t, new Date(moment));
   }

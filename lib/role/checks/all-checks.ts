@@ -34,7 +34,7 @@ interface Contexts {
 export type FindingWithId = Finding & { readonly id: string };
 
 interface Check<C> {
-  /** Also the id of what it finds, unless that has one of its own. `catamount doctor --json` prints it. */
+  /** The id of the findings, too, unless one has its own. `catamount doctor --json` prints it. */
   readonly name: string;
   readonly when: readonly When[];
   readonly run: (context: C) => readonly Finding[] | Promise<readonly Finding[]>;

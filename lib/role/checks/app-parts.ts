@@ -22,7 +22,7 @@ import { loadJobSetup, loadMailSetup, loadOwnWeb, loadRoutes } from '../app/load
 
 interface Part<T> {
   readonly value: T;
-  /** What is wrong with it. */
+  /** What is wrong with the part. */
   readonly found: readonly Finding[];
 }
 

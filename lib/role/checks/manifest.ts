@@ -5,7 +5,7 @@ import { type AppDefinition, FOLDERS, HEARS, notAFunction } from '../app/app-def
 import type { AppOptions } from '../app/app-options';
 
 const FUNCTIONS = ['routes', 'jobSetup', 'mailSetup', 'import', 'koa', 'server', 'workerBoot', 'workerStop'] as const;
-/** Their values are checked by `defineApp`, or with the web. */
+/** Options whose values `defineApp`, or the start of the web, checks. */
 const OTHERS = ['name', 'root', 'hooks', 'bodyParser', 'headers', 'probes'] as const;
 type Unlisted = Exclude<keyof AppOptions, (typeof FUNCTIONS | typeof FOLDERS | typeof OTHERS)[number]>;
 /** Does not compile while an option of `defineApp` is in no list. */

@@ -95,7 +95,7 @@ export class AppConnection {
    * Of anything else, such as a timer, nothing is known here.
    */
   async settled(deadline = Deadline.after(Number.POSITIVE_INFINITY)): Promise<void> {
-    // What follows begins a moment after what it has waited for.
+    // Work may begin a moment after the query that it waited for has ended, so two quiet looks in a row are needed.
     for (let quiet = 0; quiet < 2 && !deadline.expired; ) {
       await wait(POLL_MS);
       const { used, waiting } = this.database.poolUse();

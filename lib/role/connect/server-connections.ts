@@ -28,7 +28,7 @@ export async function connectOrFail(database: Database, purpose: string): Promis
 }
 
 /**
- * The same for Redis. Elsewhere the client keeps retrying; here the first failure is final.
+ * Connects to Redis. Elsewhere the client keeps retrying; here the first failure is final.
  * @throws UserError, exit code 69, or 78 for a Redis that is too old for the client.
  */
 export async function reachRedis(redis: Redis, url: string, events: Events, purpose: string): Promise<void> {

@@ -29,7 +29,7 @@ export class FirstReadiness {
 
   constructor(private readonly options: FirstReadinessOptions) {}
 
-  /** Another worker of the tree has been ready. */
+  /** Call when another worker of the tree has been ready. */
   treeServed(): void {
     this.served = true;
   }
@@ -40,7 +40,7 @@ export class FirstReadiness {
     return this.latest;
   }
 
-  /** The same as a sentence that strangers may read at `/ready`; undefined once one has been. */
+  /** @returns the reason as a sentence that strangers may read at `/ready`; undefined once a process has been ready. */
   async reason(): Promise<string | undefined> {
     const unready = await this.look();
     return unready ? explain(unready) : undefined;

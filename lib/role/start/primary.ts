@@ -261,7 +261,7 @@ export class Primary {
   private checkApp(): StartCheck {
     this.passConfig(this.config);
     const check = new StartCheck(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
-    // It is awaited later, and a rejection before that is not an unhandled one.
+    // `passed` is awaited later. A rejection before that is not an unhandled one.
     check.passed.catch(() => undefined);
     this.check = check;
     return check;
