@@ -7,9 +7,9 @@ import type { AppCommand } from './role/app/app-command';
 import type { AppDefinition } from './role/app/app-definition';
 
 /**
- * Runs this process in the role it was started for: a web worker (which the primary has forked), a child of the tree
- * (`runChild`), a command of the app (`APP_COMMANDS`, `migrate`, `rollback`), or the primary, if there are no arguments. A
- * UserError is printed and ends the process with its exit code.
+ * Runs this process in the role it was started for: the primary, if there are no arguments; a web worker, which the primary has
+ * forked; a child of the tree (`runChild`); or a command of the app (`APP_COMMANDS`, `migrate`, `rollback`). A UserError is
+ * printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
   Reflect.set(globalThis, BOOTED, true);

@@ -1,7 +1,7 @@
 /**
- * The public API: everything an app needs, and all that our sample app imports. The build makes each file load with the
- * first use of one of its names (.config/build.mjs): the primary imports the app's manifest through this module, and needs
- * neither models nor jobs nor mailers. The types are in `public-types.ts`, which no process loads.
+ * The public API: everything an app needs, and all that our sample app imports. The build makes each file load with the first
+ * use of one of its names (.config/build.mjs). So the primary can import the app's manifest through this module without loading
+ * models, jobs or mailers. The types are in `public-types.ts`, which no process loads.
  */
 
 export { boot } from './boot';

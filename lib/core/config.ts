@@ -120,9 +120,9 @@ const UNQUALIFIED = { ...TABLES };
 const CHANNELS = ['channel', 'echoChannel', 'leaderChannel'] as const;
 
 /**
- * Makes all statements of this process name Catamount's tables with a schema, whatever the search path: a pooler in
- * transaction mode does not keep that for a session. A channel's name gets a hash of the schema instead, since Postgres
- * allows it 63 bytes only.
+ * Makes all statements of this process name Catamount's tables with a schema, whatever the search path, which a pooler in
+ * transaction mode does not keep for a session. A channel's name gets a hash of the schema instead, since Postgres allows it 63
+ * bytes only.
  * @param schema lower-case letters, digits and _.
  */
 export function useSchema(schema: string): void {

@@ -34,9 +34,9 @@ interface I18nOptions {
 const LAST = 'en';
 
 /**
- * Reads `<folder>/<locale>.json` of each folder once; later folders win, and missing ones count as empty. A key that a
- * locale lacks falls back to what the locale is a variety of (`pt` for `pt-BR`), to the default locale in the same way,
- * to English, then to the key itself.
+ * Reads `<folder>/<locale>.json` of each folder once. Later folders win, and missing ones count as empty. A key that a locale
+ * lacks falls back to what the locale is a variety of (`pt` for `pt-BR`), then to the default locale in the same way, then to
+ * English, then to the key itself.
  * @throws UserError that names a file that is no JSON object.
  */
 export async function loadI18n(

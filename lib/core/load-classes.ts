@@ -73,9 +73,9 @@ export function withoutExtension(file: string): string {
 }
 
 /**
- * Loads a module of the app, an ES module or a CommonJS one. Everything of an app is loaded by this function, or by the
- * app's own `import()`: a file that was both required and imported would, with some compilers, be loaded twice, and its
- * classes would not be the same.
+ * Loads a module of the app, an ES module or a CommonJS one. Load everything of an app by this function, or by the app's own
+ * `import()`. With some compilers, a file that was both required and imported would be loaded twice, and its classes would not
+ * be the same.
  */
 export async function importFile(file: string): Promise<unknown> {
   try {
@@ -102,8 +102,8 @@ function hasRequireOnly(thrown: unknown): boolean {
 }
 
 /**
- * For the namespace of a CommonJS module, which has the module's exports as its default, returns those exports; any other
- * module as it is. Node finds only some names of a CommonJS module, so they are taken from the exports themselves.
+ * Returns a CommonJS module's exports for its namespace, which has them as its default; any other module as it is. Node finds
+ * only some names of a CommonJS module, so they are taken from the exports themselves.
  */
 function exportedBy(module: unknown): unknown {
   if (typeof module !== 'object' || module === null || !('default' in module)) return module;

@@ -37,8 +37,8 @@ const JOBS_SHARE = 1.25;
 const MIN_HEAP_MB = 64;
 
 /**
- * Divides the memory planned for heaps: one share for each worker, 1.25 for the job processor. A process that outgrows
- * its share collects garbage more often, and in the end dies alone, instead of taking the whole tree over the limit.
+ * Divides the memory planned for heaps: one share for each worker, 1.25 for the job processor. A process that outgrows its
+ * share collects garbage more often. In the end it dies alone, instead of taking the whole tree over the limit.
  */
 export function heapCaps(limitMb: number, workers: number, jobs: boolean): HeapCaps {
   const shares = Math.max(1, workers + (jobs ? JOBS_SHARE : 0));

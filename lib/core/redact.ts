@@ -110,8 +110,8 @@ export class Redactor {
 }
 
 /**
- * A user and a password before the @ of a URL. A password may contain / and ?, which makes a URL invalid and is then in the
- * error that says so, except in URLs of the web, whose paths often contain a colon and an @.
+ * A user and a password before the @ of a URL. A password may contain / and ?. The URL is then invalid, and the error that says
+ * so contains the password. URLs of the web are an exception, since their paths often contain a colon and an @.
  */
 const IN_URL =
   /((?<=\bhttps?):\/\/[^\s/?#:@"'\\]{0,200}:)[^\s/?#"'\\]{1,500}@|((?<!\bhttps?):\/\/[^\s/?#:@"'\\]{0,200}:)[^\s"'\\]{1,500}@/g;

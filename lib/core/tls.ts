@@ -53,9 +53,9 @@ export function withTlsAdvice(error: Error, server: Server): Error {
 export type TlsMode = 'off' | 'unchecked' | 'checked';
 
 /**
- * @returns the mode of a connection to Postgres, by `sslmode` with libpq's meaning: `require` encrypts without checking
- * the certificate, `verify-ca` and `verify-full` check it, `disable`, `allow` and `prefer` use no TLS. Default: checked
- * in production, except on this machine; no TLS elsewhere.
+ * @returns the mode of a connection to Postgres, by `sslmode` with libpq's meaning. `require` encrypts without checking the
+ * certificate; `verify-ca` and `verify-full` check it; `disable`, `allow` and `prefer` use no TLS. Default: checked in
+ * production, except on this machine; no TLS elsewhere.
  */
 export function postgresTls(url: string, production: boolean): TlsMode {
   const { searchParams, hostname } = new URL(url);

@@ -10,7 +10,7 @@ export interface User {
 const isRoot = () => process.getuid?.() === 0;
 
 /**
- * When root starts servers in another user's checkout, their files must belong to that user, who could not start the
+ * Finds the owner of the checkout that root starts servers in. Their files must belong to that user, who could not start the
  * servers later otherwise.
  * @returns the owner to act for; undefined if we are not root, or if root owns the checkout.
  */

@@ -30,7 +30,7 @@ export interface EmbeddedUrls {
 }
 
 /**
- * Postgres and Redis for a developer's machine: real servers with their data in the state folder. Stops those of a killed
+ * Postgres and Redis for a developer's machine: real servers with their data in the state folder. It stops those of a killed
  * run, starts new ones, and ensures that none keeps running unused. Only one process at a time may do so in a folder.
  */
 export class EmbeddedServers {

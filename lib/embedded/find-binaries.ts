@@ -8,9 +8,9 @@ import { run } from './server-process';
 export const PLATFORM = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
 
 /**
- * npm usually installs a package at the root of the project, but may put it next to the package that depends on it. The
- * project is that of this file or of the working directory.
- * @returns the folder of the installed package; undefined if it is not installed.
+ * Finds an installed package. npm usually puts it at the root of the project, but may put it next to the package that depends
+ * on it. The project is that of this file or of the working directory.
+ * @returns the package's folder; undefined if it is not installed.
  */
 export function packageFolder(name: string): string | undefined {
   const starts = [__dirname, process.cwd()];

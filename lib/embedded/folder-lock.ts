@@ -4,8 +4,8 @@ import { UserError } from '../core/errors';
 import { isAlive, startedAt } from './server-process';
 
 /**
- * The exclusive right to run servers in a folder: a file that names the process which has it. It is free again once that
- * process has ended. Postgres itself refuses data that another server uses, so this is for the sentence that says why.
+ * The exclusive right to run servers in a folder: a file that names the process which has it. The right is free again once that
+ * process has ended. Postgres itself refuses data that another server uses, so the lock only serves to say why.
  */
 export class FolderLock {
   private constructor(private readonly file: string) {}

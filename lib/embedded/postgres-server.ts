@@ -112,9 +112,8 @@ const INITDB = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', ...LOCALE, '--no-
 const SINGLE = ['-F', '-c', 'io_method=sync', '-c', 'log_checkpoints=off', 'template1'];
 
 /**
- * Creates the data folder with an empty database, unless it exists. It gets its final name only when it is complete, so
- * after an interruption it is created again. Each draft has a new name, since the initdb of a killed run may still be
- * running.
+ * Creates the data folder with an empty database, unless it exists. The folder gets its final name only when it is complete, so
+ * after an interruption it is created again. Each draft has a new name, since the initdb of a killed run may still be running.
  */
 async function initialise(
   dataDir: string,
@@ -202,10 +201,11 @@ function lastPort(dataDir: string): number | undefined {
 }
 
 /**
- * Makes Postgres ignore the pid file of a server that is gone. Another program may have its pid by now, or the system
- * may still list it, so that Postgres would take it for a running server and refuse to start. Its pid is replaced by
- * ours, since Postgres knows that its parent cannot be a server. The rest of the file stays, because Postgres uses it
- * to make sure that no process of the old server still uses the data; deleting the file would disable that check.
+ * Makes Postgres ignore the pid file of a server that is gone. Otherwise Postgres may refuse to start: another program may have
+ * that pid by now, or the system may still list it.
+ *
+ * The pid in the file is replaced by ours, since Postgres knows that its parent cannot be a server. The rest of the file stays:
+ * from it Postgres makes sure that no process of the old server still uses the data.
  */
 function disownPidFile(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid');

@@ -14,8 +14,8 @@ export interface Standstill {
 }
 
 /**
- * A part whose work has been due for this long stands still, ms. The heartbeat, the primary's check and its message to
- * the web workers add to this: `/ready`, `/ops` and the log report a standstill within 15 s.
+ * A part whose work has been due for this long stands still, ms. The heartbeat, the primary's check and its message to the web
+ * workers take time, too. So `/ready`, `/ops` and the log report a standstill within 15 s.
  */
 const STALLED_MS = 10_000;
 
@@ -25,8 +25,8 @@ const AT_START_MS = 5000;
 const FIRST_MS = 2000;
 
 /**
- * Corrects the time for which a part is owed, ms. What a processor meets when it begins may have been there before, and
- * nobody told of it while the process booted: a part that has not moved since is owed for as long as its process lives.
+ * Corrects the time for which work has been due, ms. Work that a processor meets at its start may have been due before, and
+ * nobody told of it while the process booted. So a part that has not moved since counts from the start of its process.
  * @param processMs age of the process. @param workMs time since it began to work.
  */
 export function owedSinceStart(

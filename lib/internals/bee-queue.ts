@@ -1,6 +1,6 @@
 /**
- * The only file that imports bee-queue. It uses a private part, so bee-queue is pinned to 2.0.0: the script by which its plain
- * producers' delayed jobs become due. The ids of our jobs travel in the same lists (`job/hint/keys`).
+ * The only file that imports bee-queue. It uses a private part: the script by which plain producers' delayed jobs become due.
+ * So bee-queue is pinned to 2.0.0. The ids of our jobs travel in the same lists (`job/hint/keys`).
  */
 const lua = require('bee-queue/lib/lua') as {
   readonly scripts: Readonly<Record<string, string>>;

@@ -14,8 +14,8 @@ interface RawConnection extends ServerSession {
 }
 
 /**
- * Call with each new connection of a pool (`pool.afterCreate`): one on which Postgres refuses a write is dropped as soon
- * as it is returned. A session that began on a standby, or while the database was set read-only, refuses writes as long
+ * Call with each new connection of a pool (`pool.afterCreate`). A connection on which Postgres refuses a write is then dropped
+ * as soon as it is returned. A session that began on a standby, or while the database was set read-only, refuses writes as long
  * as it lasts, even when the server's name leads to one that accepts them.
  */
 export function leaveIfReadOnly(connection: RawConnection): void {
@@ -25,8 +25,8 @@ export function leaveIfReadOnly(connection: RawConnection): void {
 }
 
 /**
- * Call with each new connection of a pool: when a statement has exceeded its timeout, Postgres is asked to cancel it. It
- * would otherwise run on at the server: if it waits for a lock, it holds a server process, until none is left for others.
+ * Call with each new connection of a pool. When a statement has exceeded its timeout, Postgres is then asked to cancel it.
+ * Otherwise a statement that waits for a lock would hold a server process, until none is left for others.
  */
 export function cancelAfterTimeout(connection: RawConnection): void {
   let disposed = connection.__knex__disposed;

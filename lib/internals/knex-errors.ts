@@ -5,8 +5,8 @@ import { truncate } from '../support/text-table';
 const MAX_STATEMENT = 500;
 
 /**
- * Call with each knex, whose `compileSqlOnError` must be false. knex puts the statement before the message of Postgres,
- * which whoever shows one line, or the first letters, would then cut off. This puts it after the message.
+ * Call with each knex, whose `compileSqlOnError` must be false. knex puts the statement before the message of Postgres, where a
+ * display of one line would cut the message off. This puts the statement after it.
  */
 export function putReasonFirst(knex: Knex): void {
   knex.on('query-error', (error: Error, { sql }: { readonly sql: string }) => {

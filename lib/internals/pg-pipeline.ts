@@ -78,8 +78,8 @@ class PipelinedQuery extends Query {
 }
 
 /**
- * Call with each new connection of a pool: BEGIN, and statements that are marked as deferrable, are sent in one write with the
- * statement after them, which saves a round trip each. They are answered at once. If one fails, Postgres runs none of those
+ * Call with each new connection of a pool. BEGIN, and statements that are marked as deferrable, are then sent in one write with
+ * the statement after them, which saves a round trip each. They are answered at once. If one fails, Postgres runs none of those
  * after it, and the error is that of the statement that was sent with it.
  */
 export function sendTogether(connection: RawConnection): void {

@@ -53,8 +53,8 @@ export interface ConfiguredJob<J extends Performable> {
 }
 
 /**
- * A background job, one subclass per file: `class WelcomeEmailJob extends Job<[userId: string]>`. A job may run more
- * than once, since a process may die between its work and its outcome: make `perform` idempotent, by `this.context.id`.
+ * A background job, one subclass per file: `class WelcomeEmailJob extends Job<[userId: string]>`. A job may run more than once,
+ * since a process may die before the outcome is recorded. So make `perform` idempotent, by `this.context.id`.
  */
 export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** The queue of its jobs. JOB_QUEUES must name it, or no processor serves it. */
@@ -90,11 +90,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static retryIn?(attempt: number, error: Error): RetryDecision;
 
   /**
-   * Retries these errors by a rule of their own, instead of `retryIn` and `retry`. Call it in a static block of the
-   * class: `static { this.retryOn(TimeoutError, { wait: 'polynomial', attempts: 10 }); }`. Rules are inherited; if
-   * several match an error, the latest wins, and the class's own before its parent's.
-   * @param exhausted called when the attempts are used up; the job is then discarded, while without it the job is dead.
-   * If it throws, the job is dead.
+   * Retries these errors by a rule of their own, instead of `retryIn` and `retry`. Call it in a static block of the class:
+   * `static { this.retryOn(TimeoutError, { wait: 'polynomial', attempts: 10 }); }`. Rules are inherited. If several match an
+   * error, the latest wins, and the class's own before its parent's.
+   * @param exhausted called when the attempts are used up. The job is then discarded; without it, or if it throws, the job is
+   * dead.
    * @throws TypeError for invalid options.
    */
   static retryOn<const M extends ErrorMatchers, J extends Performable>(
@@ -159,9 +159,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   }
 
   /**
-   * Stores the position of the work for `resumeFrom` of the next run, and throws when this run is to end: call it
-   * between the steps of long work. It is cheap: Postgres is written at most four times a second, and always before the
-   * end.
+   * Stores the position of the work for `resumeFrom` of the next run. Throws when this run is to end, so call it between the
+   * steps of long work. It is cheap: Postgres is written at most four times a second, and always before the end.
    * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
@@ -194,7 +193,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   }
 
   /**
-   * Enqueues a run. Inside a transaction the run belongs to it: it happens once that commits, never if it rolls back.
+   * Enqueues a run. Inside a transaction the run belongs to it: the job runs once that commits, and never if it rolls back.
    * @throws TypeError for arguments that cannot be serialized; NotConnectedError before boot.
    */
   static performLater<J extends Performable>(this: JobClass<J>, ...args: Args<J>): Promise<EnqueuedJob> {

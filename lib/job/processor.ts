@@ -234,9 +234,9 @@ export class JobProcessor implements Service {
   }
 
   /**
-   * Called in the handler of an uncaught error: fails the job whose code raised it, which the execution context names.
-   * If it names none, any job may be the cause, so the process has to end, and the jobs that it returns keep their
-   * delivery counted, as if the process had died.
+   * Called in the handler of an uncaught error. Fails the job whose code raised it, which the execution context names. If it
+   * names none, any job may be the cause. Then the process has to end, and the jobs that it returns keep their delivery
+   * counted, as if it had died.
    */
   failRunBehind(error: Error): UncaughtOutcome {
     const outcome = this.executor.failRunBehind(error);

@@ -85,10 +85,10 @@ export abstract class Mailer<P extends object = NoParams> {
   }
 
   /**
-   * Registers a handler for errors of building and delivering a mail, in a static block:
-   * `static { this.rescueFrom(PermanentDeliveryError, (error, mailer) => …) }`. The mail then counts as not sent, and
-   * its job succeeds unless the handler throws. Rules are inherited; of several that match, the latest applies, and a
-   * class's own come before its parent's.
+   * Registers a handler for errors of building and delivering a mail, in a static block: `static {
+   * this.rescueFrom(PermanentDeliveryError, (error, mailer) => …) }`. The mail then counts as not sent, and its job succeeds
+   * unless the handler throws. Rules are inherited. If several match, the latest applies, and a class's own come before its
+   * parent's.
    * @throws TypeError for a matcher that is no error class, or a handler that is no function.
    */
   static rescueFrom<const E extends ErrorMatchers, M extends AnyMailer>(

@@ -72,11 +72,11 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
   }
 
   /**
-   * Builds the mail and sends it, or skips it when its job has already sent it. Errors that the mailer's `rescueFrom`
-   * handles are not thrown.
-   * @throws NotConnectedError before `boot`; InvalidMailError, TemplateError, MissingTemplateError,
-   * MissingTextError, AttachmentError; PermanentDeliveryError when the server refused the mail for good; after any
-   * other error a retry may succeed.
+   * Builds the mail and sends it, or skips it when its job has already sent it. Errors that the mailer's `rescueFrom` handles
+   * are not thrown.
+   * @throws NotConnectedError before `boot`. InvalidMailError, TemplateError, MissingTemplateError, MissingTextError or
+   * AttachmentError for a mail that cannot be built. PermanentDeliveryError when the server refused the mail for good. After
+   * any other error a retry may succeed.
    */
   async deliverNow(): Promise<DeliveryResult> {
     return connectedDelivery(`${this.mailer.name}.${this.action}`).deliver(this);

@@ -59,9 +59,9 @@ export class Database implements Service {
   }
 
   /**
-   * The same pool with a time limit, for use while somebody waits. A statement that is not answered within `ms` fails,
-   * Postgres is asked to cancel it, and the pool drops its connection, since a Postgres that accepts statements and never
-   * answers would hold it forever.
+   * This pool with a time limit, for use while somebody waits. When a statement is not answered within `ms`, it fails, Postgres
+   * is asked to cancel it, and the pool drops its connection. A Postgres that accepts statements and never answers would
+   * otherwise hold the connection forever.
    */
   withTimeout(ms: number): Knex {
     const limited = createKnex({ ...COMMON, log: this.log });

@@ -121,8 +121,8 @@ export async function migrateDown(
 }
 
 /**
- * Creates knex's tables under a lock of ours, since knex creates its lock table without one. If two processes migrated
- * a new database at once, both might fail and leave a second row in that table, which blocks all migrations for good.
+ * Creates knex's tables under a lock of ours, since knex creates its lock table without one. If two processes migrated a new
+ * database at once, both might fail and leave a second row in that table. Such a row blocks all migrations for good.
  */
 async function makeTables(knex: Knex, migrations: Migrations): Promise<void> {
   await knex.transaction(async (trx) => {

@@ -22,8 +22,8 @@ export class Model extends ObjectionModel {
   static override columnNameMappers = snakeCaseMappers();
 
   /**
-   * Begins a query in `trx`, or else in the transaction in which the current code runs. If nobody awaited the query,
-   * and it runs after that transaction has ended, it uses the pool after a commit, and rejects after a rollback. It rejects
+   * Begins a query in `trx`, or else in the transaction in which the current code runs. A query that nobody awaited may run
+   * after that transaction has ended. Then it uses the pool after a commit, and rejects after a rollback. Any query rejects
    * with a UserError if the table lacks a column of the timestamps.
    */
   static override query<M extends ObjectionModel>(this: Constructor<M>, trx?: TransactionOrKnex): QueryBuilderType<M> {

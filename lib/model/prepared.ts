@@ -7,10 +7,11 @@ const unprepared = new WeakSet<object>();
 const LOST = new Set(['26000', '42P05']);
 
 /**
- * Runs a statement, outside transactions, that each connection prepares once: Postgres need not parse and plan it again, which
- * takes longer than a small statement itself. Behind a pooler that cannot keep it, it is sent again unprepared, as all after it.
+ * Runs a statement that each connection prepares once. Postgres then need not parse and plan it again, which takes longer than
+ * a small statement itself. Behind a pooler that loses prepared statements, this one and all after it are sent unprepared; so
+ * are all statements inside transactions.
  *
- * Postgres keeps the plan for a table that was small then; so use it where a table that has grown since does no harm.
+ * Postgres keeps the plan that it made when the table was small. So use this where a table that has grown since does no harm.
  * @param name of the statement. Another text needs another name.
  */
 export async function runPrepared<T>(

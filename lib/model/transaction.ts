@@ -114,9 +114,9 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
 }
 
 /**
- * Checks that the transaction is still usable after a failed statement. If it is not, Postgres would answer COMMIT with
- * a rollback, which knex takes for success, and releasing a savepoint would leave the enclosing transaction aborted. A
- * statement that failed within a savepoint of its own does no harm.
+ * Checks that the transaction is still usable after a failed statement. If it is not, Postgres would answer COMMIT with a
+ * rollback, which knex takes for success. Releasing a savepoint would leave the enclosing transaction aborted. A statement that
+ * failed within a savepoint of its own does no harm.
  */
 async function checkUsable(trx: Knex.Transaction, refused: Error): Promise<void> {
   await trx.raw('select 1').catch(() => {
@@ -127,8 +127,8 @@ async function checkUsable(trx: Knex.Transaction, refused: Error): Promise<void>
 }
 
 /**
- * Calls `listener` with the outcome of `trx`, once that of its outermost transaction is known. A test's own
- * transaction, which never commits, does not count. If `trx` is that transaction, the listener is called at once.
+ * Calls `listener` with the outcome of `trx`, once that of its outermost transaction is known. A test's own transaction never
+ * commits, so it does not count. If `trx` is that transaction, the listener is called at once.
  * @returns the listener's result in that case.
  */
 export function onOutcome(trx: Knex.Transaction, listener: Settlement): unknown {

@@ -8,8 +8,8 @@ import type { OpsOptions } from './ui/page-types';
 
 const INBOX_PATH = '/ops/mail/inbox';
 /**
- * The pages have a concurrency limit of their own: they take no slot from the app, and still answer when all of its
- * slots are taken, which is when operators need them. Forms and event streams release their slot once they are read.
+ * The pages have a concurrency limit of their own. They take no slot from the app, and still answer when all of its slots are
+ * taken, which is when operators need them. Forms and event streams release their slot once they are read.
  */
 const LIMIT = { maxThreads: 3, backlog: 32, queueTimeoutMs: 10_000 };
 
@@ -39,8 +39,9 @@ export const METRICS_PATH = '/ops/metrics';
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
- * Serves Prometheus metrics at /ops/metrics to requests with METRICS_TOKEN. Without that setting the token of the pages
- * opens it, on this machine only; where there is none, it does not exist. Its modules are loaded with the first scrape.
+ * Serves Prometheus metrics at /ops/metrics to requests with METRICS_TOKEN. Without that setting the token of the pages opens
+ * it, on this machine only. Where there is no such token either, the address does not exist. The modules are loaded with the
+ * first scrape.
  */
 export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
   const { metricsToken, opsToken } = options.config;

@@ -82,8 +82,8 @@ export class Progress {
 }
 
 /**
- * Watches the replies of one server that may be frozen, or whose connection may have ended without notice: the server is
- * silent when it has sent no reply for `patienceMs` although one is due.
+ * Watches the replies of one server that may be frozen, or whose connection may have ended without notice. The server is silent
+ * when it has sent no reply for `patienceMs` although one is due.
  */
 export class SilenceWatch {
   private pending = 0;

@@ -192,8 +192,8 @@ export class TreeReporter implements Service {
   }
 
   /**
-   * Runs commands. Each is removed from its list before it begins: there may be two reporters for a moment, and a
-   * command may end the very process that runs it, whose successor must not find it again. An operator can repeat a
+   * Runs commands. Each is removed from its list before it begins, for two reasons. There may be two reporters for a moment.
+   * And a command may end the very process that runs it, whose successor must not find it again. An operator can repeat a
    * command that is lost in this way, but replacing a worker twice cannot be undone.
    */
   private async execute(id: string, texts: readonly string[]): Promise<void> {

@@ -53,9 +53,9 @@ interface Waiting {
 }
 
 /**
- * Puma's thread pool without the threads: at most `maxThreads` requests are in flight; at most `backlog` wait in order
- * of arrival, each for at most `queueTimeoutMs`. A slot is held until its response has been sent, its connection has
- * closed, or it is released explicitly. Releasing it again does nothing.
+ * Puma's thread pool without the threads. At most `maxThreads` requests are in flight. At most `backlog` wait in order of
+ * arrival, each for at most `queueTimeoutMs`. A slot is held until its response has been sent, its connection has closed, or it
+ * is released explicitly. Releasing it again does nothing.
  */
 export class ConcurrencyLimiter {
   private readonly running = new Set<RequestInFlight>();

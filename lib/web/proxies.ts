@@ -33,7 +33,10 @@ export function proxies(trust: TrustedProxies, onUntrustedProxy?: (peer: string)
   };
 }
 
-/** Each proxy appends its peer, so the client is the last address that is not a trusted proxy, else the first one. */
+/**
+ * Each proxy appends the address of its peer. So the client is the last address that is not a trusted proxy, or else the first
+ * one.
+ */
 function beyond(forwarded: readonly string[], isTrusted: (address: string) => boolean): string | undefined {
   const trail = forwarded.slice(forwarded.findLastIndex((address) => isIP(address) === 0) + 1);
   return trail.findLast((address) => !isTrusted(address)) ?? trail[0];

@@ -19,8 +19,8 @@ interface Counters {
 }
 
 /**
- * The rate limits of an app's routes. They count in Redis, for all processes together and across restarts. While Redis
- * is unavailable each process counts alone, so the limit is multiplied by the number of processes, and nobody waits.
+ * The rate limits of an app's routes. They count in Redis, for all processes together and across restarts. While Redis is
+ * unavailable each process counts alone, so the limit is multiplied by the number of processes. Nobody waits for Redis.
  */
 export class RateLimits {
   private unavailable = false;

@@ -11,8 +11,8 @@ import { onRequestEnd } from './request-end';
 import { StalledWrites } from './stalled-writes';
 
 /**
- * `keepAliveTimeout` exceeds the 90 s for which Heroku's router keeps an idle connection: the router closes first, and
- * never sends a request into a connection that is being closed. Node looks for overdue requests at intervals of
+ * `keepAliveTimeout` exceeds the 90 s for which Heroku's router keeps an idle connection. So the router closes first, and never
+ * sends a request into a connection that is being closed. Node looks for overdue requests at intervals of
  * `connectionsCheckingInterval`, which is 30 s by default.
  */
 const TIMEOUTS = {

@@ -71,9 +71,9 @@ export function parseDisplayName(value: unknown): string | undefined {
 }
 
 /**
- * Limits sign-ups, since each sends a mail to an address that the client chooses: anybody could flood a mailbox. They are
- * counted by the client's network, by mailbox and by mail domain; SIGN_UPS_PER_ADDRESS, SIGN_UPS_PER_MAILBOX and
- * SIGN_UPS_PER_DOMAIN say how many are allowed.
+ * Limits sign-ups. Each sends a mail to an address that the client chooses, so anybody could flood a mailbox. They are counted
+ * by the client's network, by mailbox and by mail domain. SIGN_UPS_PER_ADDRESS, SIGN_UPS_PER_MAILBOX and SIGN_UPS_PER_DOMAIN
+ * say how many are allowed.
  */
 export class SignUpLimits {
   private readonly perAddress: RateLimit;

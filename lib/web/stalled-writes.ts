@@ -15,9 +15,9 @@ interface Progress {
 }
 
 /**
- * Cuts off clients that do not read their responses, as Puma does: bytes are waiting to be written, and the kernel has
- * accepted none of them for the whole timeout. A slow reader still makes room in the kernel's buffer now and then, and
- * when no bytes are waiting, as between two events of a stream, it is not the client that is slow.
+ * Cuts off clients that do not read their responses, as Puma does: bytes are waiting to be written, and the kernel has accepted
+ * none of them for the whole timeout. A slow reader is not cut off, since it still makes room in the kernel's buffer now and
+ * then. When no bytes are waiting, as between two events of a stream, the client is not slow.
  */
 export class StalledWrites {
   private readonly responses = new Set<ServerResponse>();

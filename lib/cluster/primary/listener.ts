@@ -108,10 +108,13 @@ export class Listener {
   }
 
   /**
-   * Closes the socket at a moment when no connection waits in the kernel, since closing resets those. Until then
-   * accepted connections are held back: otherwise clients that reconnect after each response would keep arriving, and
-   * one of them would be reset. Afterwards the workers get all of them. Resolves when workers have confirmed each, at
-   * the latest when `dispatch` is over: one that a blocked worker has not taken goes to another when that is killed.
+   * Closes the socket at a moment when no connection waits in the kernel, since closing resets those.
+   *
+   * Until then accepted connections are held back. Otherwise clients that reconnect after each response would keep arriving,
+   * and one of them would be reset. Afterwards the workers get all of them.
+   *
+   * Resolves when workers have confirmed each connection, at the latest when `dispatch` is over. One that a blocked worker has
+   * not taken goes to another worker when the blocked one is killed.
    */
   async close(deadline: Deadline): Promise<void> {
     this.holding = true;

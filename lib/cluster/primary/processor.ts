@@ -109,11 +109,13 @@ export class ProcessorSupervisor {
   }
 
   /**
-   * Replaces the processor; the successor fetches, whatever was commanded before. `start-first`: it is ready before the
-   * old one stops fetching and finishes its jobs beside it. `stop-first`: jobs finish, or return to their queue,
-   * before it is started. Replacements run one after the other: the later one may mean newer code.
-   * @param orderFor chooses the order by the memory that is left. @throws UserError when the successor cannot boot: then
-   * the old one stays, unless it was stopped first.
+   * Replaces the processor. The successor fetches, whatever was commanded before.
+   * - `start-first`: the successor is ready before the old one stops fetching and finishes its jobs beside it.
+   * - `stop-first`: jobs finish, or return to their queue, before the successor is started.
+   *
+   * Replacements run one after the other, since the later one may mean newer code.
+   * @param orderFor chooses the order by the memory that is left.
+   * @throws UserError when the successor cannot boot. Then the old one stays, unless it was stopped first.
    */
   restart(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
     this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));

@@ -78,9 +78,11 @@ export class WorkerPool implements PoolCallbacks {
 
   /**
    * Listens, forks all workers, and waits until every slot has been ready once.
-   * @param onListening gets the address in use before anything is forked. @param permission workers boot, but nothing is
-   * served until it resolves. @returns the address. @throws whatever `permission` rejects with.
-   * @throws UserError when the address is unavailable, or when the web cannot boot, with the worker's last output.
+   * @param onListening gets the address in use before anything is forked.
+   * @param permission workers boot, but serve nothing until it resolves.
+   * @returns the address.
+   * @throws what `permission` rejects with; UserError when the address is unavailable, or when the web cannot boot, with the
+   * worker's last output.
    */
   async start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string> {
     this.permitted = permission === undefined;

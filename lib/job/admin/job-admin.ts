@@ -34,9 +34,9 @@ export function actionsOn(set: string): JobAction[] {
 export type ListedSet = 'retry' | 'scheduled' | 'dead';
 
 /**
- * What operators do with jobs, from any process; the commands, the pages and `top` share it. It checks no permissions:
- * `ops/auth/access` does so for the pages, and whoever has the app's shell may run its commands. Create an instance for
- * each use: it reads the names of the queues only once.
+ * What operators do with jobs, from any process. The commands, the pages and `top` share it. No permissions are checked here:
+ * `ops/auth/access` does so for the pages, and whoever has the app's shell may run its commands. Create an instance for each
+ * use, since it reads the names of the queues only once.
  */
 export class JobAdmin {
   private known: Promise<string[]> | undefined;

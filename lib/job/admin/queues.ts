@@ -65,8 +65,8 @@ export class Queues {
   }
 
   /**
-   * Deletes the jobs that wait in a queue, blocked ones included. Running, retry, scheduled and dead jobs stay, and those that are
-   * enqueued meanwhile.
+   * Deletes the jobs that wait in a queue, blocked ones included. Running, retry, scheduled and dead jobs stay, and so do those
+   * that are enqueued meanwhile.
    * @returns how many jobs were deleted.
    * @throws InvalidRequestError for a queue that does not exist, and errors of Postgres; some jobs may be deleted then.
    */

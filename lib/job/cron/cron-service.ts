@@ -54,8 +54,8 @@ interface Done {
 }
 
 /**
- * Enqueues recurring jobs at their times. Every processor runs one, without a leader: the first to lock an entry's row
- * enqueues what is due and advances the row, in one transaction. Only Postgres's clock counts.
+ * Enqueues recurring jobs at their times. Every processor has one, and none leads: the first to lock an entry's row enqueues
+ * what is due and advances the row, in one transaction. Only Postgres's clock counts.
  */
 export class CronService {
   readonly progress = new Progress();

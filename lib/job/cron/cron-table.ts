@@ -9,8 +9,8 @@ import type { CatchUp, CatchUpPolicy } from './cron-service';
 import { type CronEntry, Schedule } from './schedule';
 
 /**
- * SQL, at the beginning of a transaction that locks a row: Postgres ends it when its process falls silent, as when it is frozen, so
- * that others get the lock.
+ * SQL, at the beginning of a transaction that locks a row. If the process falls silent, as when it is frozen, Postgres ends the
+ * transaction, so that others get the lock.
  */
 const HELD_BRIEFLY = `set_config('idle_in_transaction_session_timeout', '10000', true)`;
 

@@ -7,12 +7,11 @@ import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import type { CatchUpPolicy } from './cron-service';
 
 /**
- * The ticks of a cron expression in a time zone.
- *
- * At clock changes, an expression with fixed hours and minutes (`30 2 * * *`, `0 6,18 * * *`) is due once for each of
- * its times on every day, as in Vixie cron: a time that spring leaves out is due at the first moment after the gap, one
- * that autumn repeats is due the first time only. An expression with `*` or a step in hours, minutes or seconds is an
- * interval (`0 * * * *`): it has no tick in a gap and one in each of two repeated hours, so that no interval is longer.
+ * The ticks of a cron expression in a time zone. Clock changes concern two kinds of expressions:
+ * - Fixed hours and minutes (`30 2 * * *`, `0 6,18 * * *`) are due once for each of their times on every day, as in Vixie cron.
+ *   A time that spring leaves out is due at the first moment after the gap. One that autumn repeats is due the first time only.
+ * - `*` or a step in hours, minutes or seconds makes an interval (`0 * * * *`). It has no tick in a gap, and one in each of two
+ *   repeated hours, so that no interval is longer.
  */
 export class Schedule {
   private readonly cron: Cron;

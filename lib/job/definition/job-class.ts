@@ -21,9 +21,9 @@ export interface JobContext {
   /** Deliveries without an outcome, this one included: above 1, a process died or stalled with the job. */
   readonly deliveries: number;
   /**
-   * Aborted when the process stops and cannot wait any longer: a job that still runs then returns to the head of its
-   * queue, and so does one that ends because of it, with or without an error. Also aborted, with a JobTimeoutError,
-   * when the class's `timeout` is up.
+   * Aborted when the process stops and cannot wait any longer. A job that still runs then returns to the head of its queue. So
+   * does one that ends because of it, with or without an error. The signal is also aborted, with a JobTimeoutError, when the
+   * class's `timeout` is up.
    */
   readonly signal: AbortSignal;
 }

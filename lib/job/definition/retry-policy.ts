@@ -36,8 +36,10 @@ export type ErrorHandler<E = Error, J = unknown> = (error: E, job: J) => unknown
 /** The rule of `retryOn` for some errors. */
 export interface RetryOnOptions {
   /**
-   * Delay between a failure and the next run: a duration; 'polynomial', ActiveJob's `n^4 + jitter + 2` seconds; or a
-   * function of the number of runs that failed with these errors, from 1, whose result gets no jitter. Default 3s.
+   * Delay between a failure and the next run. Default 3s. It is one of:
+   * - a duration;
+   * - 'polynomial', ActiveJob's `n^4 + jitter + 2` seconds;
+   * - a function of the number of runs that failed with these errors, from 1. Its result gets no jitter.
    */
   readonly wait?: Duration | 'polynomial' | ((attempt: number, error: Error) => Duration);
   /**

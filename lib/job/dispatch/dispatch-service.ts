@@ -167,8 +167,8 @@ export class DispatchService {
   }
 
   /**
-   * true: nothing has happened for a minute, and notifications arrive. Then Postgres gets only a few queries an hour from here, so
-   * that a database which suspends itself when it is not used can do so.
+   * true: nothing has happened for a minute, and notifications arrive. Then this process sends Postgres only a few queries an
+   * hour, so that a database which suspends itself when it is not used can do so.
    */
   get isIdle(): boolean {
     return this.listener.isNotified === true && performance.now() - this.activeAt > IDLE_AFTER_MS;

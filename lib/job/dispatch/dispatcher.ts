@@ -75,8 +75,9 @@ export interface DispatcherTuning {
 }
 
 /**
- * Looks after the jobs that nobody was told of: scheduled ones that become due, those whose hints were lost or had no room, held
- * ones whose limit is free, and those of processors that have died. Of the dispatchers of all trees one leads; the others stand by.
+ * Looks after the jobs that nobody was told of. These are scheduled jobs that become due, jobs whose hints were lost or had no
+ * room, held jobs whose limit is free, and jobs of processors that have died. Of the dispatchers of all trees one leads; the
+ * others stand by.
  */
 export class Dispatcher {
   /** Knows which dispatcher leads. Whoever stops this one tells the others, if it leads. */

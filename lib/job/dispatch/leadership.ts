@@ -15,16 +15,17 @@ export interface LeadershipOptions {
 /**
  * Decides which of many dispatchers works. Whichever has looked last leads.
  *
- * - **What all are told**, by notifications of Postgres: that there is something to do, and which dispatcher has looked, and
- *   when it will look again.
- * - **The leader** looks at once. **The others** trust it until it is late by the grace period, as after kill -9 or while it
- *   is frozen. Then they look, each after a time of its own; the first one leads, and the rest hear of it.
- * - **Nobody is known to lead**, at the start, after a leader has ended, and where notifications may have been missed or do
- *   not arrive: everybody looks.
+ * - **Notifications** of Postgres tell all dispatchers that there is something to do, which dispatcher has looked, and when it
+ *   will look again.
+ * - **The leader** looks at once.
+ * - **The others** trust the leader until it is late by the grace period, as after kill -9 or while it is frozen. Then each
+ *   looks after a time of its own. The first one leads, and the rest hear of it.
+ * - **Nobody is known to lead** at the start, after a leader has ended, and where notifications may have been missed or do not
+ *   arrive. Then everybody looks.
  * - **Two leaders** at once do no harm, since rows are locked, and hints may come twice.
  *
- * So a lease lasts from one notification to the next. It costs nothing while nothing happens, unlike a row that has to be
- * renewed, and is not tied to a session, unlike an advisory lock.
+ * So a lease lasts from one notification to the next. Unlike a row that has to be renewed, it costs nothing while nothing
+ * happens. Unlike an advisory lock, it is not tied to a session.
  */
 export class Leadership {
   private leader: string | undefined;

@@ -38,10 +38,11 @@ interface ListenerOptions {
 }
 
 /**
- * LISTENs on a connection of its own, and connects again whenever that is lost. A pooler in transaction mode accepts
- * LISTEN and then gives the server connection to others, so that nothing ever arrives here, without any error. Each
- * connection is therefore tested with a notification to itself. A connection may also fall silent later, as behind a
- * router that has forgotten it. Then the messages of this process's own dispatcher do not arrive, and another one is opened.
+ * LISTENs on a connection of its own, and connects again whenever that is lost. Two faults come without an error:
+ * - A pooler in transaction mode accepts LISTEN and then gives the server connection to others, so nothing ever arrives. So
+ *   each connection is tested with a notification to itself.
+ * - A connection may fall silent later, as behind a router that has forgotten it. Then the messages of this process's own
+ *   dispatcher do not arrive, and another connection is opened.
  */
 export class JobListener {
   /** false: notifications do not arrive; null: not known yet. */

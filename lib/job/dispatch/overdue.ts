@@ -6,8 +6,8 @@ import { notify } from '../hint/notifier';
 const OVERDUE_MS = 3000;
 
 /**
- * Notifies the dispatchers when a job has been due for 3 s: plain SQL may have inserted it, or changed its time, without a
- * notification, so that it would wait for an idle dispatcher, which looks rarely.
+ * Notifies the dispatchers when a job has been due for 3 s. Plain SQL may have inserted the job, or changed its time, without a
+ * notification. Otherwise the job would wait for an idle dispatcher, which looks rarely.
  * @param knex with a timeout, since this waits while somebody has locked the table, as VACUUM FULL does.
  * @throws errors of Postgres.
  */

@@ -11,8 +11,8 @@ import type { NewJobRow } from '../row/job-row';
 import { allEnqueued, type Enqueuer } from './enqueue';
 
 /**
- * Enqueues jobs: each becomes a row, in the transaction of its caller or in one of its own. Job processors are told once that is
- * committed.
+ * Enqueues jobs. Each becomes a row, in the transaction of its caller or in one of its own. After the commit, job processors
+ * are told.
  */
 export class JobEnqueuer implements Enqueuer {
   private readonly announcer: Announcer;

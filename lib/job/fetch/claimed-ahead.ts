@@ -8,8 +8,9 @@ export const MAX_AHEAD_MS = 20;
 const LATEST_SHARE = 0.1;
 
 /**
- * Jobs that were claimed before a slot was free for them. While runs take milliseconds, one statement claims the next jobs, too,
- * which a round trip each would slow down. One that cannot start in time goes back, since another process may be free.
+ * Jobs that were claimed before a slot was free for them. While runs take milliseconds, one statement claims the next jobs,
+ * too, because a round trip for each would slow them down. A job that cannot start in time goes back, since another process may
+ * be free.
  */
 export class ClaimedAhead {
   private readonly jobs: { readonly delivery: Delivery; readonly claimedAt: number }[] = [];

@@ -116,10 +116,11 @@ export class HintReader {
   }
 
   /**
-   * Waits for the next hint, in the order of the queues. Redis gives each to one of those that wait, so that a lone job wakes one
-   * processor, however many there are.
-   * @param numbers of the queues. @param onEnd called when there is one (`unused`), after a while or when the connection is lost;
-   * not called when it waits already.
+   * Waits for the next hint, in the order of the queues. Redis gives each hint to one of those that wait, so a lone job wakes
+   * one processor, however many there are.
+   * @param numbers of the queues.
+   * @param onEnd called when there is a hint (`unused`), after a while, or when the connection is lost; not called when this
+   * waits already.
    * @returns false when it cannot wait, since its connection is lost while the shared one is there.
    */
   wait(numbers: readonly number[], isShort: boolean, onEnd: () => void): boolean {

@@ -10,8 +10,8 @@ import { queueKey } from './keys';
 import { Notifier, notify } from './notifier';
 
 /**
- * Ids that a queue may have in Redis, and at most one command of each process more. A small plan has 25 MB; the dispatcher hints at
- * what waits beyond that.
+ * Maximum number of ids that a queue has in Redis, which one command of each process may exceed. A small plan has 25 MB. The
+ * dispatcher hints at the other jobs later.
  */
 export const MAX_HINTS = 10_000;
 /** Ids in one command, so that it never blocks Redis for long. */
@@ -32,8 +32,8 @@ interface HintList {
 }
 
 /**
- * Says where to look: puts the ids of jobs that are ready on their queues in Redis. Nothing else of ours is there, so a hint may
- * be lost, come twice, or outlive its job: the claim decides.
+ * Says where to look: puts the ids of ready jobs on their queues in Redis. Redis has nothing else of ours. So a hint may be
+ * lost, come twice, or outlive its job: the claim decides.
  */
 export class Hints {
   private avoidUntil = Number.NEGATIVE_INFINITY;
@@ -48,9 +48,9 @@ export class Hints {
   ) {}
 
   /**
-   * @param at `head`: they are fetched before the others. Default `tail`.
-   * @returns `full`: a queue has so many hints that the dispatcher adds the others later. `failed`: Redis does not answer, so some
-   * may be missing. Never rejects.
+   * @param at `head`: these jobs are fetched before the others. Default `tail`.
+   * @returns `full`: a queue has so many hints that the dispatcher adds these later. `failed`: Redis does not answer, so some
+   * hints may be missing. Never rejects.
    */
   async push(jobs: readonly ReadyJob[], at: 'head' | 'tail' = 'tail'): Promise<'pushed' | 'full' | 'failed'> {
     if (jobs.length === 0) return 'pushed';
@@ -114,10 +114,12 @@ export class Hints {
 }
 
 /**
- * Announces jobs once they are committed: by a hint in Redis, which wakes one processor, and costs Postgres nothing; or, for jobs
- * that are scheduled and while Redis does not take hints, by a notification of Postgres. NOTIFY within the transaction would save a
- * round trip, but Postgres commits transactions that notify one at a time, each with its own wait for the disk. A separate one is
- * sent at once or, under load, one for many jobs. If one is lost with this process, its successor sends another.
+ * Announces jobs once they are committed. A job that is ready gets a hint in Redis, which wakes one processor and costs
+ * Postgres nothing. Scheduled jobs are announced by a notification of Postgres, and so are all jobs while Redis takes no hints.
+ *
+ * NOTIFY within the transaction would save a round trip. But Postgres commits transactions that notify one at a time, each with
+ * its own wait for the disk. A separate NOTIFY is sent at once or, under load, one for many jobs. If it is lost with this
+ * process, its successor sends another.
  */
 export class Announcer {
   private readonly notifier: Notifier;
@@ -137,8 +139,8 @@ export class Announcer {
   }
 
   /**
-   * @param knex the connection or transaction that inserted the jobs; a transaction's COMMIT is awaited.
-   * @param ready those that may run at once. @param scheduled true: there are others.
+   * @param knex the connection or transaction that inserted the jobs. A transaction's COMMIT is awaited.
+   * @param ready the jobs that may run at once. @param scheduled true: there are others.
    */
   inserted(knex: Knex, ready: readonly ReadyJob[], scheduled: boolean): void {
     const announce = (committed: boolean) => {

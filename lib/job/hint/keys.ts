@@ -1,7 +1,7 @@
 /**
- * bee-queue's keys of a queue that we use.
- * - `waiting`, a list: ids of our jobs, and of plain bee-queue producers'; the next one is at its right end.
- * - `jobs`, a hash, id → record, and `delayed`, a zset: of plain bee-queue producers only.
+ * The keys that we use of a queue of bee-queue.
+ * - `waiting`, a list: ids of our jobs and of those of plain bee-queue producers. The next job is at its right end.
+ * - `jobs`, a hash, id → record, and `delayed`, a zset: for plain producers only.
  * - `earlierDelayed`, a channel: a plain producer has delayed a job until then.
  */
 type QueueKey = 'waiting' | 'jobs' | 'delayed' | 'earlierDelayed';

@@ -4,10 +4,11 @@ import { TABLES } from '../../core/config';
 import { Backoff } from '../../support/backoff';
 
 /**
- * What a notification says. `look`: something may be ready or scheduled that the dispatcher should hint at. `unhinted`: jobs are
- * ready that cannot be hinted at, since Redis does not take hints, so processors should look into Postgres. `hinted`: jobs were
- * enqueued and hinted at, so the dispatcher should look soon whether each hint has reached a processor. `cron`, `pauses`: these
- * tables have changed.
+ * The reason for a notification.
+ * - `look`: jobs may be ready or scheduled that the dispatcher should hint at.
+ * - `unhinted`: jobs are ready, but Redis takes no hints, so processors should look into Postgres.
+ * - `hinted`: jobs were enqueued and hinted at, so the dispatcher should look soon whether each hint has reached a processor.
+ * - `cron`, `pauses`: these tables have changed.
  */
 export type Notice = 'look' | 'unhinted' | 'hinted' | 'cron' | 'pauses';
 

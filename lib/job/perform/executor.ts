@@ -233,8 +233,8 @@ export class Executor {
   }
 
   /**
-   * The job is dead without being run: each of its deliveries (`MAX_DELIVERIES`, counted by the claim) has ended
-   * without an outcome, so it may have killed its processes.
+   * Ends a job without running it. Each of its deliveries (`MAX_DELIVERIES`, counted by the claim) has ended without an
+   * outcome, so it may have killed its processes. The job is dead.
    */
   private poisoned(job: JobExecution): Promise<ExecutionResult> {
     const { deliveries } = job.delivery;

@@ -2,8 +2,8 @@ import type { LeftClass } from '../../cluster/tree-status';
 import type { NotHereError } from '../definition/errors';
 
 /**
- * How long a job that this app cannot run is left to others, counted from when it became due, before it fails, ms. A
- * release that was rolled back, and whose jobs still wait, may be deployed again within that time.
+ * A job that this app cannot run is left to others for this long after it became due, ms. Then it fails. A release that was
+ * rolled back, and whose jobs still wait, may be deployed again within that time.
  */
 const LEFT_FOR_MS = 21 * 24 * 3600 * 1000;
 /** Share of its age for which such a job waits before it is offered again, and the bounds of that wait, ms. */
@@ -32,9 +32,9 @@ export interface LeftFor {
 }
 
 /**
- * Decides about jobs that need something that this app does not have. While a release is deployed, its jobs meet
- * processors of the previous one; they are offered again after a wait that grows with their age, until a processor has
- * what they need. That is not a failure, so no attempt is counted.
+ * Decides about jobs that need something that this app does not have. While a release is deployed, its jobs meet processors of
+ * the previous one. Such a job is offered again after a wait that grows with its age, until a processor has what it needs. That
+ * is not a failure, so no attempt is counted.
  */
 export class JobsLeft {
   private readonly names = new Map<string, Known>();

@@ -23,7 +23,7 @@ export interface OutcomesOptions {
 
 /**
  * The outcomes of a job, for its row. Each emits its event once Postgres has applied it. An outcome that changes nothing is
- * fenced: the job belongs to another delivery, or the reply to a first attempt was lost.
+ * fenced: the job belongs to another delivery, or an earlier attempt was applied and its reply lost.
  */
 export class Outcomes {
   constructor(private readonly options: OutcomesOptions) {}

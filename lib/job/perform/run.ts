@@ -133,9 +133,9 @@ export class Run implements JobRun {
   }
 
   /**
-   * Makes an uncaught error of its code the failure of the run. The run is aborted and may end by itself; a promise
-   * that it awaits may never settle by now, so the wait is limited to `patienceMs`.
-   * @returns false if it has ended or was aborted before, so that nothing changes.
+   * Makes an uncaught error of the job's code the failure of the run. The run is aborted and may end by itself. A promise that
+   * it awaits may never settle now, so the wait is limited to `patienceMs`.
+   * @returns false if the run has ended or was aborted before, so that nothing changes.
    */
   fail(error: Error, patienceMs: number): boolean {
     if (this.ended || this.isAborted) return false;
@@ -256,7 +256,7 @@ export async function runThrough(middleware: readonly PerformMiddleware[], run: 
 }
 
 /**
- * Runs `layer` around `inner` and waits until both have ended: otherwise a job would be done while it still runs.
+ * Runs `layer` around `inner` and waits until both have ended. Otherwise a job would be done while it still runs.
  * @param name name of the layer, for errors.
  * @throws Error when the layer ends before `inner`, or calls it twice.
  */

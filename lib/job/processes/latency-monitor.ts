@@ -28,7 +28,7 @@ export interface LatencyMonitorOptions {
 
 /**
  * Reports when jobs wait for too long on a queue that is served here: once when the latency exceeds the limit, and once when it
- * is back to half of it. `health/judge` finds queues that nobody serves.
+ * is back to half of the limit. `health/judge` finds queues that nobody serves.
  */
 export class LatencyMonitor {
   private readonly behind = new Set<string>();

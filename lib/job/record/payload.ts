@@ -4,8 +4,8 @@ import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
 /**
- * The version of the payload. Raise it only for what older code would misread, as that leaves such jobs to newer code
- * (perform/jobs-left.ts). Add fields that older code may ignore under new names.
+ * The version of the payload. Raise it only for a change that older code would misread, because older code then leaves such
+ * jobs to newer code (perform/jobs-left.ts). Add fields that older code may ignore under new names.
  */
 export const VERSION = 1;
 
@@ -40,8 +40,8 @@ export function parsePayload(text: string): Payload {
 }
 
 /**
- * Also reads what plain bee-queue producers and SQL have written: only `class` and `args` are needed. Other fields of a wrong
- * type count as absent.
+ * Reads a payload, also one that plain bee-queue producers or SQL have written: only `class` and `args` are needed. Other
+ * fields of a wrong type count as absent.
  * @param newest versions above it are not read.
  * @throws UnreadableJobError; NewerFormatError when a newer version wrote it.
  */

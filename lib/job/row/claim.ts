@@ -27,8 +27,9 @@ const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, 
 export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
 
 /**
- * SQL: a job chosen by its id is ready, and counts towards a limit. As expressions they match no partial index: with statistics
- * from before a queue filled, Postgres would rather read all of `job_queue_ready` for each claim than look up a few ids.
+ * SQL: a job chosen by its id is ready, and counts towards a limit. They are written as expressions, which match no partial
+ * index. With statistics from before a queue filled, Postgres would otherwise read all of `job_queue_ready` for each claim
+ * instead of looking up a few ids.
  */
 const IS_READY = `${TABLES.jobs}.state || '' = 'ready'`;
 const IS_LIMITED = `${TABLES.jobs}.limit_key || '' is not null`;

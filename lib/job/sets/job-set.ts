@@ -28,9 +28,9 @@ export class JobSet extends SetReader {
   }
 
   /**
-   * Moves jobs in chunks; earlier chunks stay moved when a later one fails. Jobs that are to run go to the tails of their queues:
-   * retries keep their attempts, dead jobs get all of them again.
-   * @returns how many were moved, without those that are not, or no longer, in this set.
+   * Moves jobs in chunks. Earlier chunks stay moved when a later one fails. Jobs that are to run go to the tails of their
+   * queues. Retries keep their attempts; dead jobs get all of them again.
+   * @returns how many jobs were moved, without those that are not, or no longer, in this set.
    */
   async move(action: JobAction, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
     const run = new BulkRun(options);

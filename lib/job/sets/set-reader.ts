@@ -42,8 +42,8 @@ export const EVERY_JOB: Sql = { sql: 'true', values: [] };
 const inQueue = (state: string): Sql => ({ sql: `state = '${state}'`, values: [] });
 
 /**
- * The payload is looked at as a whole first, since few rows need to be taken apart then. A word of ASCII needs no rules of a
- * language for its case, which take longer than the search.
+ * Looks at the payload as a whole first, since few rows need to be taken apart then. A word of ASCII is searched without a
+ * language's rules for case, which take longer than the search.
  */
 const searchedRow = (word: string): Sql => {
   const collation = /^[ -~]*$/.test(word) ? 'collate "C"' : 'collate "default"';

@@ -26,8 +26,8 @@ interface Batch {
 }
 
 /**
- * Adds the counts of this process to those of all. A batch that failed is sent again with its number, by which Postgres
- * knows one that it has counted already, so that none is counted twice.
+ * Adds the counts of this process to those of all. A batch that failed is sent again with the same number. By that number
+ * Postgres knows a batch that it has counted already.
  */
 export class StatsWriter {
   private batch: Batch | undefined;

@@ -237,9 +237,9 @@ export type UrlFor = (path: string, query?: UrlQuery) => string;
 export interface IdempotencyKey {
   readonly key: string;
   /**
-   * Proposed for a mail that has none yet: the delivery record keeps the Message-ID of the first claim, so that the
-   * receiving side can recognise a duplicate. It is random and not derived from the key, which covers the Bcc
-   * recipients: everybody who gets the mail could test guesses at them.
+   * The Message-ID for a mail that has none yet. The delivery record keeps that of the first claim, so that the receiving side
+   * can recognise a duplicate. It is random and not derived from the key. The key covers the Bcc recipients, and everybody who
+   * gets the mail could test guesses at them.
    */
   readonly messageId: string;
 }

@@ -47,7 +47,7 @@ export interface DeliveryStore {
 }
 
 /**
- * Lease of a claim while its process lives: longer than the longest send, and no longer than an idle pooled connection
+ * Lease of a claim while its process lives. It is longer than the longest send. It is no longer than an idle pooled connection
  * is kept (30 s), since that connection shows that the process lives.
  */
 const LEASE_MS = 30_000;

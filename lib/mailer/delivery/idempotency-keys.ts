@@ -7,10 +7,9 @@ import { recipients } from '../transport/transport';
 import type { Run } from './delivery-record';
 
 /**
- * Builds idempotency keys: `<job id>/<digest of action, recipients, arguments and params>/<n>`, where n counts equal
- * mails within a run. Every part is needed: if two mails shared a key, a run would take the second for sent. A value
- * that a run creates anew, such as a token, changes the key, and the mail is sent again: a duplicate is better than a
- * lost mail.
+ * Builds idempotency keys: `<job id>/<digest of action, recipients, arguments and params>/<n>`, where n counts equal mails
+ * within a run. Every part is needed: if two mails shared a key, a run would take the second for sent. A value that a run
+ * creates anew, such as a token, changes the key. The mail is then sent again, since a duplicate is better than a lost mail.
  */
 export class IdempotencyKeys {
   private readonly runs = new Map<string, Run>();

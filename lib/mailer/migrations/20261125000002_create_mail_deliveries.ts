@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 
 /**
- * `mail_deliveries` has a row for each mail: who sends it at the moment, or what became of it. `settled` are recipients that the
- * server has answered for good while others are still to be tried; they get no second mail.
+ * `mail_deliveries` has a row for each mail: who sends it at the moment, or what became of it. `settled` are recipients whom
+ * the server has answered for good while others are still to be tried. They get no second mail.
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`

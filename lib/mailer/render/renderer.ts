@@ -17,8 +17,8 @@ const WIDTH = 72;
  * Renders the parts of a mail with email-templates. Only a process that delivers constructs a renderer, since loading
  * email-templates costs 40 MiB.
  *
- * The `render` of email-templates is replaced: it runs the engine twice, leaves the first rejection unhandled, which
- * ends the process, and inlines CSS into subject and text too; its i18n writes to the locale files.
+ * The `render` of email-templates is replaced. It runs the engine twice, and leaves the first rejection unhandled, which ends
+ * the process. It inlines CSS into subject and text, too. Its i18n writes to the locale files.
  */
 export class Renderer {
   private readonly email: EmailTemplates<Wrapped>;
@@ -105,7 +105,7 @@ export class Renderer {
   }
 
   /**
-   * Without a template for the text, it is derived from the HTML without its layout; if the text has no layout either,
+   * The text of a mail that has no template for it: derived from the HTML without its layout. If the text has no layout either,
    * email-templates derives it from the whole HTML, for which this returns undefined.
    */
   private async renderText(request: RenderRequest): Promise<string | undefined> {

@@ -14,8 +14,8 @@ export interface SmtpTimeouts {
   /** Limit of a whole delivery, ms. Default 20,000. */
   readonly sendMs?: number;
   /**
-   * Limit of the server's silence, ms. Default 20,000: a server may need long to accept a message (RFC 5321,
-   * 4.5.3.2.6), and giving up before its answer means sending the mail again.
+   * Limit of the server's silence, ms. Default 20,000. A server may need long to accept a message (RFC 5321, 4.5.3.2.6), and
+   * giving up before its answer means sending the mail again.
    */
   readonly socketMs?: number;
 }

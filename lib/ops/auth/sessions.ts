@@ -94,10 +94,12 @@ export class Sessions {
 }
 
 /**
- * The key that signs sessions. All processes and trees of the app derive the same one, also while Postgres is unavailable,
- * and a new password ends every session. The database's URL, which usually has a random password, makes it impossible to
- * find the operator's password from a stolen cookie; scrypt makes it slow in any case. Without passwords the key derives
- * from the access token, which is random: a restart ends every session.
+ * The key that signs sessions. All processes and trees of the app derive the same one, even while Postgres is unavailable. A
+ * new password ends every session.
+ *
+ * The database's URL is part of the key and usually has a random password. So nobody can find the operator's password from a
+ * stolen cookie; scrypt makes that slow in any case. Without passwords the key derives from the access token, which is random,
+ * so a restart ends every session.
  */
 function sessionKey({ config: { ops, opsToken, databaseUrl }, appName }: SessionOptions): Promise<Buffer> {
   const secrets = ops ? [databaseUrl, ops.user, ops.password] : [opsToken];

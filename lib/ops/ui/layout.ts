@@ -35,8 +35,8 @@ export class Layout {
   private readonly build = `catamount ${version()} · Node ${process.versions.node}`;
 
   constructor(private readonly options: PageOptions) {
-    // The indentation of the views is not sent. Their line breaks are, and HTML takes each for a space: where neighbours
-    // must touch, there is no break, or the line before ends with an EJS tag that swallows it (`-%>`).
+    // The indentation of the views is not sent. Their line breaks are, and HTML takes each for a space. Where neighbours must
+    // touch, there is no break, or the line before ends with an EJS tag that swallows it (`-%>`).
     this.views = new Views(options.folder, { cache: options.config.environment === 'production', rmWhitespace: true });
   }
 
@@ -98,8 +98,8 @@ export class Layout {
 }
 
 /**
- * Errors, arguments and mails come from strangers: what they write must not turn the words beside it. The value of a
- * field stays as it is, since a form sends it back.
+ * Escapes characters that change the direction of text. Errors, arguments and mails come from strangers, who must not turn the
+ * words beside theirs. The value of a field stays as it is, since a form sends it back.
  */
 function withDirectionsEscaped(page: string): string {
   const parts = page.split(/( value="[^"]*")/);

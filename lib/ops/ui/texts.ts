@@ -14,9 +14,9 @@ const FALLBACK: ShippedLocale = 'en';
 type Values = Readonly<Record<string, unknown>>;
 
 /**
- * The texts of the pages, with the interface of `loadI18n` but without i18next, which needs more memory than they do.
- * Those of a language are read when one of them is needed. Plurals by `count`: `_one` and `_other` in English, `_other`
- * in Korean.
+ * The texts of the pages, with the interface of `loadI18n` but without i18next, which needs more memory than the texts. The
+ * texts of a language are read when one of them is needed. Plurals go by `count`: `_one` and `_other` in English, `_other` in
+ * Korean.
  */
 export function pageTexts(folders: readonly string[]): I18n {
   const read = new Map<string, ReadonlyMap<string, string>>();

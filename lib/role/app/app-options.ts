@@ -104,10 +104,11 @@ export interface AppOptions {
    */
   readonly import?: ImportFile;
   /**
-   * Gives the Koa app its keys and middleware. They run inside the request log and the handling of errors, and before all
-   * else: health checks, bodies, and the wait for a slot. A body that they have read is left alone. A Koa that it returns
-   * is the app's existing one: its keys and context are kept, its middleware runs in a slot and before the routes, and
-   * reads its bodies itself unless `bodyParser` is given.
+   * Gives the Koa app its keys and middleware. They run inside the request log and the handling of errors, and before all else:
+   * health checks, bodies, and the wait for a slot. A body that they have read is left alone.
+   *
+   * A Koa that the function returns is the app's existing one, whose keys and context are kept. Its middleware runs in a slot,
+   * before the routes, and reads its bodies itself unless `bodyParser` is given.
    */
   readonly koa?: (app: Koa, environment: RouteEnvironment) => unknown;
   /**
@@ -120,8 +121,8 @@ export interface AppOptions {
   /** Paths of the probes: `{ health: '/livez', ready: '/readyz' }`; false for one, or both, that the app answers itself. */
   readonly probes?: Probes | false;
   /**
-   * Adds listeners to the HTTP server of each worker, such as one for `upgrade`. `goodbye` is aborted when the worker is
-   * about to stop: connections that are upgraded end then, and a WebSocket that is still open later is closed with 1001.
+   * Adds listeners to the HTTP server of each worker, such as one for `upgrade`. `goodbye` is aborted when the worker is about
+   * to stop. End upgraded connections then: a WebSocket that is still open later is closed with 1001.
    */
   readonly server?: (server: Server, worker: { readonly config: Config; readonly goodbye: AbortSignal }) => unknown;
   /** Awaited in each web worker and in the job processor, before it serves or runs jobs. */

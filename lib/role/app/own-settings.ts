@@ -17,8 +17,8 @@ export function ownSettings(only?: string): Config {
 }
 
 /**
- * The settings of a tree that starts here. Where none of them names a Redis, and none comes along for a developer's machine, it is
- * off, and a warning says what that costs and how to have one.
+ * The settings of a tree that starts here. Redis is off where no setting names one and none comes along for a developer's
+ * machine. A warning then says what that costs and how to have one.
  */
 export async function settingsOfTree(only?: string): Promise<Config> {
   const config = ownSettings(only);

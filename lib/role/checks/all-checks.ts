@@ -8,8 +8,9 @@ import type { AppParts } from './app-parts';
 import type { RedisContext } from './redis';
 
 /**
- * When a check is made. `start`: an error in the app, or in Redis, refuses it; the rest is logged. `ready`: /ready waits in
- * production until nothing is found, once; `serving`: from then on /ready is degraded. The others are commands.
+ * When a check is made. `start`: an error in the app, or in Redis, refuses the start; other findings are logged. `ready`: in
+ * production /ready waits until nothing has been found once. `serving`: from then on a finding degrades /ready. The other
+ * places are commands.
  */
 export type When = 'start' | 'ready' | 'serving' | 'check' | 'doctor';
 

@@ -48,8 +48,8 @@ export const runConsole: AppCommand = async (app, args, readConfig) => {
 };
 
 /**
- * Feeds standard input to the REPL line by line, each after the previous one has been evaluated: at the end of its input
- * a REPL emits `exit` although lines with an `await` have yet to run. The prompt shows that an evaluation is over, also a
+ * Feeds standard input to the REPL line by line, each after the previous one has been evaluated. Otherwise a REPL emits `exit`
+ * at the end of its input although lines with an `await` have yet to run. The prompt shows that an evaluation is over, also a
  * failed one, for which a REPL calls nothing else.
  */
 async function feed(server: repl.REPLServer, input: PassThrough, ended: Promise<void>): Promise<void> {

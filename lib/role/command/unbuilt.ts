@@ -6,9 +6,9 @@ import { withoutExtension } from '../../core/load-classes';
 const TYPESCRIPT = /(?<!\.d)\.[cm]?ts$/;
 
 /**
- * Finds the files in TypeScript that a folder of the app's build does not have yet, so that nothing would run them:
- * those in `migrations/`, where the app runs from `dist/migrations/`. @returns their paths, relative to the current
- * folder.
+ * Finds the files in TypeScript that the app's build lacks, so that nothing would run them. Example: a file of `migrations/` in
+ * an app that runs from `dist/migrations/`.
+ * @returns their paths, relative to the current folder.
  */
 export function unbuiltSources(folder: string, cwd = process.cwd()): string[] {
   const [output, ...inner] = path.relative(cwd, folder).split(path.sep);
@@ -22,8 +22,8 @@ export function unbuiltSources(folder: string, cwd = process.cwd()): string[] {
 }
 
 /**
- * The file to run for a script. Where the app runs from its build, a script in TypeScript does, too: what the source
- * imports would be the sources of the app's classes, which Node cannot load, or would load a second time.
+ * The file to run for a script. In an app that runs from its build, this is the built script. The source would import the
+ * sources of the app's classes, which Node cannot load, or would load a second time.
  * @param file an absolute path. @param entry the entry file of this process.
  * @throws UserError when the build lacks the script, or has an older one.
  */

@@ -91,8 +91,8 @@ export class AppConnection {
   }
 
   /**
-   * Waits for what the app has begun, awaited or not: enqueues, transactions and queries, and those that follow them.
-   * Of anything else, such as a timer, nothing is known here.
+   * Waits for the enqueues, transactions and queries that the app has begun, awaited or not, and for those that follow them.
+   * Other work, such as a timer, is not known here.
    */
   async settled(deadline = Deadline.after(Number.POSITIVE_INFINITY)): Promise<void> {
     // Work may begin a moment after the query that it waited for has ended, so two quiet looks in a row are needed.

@@ -11,8 +11,8 @@ interface Sources extends PostgresContext {
 }
 
 /**
- * Warns in production, where a start runs no migrations since the release phase does, of pending ones; and when the
- * pools of all trees, old and new ones side by side, may open more connections than Postgres allows.
+ * Warns in production of pending migrations, which the release phase runs instead of the start. Also warns when the pools of
+ * all trees, old and new ones side by side, may open more connections than Postgres allows.
  */
 export async function deployWarnings({ redis, treeId, ...sources }: Sources): Promise<string[]> {
   // Without Redis it knows no other tree.

@@ -17,9 +17,9 @@ interface FirstReadinessOptions {
 }
 
 /**
- * Decides whether a tree in production is ready for the first time: a platform that asks `/ready` keeps the old release
- * as long as it is not. Afterwards the same faults only degrade it, since taking a web that has served out of service
- * would fix nothing. Each worker decides until one has been ready; then the others are, too, and their successors.
+ * Decides whether a tree in production is ready for the first time. Until then a platform that asks `/ready` keeps the old
+ * release. Afterwards the same faults only degrade the tree, since taking a web that has served out of service would fix
+ * nothing. Each worker decides until one has been ready. Then the others are, too, and their successors.
  */
 export class FirstReadiness {
   private served = false;

@@ -33,8 +33,8 @@ import { StartCheck } from './app-check';
 import { banner, pagesAt } from './banner';
 
 /**
- * Outside production the job processor loads after the web, which a developer waits for; but it waits no longer than this,
- * ms, for a web that is slow or fails.
+ * Outside production the job processor loads after the web, which a developer waits for. If the web is slow or fails, the
+ * processor waits no longer than this, ms.
  */
 const PROCESSOR_WAITS_MS = 2000;
 
@@ -211,8 +211,8 @@ export class Primary {
   }
 
   /**
-   * Stops the tree within one deadline: web and jobs side by side, then the embedded servers, which get their minimum even
-   * after the deadline, and the control socket; then exits. Later calls have no effect.
+   * Stops the tree within one deadline, then exits. Web and jobs stop side by side, then the embedded servers, which get their
+   * minimum even after the deadline, then the control socket. Later calls have no effect.
    */
   stop(reason: string, exitCode: number = EXIT.ok): Promise<never> {
     this.stopped ??= this.stopAll(reason, exitCode);
@@ -319,8 +319,8 @@ export function onStopSignals(stop: (reason: string) => void): void {
 const PARENT_CHECK_MS = 1000;
 
 /**
- * Stops the tree when npm is gone: npm relays signals, but not when it is killed itself, and the tree would run on
- * unnoticed. Only for a tree that npm started: under a shell or an init a new parent means nothing.
+ * Stops the tree when npm is gone. npm relays signals, but not when it is killed itself, and the tree would run on unnoticed.
+ * This is only for a tree that npm started: under a shell or an init a new parent means nothing.
  */
 export function onNpmGone(startedByNpm: boolean, stop: (reason: string) => void): void {
   if (!startedByNpm) return;

@@ -20,8 +20,8 @@ interface RedisCheckOptions extends Pick<RedisContext, 'appName' | 'config'> {
 }
 
 /**
- * Looks for settings of Redis under which jobs would never run, or something would be lost. Of a Redis that is unavailable
- * at the start they are read once it is available, and only logged.
+ * Looks for settings of Redis under which jobs would never run, or something would be lost. If Redis is unavailable at the
+ * start, its settings are read once it is available, and findings are only logged.
  * @throws UserError, exit code 78, with the setting and the remedy, at the start of a tree and in a phased restart.
  */
 export async function checkRedis({ redis, url, events, mayRefuse, ...own }: RedisCheckOptions): Promise<void> {

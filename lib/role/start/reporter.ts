@@ -15,8 +15,8 @@ interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'>
 }
 
 /**
- * The tree's reporter, if this process is appointed: its modules load then, since all but one process never need them.
- * In production it also warns, once, about pending migrations and too many connections.
+ * The tree's reporter, if this process is appointed. Its modules load only then, since all but one process never need them. In
+ * production it also warns, once, about pending migrations and too many connections.
  */
 export class AppointedReporter {
   private appointed: Promise<TreeReporter | undefined> | undefined;

@@ -70,8 +70,8 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
 }
 
 /**
- * A new process serves only after its first attempt to reach Redis, at most this much later, ms. Until then it would
- * count sign-in attempts and sign-ups in its own memory, as in an outage, so that each restart would allow more of them.
+ * A new process serves only after its first attempt to reach Redis, at most this much later, ms. Until then it would count
+ * sign-in attempts and sign-ups in its own memory, as in an outage. So each restart would allow more of them.
  */
 const FIRST_CONTACT_MS = 2000;
 
