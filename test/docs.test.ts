@@ -130,3 +130,25 @@ describe('the guides', () => {
     assert.deepEqual(missing, []);
   });
 });
+
+describe('the comments of lib', () => {
+  it('are at most 132 columns wide', () => {
+    const files = execFileSync('git', ['ls-files', 'lib/*.ts', 'lib/*.cts', 'lib/*.cjs'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    const wide = files
+      .split('\n')
+      .filter((file) => file !== '' && fs.existsSync(path.join(ROOT, file)))
+      .flatMap((file) =>
+        read(file)
+          .split('\n')
+          .map((line, index) => ({ line, place: `${file}:${index + 1}` })),
+      )
+      .filter(({ line }) => line.length > 132 && /^\s*(\/\/|\/?\*)/.test(line));
+    assert.deepEqual(
+      wide.map(({ place }) => place),
+      [],
+    );
+  });
+});

@@ -4,8 +4,8 @@ import type { Events } from '../core/events';
 export type { ChildProcess };
 
 /**
- * Connections of a child: stray output by pipes to the primary, IPC, and the primary's own standard output as fd 4, to
- * which the child writes its log directly.
+ * Connections of a child. Stray output goes by pipes to the primary, messages by IPC. The primary's own standard output is fd
+ * 4, to which the child writes its log directly.
  */
 export const CHILD_STDIO = ['ignore', 'pipe', 'pipe', 'ipc', 1] as const;
 
@@ -81,9 +81,9 @@ export function runEntry(
 const LAST_LINES = 5;
 
 /**
- * Emits `child.output` for each line that the child prints outside its log: a `console.log`, the stack of a crash; and
- * `child.record` for one that its app's own logger wrote. The reader is loaded with the first output.
- * @returns the last non-empty lines of its standard error, a list that is kept up to date.
+ * Emits `child.output` for each line that the child prints outside its log, such as a `console.log` or the stack of a crash.
+ * Emits `child.record` for a line that its app's own logger wrote. The reader is loaded with the first output.
+ * @returns the last non-empty lines of the child's standard error, a list that is kept up to date.
  */
 export function reportOutput(child: ChildProcess, name: string, events: Events): readonly string[] {
   const errors: string[] = [];

@@ -9,8 +9,8 @@ const MAX_REQUEST_LENGTH = 500;
 const MEMORY = '/dev/shm';
 
 /**
- * A file in which a worker notes each request before it begins: a request that blocks the event loop at once appears in
- * no heartbeat. It costs one small unflushed write, a few microseconds.
+ * A file in which a worker notes each request before it begins. A request that blocks the event loop at once appears in no
+ * heartbeat, but in this file. A note costs one small unflushed write, a few microseconds.
  */
 export class RequestJournal {
   private constructor(

@@ -37,8 +37,8 @@ export interface WorkerStatus extends ProcessMetrics {
   /** Use of the pool of Postgres connections. */
   readonly pool: PoolStats;
   /**
-   * Address of the last peer that sent the headers of a proxy although TRUST_PROXY does not name it, empty for one that
-   * came through a unix socket; null: there was none.
+   * Address of the last peer that sent the headers of a proxy although TRUST_PROXY does not name it. Empty for a peer that came
+   * through a unix socket; null: there was none.
    */
   readonly untrustedProxy: string | null;
   /** Why the tree has not been ready once, in production; null when it has been. */

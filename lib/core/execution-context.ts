@@ -33,8 +33,8 @@ export function runInContext<T>(context: ExecutionContext, work: () => T): T {
 }
 
 /**
- * Runs `work` with these attributes added to the current ones: `currentContext().attributes` has them, log lines show
- * them, and jobs enqueued by `work` run with them, as do the jobs that those enqueue. They must be JSON.
+ * Runs `work` with these attributes added to the current ones. `currentContext().attributes` has them, and log lines show them.
+ * Jobs that `work` enqueues run with them, and so do the jobs that those enqueue. They must be JSON.
  */
 export function withAttributes<T>(attributes: Attributes, work: () => T): T {
   return runInContext({ attributes: { ...currentContext().attributes, ...attributes } }, work);

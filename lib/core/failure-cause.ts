@@ -119,9 +119,10 @@ const MESSAGES: readonly (readonly [RegExp, FailureCause])[] = [
 ];
 
 /**
- * @returns the cause, by the codes of the error and of the errors that caused it: SQLSTATE, those of Node and nodemailer,
- * and the word with which an error reply of Redis begins. A message counts only without a code, and only its beginning,
- * since what follows may be a statement or anybody's text.
+ * Finds the cause by the codes of the error and of the errors that caused it: SQLSTATE, codes of Node and nodemailer, and the
+ * first word of an error reply of Redis. A message counts only without a code, and only its beginning, since the rest may be a
+ * statement or anybody's text.
+ * @returns the cause.
  */
 export function causeOf(error: Error): FailureCause {
   for (let one: unknown = error, depth = 0; one instanceof Error && depth < 4; one = one.cause, depth++) {

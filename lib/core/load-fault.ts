@@ -43,8 +43,8 @@ export function withRemedy(thrown: unknown): unknown {
 const NO_SCRIPT = ['ERR_UNKNOWN_FILE_EXTENSION', 'ERR_IMPORT_ATTRIBUTE_MISSING', 'ERR_IMPORT_ASSERTION_TYPE_MISSING'];
 
 /**
- * @returns the error to throw for a file that the user has named: one sentence where Node cannot load it; an error that
- * the file itself has thrown unchanged, with its stack.
+ * @returns the error to throw for a file that the user has named. If Node cannot load the file, it is one sentence. An error
+ * that the file itself has thrown stays unchanged, with its stack.
  */
 export function namedFileFault(file: string, thrown: unknown): unknown {
   const error = toError(thrown);

@@ -241,9 +241,9 @@ function asOnHeroku(address: string, server: 'Postgres' | 'Redis'): string {
 }
 
 /**
- * Sizes of the pools of Postgres connections. Each request and each job may hold a transaction. A processor needs one
- * more for single statements about jobs and about mails, which never run inside a job's transaction: so
- * nobody holds one connection while waiting for another, and the pool cannot deadlock.
+ * Sizes of the pools of Postgres connections. Each request and each job may hold a transaction. A processor needs one more for
+ * single statements about jobs and mails, which never run inside a job's transaction. So nobody holds one connection while
+ * waiting for another, and the pool cannot deadlock.
  */
 function readPool(read: SettingsReader, maxThreads: number, jobConcurrency: number): Config['databasePool'] {
   const size = read.get('DATABASE_POOL', COUNT, null);

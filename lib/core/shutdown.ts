@@ -1,9 +1,9 @@
 import type { DeadlinePart } from '../support/deadline';
 
 /**
- * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`.
- * The file in brackets applies the phase, by `Deadline.part`. The primary sends each child the milliseconds of `drain`,
- * which the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
+ * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`. The file in brackets
+ * applies the phase, by `Deadline.part`. The primary sends each child the milliseconds of `drain`. The child divides them by
+ * this same table. `cluster/primary/child-handle` kills a child that outlasts its time.
  */
 export const STOP_PHASES = {
   // The primary.

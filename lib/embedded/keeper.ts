@@ -4,10 +4,10 @@ import { runScript, type ScriptProcess } from './server-process';
 const TICK = 0.2;
 
 /**
- * The keeper's script. Arguments: $1 ticks of grace, $2 the state folder, for the process list. Each input line is
- * `<pid> <signal> <argument>`: a server, its stop signal, and an argument of its command line, which identifies it even
- * if another process gets its pid. The keeper ignores signals, because a hosting platform, or a `kill` of everything,
- * sends them to all processes.
+ * The keeper's script. Arguments: $1 ticks of grace, $2 the state folder, for the process list. Each input line is `<pid>
+ * <signal> <argument>`: a server, its stop signal, and an argument of its command line. The argument identifies the server even
+ * if another process gets its pid. The keeper ignores signals, because a hosting platform, or a `kill` of everything, sends
+ * them to all processes.
  */
 const SCRIPT = `
 trap '' HUP INT TERM

@@ -240,8 +240,8 @@ export interface Holder {
 }
 
 /**
- * Classes that occupy the slots, most jobs first, when long jobs are the reason for waiting: no processor has a free
- * slot, and long jobs occupy at least half of all slots. Empty otherwise: then jobs arrive faster than they finish.
+ * Classes that occupy the slots, most jobs first, when long jobs are the reason for waiting. That is so if no processor has a
+ * free slot, and long jobs occupy at least half of all slots. Empty otherwise: then jobs arrive faster than they finish.
  */
 export function slotHolders(processors: readonly Slots[]): Holder[] {
   const total = processors.reduce((sum, { concurrency }) => sum + concurrency, 0);

@@ -100,8 +100,8 @@ export class StatusCollector {
   }
 
   /**
-   * @param options.trees `now` reads the status of all trees again, for decisions about which commands a tree can follow:
-   *   an operator may have seen a change on a page that another worker served a moment ago. Default: recent values suffice.
+   * @param options.trees `now` reads the status of all trees again. It is for decisions about which commands a tree can follow:
+   * an operator may have seen a change on a page that another worker served a moment ago. Default: recent values suffice.
    */
   async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
     const { own, trees, ...others } = this.probes;

@@ -73,8 +73,8 @@ export class IdleConnections {
   }
 
   /**
-   * Finds idle connections by calling closeIdleConnections() with `destroy` replaced by a recorder. Node leaves out
-   * those that have sent no byte; they count as idle here: they are new, or were idle in the process that sent them.
+   * Finds idle connections by calling closeIdleConnections() with `destroy` replaced by a recorder. Node leaves out those that
+   * have sent no byte. They count as idle here: they are new, or were idle in the process that sent them.
    */
   private find(): net.Socket[] {
     const sockets = [...this.sockets.keys()];

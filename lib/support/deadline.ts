@@ -58,8 +58,8 @@ export class Deadline {
 const LATE: unique symbol = Symbol('late');
 
 /**
- * @returns LATE when `work` has not settled after `ms`. A process that was blocked itself, by its own work or by the
- * machine, first reads what has arrived meanwhile, so that a reply that is in time does not count as late.
+ * @returns LATE when `work` has not settled after `ms`. A process that was blocked itself first reads what has arrived
+ * meanwhile. So a reply that came in time does not count as late.
  */
 async function unlessLate<T>(work: Promise<T>, ms: number): Promise<T | typeof LATE> {
   let timer: NodeJS.Timeout | undefined;

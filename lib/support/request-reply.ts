@@ -8,7 +8,7 @@ interface TimeLimit {
 }
 
 /**
- * Requests to another process over a channel that carries single messages, such as IPC: each has an id, which its reply
+ * Requests to another process over a channel that carries single messages, such as IPC. Each request has an id, which its reply
  * repeats, since replies may come in any order.
  */
 export class RequestReply<Request, Reply> {

@@ -2,8 +2,8 @@ import { pluralize } from './counted';
 import type { Deadline } from './deadline';
 
 /**
- * A part of a process that is started and stopped. `start` and `stop` are idempotent; `stop` is safe before `start` and
- * must settle by the deadline, leaving unfinished work in a state from which the next start recovers.
+ * A part of a process that is started and stopped. `start` and `stop` are idempotent. `stop` is safe before `start`, and must
+ * settle by the deadline. It leaves unfinished work in a state from which the next start recovers.
  */
 export interface Service {
   readonly name: string;

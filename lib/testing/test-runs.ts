@@ -17,8 +17,8 @@ export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead';
  */
 export class TestRuns {
   /**
-   * The async context in which the mode was connected: as in a job processor, a job must not see the request or the
-   * transaction of the enqueuing code.
+   * The async context in which the mode was connected. As in a job processor, a job must not see the request or the transaction
+   * of the enqueuing code.
    */
   private readonly outside = new AsyncResource('CatamountTestRun');
   private readonly events = new Events();

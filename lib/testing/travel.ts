@@ -68,8 +68,8 @@ async function stay<T>(at: number, during: () => PromiseLike<T> | T): Promise<T>
 }
 
 /**
- * Replaces Date in the global object that loaded this module: Jest gives each test file a global object of its own,
- * which the mock timers of node:test do not reach.
+ * Replaces Date in the global object that loaded this module. Jest gives each test file a global object of its own, which the
+ * mock timers of node:test do not reach.
  */
 function stopClock(at: number): void {
   real ??= globalThis.Date;

@@ -7,8 +7,8 @@ import { runInContext } from '../core/execution-context';
 const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/;
 
 /**
- * Sets the request id and the locale for log lines, responses and the jobs that the request enqueues, and first values of
- * what later middleware may set: the limiter (`queuedMs`, `shedReason`), health checks (`internal`) and /ops (`ops`).
+ * Sets the request id and the locale for log lines, responses and the jobs that the request enqueues. Also sets the first
+ * values of what others may set later: the limiter (`queuedMs`, `shedReason`), health checks (`internal`) and /ops (`ops`).
  * @param offered the locales of the app; the first is used for a client that prefers none of them.
  */
 export function requestContext(offered: readonly [Locale, ...Locale[]]): Koa.Middleware {

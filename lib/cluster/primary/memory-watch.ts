@@ -120,7 +120,7 @@ export function collectAtRest(workers: Pick<WorkerPool, 'handles'>, events: Even
 }
 
 /**
- * Proportional set size of a process, MB: its own pages and its share of those in common with others, so that the sum
+ * Proportional set size of a process, MB: its own pages, and its share of the pages that several processes share. So the sum
  * over a tree is what the tree takes. null if it cannot be read (not on Linux, or the process is gone).
  */
 export function pssMb(pid: number): number | null {

@@ -132,9 +132,9 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   }
 
   /**
-   * Resolves when its last messages have been read. When several die at once, an exit may be noticed before the end of
-   * that channel. Node emits no `disconnect` for a child that has not acknowledged a connection, so the state is polled;
-   * the limit is for a channel that a process of the app has inherited.
+   * Resolves when the worker's last messages have been read. When several workers die at once, an exit may be noticed before
+   * the end of that channel. Node emits no `disconnect` for a child that has not acknowledged a connection, so the state is
+   * polled. The limit is for a channel that a process of the app has inherited.
    */
   private async channelEnd(): Promise<void> {
     const deadline = Deadline.after(LOST_AFTER_MS);

@@ -55,8 +55,8 @@ export function isSame(row: CronRow, entry: CronEntry): boolean {
 }
 
 /**
- * Writes the entries of this process into the table. A new entry, or one with a changed schedule, starts from now; so
- * does a row that is settled a day or more ahead, which only a wrong clock can have done.
+ * Writes the entries of this process into the table. A new entry, or one with a changed schedule, starts from now. So does a
+ * row that is settled a day or more ahead, which only a wrong clock can have done.
  * @param claim true: rows that differ become ours, since this process is the newest. false: only stale rows do.
  */
 export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: boolean): Promise<void> {

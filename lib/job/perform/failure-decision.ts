@@ -69,8 +69,12 @@ export function polynomialWaitMs(n: number, jitter: number, random: () => number
 }
 
 /**
- * Decides about a job whose run has failed, in this order: DiscardJob and KillJob; `retryOn` and `discardOn`; a
- * RecordGoneError discards; the class's `retryIn`; Sidekiq's formula, within `retry.limit`.
+ * Decides about a job whose run has failed. The first of these that applies counts:
+ * - DiscardJob and KillJob;
+ * - `retryOn` and `discardOn`;
+ * - a RecordGoneError, which discards;
+ * - the class's `retryIn`;
+ * - Sidekiq's formula, within `retry.limit`.
  */
 export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): FailureDecision {
   const { error, attempt, counts = {} } = failure;

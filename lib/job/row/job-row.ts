@@ -50,8 +50,8 @@ export interface Delivery {
   /** Claims without an outcome, this one included: above 1, a process died or stalled while it had the job. */
   readonly deliveries: number;
   /**
-   * The time of this claim, as Postgres writes it. Together with the process that has claimed it, it is the fence: a statement
-   * that ends another delivery of the job changes nothing, even if the same process has the job again.
+   * The time of this claim, as Postgres writes it. Together with the process that has claimed the job it is the fence. A
+   * statement that ends another delivery of the job changes nothing, even if the same process has the job again.
    */
   readonly claimedAt: string;
   /** The name of the limit that it counts towards. */

@@ -112,8 +112,8 @@ export interface AppOptions {
    */
   readonly koa?: (app: Koa, environment: RouteEnvironment) => unknown;
   /**
-   * Reads bodies before a request waits for a slot: a middleware, such as koa-body's, which leaves to our own JSON parser
-   * what it does not read; or false for routes that read `ctx.req`.
+   * Reads bodies before a request waits for a slot: a middleware, such as koa-body's. What it does not read is left to our own
+   * JSON parser. false: the routes read `ctx.req`.
    */
   readonly bodyParser?: BodyParser;
   /** Helmet's options, which replace ours one by one; false for no security headers. The operator's pages keep theirs. */
