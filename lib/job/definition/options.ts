@@ -53,10 +53,17 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     bare: !before && !around && !after,
   });
   checkQueue({ name, queue: jobClass.queue });
+  checkConcurrency(jobClass, name);
   const { limit } = jobClass.retry;
   if (!(limit >= 0)) throw new TypeError(`${name}.retry: limit is ${limit}; give a number of retries, 0 for none`);
   plans.set(jobClass, plan);
   return plan;
+}
+
+function checkConcurrency({ concurrency }: JobClass, name: string): void {
+  if (concurrency === undefined || (Number.isSafeInteger(concurrency) && concurrency >= 1)) return;
+  const shown = JSON.stringify(concurrency) ?? String(concurrency);
+  throw new TypeError(`${name}: concurrency is ${shown}; give a whole number from 1, or leave it out for no limit`);
 }
 
 function readTimeout({ timeout }: JobClass, name: string): number | undefined {
