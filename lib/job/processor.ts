@@ -172,10 +172,7 @@ export class JobProcessor implements Service {
       onMayBeReady: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
       onCronNotice: () => this.cron?.trigger(),
       onRescued,
-      onClockJump: () => {
-        this.cron?.trigger();
-        this.fetcher.scan();
-      },
+      onClockJump: () => this.fetcher.scan(),
       tuning: tuning.dispatch,
     });
     this.cron = loadCronService(options, this.gate);

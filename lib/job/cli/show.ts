@@ -1,6 +1,6 @@
 import { UserError } from '../../core/errors';
 import { WHOLE } from '../../core/redact';
-import { countText } from '../../support/counted';
+import { pluralize } from '../../support/counted';
 import { formatDuration } from '../../support/duration';
 import { escapeControls, printableLines } from '../../support/terminal-text';
 import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
@@ -56,7 +56,7 @@ function jobText(job: JobJson, ahead: number | undefined): string {
     ['Job', escapeControls(job.id)],
     ['Class', job.class === null ? null : escapeControls(job.class)],
     ['Queue', job.queue],
-    ['State', `${state}${ahead ? `, behind ${countText(ahead)} others` : ''}`],
+    ['State', `${state}${ahead ? `, behind ${pluralize(ahead, 'other')}` : ''}`],
     [time, moment(job.at)],
     ['Reason', job.reason === null ? null : escapeControls(job.reason)],
     ['Enqueued', moment(job.enqueued_at)],
