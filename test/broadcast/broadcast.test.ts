@@ -100,7 +100,7 @@ describe('broadcast and subscribe within one process', () => {
     assert.throws(() => broadcast('news', undefined), /a message to news must be a JSON value; it is undefined/);
     assert.throws(() => broadcast('news', () => 1), /a message to news must be a JSON value; it is function/);
     assert.throws(() => broadcast('news', 1n), TypeError);
-    broadcast('news', 'x'.repeat(65_534));
+    broadcast('x'.repeat(200), 'x'.repeat(65_534));
     assert.throws(() => broadcast('news', 'ü'.repeat(32_768)), /is 65538 bytes of JSON/);
     assert.throws(
       () => broadcast('news', 'x'.repeat(65_535)),
@@ -109,13 +109,18 @@ describe('broadcast and subscribe within one process', () => {
   });
 
   it('can be subscribed to before the process is connected, but nothing can be broadcast', async () => {
-    connectBroadcasts(undefined);
     hear('a');
+    connectBroadcasts(undefined);
+    hear('b');
     assert.throws(() => broadcast(news, { text: 'too early' }), NotConnectedError);
-    connectBroadcasts({ carriers: [], onError: assert.fail });
+    const afar = {
+      listen: async (bring: (frame: string) => void) => bring('news {"text":"afar"}'),
+      send: () => undefined,
+    };
+    connectBroadcasts({ carriers: [afar], onError: assert.fail });
     broadcast(news, { text: 'one' });
     await last('one');
-    assert.deepEqual(heard, ['a: one']);
+    assert.deepEqual(heard, ['a: afar', 'b: afar', 'a: one', 'b: one']);
   });
 
   it("works in an app's tests without a setup of its own", async () => {

@@ -104,6 +104,12 @@ describe('broadcasts between trees, by Redis', () => {
     assert.match(reported[0] ?? '', /^subscribing to broadcasts of other trees: NOPERM/);
     assert.match(reported[1] ?? '', /^broadcasting to other trees: NOPERM/);
     assert.equal(reported.length, 2);
+    await tell(server, ['ACL', 'SETUSER', 'publisher', 'allchannels']);
+    carrier.send('news 3');
+    await redis.client.ping();
+    await tell(server, ['ACL', 'SETUSER', 'publisher', 'resetchannels']);
+    carrier.send('news 4');
+    await until('the next refusal is reported', () => reported.length === 3);
   });
 
   it('are dropped while Redis is frozen and 8 MB of them wait, with one warning', async () => {

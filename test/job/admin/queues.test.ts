@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { Queues } from '../../../lib/job/admin/queues';
 import { Job } from '../../../lib/job/job';
+import { pauseQueue } from '../../../lib/job/row/pauses';
 import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { PublishedTrees } from '../../ops/overview/published-trees';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
 import { setSources } from '../sets/set-sources';
-import { store } from '../sets/stored-job';
+import { store, storeDead } from '../sets/stored-job';
 
 const gate = new Gate();
 const ran: number[] = [];
@@ -90,15 +91,14 @@ describe('queues', () => {
     const limits = { queues: ['archive'] };
     await new PublishedTrees(system.redisServer).publishProcessor({ identity: 'other-0', limits });
     assert.deepEqual(await queues.names(), ['default', 'mailer', 'archive', 'reports']);
+    await storeDead(system.database.knex, { queue: 'graves' });
+    await pauseQueue(system.database.knex, 'idle', 'test');
+    const all = ['default', 'mailer', 'archive', 'graves', 'idle', 'reports'];
+    assert.deepEqual(await queues.names(), all);
     const listed = await queues.list();
     assert.deepEqual(
       listed.map(({ name, waiting }) => [name, waiting]),
-      [
-        ['default', 0],
-        ['mailer', 0],
-        ['archive', 0],
-        ['reports', 1],
-      ],
+      all.map((name) => [name, name === 'reports' ? 1 : 0]),
     );
   });
 

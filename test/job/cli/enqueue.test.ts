@@ -28,6 +28,8 @@ class OnceJob extends Job<[n: number]> {
 }
 
 class PickyJob extends Job<[n: number]> {
+  static override queue = 'mailer';
+
   override beforeEnqueue(n: number): void {
     if (n === 0) throw new CancelEnqueue();
     if (n < 0) throw new RangeError(`${n} is too small`);
@@ -131,8 +133,8 @@ describe('jobs enqueue', () => {
     assert.deepEqual([second.ok, second.text, second.json.reason], [false, '', 'duplicate']);
     assert.deepEqual(second.notes, [`Not enqueued: OnceJob is unique, and job ${first.json.id} is on its way.`]);
     const cancelled = await enqueue('PickyJob', '[0]');
-    assert.deepEqual([cancelled.ok, cancelled.json.reason], [false, 'cancelled']);
-    assert.deepEqual(cancelled.notes, ["Not enqueued: the app's own code cancelled it."]);
+    assert.deepEqual([cancelled.ok, cancelled.json.reason, cancelled.json.queue], [false, 'cancelled', 'mailer']);
+    assert.equal(cancelled.notes[0], "Not enqueued: the app's own code cancelled it.");
     await assert.rejects(enqueue('PickyJob', '[-1]'), { exitCode: 1, message: 'It was not enqueued: -1 is too small' });
     for (const [words, message] of [
       [

@@ -113,6 +113,38 @@ describe('jobs list and jobs show', () => {
     );
   });
 
+  it('shows where a job comes from, what waits before it, and what of it is secret or cannot be read', async () => {
+    const { knex } = system.database;
+    const secret = { password: 's3cret' };
+    const from = { requestId: 'r-1', attributes: { tenant: 7, ...secret }, progress: { row: 8, ...secret } };
+    await store(knex, 'ready', { at: 1 });
+    const waits = await store(knex, 'ready', { class: 'ImportJob', at: 2, args: ['x'.repeat(5000)], ...from });
+    const { text } = await commandLine.run(`show ${waits}`);
+    for (const line of [
+      'State        waiting, behind 1 other',
+      'Request      r-1',
+      `Arguments    ["${'x'.repeat(5000)}"]`,
+      'Attributes   {"tenant":7,"password":"[FILTERED]"}',
+      'Progress     {"row":8,"password":"[FILTERED]"}',
+    ])
+      assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+    const broken = await storeDead(knex, { payload: '{}', errors: ['second', 'first'] });
+    const shown = (await commandLine.run(`show ${broken}`)).text;
+    assert.match(shown, /^Arguments {4}\(cannot be read\)\nUnreadable {3}the payload names no job class$/m);
+    assert.match(shown, /^Latest error\n {2}Error: second\n.*^Before it\n {2}Error: first\n/ms);
+    assert.match((await commandLine.run('list dead')).text, / {2}\(unreadable\) {2}/);
+  });
+
+  it('says when there are more jobs than it counts or searches', async () => {
+    await system.postgres.query(
+      `insert into job_queue (queue, class, payload) select 'default', 'ImportJob', '{}' from generate_series(1, 100001)`,
+    );
+    const said = async (words: string) => (await commandLine.run(`list waiting ${words}`)).text;
+    assert.match(await said('--limit 1'), /\n1–1 of more than 10,000 jobs; go on with --page 2\n$/);
+    assert.match(await said('--limit 500 --page 20'), /of more than 10,000 jobs; go on with --page 21\n$/);
+    assert.match(await said('--text nowhere'), /^No waiting job matches\.\nThere are more than 100,000 jobs, and only/);
+  });
+
   it('shows no control character of a job', async () => {
     await storeDead(system.database.knex, { class: 'ImportJob', args: ['\x1b[2J'], errors: ['\x1b[2Jgone'] });
     assert.doesNotMatch((await commandLine.run('list dead')).text, /[^\P{Cc}\n]/u);
@@ -165,6 +197,8 @@ describe('jobs list and jobs show', () => {
         /^There is no job class "ImprotJob"\. Did you mean ImportJob\? There are: DyingJob, HeldJob,/,
       ],
       ['list dead --queue malier', /^There is no queue "malier"\. Did you mean mailer\? There are: default, mailer\.$/],
+      ['retry --all --set dead --queue malier', /^There is no queue "malier"\. Did you mean mailer\?/],
+      ['retry --all --set dead --class ImprotJob', /^There is no job class "ImprotJob"\. Did you mean ImportJob\?/],
       [
         'show nothing-like-it',
         /^There is no job nothing-like-it: it has succeeded, was discarded or deleted, or never existed\.$/,

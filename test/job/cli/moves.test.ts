@@ -74,7 +74,7 @@ describe('jobs retry, promote, kill and delete', () => {
   it("retry dead and failed jobs, which the app's processors then run", async () => {
     const dead = await spoiled('die', 'ann', 'bob');
     const [failed = ''] = await spoiled('fail', 'cyd');
-    const answer = await commandLine.run(['retry', ...dead, failed]);
+    const answer = await commandLine.run(['retry', ...dead, failed, failed]);
     assert.deepEqual(answer, {
       json: { action: 'retry', moved: [...dead, failed], refused: [] },
       text: 'Retried 3 jobs.\n',
@@ -100,6 +100,9 @@ describe('jobs retry, promote, kill and delete', () => {
       `Job ${scheduled} is scheduled: retry is for retry and dead jobs; for this one, there is promote, kill, delete.`,
     );
     assert.deepEqual(answer.json.moved, [dead]);
+    const elsewhere = await commandLine.run(`promote ${scheduled} --queue mailer`);
+    assert.match(elsewhere.notes[0] ?? '', /^There is no job /);
+    await assert.rejects(commandLine.run(`show ${scheduled} --queue mailer`), /There is no job /);
     assert.deepEqual(
       (answer.json.refused as { id: string }[]).map((one) => one.id),
       [near, scheduled],
@@ -139,8 +142,9 @@ describe('jobs retry, promote, kill and delete', () => {
   });
 
   it('ask before they move all jobs, and accept nothing but y or yes', async () => {
-    await stored('dead', 2);
-    const line = 'retry --all --set dead';
+    await stored('dead', 2, { tags: ['vip'] });
+    await stored('dead', 1);
+    const line = 'retry --all --set dead --tag vip';
     await assert.rejects(commandLine.run(line), {
       exitCode: 64,
       message: 'This would retry 2 dead jobs: add --yes to confirm it.',
@@ -150,7 +154,7 @@ describe('jobs retry, promote, kill and delete', () => {
       await assert.rejects(person.run(line), { exitCode: 1, message: 'Nothing was changed.' });
       assert.ok(person.said.includes('Retry 2 dead jobs? [y/N] '), person.said);
     }
-    assert.equal((await sizes()).dead, 2);
+    assert.equal((await sizes()).dead, 3);
     assert.deepEqual(audit(), []);
     for (const answers of ['y\n', 'YES\n']) {
       const person = new CommandLine(system, CLASSES, { answers });
@@ -158,6 +162,7 @@ describe('jobs retry, promote, kill and delete', () => {
       assert.equal(text, 'Retried 1 dead job.\n');
       assert.ok(person.said.includes('1 of 1'), 'it shows its progress');
     }
+    assert.match((await commandLine.run(line)).text, /^No dead job matches/);
   });
 
   it('end between two chunks after Ctrl-C, and say how far they came', async () => {

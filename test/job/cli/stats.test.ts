@@ -53,6 +53,11 @@ describe('jobs stats', () => {
       const { total, busy, retry } = await stats();
       return (total as { failed: number }).failed === 1 && busy === 1 && retry === 1;
     });
+    // As if another had failed in the last hour of yesterday.
+    await system.postgres.query(
+      `insert into job_stats (span, at, kind, name, counts, maxima)
+       select span, date_trunc('day', at, 'UTC') - interval '1 hour', kind, name, counts, maxima from job_stats where span = 'hour'`,
+    );
     const { text, json } = await commandLine.run('stats');
     assert.deepEqual([json.retry, json.scheduled, json.dead, json.busy, json.processes], [1, 1, 0, 1, 1]);
     for (const line of [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type CatchUpPolicy, catchUp } from '../../../lib/job/cron/cron-service';
+import { type CatchUpPolicy, catchUp, USUAL_LIMITS } from '../../../lib/job/cron/cron-service';
 import { Schedule } from '../../../lib/job/cron/schedule';
 
 const MINUTE = 60_000;
@@ -51,7 +51,7 @@ describe('catching up', () => {
       }
     }
     const [from, now] = [new Date('2020-01-01T00:00Z'), new Date('2026-01-01T00:00:00.300Z')];
-    const options = { policy: 'all', graceMs: MINUTE, limit: 1000 } as const;
+    const options = { policy: 'all', ...USUAL_LIMITS } as const;
     const plan = catchUp(new CountedSchedule('* * * * * *', 'UTC'), from, now, options);
     assert.equal(plan.ticks.length, 1000);
     assert.equal(plan.ticks.at(-1)?.toISOString(), '2026-01-01T00:00:00.000Z');

@@ -62,6 +62,7 @@ describe('recurring jobs', () => {
     await board.act('trigger', 'TickJob');
     await until('the triggered job has run, too', () => ran.length > NEW_YEARS.length);
     assert.deepEqual(ticksOf('TickJob').slice(0, -1), NEW_YEARS);
+    assert.equal((await listed('TickJob')).lastTick?.toISOString(), NEW_YEARS.at(-1));
   });
 
   const policies = [
@@ -151,9 +152,10 @@ describe('recurring jobs', () => {
     };
     await sleptSince2023(system, recurring('@yearly'));
     await alter('missed = 5');
-    await processor(recurring({ at: '0 0 1 1 *', timeZone: 'Europe/Berlin' }));
+    await processor(recurring({ at: '0 0 1 1 *', timeZone: 'Europe/Berlin', catchUp: 'skip' }));
     await until('the time zone has changed', async () => (await listed('TickJob')).timeZone === 'Europe/Berlin');
     assert.ok(await startsFromNow());
+    assert.equal((await listed('TickJob')).catchUp, 'skip');
     await system.stopProcessors();
 
     const classes = [recurring('@yearly'), recurring('@yearly', 'OtherJob')];
@@ -193,11 +195,13 @@ describe('recurring jobs', () => {
       }
       perform(): void {}
     }
-    const classes = [SlowJob, recurring('@yearly'), recurring('@yearly', 'LastJob')];
+    const changed = [recurring('@yearly'), recurring('@yearly', 'MovedJob')];
+    const classes = [SlowJob, ...changed, recurring('@yearly', 'LastJob')];
     await sleptSince2023(system, ...classes);
     await processor(...classes);
     await until('the first job holds up the others', () => gate.held === 1);
     await alter("spec = '0 0 1 1 *'");
+    await alter("time_zone = 'Asia/Seoul'", 'MovedJob');
     gate.open();
     await until('all jobs had their turn', () => enqueued().includes('LastJob'));
     assert.deepEqual(enqueued(), ['SlowJob', 'LastJob']);
@@ -220,10 +224,11 @@ describe('recurring jobs', () => {
   it('are kept when the whole app was stopped for more than a week', async () => {
     const jobClass = recurring('@yearly');
     await sleptSince2023(system, jobClass);
-    await alter("refreshed_at = now() - interval '30 days', missed = 3");
+    await alter("refreshed_at = now() - interval '30 days', missed = 3, caught_up = 2");
     await processor(jobClass);
     await until('the job has caught up', () => ran.length === 1);
-    assert.equal((await listed('TickJob')).missed, 3 + NEW_YEARS.length);
+    const { missed, caughtUp } = await listed('TickJob');
+    assert.deepEqual([missed, caughtUp], [3 + NEW_YEARS.length, 2 + 1]);
   });
 
   it('start from now when a wrong clock has settled ticks of the future', async () => {
@@ -258,6 +263,9 @@ describe('recurring jobs', () => {
     );
     broken = false;
     await until('the repaired job is enqueued', () => enqueued().includes('BrokenJob'));
+    broken = true;
+    await board.act('trigger', 'BrokenJob');
+    await until('its next failure is logged', () => system.eventsNamed('cron.error').length === 2);
   });
 
   it('are skipped when the class is unique and the previous job has not ended', async () => {

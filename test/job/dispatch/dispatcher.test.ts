@@ -123,6 +123,7 @@ describe('the dispatcher', () => {
     const death = { error, reason: '', id: '', class: 'NoteJob', queue: 'default', attempt: 1, requestId: undefined };
     for (let n = 0; n < 1000; n++) system.events.emit('job.dead', { ...death, args: () => [] });
     await until('the old one is gone', async () => (await system.deadIds()).length === 0);
+    await until('the log is told', () => system.eventsNamed('dead.dropped').some(({ reason }) => reason === 'age'));
   });
 
   it('hints at jobs that were never hinted at although its first look for them fails', async () => {

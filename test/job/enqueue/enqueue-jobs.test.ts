@@ -3,7 +3,7 @@ import { withAttributes } from '../../../lib/core/execution-context';
 import { EnqueueError } from '../../../lib/job/definition/errors';
 import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
 import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/definition/setup';
-import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
+import { CancelEnqueue, enqueuesUnderWay } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { deferred } from '../../../lib/support/deferred';
 
@@ -118,7 +118,7 @@ describe('enqueuing', () => {
         performAllLater([GreetJob.prepare('Ann'), GreetJob.set({ wait: -1 }).prepare('Bob')]),
         /wait/,
       );
-      assert.deepEqual(bulks, []);
+      assert.deepEqual([bulks, enqueuesUnderWay()], [[], 0]);
     });
   });
 
@@ -181,6 +181,9 @@ describe('enqueuing', () => {
         assert.ok(bad instanceof RangeError && error.cause === bad);
         return [a, c].every((job) => job && !(job instanceof Error) && job.enqueued);
       });
+      answer = ({ id, args }) => (args[0] === 'c' ? new Error('no room') : { id, enqueued: true });
+      const refused = performAllLater(['a', 'c', 'bad'].map((name) => PickyJob.prepare(name)));
+      await assert.rejects(refused, { message: /^2 of 3 jobs could not be enqueued, the others were: no room$/ });
     });
   });
 

@@ -57,6 +57,9 @@ describe('the enqueuer', () => {
     return seen;
   };
 
+  it('refuses a name that no queue may have', () =>
+    assert.rejects(CountJob.set({ queue: 'my queue' }).performLater(1), /CountJob: queue is "my queue"; use letters/));
+
   it('warns once about a queue that JOB_QUEUES lacks, and enqueues the job all the same', async () => {
     for (const queue of ['reports', 'mailer', 'reports']) {
       const job = CountJob.set({ queue });

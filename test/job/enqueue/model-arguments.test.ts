@@ -118,6 +118,7 @@ describe('models as arguments', () => {
     const json = serializeArguments('SitJob', seats, { models: lookup });
     assert.deepEqual(json, [{ $model: ['Seat', [1, 'b']] }, { $model: ['Seat', [2, 'a']] }]);
     assert.deepEqual(await deserializeArguments(json, { models: lookup }), await Seat.query().orderBy('row'));
+    assert.ok((await deserializeArguments([{ $model: ['Seat', ['1', 'b']] }], { models: lookup }))[0]);
     const gone = [{ $model: ['Seat', [1, 'a']] }];
     await assert.rejects(
       async () => deserializeArguments(gone, { models: lookup }),

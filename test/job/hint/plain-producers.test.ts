@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -48,14 +49,12 @@ for (const [prefix, redisPrefix] of [
       queue = new BeeQueue('default', { prefix, redis, isWorker: false, getEvents: false });
     });
 
-    const nothingLeft = async () => {
-      await until('no row is left', async () => (await system.jobCount()) === 0);
-      const keys = await system.redis.client.keys('*bq:default:*');
-      assert.deepEqual(
-        keys.filter((key) => !key.endsWith(':id')),
-        [],
-      );
-    };
+    // The dispatcher may have hinted at a job that ran meanwhile: that hint goes a moment later.
+    const nothingLeft = () =>
+      until('nothing is left', async () => {
+        const keys = await system.redis.client.keys('*bq:default:*');
+        return (await system.jobCount()) === 0 && keys.every((key) => key.endsWith(':id'));
+      });
 
     it('has its jobs run, and nothing of them stays in Redis', async () => {
       await system.processor([GreetJob]);
@@ -107,13 +106,19 @@ for (const [prefix, redisPrefix] of [
       assert.equal(new Set(ran).size, 20);
     });
 
-    it('gets a job that makes no sense into the dead set, with the reason', async () => {
+    it('gets a job that makes no sense, or that Postgres cannot store, into the dead set, and has the others run', async () => {
+      const long = Array.from({ length: 300 }, () => randomUUID()).join('');
+      for (const data of [{ note: 'no class' }, { class: long }, { class: 'GreetJob', args: ['Ann'] }])
+        await queue.createJob(data).save();
       await system.processor([GreetJob]);
-      await queue.createJob({ note: 'no class' }).save();
-      await until('the job is dead', async () => (await system.deadIds()).length === 1);
-      const [dead] = system.eventsNamed('job.dead');
-      assert.match(dead?.reason ?? '', /names no job class/);
+      await until('two jobs are dead', async () => (await system.deadIds()).length === 2);
       await nothingLeft();
+      for (const { reason } of system.eventsNamed('job.dead')) assert.match(reason, /names no job class/);
+      const kept = await system.postgres.query('select class from job_dead where payload::text like $1', [
+        `%${long.slice(0, 900)}%`,
+      ]);
+      assert.deepEqual(kept, [{ class: 'unreadable' }]);
+      assert.deepEqual(ran, ['Ann']);
     });
 
     for (const [what, id] of [

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { NewerFormatError, NotHereError, UnknownJobError } from '../../../lib/job/definition/errors';
+import { UnknownJobError } from '../../../lib/job/definition/errors';
 import { notify } from '../../../lib/job/hint/notifier';
 import { Job } from '../../../lib/job/job';
 import { JobsLeft } from '../../../lib/job/perform/jobs-left';
@@ -145,9 +145,5 @@ describe('jobs that are left', () => {
     );
     at = 200_000;
     assert.deepEqual(jobs.list(), []);
-  });
-
-  it('have errors that are NotHereErrors', () => {
-    assert.ok(new NewerFormatError('A', 3, 1) instanceof NotHereError && error instanceof NotHereError);
   });
 });

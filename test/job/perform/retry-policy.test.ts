@@ -167,6 +167,11 @@ describe('the retry policy', () => {
         waitMs: 3000,
         key: 'BusyError',
       });
+      assert.deepEqual(verdict(UsualJob, new BusyError(), { random: () => 1 }), {
+        kind: 'retry',
+        waitMs: 3450,
+        key: 'BusyError',
+      });
       assert.equal(verdict(UsualJob, new BusyError(), { counts: { BusyError: 3 } }).kind, 'retry');
       assert.equal(verdict(UsualJob, new BusyError(), { counts: { BusyError: 4 } }).kind, 'dead');
       assert.equal(verdict(UsualJob, new GoneError(), { counts: { GoneError: 1e9 } }).kind, 'retry');

@@ -84,6 +84,7 @@ describe('the error reporter', () => {
     system.events.emit('database.error', { error });
     system.events.emit('process.error', { error, during: 'a task' });
     system.events.emit('cron.error', { error });
+    system.events.emit('cron.error', { error, name: 'nightly' });
     system.events.emit('queue.error', { error, during: 'fetching jobs' });
     assert.deepEqual(
       reports.map(({ kind, during }) => [kind, during]),
@@ -91,6 +92,7 @@ describe('the error reporter', () => {
         ['postgres', undefined],
         ['process', 'a task'],
         ['cron', 'enqueuing recurring jobs'],
+        ['cron', 'enqueuing the recurring job nightly'],
         ['queue', 'fetching jobs'],
       ],
     );

@@ -13,6 +13,7 @@ let deadly = true;
 
 class MoodyJob extends Job<[name: JsonValue]> {
   static override tags = ['moody'];
+  static override concurrency = 9;
 
   async perform(name: JsonValue): Promise<void> {
     ran.push(String(name));
@@ -47,6 +48,7 @@ describe('jobs that die', () => {
     const { args, attempts, reason, errors, tags, progress } = await entryOf(id);
     assert.deepEqual([args, attempts, reason, tags, progress], [['a'], 1, 'no a', ['moody'], { share: 0.5 }]);
     assert.equal(errors[0]?.run?.attempt, 1);
+    assert.deepEqual(await system.postgres.query('select limit_key from job_dead'), [{ limit_key: 'MoodyJob' }]);
   });
 
   it('do not need Redis: neither their death, nor a retry', async () => {
@@ -79,18 +81,6 @@ describe('jobs that die', () => {
     assert.deepEqual([ran.sort(), await system.jobCount()], [['a', 'b', 'c'], 0]);
   });
 
-  it('get all their attempts again by a retry, and keep their errors', async () => {
-    await system.processor([MoodyJob]);
-    const { id } = await MoodyJob.performLater('a');
-    await isDead(id);
-    const processor = await system.processor([]);
-    processor.quiet();
-    await system.stopProcessors();
-    await isMoved(sets.dead.move('retry', { ids: [id] }));
-    const { place, entry } = await sets.find(id);
-    assert.deepEqual([place, entry?.attempts, entry?.reason, entry?.errors.length], ['waiting', 0, undefined, 1]);
-  });
-
   it('keep cursor and progress when an operator kills them', async () => {
     const id = await store(system.database.knex, 'scheduled', {
       class: 'MoodyJob',
@@ -106,12 +96,13 @@ describe('jobs that die', () => {
     assert.equal(row?.cursor, 'a third');
   });
 
-  it('keep everything, even text that Postgres cannot store as such', async () => {
+  it('keep everything, even text that Postgres cannot store as such, except the passwords of URLs', async () => {
     const odd: JsonValue = ['€한국\u2028', '{}', ''];
     class OddJob extends Job<[text: JsonValue]> {
       perform(text: JsonValue): void {
         ran.push(String(text));
-        if (deadly) throw new KillJob('a NUL \0 and half a pair \ud800');
+        if (deadly)
+          throw new KillJob('a NUL \0, half a pair \ud800, redis://:s3cret@h', { cause: new Error('pg://u:s3cret@h') });
       }
     }
     await system.processor([OddJob]);
@@ -119,6 +110,7 @@ describe('jobs that die', () => {
     await isDead(id);
     const { args, reason } = await entryOf(id);
     assert.deepEqual([args, reason?.includes('\ufffd')], [[odd], true]);
+    assert.deepEqual(await system.postgres.query(`select from job_dead as dead where dead::text ~ 's3cret'`), []);
     deadly = false;
     assert.equal(await isMoved(sets.dead.move('retry', { ids: [id] })), true);
     await until('its row is gone', async () => (await system.jobCount()) === 0);

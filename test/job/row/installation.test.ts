@@ -41,6 +41,7 @@ describe('a database that is a copy of another one', () => {
     await until('Redis is back', () => system.redis.client.isReady);
     await system.processor([NoteJob]);
     assert.deepEqual([ran, await system.jobCount()], [[], 2]);
+    await assert.rejects(operator().run('adopt'), /^UserError: This would run the jobs that came with this database/);
     assert.equal((await operator().run('adopt --yes')).json.adopted, true);
     await until('its jobs run', () => ran.length === 2);
     assert.equal((await operator().run('adopt --yes')).json.adopted, false);

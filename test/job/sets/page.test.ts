@@ -122,6 +122,13 @@ describe('a page', () => {
     assert.deepEqual(await found(''), ['alpha', 'beta', 'gamma', 'other']);
   });
 
+  it('has the jobs of a span of time, both ends included', async () => {
+    for (const at of [1000, 2000, 3000]) await storeDead(system.database.knex, { at });
+    const found = async (span: JobFilter) => (await sets.dead.page(span)).entries.map(({ at }) => Number(at));
+    assert.deepEqual(await found({ since: new Date(2000) }), [3000, 2000]);
+    assert.deepEqual(await found({ until: new Date(2000) }), [2000, 1000]);
+  });
+
   it('is read without the arguments of jobs that have very long ones, which their own page shows', async () => {
     const args = ['x'.repeat(100_000)];
     const id = await storeDead(system.database.knex, { args });
@@ -136,6 +143,7 @@ describe('a page', () => {
       [{ offset: 0.5 }, /offset is 0.5/],
       [{ limit: 501 }, /limit is 501; give a whole number from 0 to 500/],
       [{ limit: Number.NaN }, /limit is NaN/],
+      [{ since: new Date('someday') }, /since is Invalid Date; give a valid date/],
     ];
     for (const [page, message] of wrong) {
       await assert.rejects(

@@ -69,14 +69,15 @@ describe('the history of jobs', () => {
       assert.deepEqual(await history.last(47 * HOUR_MS), { all, classes });
     });
 
-  it('is empty when it is switched off', async () => {
-    const ended = system.events.next('job.succeeded');
-    await system.processor([GoodJob], { tuning: { ...FAST, history: false } });
-    await GoodJob.performLater();
-    await ended;
-    await system.stopProcessors();
-    assert.equal(await processed(), 0);
-  });
+  for (const history of [false, true])
+    it(`is ${history ? 'complete after a stop, however rarely it is written' : 'empty when it is switched off'}`, async () => {
+      const ended = system.events.next('job.succeeded');
+      await system.processor([GoodJob], { tuning: { infoMs: HOUR_MS, history } });
+      await GoodJob.performLater();
+      await ended;
+      await system.stopProcessors();
+      assert.equal(await processed(), history ? 1 : 0);
+    });
 
   it('is complete after an outage of Postgres, which a job and its counts do not wait for', async () => {
     await system.processor([GoodJob], { tuning: FAST });
