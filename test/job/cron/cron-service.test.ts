@@ -313,13 +313,14 @@ describe('recurring jobs', () => {
     assert.ok(errors <= 2, `${errors} errors`);
   });
 
-  it('are not enqueued by a quiet processor until it resumes', async () => {
+  it('are not enqueued by a quiet processor or its successor until it resumes', async () => {
     const [own, other] = [recurring('@yearly'), recurring('@yearly', 'OtherJob')];
     const one = await processor(own);
     await isListed('TickJob');
     one.quiet();
     await sleptSince2023(system, other);
     await alter("settled_until = '2023-06-01'");
+    await system.processor([own], { lineage: { identity: 'a successor', dead: [], quiet: true } });
     await processor(other);
     await hasRun('OtherJob');
     assert.deepEqual(enqueued(), ['OtherJob']);
