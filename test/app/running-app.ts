@@ -54,7 +54,8 @@ export class RunningApp {
     const { default: routes } = await (generated === undefined
       ? import('../../lib/app/routes')
       : loadGenerated(generated, pool));
-    const config = readSettings({ env: { NODE_ENV: 'test', ...UNLIMITED, ...env }, cwd: process.cwd() });
+    const settings = { NODE_ENV: 'test', ...UNLIMITED, SIGN_UPS_PER_MAILBOX: 'off', ...env };
+    const config = readSettings({ env: settings, cwd: process.cwd() });
     const limits = new RateLimits('catamount', redis.client);
     const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
     const serving = await Serving.start({ routes, environment, trustProxy: config.trustProxy });

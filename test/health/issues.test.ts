@@ -405,7 +405,10 @@ describe('the state of everything', () => {
 
   it('links each issue to its cause', () => {
     for (const [state, systemStatus] of STATES)
-      for (const { href } of onThePage(systemStatus).verdict.issues) assert.match(href, /^(\/ops|#)/, state);
+      for (const { id, href } of onThePage(systemStatus).verdict.issues) {
+        const [, cause = ''] = /^(?:late|paused|unserved|failing|restarts|unresponsive|hot)-(.+)/.exec(id) ?? [];
+        assert.ok(/^(\/ops|#)/.test(href) && href.endsWith(cause), `${state}: ${href}`);
+      }
   });
 
   it('says how many jobs wait, also in a paused queue or for a limit, and says so when none does', () => {

@@ -244,6 +244,7 @@ describe('the concurrency limit', () => {
     );
     agent.destroy();
     assert.deepEqual([...new Set(answers.map(({ status }) => status))].sort(), [200, 400, 404, 500]);
+    assert.equal(answers[0]?.headers['keep-alive'], 'timeout=95', "longer than Heroku's router waits");
     await reach('0 in flight, 0 waiting');
     assert.ok(mostAtOnce <= 2);
   });
