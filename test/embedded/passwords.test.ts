@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import pg from 'pg';
 import { findRunningServers } from '../../lib/embedded/embedded-servers';
@@ -48,6 +50,8 @@ describe('the embedded servers, on a machine with other users', () => {
       assert.equal(await redisAnswers(Number(port)), false);
       assert.equal(await redisAnswers(Number(port), 'wrong'), false);
       assert.equal(await redisAnswers(Number(port), password), true);
+      const elsewhere = net.connect(Number(port), '127.0.0.2');
+      await assert.rejects(once(elsewhere, 'connect'), 'it listens on 127.0.0.1 only');
       assert.deepEqual((await findRunningServers(stateDir)).redisUrl, run.urls.redisUrl);
       const folder = path.join(stateDir, 'redis');
       assert.equal(fs.statSync(folder).mode & 0o777, 0o700);

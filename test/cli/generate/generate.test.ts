@@ -10,10 +10,11 @@ const TS = { typescript: true, esm: false };
 describe('catamount generate', () => {
   it('writes the files of each kind into the folders of the manifest', async () => {
     const app = new AppFolder(TS, ", models: 'lib/models', mailers: 'lib/mailers', templates: 'lib/mails'");
+    app.write('lib/mails/layouts/mailer/html.ejs', '');
     for (const line of [
       'generate job WelcomeEmail userId --queue mailer',
       'generate mailer UserMailer welcome passwordReset',
-      'generate model Category title:text',
+      'generate model Category title:text note?',
       'generate migration add_slug_to_categories slug?',
     ])
       await app.catamount(line);
@@ -21,6 +22,7 @@ describe('catamount generate', () => {
       'jobs/welcome-email.ts',
       'lib/mailers/previews/user-mailer-preview.ts',
       'lib/mailers/user-mailer.ts',
+      'lib/mails/layouts/mailer/html.ejs',
       'lib/mails/user_mailer/password_reset/html.ejs',
       'lib/mails/user_mailer/password_reset/text.ejs',
       'lib/mails/user_mailer/welcome/html.ejs',
@@ -34,6 +36,10 @@ describe('catamount generate', () => {
     ]);
     assert.match(app.read('jobs/welcome-email.ts'), /class WelcomeEmailJob extends Job<\[userId: string\]>/);
     assert.match(app.read('jobs/welcome-email.ts'), /static override readonly queue = 'mailer';/);
+    assert.match(app.read('lib/models/category.ts'), /declare title: string;\n {2}declare note: string \| null;/);
+    const [table = ''] = fs.readdirSync(path.join(app.folder, 'migrations')).sort();
+    assert.match(app.read(`migrations/${table}`), /text\('title'\)\.notNullable\(\);\n.*text\('note'\);/);
+    assert.doesNotMatch(app.read('lib/mailers/user-mailer.ts'), /layout/);
     assert.match(app.read('test/mailers/user-mailer.test.ts'), /from '\.\.\/\.\.\/lib\/mailers\/user-mailer';/);
   });
 
@@ -202,6 +208,7 @@ describe('catamount generate', () => {
     const app = new AppFolder(TS);
     const made = await catamount(app.folder, ['generate', 'job', 'tidy', '--queue', 'mailer']);
     assert.deepEqual([made.code, made.stderr], [0, '']);
+    assert.doesNotMatch(made.stdout, /JOB_QUEUES/, 'that queue is served');
     const help = await catamount(app.folder, ['help', 'generate']);
     assert.match(help.stdout, /^Usage: catamount generate WHAT NAME/);
     assert.equal((await catamount(app.folder, ['generate', '--help'])).stdout, help.stdout);

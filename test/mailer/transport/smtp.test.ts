@@ -116,14 +116,10 @@ describe('SmtpTransport', () => {
 
   it('keeps mail clients from decoding texts that look like encoded words', async () => {
     const name = '=?utf-8?Q?a=0D=0AX-Evil:_1?= Ada';
-    const attachments = [{ name, content: Buffer.from('') }];
-    await transport.send(message({ subject: name, to: [box('ada@example.com', name)], attachments }));
+    await transport.send(message({ subject: name, to: [box('ada@example.com', name)] }));
     const [mail] = sink.messages;
-    const shown = [mail?.subject, [mail?.to].flat()[0]?.value[0]?.name, mail?.attachments[0]?.filename];
-    assert.deepEqual(
-      shown.map((text) => text?.replaceAll('\u2060', '')),
-      [name, name, name],
-    );
+    const shown = [mail?.subject, [mail?.to].flat()[0]?.value[0]?.name].map((text) => text?.replaceAll('\u2060', ''));
+    assert.deepEqual(shown, [name, name]);
   });
 
   it('reads no file and no URL that an interceptor in plain JavaScript may name as a part', async () => {
