@@ -355,8 +355,6 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
       return [bad('crashLoop', { count: attempt }, { termination: lastTermination })];
     case 'backing_off':
       return [restarting];
-    case 'disabled':
-      return nextRestart ? [restarting] : [];
     case 'booting':
       return [...(nextRestart ? [restarting] : []), ...slowBoot(processor, limits)];
     case 'quiet':

@@ -24,11 +24,15 @@ describe('the recent events of a tree', () => {
     const add = (action: string, count: number, via: Caller) =>
       recent.add(recentEvent('operator.jobs', { action, set: 'dead', count, via }));
     for (let n = 0; n < 40; n++) add('retry', 1, 'pages:ada');
+    recent.add({
+      ...recentEvent('operator.jobs', { action: 'retry', set: 'dead', count: 7, via: 'pages:ada' }),
+      at: new Date(Date.now() + 20_000).toISOString(),
+    });
     add('delete', 2, 'pages:ada');
     add('delete', 3, 'pages:bob');
     assert.deepEqual(
       recent.list().map(({ about }) => `${about.via} ${about.action} ${about.count}`),
-      ['pages:bob delete 3', 'pages:ada delete 2', 'pages:ada retry 40'],
+      ['pages:bob delete 3', 'pages:ada delete 2', 'pages:ada retry 7', 'pages:ada retry 40'],
     );
   });
 

@@ -7,6 +7,7 @@ describe('the request journal of a worker', () => {
   it('shows another process the last request that began, even after a longer one, and leaves no file behind', () => {
     const note = RequestJournal.open(tempFolder());
     assert.ok(note);
+    assert.equal(fs.statSync(note.file).mode & 0o777, 0o600);
     const reader = RequestJournalReader.take(note.file);
     assert.ok(reader && !fs.existsSync(note.file));
     assert.equal(reader.read(), undefined);

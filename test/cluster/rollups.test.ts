@@ -109,11 +109,11 @@ describe('recent rates', () => {
       () => at,
     );
     for (at = 0; at <= 40_000; at += 2000) {
-      now = counts(at / 100, at === 40_000 ? 5 : 0);
+      now = counts(at / 100, at === 40_000 ? 5 : 0, at === 40_000 ? 2 : 0);
       rates.sample();
     }
     at = 40_000;
-    assert.deepEqual(rates.read(), { requestsPerS: 10.5, shed: 0, serverErrors: 5, slowestMs: 0 });
+    assert.deepEqual(rates.read(), { requestsPerS: 10.7, shed: 2, serverErrors: 7, slowestMs: 0 });
     for (at = 42_000; at <= 120_000; at += 2000) rates.sample();
     assert.deepEqual(rates.read(), { requestsPerS: 0, shed: 0, serverErrors: 0, slowestMs: 0 });
   });

@@ -47,6 +47,7 @@ describe('two workers', () => {
         [0, 1].map((slot) => [slot, cluster.pidOf(slot)]),
       );
     }
+    assert.match(String((await ask('flags')).value), /--max-old-space-size=99/);
     assert.deepEqual(await ask('jobs%20quiet'), { name: 'UserError', message: 'this tree runs no job processor' });
   });
 

@@ -83,50 +83,27 @@ describe('the log', () => {
     }
   });
 
-  it('names the process and the request in the pretty format, too', async () => {
-    const folder = tempFolder('log');
-    const file = path.join(folder, 'log');
-    const fd = fs.openSync(file, 'w');
-    const log = { level: 'info', format: 'pretty' } as const;
-    const logger = createLogger({ log }, 'web.0', openLogDestination(log, fd));
-    runInContext({ requestId: 'r-1' }, () => logger.info('GET / 200'));
-    const line = await until('the line is written', () => fs.readFileSync(file, 'utf8'));
-    assert.match(line, /INFO: \[web\.0\] GET \/ 200 \(r-1\)\n$/);
-    fs.closeSync(fd);
-    removeFolder(folder);
-  });
-
-  it('in the pretty format cannot be forged by what a message says', async () => {
+  it('in the pretty format names the process and the request, too, and cannot be forged by what a message says', async () => {
     const folder = tempFolder('log');
     const file = path.join(folder, 'log');
     const fd = fs.openSync(file, 'w');
     const log = { level: 'info', format: 'pretty' } as const;
     const logger = createLogger({ log }, 'web.0', openLogDestination(log, fd));
     const forged = 'x\n[12:00:00.000] INFO: [primary] forged\x1b[2J\u202edone';
-    logger.error({ err: new Error(forged), tag: forged }, forged);
+    runInContext({ requestId: 'r-1' }, () => logger.error({ err: new Error(forged), tag: forged }, forged));
     const text = await until('the line is written', () => fs.readFileSync(file, 'utf8'));
     assert.deepEqual(text.match(/^\S.*/gm)?.length, 1, text);
-    assert.match(text, /\n {4}\[12:00:00\.000\] INFO: \[primary\] forged\\x1b\[2J\\u202edone/);
+    assert.match(
+      text,
+      /ERROR: \[web\.0\] x\n {4}\[12:00:00\.000\] INFO: \[primary\] forged\\x1b\[2J\\u202edone \(r-1\)/,
+    );
     assert.ok(!text.includes('\x1b') && !text.includes('\u202e'));
     fs.closeSync(fd);
     removeFolder(folder);
   });
 
-  it('passes the lines of another logger through unchanged, whatever its own format', async () => {
-    const line = '{"level":20,"time":1,  "msg":"mine"}';
-    const folder = tempFolder('log');
-    for (const format of ['json', 'pretty'] as const) {
-      const file = path.join(folder, format);
-      const fd = fs.openSync(file, 'w');
-      openLogDestination({ format }, fd).pass(line);
-      await until('the lines are written', () => fs.readFileSync(file, 'utf8') === `${line}\n`);
-      fs.closeSync(fd);
-    }
-    removeFolder(folder);
-  });
-
   for (const format of ['json', 'pretty'] as const) {
-    it(`in a file overwrites no line of another process, nor is it overwritten: ${format}, by > and by >>`, async () => {
+    it(`in a file changes no line of another logger, overwrites no line of another process, nor is it overwritten: ${format}, by > and by >>`, async () => {
       const folder = tempFolder('log');
       for (const [flags, old] of [
         ['a', 'old\n'],
@@ -138,9 +115,9 @@ describe('the log', () => {
         const [web, jobs] = [openLogDestination({ format }, fd), openLogDestination({ format }, fd)];
         web.pass('of web 0');
         fs.writeSync(fd, 'by console.log\n');
-        jobs.pass('of jobs');
+        jobs.pass('{"level":20,  "msg":"of jobs"}');
         web.pass('of web 0');
-        const all = `${old}of web 0\nby console.log\nof jobs\nof web 0\n`;
+        const all = `${old}of web 0\nby console.log\n{"level":20,  "msg":"of jobs"}\nof web 0\n`;
         await until('all lines are in the file', () => fs.readFileSync(file, 'utf8') === all);
         fs.closeSync(fd);
       }
@@ -177,6 +154,24 @@ describe('the log', () => {
       ],
     );
     assert.match(JSON.stringify(lines[0]?.err), /"message":"busy"/);
+  });
+
+  it('is louder about what is wrong', () => {
+    const { events, lines } = listen('debug');
+    for (const [code, expected] of [
+      [0, true],
+      [3, true],
+      [3, false],
+    ] as const)
+      events.emit('worker.exited', { slot: 0, pid: 7, code, signal: null, expected });
+    for (const awayMs of [null, 5000]) events.emit('redis.ready', { awayMs });
+    for (const role of ['operator', null] as const)
+      events.emit('operator.sign-in', { role, address: '::1', locked: true });
+    const told = lines.map(({ level, msg }) => `${level} ${msg}`).join('\n');
+    assert.match(
+      told,
+      /^info .* stopped\ninfo .* code 3\nerror .* code 3\ndebug connected .*\ninfo .* after 5 s\ninfo signed in .*\nwarn wrong .* has to wait now$/,
+    );
   });
 
   it('writes times as toISOString() does, across minutes and days, and when the clock goes back', () => {

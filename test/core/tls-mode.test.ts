@@ -62,6 +62,10 @@ describe('the certificates of servers', () => {
       ['smtp://mail.example:25?ignoreTLS=true', 'no TLS'],
     ] as const)
       assert.ok(told({ SMTP_URL }).includes(`(${words})`), told({ SMTP_URL }));
+    const withMode = (mode: string) => told({ DATABASE_URL: `postgres://db.example/shop?sslmode=${mode}` });
+    assert.match(withMode('prefer'), /db\.example \(no TLS\)/);
+    assert.match(withMode('no-verify'), /db\.example \(TLS, certificate not checked/);
+    assert.match(withMode('verify-ca'), /db\.example \(TLS, certificate checked\)/);
     // Nobody can eavesdrop on a loopback connection.
     assert.match(
       told({ DATABASE_URL: 'postgres://localhost/shop', REDIS_URL: 'redis://127.0.0.1:1' }),

@@ -66,6 +66,13 @@ const tree = (changes: Parameters<typeof treeStatusOf>[0] = {}, others: Partial<
   systemStatusOf(treeStatusOf(changes), others);
 const stores = (changes: Partial<SystemStatus>) => systemStatusOf(treeStatusOf(), changes);
 
+/** What is broken: exit code 3 of `catamount status`. Anything else only needs attention: 2. */
+const BROKEN = new Set(
+  'noPrimary migrationsPending migrationsUnread nobodyServes restarts crashLoop jobsRestart jobsUnresponsive stalled shed treeUnresponsive otherTree postgresAway postgresReadOnly foreign unserved'.split(
+    ' ',
+  ),
+);
+
 /** [the state, its status, the codes that are reported, parts of the texts] */
 const STATES: readonly (readonly [
   state: string,
@@ -74,6 +81,32 @@ const STATES: readonly (readonly [
   ...words: RegExp[],
 ])[] = [
   ['all is well', systemStatusOf(), [], /^All is well/],
+  [
+    'everything just within its limits',
+    tree(
+      {
+        workers: [workerOf(0, { heartbeatAgeMs: 4000, pssMb: 107 }), workerOf(1)],
+        jobs: processorOf({ heartbeatAgeMs: 4000 }),
+        stats: { memory: { pssMb: 435, limitMb: 512 } },
+        limits: { databaseConnections: 10 },
+      },
+      {
+        queues: known([queueOf('default', { waiting: 1, latencyMs: 60_000 })]),
+        postgres: known({ ...POSTGRES, used: 18 }),
+        redis: known({ ...REDIS, usedBytes: 22.5e6 }),
+        mail: refused(2),
+        trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 5000),
+      },
+    ),
+    [],
+    /^All is well/,
+  ],
+  [
+    'another tree, whose status has another shape',
+    stores({ trees: other({ ...treeStatusOf({ id: 'b', name: 'web.2' }), slots: null as never }) }),
+    [],
+    /^All is well/,
+  ],
   [
     'migrations that have not run, for want of which the relay stands still',
     tree({
@@ -129,6 +162,12 @@ const STATES: readonly (readonly [
     /Memory at 88 %\. 450 of 512 MB/,
   ],
   [
+    'memory over its limit',
+    tree({ stats: { memory: { pssMb: 520, limitMb: 512 } } }),
+    ['memory'],
+    /Memory at 102 %\. 520 of 512 MB/,
+  ],
+  [
     'an aborted phased restart',
     tree({ stats: { lastPhase: { phase: 3, completed: false, reason: 'no such module' } } }),
     ['phase'],
@@ -179,7 +218,7 @@ const STATES: readonly (readonly [
   [
     'slots occupied by long jobs',
     tree(
-      { jobs: running(['ImportJob', 90_000], ['ImportJob', 80_000]) },
+      { jobs: running(['ImportJob', 90_000], ['ImportJob', 10_000]) },
       {
         queues: late,
       },
@@ -190,7 +229,7 @@ const STATES: readonly (readonly [
   [
     'slots used by short jobs',
     tree(
-      { jobs: running(['QuickJob', 90], ['QuickJob', 80]) },
+      { jobs: running(['QuickJob', 9999], ['QuickJob', 9999]) },
       {
         queues: late,
       },
@@ -202,6 +241,11 @@ const STATES: readonly (readonly [
     stores({ queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
     ['unserved'],
     /Nobody serves queue odd/,
+  ],
+  [
+    'a queue that is late, which without Redis another tree may serve',
+    stores({ redis: known(null), queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
+    ['late'],
   ],
   [
     'a queue whose only processor is in a tree that is unresponsive',
@@ -340,6 +384,11 @@ describe('the state of everything', () => {
       );
       const status = readJudgement(systemStatus, treeStatus);
       assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
+      const isOver = /full$|over its limit$/.test(state);
+      assert.deepEqual(
+        status.issues.map(({ level }) => level),
+        codes.map((code) => (BROKEN.has(code) || isOver ? 'bad' : 'warn')),
+      );
       const { level, issues } = snakeCase(view);
       assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');
       assert.deepEqual(inMetrics(systemStatus), [...codes].sort());

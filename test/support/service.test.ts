@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { Backlog } from '../../lib/support/backlog';
 import { Backoff } from '../../lib/support/backoff';
+import { CachedProbe } from '../../lib/support/cached-probe';
 import { Deadline } from '../../lib/support/deadline';
 import { parseDuration } from '../../lib/support/duration';
+import { lazy } from '../../lib/support/lazy';
+import { OutageNotices } from '../../lib/support/outage-notices';
 import { type Service, ServiceGroup } from '../../lib/support/service';
 
 function recorder(calls: string[], name: string, fails: { start?: boolean; stop?: boolean } = {}): Service {
@@ -45,10 +49,6 @@ describe('a service group', () => {
     assert.equal(await group.add(recorder(calls, 'late')), false);
     await stopped;
     assert.deepEqual(calls, []);
-  });
-
-  it('can be stopped without having been started', async () => {
-    await new ServiceGroup('all', [recorder([], 'a')]).stop(Deadline.after(100));
   });
 
   it('stops what was started when one fails to start', async () => {
@@ -102,5 +102,57 @@ describe('durations', () => {
     assert.equal(parseDuration('36525d'), 36_525 * 86_400_000);
     for (const wrong of ['', 'soon', '-1s', '1y', '1e9', '36526d'])
       assert.equal(parseDuration(wrong), undefined, wrong);
+  });
+});
+
+describe('a backlog', () => {
+  it('takes what fits, and tells once of what it drops until all has been taken', () => {
+    let full = 0;
+    const backlog = new Backlog(() => full++, 10);
+    const [one, other] = [backlog.take(6), backlog.take(4)];
+    const told = [backlog.take(1), backlog.take(1), full];
+    one?.();
+    told.push(backlog.take(7), full);
+    other?.();
+    assert.ok(backlog.take(10));
+    assert.deepEqual([...told, backlog.take(1), full], [undefined, undefined, 1, undefined, 1, undefined, 2]);
+  });
+});
+
+describe('the notices of an outage', () => {
+  it('are the first, then one a minute; after a minute without failure, and once it works, another outage begins', () => {
+    let at = 0;
+    const notices = new OutageNotices(() => 1000 * at);
+    const failedAt = (seconds: number) => {
+      at = seconds;
+      return notices.failed();
+    };
+    const told = [0, 59, 60, 119, 120, 181, 182].map(failedAt);
+    assert.deepEqual(told, ['', undefined, ', for 1 min 0 s now', undefined, ', for 2 min 0 s now', '', undefined]);
+    notices.over();
+    assert.deepEqual([183, 243].map(failedAt), ['', ', for 1 min 0 s now']);
+  });
+});
+
+describe('a value that is read once for many', () => {
+  it('is shared, read anew on request, and its failures count from the first one', async () => {
+    let reads = 0;
+    const probe = new CachedProbe<number>(async () => (++reads > 2 ? assert.fail('away') : reads), {
+      freshMs: 600_000,
+    });
+    const values = await Promise.all([probe.get(), probe.get(), probe.refresh(), probe.refresh()]);
+    assert.deepEqual(
+      values.map((one) => one.ok && one.value),
+      [1, 1, 2, 2],
+    );
+    const [first, second] = [await probe.refresh(), await probe.refresh()];
+    assert.ok(!first.ok && !second.ok && first.since === second.since && reads === 4);
+  });
+
+  it('is made once, and again after a failure', async () => {
+    let calls = 0;
+    const value = lazy(async () => (++calls === 1 ? assert.fail('away') : calls));
+    await assert.rejects(value(), /away/);
+    assert.deepEqual([await value(), await value()], [2, 2]);
   });
 });

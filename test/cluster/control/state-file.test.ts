@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
+import { NobodyListensError } from '../../../lib/cluster/control/client';
+import { RunningTree } from '../../../lib/cluster/control/running-tree';
 import { lookAt, readState, type TreeState, writeState } from '../../../lib/cluster/control/state-file';
 import { tempFolder } from '../../support/temp-folder';
 
@@ -68,6 +70,10 @@ describe('looking up the pid of a primary', () => {
     const pid = child.pid ?? 0;
     await once(child.stdout, 'data');
     assert.equal(lookAt(pid), 'alive');
+    const file = path.join(tempFolder('state'), 'state.json');
+    writeState(file, { ...STATE, pid });
+    const told = RunningTree.find({ state: file }).explain(new NobodyListensError('no'));
+    assert.match(String(told), new RegExp(`runs here, pid ${pid}, but nothing listens .* kill -TERM ${pid} stops it`));
     if (fs.existsSync('/proc/self/stat')) assert.equal(lookAt(process.pid), 'another program');
     const exited = once(child, 'exit');
     child.stdin.end();

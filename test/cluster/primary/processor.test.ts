@@ -14,6 +14,7 @@ const PROCESSOR = `
 const [own, mode, ...dead] = process.argv.slice(3);
 const note = (...words) => process.send({ catamount: 'event', event: { name: [own, ...words].join(' ') } });
 note(mode, ...dead);
+note(...process.execArgv);
 process.on('message', ({ catamount, identity = [], value }) => {
   if (value === 'ready') process.send({ catamount: 'ready' });
   else if (value === 'refuse') process.send({ catamount: 'boot-failed', message: 'no', exitCode: 78, final: true });
@@ -118,10 +119,11 @@ describe('the supervisor of the job processor', () => {
     await stage.tell(1, 'refuse');
     await Promise.all([stage.tell(1, 78), assert.rejects(restarted, /the job processor cannot boot: no/)]);
     assert.deepEqual([stage.reported, stage.forked, stage.supervisor.handles.length], [[true], 2, 1]);
-    const first = new Stage();
+    const first = new Stage({ heapMb: 99 });
     first.supervisor.start();
     await first.tell(0, 'refuse');
     assert.deepEqual(first.reported, ['Catamount cannot start: no']);
+    await first.receives('t-0 --max-semi-space-size=4 --max-old-space-size=99');
   });
 
   it('stops both when the tree stops during a replacement', async () => {
@@ -235,7 +237,7 @@ describe('the supervisor of the job processor', () => {
     await stage.receives(`t-11 open ${Array.from({ length: 10 }, (_, n) => `t-${n + 1}`).join(' ')}`);
   });
 
-  it('gives a processor the longer of its two time limits to boot', async () => {
+  it('gives a processor the longer of its two time limits to boot, and then kills one that is silent', async () => {
     const limits = [
       { timeoutMs: NEVER_MS, bootTimeoutMs: 1 },
       { timeoutMs: 1, bootTimeoutMs: NEVER_MS },
@@ -248,5 +250,10 @@ describe('the supervisor of the job processor', () => {
       all.map(({ supervisor }) => supervisor.policy.last?.reason),
       [undefined, undefined, 'timeout'],
     );
+    const silent = new Stage({ timeoutMs: 1 });
+    silent.supervisor.start();
+    await silent.tell(0, 'ready');
+    await until('it is killed, and another is started', () => silent.forked === 2);
+    assert.equal(silent.supervisor.policy.last?.reason, 'timeout');
   });
 });

@@ -30,9 +30,14 @@ describe('a Procfile', () => {
 });
 
 it('a plan of more memory than there may be is warned of', () => {
-  const findingsWith = (MEMORY_LIMIT_MB: string) =>
-    memory({ config: readSettings({ env: { MEMORY_LIMIT_MB, WEB_CONCURRENCY: '2' }, cwd: '/nowhere' }) });
+  const findingsWith = (MEMORY_LIMIT_MB: string, only?: string) =>
+    memory({ config: readSettings({ env: { MEMORY_LIMIT_MB, WEB_CONCURRENCY: '2' }, cwd: '/nowhere', only }) });
   const [{ text } = assert.fail()] = findingsWith('128');
   const [, planned = ''] = /planned to use (\d+) MB/.exec(text) ?? [];
   assert.deepEqual([findingsWith(planned).length, findingsWith(String(Number(planned) - 1)).length], [0, 1], text);
+  assert.deepEqual(
+    ['web', 'jobs'].flatMap((half) => findingsWith('128', half)),
+    [],
+    'its other half runs elsewhere',
+  );
 });

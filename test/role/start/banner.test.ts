@@ -3,7 +3,7 @@ import { readSettings } from '../../../lib/core/settings';
 import { banner, pagesAt } from '../../../lib/role/start/banner';
 
 describe('the banner', () => {
-  it('says where the data are', () => {
+  it('says what runs, and where the data are', () => {
     const dataOf = (env: Readonly<Record<string, string>>) =>
       banner('shop', readSettings({ cwd: '/nowhere', env })).find((line) => line.includes('Data:'));
     assert.equal(dataOf({}), '* Data:    Postgres embedded, Redis embedded');
@@ -12,6 +12,9 @@ describe('the banner', () => {
       dataOf({ REDIS_URL: 'redis://localhost:6379' }),
       '* Data:    Postgres embedded, Redis at localhost:6379',
     );
+    const env = { JOB_QUEUES: 'default:3,mailer:1', MAIL_DELIVERY: 'log' };
+    const lines = banner('shop', readSettings({ cwd: '/nowhere', env, only: 'jobs' })).join();
+    assert.match(lines, /jobs only.*1 processor × 2, queues default:3, mailer:1 \(weighted\),.*into the log only/);
   });
 });
 
