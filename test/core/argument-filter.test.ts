@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
 import type { JsonValue } from '../../lib/core/execution-context';
 import { Redactor } from '../../lib/core/redact';
 
@@ -92,25 +91,5 @@ describe('the argument filter', () => {
     assert.deepEqual(filter.show({ logArguments: true }, [1]), [1]);
     assert.equal(filter.show({ logArguments: false }, [1]), undefined);
     assert.equal(filter.show(undefined, [1]), undefined);
-  });
-
-  it('never shows anything under a redacted key, at any depth', () => {
-    const secret = 'hunter2hunter2';
-    const inner = fc.letrec<{ value: JsonValue }>((tie) => ({
-      value: fc.oneof(
-        { depthSize: 'small' },
-        fc.string(),
-        fc.integer(),
-        fc.array(tie('value'), { maxLength: 40 }),
-        fc.dictionary(fc.string(), tie('value')),
-        tie('value').map((value) => ({ api_key: [secret, value], fine: value })),
-      ),
-    })).value;
-    fc.assert(
-      fc.property(inner, (value) => {
-        const text = JSON.stringify(shown(value));
-        assert.ok(!text.includes(secret));
-      }),
-    );
   });
 });

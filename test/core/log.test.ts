@@ -156,6 +156,18 @@ describe('the log', () => {
     assert.match(JSON.stringify(lines[0]?.err), /"message":"busy"/);
   });
 
+  it('loses no event to a listener that throws, which is reported', () => {
+    const events = new Events();
+    const heard: string[] = [];
+    events.on('process.warning', () => {
+      throw new Error('bad listener');
+    });
+    events.on('process.warning', ({ message }) => heard.push(message));
+    events.on('process.error', ({ error, during }) => heard.push(`${during}: ${error.message}`));
+    events.emit('process.warning', { message: 'one' });
+    assert.deepEqual(heard, ['a listener of process.warning: bad listener', 'one']);
+  });
+
   it('is louder about what is wrong', () => {
     const { events, lines } = listen('debug');
     for (const [code, expected] of [

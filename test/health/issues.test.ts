@@ -217,23 +217,13 @@ const STATES: readonly (readonly [
   ['a queue that is late', stores({ queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
     'slots occupied by long jobs',
-    tree(
-      { jobs: running(['ImportJob', 90_000], ['ImportJob', 10_000]) },
-      {
-        queues: late,
-      },
-    ),
+    tree({ jobs: running(['ImportJob', 90_000], ['ImportJob', 10_000]) }, { queues: late }),
     ['slotsHeld'],
     /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
   ],
   [
     'slots used by short jobs',
-    tree(
-      { jobs: running(['QuickJob', 9999], ['QuickJob', 9999]) },
-      {
-        queues: late,
-      },
-    ),
+    tree({ jobs: running(['QuickJob', 9999], ['QuickJob', 9999]) }, { queues: late }),
     ['late'],
   ],
   [
@@ -251,10 +241,7 @@ const STATES: readonly (readonly [
     'a queue whose only processor is in a tree that is unresponsive',
     tree(
       { limits: { jobConcurrency: 0 } },
-      {
-        queues: late,
-        trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000),
-      },
+      { queues: late, trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) },
     ),
     ['treeUnresponsive', 'unserved'],
     /Nobody serves queue default/,
@@ -278,9 +265,7 @@ const STATES: readonly (readonly [
     'pools that are larger in total than Postgres allows',
     tree(
       { limits: { databaseConnections: 6 } },
-      {
-        trees: other({ ...treeStatusOf({ limits: { databaseConnections: 5 } }), id: 'second', name: 'second' }),
-      },
+      { trees: other({ ...treeStatusOf({ limits: { databaseConnections: 5 } }), id: 'second', name: 'second' }) },
     ),
     ['connectionsPlanned'],
     /come to 22 of 20\. Lower DATABASE_POOL/,
