@@ -15,6 +15,7 @@ import { jobs } from './jobs';
 import { mail } from './mail';
 import { memory } from './memory';
 import { pickup } from './pickup';
+import { seed } from './seed';
 import { signUp } from './sign-up';
 
 /** The benchmarks by the names that `npm run bench -- <name>` takes. */
@@ -28,9 +29,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   mail,
   memory,
   growth,
+  seed,
 };
 const MOST_MINUTES = 120;
-const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b']`;
+const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--beside folder]`;
 
 /** Runs the named benchmarks, or all of them without names. */
 async function main(): Promise<void> {
@@ -43,6 +45,7 @@ async function main(): Promise<void> {
       minutes: { type: 'string' },
       only: { type: 'string' },
       contenders: { type: 'string' },
+      beside: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -65,8 +68,8 @@ async function main(): Promise<void> {
     throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
   });
   if (names.some((name) => BENCHMARKS[name]?.peers)) installPeers();
-  const { quick, only } = values;
-  const bench = new Bench({ quick, rounds, minutes, only, contenders });
+  const { quick, only, beside } = values;
+  const bench = new Bench({ quick, rounds, minutes, only, contenders, beside });
   try {
     for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);

@@ -25,6 +25,8 @@ export interface BenchOptions {
   readonly contenders: readonly ContenderName[] | undefined;
   /** Limits the run to rows whose name begins or ends with this. */
   readonly only: string | undefined;
+  /** The folder of another checkout, built, that is measured too. */
+  readonly beside: string | undefined;
 }
 
 /** The options, stores and processes of a benchmark's run. */

@@ -10,8 +10,9 @@ export interface LoadTask {
   readonly url: string;
   readonly method: 'GET' | 'POST';
   readonly connections: number;
-  /** Number of requests. */
-  readonly amount: number;
+  /** Number of requests, or for how long. During a time, connections may break: they are counted, and made anew. */
+  readonly amount?: number;
+  readonly seconds?: number;
   /** Prefix of addresses: each request signs up a user. Undefined sends requests without a body. */
   readonly signUps?: string;
 }
@@ -37,7 +38,7 @@ export class Loader {
     this.child.send(task);
     const result = await this.child.next<LoadResult>();
     const { answered, wrong } = result;
-    if (Object.keys(wrong).length > 0 || answered !== task.amount) {
+    if (task.seconds === undefined && (Object.keys(wrong).length > 0 || answered !== task.amount)) {
       throw new Error(`${task.method} ${task.url}: ${answered} of ${task.amount} answered, ${JSON.stringify(wrong)}`);
     }
     return result;
@@ -153,7 +154,7 @@ interface AutocannonRun {
 }
 
 /** Runs in the loader's process. */
-async function load({ url, method, connections, amount, signUps }: LoadTask): Promise<LoadResult> {
+async function load({ url, method, connections, amount, seconds, signUps }: LoadTask): Promise<LoadResult> {
   let sent = 0;
   const headers = signUps === undefined ? {} : { 'content-type': 'application/json' };
   const setupRequest = (request: AutocannonRequest) => {
@@ -175,7 +176,7 @@ async function load({ url, method, connections, amount, signUps }: LoadTask): Pr
   const run = autocannon({
     url,
     connections,
-    amount,
+    ...(seconds === undefined ? { amount } : { duration: seconds }),
     sampleInt: SAMPLE_MS,
     requests: [{ method, headers, setupRequest }],
   });

@@ -18,7 +18,8 @@ const TICK_MS = 10;
 export type Env = Readonly<Record<string, string>>;
 
 export interface ServerOptions {
-  /** Arguments of `node`. */
+  /** Default: `node`. */
+  readonly command?: string;
   readonly args: readonly string[];
   readonly env?: Env;
   /** The server is ready when this path answers 200. Default: `/health`. */
@@ -40,13 +41,18 @@ export class MeasuredServer {
   }
 
   /** Starts a server, which gets its port in PORT, and resolves with the first 200. */
-  static async start({ args, env = {}, readyPath = '/health' }: ServerOptions): Promise<MeasuredServer> {
+  static async start({
+    command = process.execPath,
+    args,
+    env = {},
+    readyPath = '/health',
+  }: ServerOptions): Promise<MeasuredServer> {
     const cwd = tempFolder('served');
     const errors = path.join(cwd, 'stderr');
     const port = await serverPort();
     const fd = fs.openSync(errors, 'a');
     const begun = performance.now();
-    const child = spawn(process.execPath, args, {
+    const child = spawn(command, args, {
       cwd,
       stdio: ['ignore', 'ignore', fd],
       env: {
@@ -69,7 +75,9 @@ export class MeasuredServer {
     while ((await status()) !== 200) {
       if (hasExited(child) || performance.now() - begun > READY_MS) {
         child.kill('SIGKILL');
-        throw new Error(`node ${args.join(' ')} did not come up:\n${fs.readFileSync(errors, 'utf8').slice(-2000)}`);
+        throw new Error(
+          `${command} ${args.join(' ')} did not come up:\n${fs.readFileSync(errors, 'utf8').slice(-2000)}`,
+        );
       }
       // Short enough for an exact figure, long enough not to slow down the start.
       await wait(2);
@@ -95,12 +103,9 @@ export class MeasuredServer {
   }
 }
 
-/** The entry of the sample app. */
-const ENTRY = path.join(ROOT, 'dist/server.js');
-
-/** Starts the tree of `npm start` and waits for its `/ready`. */
-export function startTree(env: Env): Promise<MeasuredServer> {
-  return MeasuredServer.start({ args: [ENTRY], env, readyPath: '/ready' });
+/** Starts the tree of `npm start` and waits for its `/ready`. @param root another checkout's, which is built. */
+export function startTree(env: Env, root = ROOT): Promise<MeasuredServer> {
+  return MeasuredServer.start({ args: [path.join(root, 'dist/server.js')], env, readyPath: '/ready' });
 }
 
 /** CPU time that the processes have used so far, user and system, ms. Linux only. */

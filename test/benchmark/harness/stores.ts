@@ -85,8 +85,8 @@ export class Stores {
 }
 
 /** Creates a database whose commits wait for the disk, as in production; the embedded Postgres switches that off. */
-export async function createDurableDatabase(): Promise<TestDatabase> {
-  const database = await createDatabase({ migrated: true });
+export async function createDurableDatabase(migrated = true): Promise<TestDatabase> {
+  const database = await createDatabase({ migrated });
   await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set synchronous_commit = on`);
   return database;
 }
