@@ -30,7 +30,6 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
   croner: ['lib/job/cron/schedule.ts'],
   'email-templates': ['lib/mailer/render/renderer.ts'],
   redis: ['lib/internals/redis-client.ts'],
-  'rate-limiter-flexible': ['lib/web/rate-limit.ts'],
   'node:child_process': [
     'lib/cluster/child-process.ts',
     'lib/embedded/server-process.ts',

@@ -26,10 +26,12 @@ export class RedisScript {
     limitMs: number = ANSWER_MS,
     onLate?: (answer: unknown) => void,
   ): Promise<unknown> {
-    return answerWithin(limitMs, this.evaluate(client, { keys, arguments: args }), onLate);
+    return answerWithin(limitMs, this.send(client, keys, args), onLate);
   }
 
-  private async evaluate(client: RedisClient, options: { keys: string[]; arguments: string[] }): Promise<unknown> {
+  /** The same without a timeout. */
+  async send(client: RedisClient, keys: string[], args: string[]): Promise<unknown> {
+    const options = { keys, arguments: args };
     try {
       return await client.evalSha(this.sha, options);
     } catch (error) {

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createRequire } from 'node:module';
-import type * as Flexible from 'rate-limiter-flexible';
-import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { RedisClient } from '../core/redis';
+import { RedisScript } from '../core/redis-script';
 import { Deadline } from '../support/deadline';
 import type { Rate } from '../support/duration';
 
@@ -12,10 +10,23 @@ import type { Rate } from '../support/duration';
  */
 const ANSWER_TIMEOUT_MS = 1000;
 
-interface Counters {
-  readonly shared: RateLimiterRedis | RateLimiterMemory;
-  /** Counts of this process alone, used while Redis is unavailable. */
-  readonly own: RateLimiterMemory;
+/** Counts one attempt for each key, up to the first whose limit is exceeded. @returns its time left, ms; 0: all are allowed. */
+const TAKE = new RedisScript(`
+  for i, key in ipairs(KEYS) do
+    local count = redis.call('incr', key)
+    if count == 1 then redis.call('pexpire', key, ARGV[2 * i]) end
+    if count > tonumber(ARGV[2 * i - 1]) then return {i, redis.call('pttl', key)} end
+  end
+  return {0, 0}`);
+const GIVE_BACK = new RedisScript(`
+  if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then redis.call('decr', KEYS[1]) end`);
+const FORGET = new RedisScript(`redis.call('del', KEYS[1])`);
+
+/** What is counted under one key: at most `count` in each period of `ms`, which begins with the first. */
+interface Attempt {
+  readonly key: string;
+  readonly count: number;
+  readonly ms: number;
 }
 
 /**
@@ -23,7 +34,11 @@ interface Counters {
  * unavailable each process counts alone, so the limit is multiplied by the number of processes. Nobody waits for Redis.
  */
 export class RateLimits {
-  private unavailable = false;
+  /** Counts of this process alone, used while Redis is unavailable. */
+  private readonly own = new Windows();
+  /** Keys over their limit, which cost Redis no further commands. */
+  private readonly refused = new Windows();
+  private isSilent = false;
 
   constructor(
     private readonly appName: string,
@@ -33,101 +48,133 @@ export class RateLimits {
 
   /** @param name keeps its counts apart from those of other limits. @param rate null allows everything. */
   limit(name: string, rate: Rate | null): RateLimit {
-    return new RateLimit(rate && (() => this.counters(name, rate)), (ask) => this.inTime(ask));
+    return new RateLimit(`catamount:limit:${this.appName}:${name}:`, rate, this);
   }
 
-  /** Loads the package, at the first request that is counted. */
-  private counters(name: string, { count, seconds }: Rate): Counters {
-    const { RateLimiterMemory, RateLimiterRedis } = loadRateLimiters();
-    const common = { keyPrefix: `catamount:limit:${this.appName}:${name}`, points: count, duration: seconds };
-    const own = new RateLimiterMemory(common);
-    if (!this.redis) return { shared: own, own };
-    const shared = new RateLimiterRedis({
-      ...common,
-      storeClient: this.redis,
-      useRedisPackage: true,
-      rejectIfRedisNotReady: true,
-      insuranceLimiter: own,
-      // A client over the limit costs Redis no further commands.
-      inMemoryBlockOnConsumed: count + 1,
-    });
-    return { shared, own };
+  /** Counts the attempts in turn, up to the first that is refused. @returns its time left, ms; 0: all are allowed. */
+  async take(attempts: readonly Attempt[]): Promise<number> {
+    // Nothing is counted for a client that a limit before has refused.
+    const first = attempts.findIndex(({ key }) => this.refused.leftMs(key) > 0);
+    const counted = first === -1 ? attempts : attempts.slice(0, first);
+    const refusedMs = attempts[first] ? this.refused.leftMs(attempts[first].key) : 0;
+    if (counted.length === 0) return refusedMs;
+    const limits = counted.flatMap(({ count, ms }) => [String(count), String(ms)]);
+    const answer = await this.ask(
+      TAKE,
+      counted.map(({ key }) => key),
+      limits,
+    );
+    if (answer === undefined) return takeAlone(this.own, counted) || refusedMs;
+    const [nth = 0, leftMs = 0] = answer as readonly number[];
+    const over = counted[nth - 1];
+    if (!over) return refusedMs;
+    this.refused.open(over.key, 0, leftMs);
+    return Math.max(1, leftMs);
   }
 
-  /** Uses this process's own counts if Redis does not answer in time, and until it has answered the late command. */
-  private async inTime<T>(ask: Ask<T>): Promise<T> {
-    if (this.unavailable) return ask('own');
-    const answer = ask('shared');
+  async giveBack(key: string): Promise<void> {
+    this.refused.delete(key);
+    if ((await this.ask(GIVE_BACK, [key])) === undefined) this.own.giveBack(key);
+  }
+
+  async forget(key: string): Promise<void> {
+    this.refused.delete(key);
+    if ((await this.ask(FORGET, [key])) === undefined) this.own.delete(key);
+  }
+
+  /** @returns undefined when Redis has not answered in time; until it answers the late command, it is not asked. */
+  private async ask(script: RedisScript, keys: string[], args: string[] = []): Promise<unknown> {
+    if (!this.redis?.isReady || this.isSilent) return undefined;
+    const answer = script.send(this.redis, keys, args).catch(() => undefined);
     if ((await Deadline.after(ANSWER_TIMEOUT_MS).wait(answer)) === 'done') return answer;
-    this.unavailable = true;
-    const answered = () => {
-      this.unavailable = false;
-    };
-    answer.then(answered, answered);
-    return ask('own');
+    this.isSilent = true;
+    void answer.then(() => {
+      this.isSilent = false;
+    });
+    return undefined;
   }
 }
 
-type Ask<T> = (whom: keyof Counters) => Promise<T>;
-
 /** One limit: how many times within a period somebody may do something. */
 export class RateLimit {
-  private made: Counters | undefined;
-
   constructor(
-    private readonly make: (() => Counters) | null,
-    private readonly inTime: <T>(ask: Ask<T>) => Promise<T>,
+    private readonly prefix: string,
+    private readonly rate: Rate | null,
+    private readonly limits: RateLimits,
   ) {}
 
-  /** Counts one attempt. @returns 0 if it is allowed, else the seconds until the next one is. */
-  async take(key: string): Promise<number> {
-    const counters = this.counters();
-    if (!counters) return 0;
-    const name = hashKey(key);
-    try {
-      await this.inTime((whom) => counters[whom].consume(name));
-      return 0;
-    } catch (thrown) {
-      if (thrown instanceof Error) throw thrown;
-      return Math.max(1, Math.ceil((thrown as RateLimiterRes).msBeforeNext / 1000));
-    }
+  /**
+   * Counts one attempt.
+   * @param then other limits of the same app, each with its key. They are counted in turn, until one refuses.
+   * @returns 0 if it is allowed, else the seconds until the next one is.
+   */
+  async take(key: string, ...then: readonly (readonly [RateLimit, string])[]): Promise<number> {
+    const all = [[this, key] as const, ...then];
+    return Math.ceil((await this.limits.take(all.flatMap(([limit, name]) => limit.attempts(name)))) / 1000);
   }
 
   /** Uncounts an attempt that came to nothing. */
   async giveBack(key: string): Promise<void> {
-    const counters = this.counters();
-    if (!counters) return;
-    const name = hashKey(key);
-    await this.inTime((whom) => counters[whom].reward(name)).catch(() => undefined);
+    for (const attempt of this.attempts(key)) await this.limits.giveBack(attempt.key);
   }
 
   /** Uncounts all attempts of `key`. */
   async forget(key: string): Promise<void> {
-    const counters = this.counters();
-    if (!counters) return;
-    const name = hashKey(key);
-    await this.inTime((whom) => counters[whom].delete(name)).catch(() => undefined);
+    for (const attempt of this.attempts(key)) await this.limits.forget(attempt.key);
   }
 
-  private counters(): Counters | undefined {
-    this.made ??= this.make?.();
-    return this.made;
+  /** Keys contain a digest, so that they are short and reveal no addresses. */
+  private attempts(key: string): Attempt[] {
+    if (!this.rate) return [];
+    const digest = createHash('sha256').update(key).digest('base64url').slice(0, 22);
+    return [{ key: this.prefix + digest, count: this.rate.count, ms: this.rate.seconds * 1000 }];
   }
 }
 
-/** Keys contain a digest, so that they are short and reveal no addresses. */
-function hashKey(key: string): string {
-  return createHash('sha256').update(key).digest('base64url').slice(0, 22);
+function takeAlone(windows: Windows, attempts: readonly Attempt[]): number {
+  for (const attempt of attempts) {
+    const leftMs = windows.take(attempt);
+    if (leftMs > 0) return leftMs;
+  }
+  return 0;
 }
 
-/**
- * Loads only the Redis and memory stores of rate-limiter-flexible. The whole package, with a class for each store that
- * it supports, would take twice the time and memory.
- */
-function loadRateLimiters(): Pick<typeof Flexible, 'RateLimiterRedis' | 'RateLimiterMemory'> {
-  const ofThePackage = createRequire(require.resolve('rate-limiter-flexible'));
-  return {
-    RateLimiterRedis: ofThePackage('./lib/RateLimiterRedis') as typeof Flexible.RateLimiterRedis,
-    RateLimiterMemory: ofThePackage('./lib/RateLimiterMemory') as typeof Flexible.RateLimiterMemory,
-  };
+/** How many keys are kept before those whose period is over are looked for. */
+const SWEEP_AT = 1000;
+
+/** Counts by key, each for a period of its own. */
+class Windows {
+  private readonly windows = new Map<string, { count: number; readonly end: number }>();
+  private sweepAt = SWEEP_AT;
+
+  /** Counts an attempt. @returns the time left, ms, when it is over the limit; else 0. */
+  take({ key, count, ms }: Attempt): number {
+    if (this.leftMs(key) === 0) this.open(key, 0, ms);
+    const window = this.windows.get(key);
+    if (!window || ++window.count <= count) return 0;
+    return this.leftMs(key);
+  }
+
+  /** Time left of the key's period, ms; 0: it has none. */
+  leftMs(key: string): number {
+    return Math.max(0, (this.windows.get(key)?.end ?? 0) - performance.now());
+  }
+
+  /** Begins a period of the key. */
+  open(key: string, count: number, ms: number): void {
+    if (this.windows.size >= this.sweepAt) {
+      for (const known of this.windows.keys()) if (this.leftMs(known) === 0) this.windows.delete(known);
+      this.sweepAt = Math.max(SWEEP_AT, 2 * this.windows.size);
+    }
+    this.windows.set(key, { count, end: performance.now() + ms });
+  }
+
+  giveBack(key: string): void {
+    const window = this.windows.get(key);
+    if (window && window.count > 0) window.count--;
+  }
+
+  delete(key: string): void {
+    this.windows.delete(key);
+  }
 }

@@ -93,12 +93,8 @@ export class SignUpLimits {
 
   /** Counts one sign-up from the client's IP address. @returns 0 if it is allowed, else the seconds until the next one is. */
   async take(ip: string, { mailbox, domain }: EmailAddress): Promise<number> {
-    // The limits are taken in turn: a client over its own limit must not use up that of a mailbox or domain.
-    return (
-      (await this.perAddress.take(clientNetwork(ip))) ||
-      (await this.perMailbox.take(mailbox)) ||
-      (await this.perDomain.take(domain))
-    );
+    // The client's own limit comes first: over it, nothing may be used up of a mailbox or domain.
+    return this.perAddress.take(clientNetwork(ip), [this.perMailbox, mailbox], [this.perDomain, domain]);
   }
 
   /** Uncounts a sign-up that failed through no fault of the client. */
