@@ -144,8 +144,9 @@ describe('the limit on sign-ups', () => {
     } finally {
       redis.resume();
     }
-    // This is answered after all commands of before.
-    const [key = ''] = await app.redis.client.keys('catamount:limit:shop:pages:*');
+    const key = await until('it has carried out the command', async () => {
+      return (await app.redis.client.keys('catamount:limit:shop:pages:*'))[0];
+    });
     assert.equal(await app.redis.client.get(key), '1');
   });
 
