@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import os from 'node:os';
 import { catamount, order, statsOf } from './cluster/primary/operator';
 import { SIGNED } from './ops/ops-web';
 import { OperatorWindow } from './ops/overview/operator-window';
@@ -33,6 +34,11 @@ describe('one tree, as on a dyno', () => {
     );
     assert.equal(tree.processes().primary, tree.pid);
     await until('the tree is ready', async () => (await tree.request('GET', '/ready')).status === 200);
+    const { web, jobs = 0 } = tree.processes();
+    assert.ok(
+      [...web.values()].every((pid) => os.getPriority(pid) < os.getPriority(jobs)),
+      'requests come before jobs',
+    );
   });
 
   it('accepts a sign-up, whose welcome mail arrives once, in the language of the user', async () => {

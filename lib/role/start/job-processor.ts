@@ -1,3 +1,4 @@
+import os from 'node:os';
 import { Model } from 'objection';
 import type { Carrier } from '../../broadcast/broadcast';
 import { type FromProcessor, HEARTBEAT_INTERVAL_MS, type Incoming, type ToProcessor } from '../../cluster/messages';
@@ -39,14 +40,25 @@ import { openDatabase } from '../app/open-database';
 import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { AppointedReporter } from './reporter';
 
+/** Where the CPU is short, requests, for which somebody waits, come before jobs: these get a seventh of it beside two workers. */
+const NICENESS = 5;
 /** Maximum length of an error's message in a status. */
 const MAX_ERROR = 200;
+
+function yieldToWorkers(): void {
+  try {
+    os.setPriority(NICENESS);
+  } catch {
+    // A sandbox may forbid it, and jobs run all the same.
+  }
+}
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
   const config = inheritedConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
+  yieldToWorkers();
   const events = openLog(config, 'jobs', CHILD_LOG_FD);
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
   // Only the tree's reporter sends requests to the primary, and it may be another process.
