@@ -74,8 +74,8 @@ describe(`an idle tree, over ${MINUTES} minutes`, function () {
   // Both queries run in another database, so that they are not counted.
   const named = () => `datname = '${new URL(deployment.database.url).pathname.slice(1)}'`;
   const sessions = () =>
-    postgres.administer<{ pid: number; at: string }>(
-      `select pid, query_start::text as at from pg_stat_activity where ${named()} and query_start is not null`,
+    postgres.administer<{ pid: number; at: string; query: string }>(
+      `select pid, query_start::text as at, query from pg_stat_activity where ${named()} and query_start is not null`,
       'postgres',
     );
   const transactions = async () => {
@@ -110,7 +110,10 @@ describe(`an idle tree, over ${MINUTES} minutes`, function () {
       assert.ok(sent.length > HEARTBEATS, 'the monitor has heard the tree');
       assert.ok(sent.length <= HEARTBEATS * COMMANDS_A_HEARTBEAT, `${sent.length} commands:\n${sent.join('\n')}`);
       const asked = (await sessions()).filter(({ pid, at }) => before.get(pid) !== at);
-      assert.ok(asked.length <= QUERIES, `${asked.length} sessions ran a query`);
+      assert.ok(
+        asked.length <= QUERIES,
+        `${asked.length} sessions ran a query:\n${asked.map(({ query }) => query).join('\n')}`,
+      );
       const more = (await transactions()) - made;
       assert.ok(more <= QUERIES * TRANSACTIONS_A_QUERY, `${more} transactions`);
       const clients = (await redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n');
