@@ -150,6 +150,19 @@ describe('the limit on sign-ups', () => {
     assert.equal(await app.redis.client.get(key), '1');
   });
 
+  it('asks Redis no more about somebody who is over it, until an attempt is given back', async () => {
+    await start({});
+    const limit = new RateLimits('shop', app.redis.client).limit('pages', { count: 1, seconds: 60 });
+    const counted = async () => {
+      const [key = ''] = await app.redis.client.keys('catamount:limit:shop:pages:*');
+      return app.redis.client.get(key);
+    };
+    for (let n = 0; n < 5; n++) assert.equal((await limit.take('ada')) > 0, n > 0);
+    assert.equal(await counted(), '2');
+    for (let n = 0; n < 2; n++) await limit.giveBack('ada');
+    assert.deepEqual([await counted(), await limit.take('ada')], ['0', 0]);
+  });
+
   it('is shared again once Redis has replied, late, that somebody has reached it', async () => {
     await start({});
     const limit = new RateLimits('shop', app.redis.client).limit('pages', { count: 1, seconds: 60 });
