@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import type { DestinationStream, Logger } from 'pino';
 import pino from 'pino';
 import { pluralize } from '../support/counted';
+import { NonBlockingWriter, readStat } from '../support/non-blocking-writer';
 import { escapeDirections, printableLines } from '../support/terminal-text';
 import { toError } from '../support/to-error';
 import type { Config } from './config';
@@ -10,7 +11,6 @@ import { logEvents } from './event-catalog';
 import { Events } from './events';
 import { currentContext } from './execution-context';
 import { LogFilter } from './log-filter';
-import { NonBlockingWriter, readStat } from './non-blocking-writer';
 import { withoutPasswords } from './redact';
 
 export type { Logger };

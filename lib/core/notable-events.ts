@@ -45,11 +45,6 @@ export function isNotable(name: string): name is NotableEvent {
   return Object.hasOwn(NOTABLE, name);
 }
 
-/** @returns undefined for an event that is not kept. */
-export function tellerOf(name: EventName): Teller | undefined {
-  return isNotable(name) ? NOTABLE[name][0] : undefined;
-}
-
 /** @param name may be of a tree of another version. */
 export function lookOf(name: string): Look {
   return isNotable(name) ? NOTABLE[name][1] : 'calm';
@@ -67,12 +62,10 @@ export interface RecentEvent {
 /** Maximum length of a text, characters; longer ones are cut. */
 const MAX_TEXT_LENGTH = 300;
 
-/** Calls `tell` with the notable events of the job processor's own process. */
-export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
-  events.onAny((name, payload) => {
-    const teller = tellerOf(name);
-    if (teller === 'processor' || teller === 'tree') tell(recentEvent(name, payload));
-  });
+/** Calls `tell` with the notable events of these tellers, as they happen in this process. */
+export function onNotable(events: Events, tellers: readonly Teller[], tell: (event: RecentEvent) => void): void {
+  const names = NOTABLE_EVENTS.filter((name) => tellers.includes(NOTABLE[name][0]));
+  events.onAny((name, payload) => tell(recentEvent(name, payload)), names);
 }
 
 export function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {

@@ -13,7 +13,8 @@ import type {
   UrlQuery,
 } from './definition/mail-types';
 import { type AnyMailer, addRescueRule, type MailerClass, type MailerLookup } from './definition/mailer-class';
-import { connectDelivery, type Delivery, MailMessage, type MessageSource, type SerializedMessage } from './message';
+import { connectDelivery, type Delivery, type MessageSource, type SerializedMessage } from './deliver-mail-job';
+import { MailMessage } from './message';
 
 /** A process that builds no mail never loads them. */
 const errors = () => require('./definition/errors') as typeof import('./definition/errors');

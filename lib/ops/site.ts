@@ -1,7 +1,7 @@
 import path from 'node:path';
 import Router from '@koa/router';
 import type Koa from 'koa';
-import { recentEvent, tellerOf } from '../core/notable-events';
+import { onNotable } from '../core/notable-events';
 import { lazy } from '../support/lazy';
 import { allowedMethods, explainMissing } from '../web/missing';
 import { authenticate } from './auth/access';
@@ -21,10 +21,8 @@ import { pageTexts, TEXTS } from './ui/texts';
 /** The middleware of all pages. It loads what every page needs; each folder of pages loads with its first request. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const { redis, events, tree } = options;
-  events.onAny((name, payload) => {
-    // If the primary does not answer, that is reported elsewhere; the action is in the log anyway.
-    if (tellerOf(name) === 'web') tree.recordEvent(recentEvent(name, payload)).catch(() => undefined);
-  });
+  // If the primary does not answer, that is reported elsewhere; the action is in the log anyway.
+  onNotable(events, ['web'], (event) => tree.recordEvent(event).catch(() => undefined));
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { DeliverMailJob } from '../mailer/message';
+import { DeliverMailJob } from '../mailer/deliver-mail-job';
 import { formatDuration } from '../support/duration';
 import type { LoggedJob } from './job-log';
 import type { EnqueuedMatch } from './job-match';

@@ -1,4 +1,4 @@
-import { DeliverMailJob } from '../mailer/message';
+import { DeliverMailJob } from '../mailer/deliver-mail-job';
 import { performEnqueuedJobs } from './perform-jobs';
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventBuffer } from '../../lib/cluster/primary/event-buffer';
 import { type Caller, Events } from '../../lib/core/events';
-import { onJobEvents, recentEvent } from '../../lib/core/notable-events';
+import { onNotable, recentEvent } from '../../lib/core/notable-events';
 
 describe('the recent events of a tree', () => {
   it('are the newest 30, newest first, with their plain values only', () => {
@@ -55,7 +55,7 @@ describe('the recent events of the job processor', () => {
   it('are sent as they happen, and kept by the primary among its own', () => {
     const [ofProcessor, ofPrimary] = [new Events(), new Events()];
     const recent = new EventBuffer(ofPrimary);
-    onJobEvents(ofProcessor, (event) => recent.add(event));
+    onNotable(ofProcessor, ['processor', 'tree'], (event) => recent.add(event));
     ofProcessor.emit('dead.dropped', { queue: 'mailer', count: 3, reason: 'limit' });
     ofProcessor.emit('job.succeeded', { id: 'a', class: 'A', queue: 'mailer', durationMs: 1 });
     ofPrimary.emit('phase.started', { phase: 1 });

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { NotConnectedError } from '../../lib/core/errors';
+import { DeliverMailJob } from '../../lib/mailer/deliver-mail-job';
 import { Mailer } from '../../lib/mailer/mailer';
-import { DeliverMailJob, type DeliveryResult, type MailMessage } from '../../lib/mailer/message';
+import type { DeliveryResult, MailMessage } from '../../lib/mailer/message';
 
 class OrderMailer extends Mailer {
   static readonly placed = this.action('placed');

@@ -1,5 +1,5 @@
 import type { Events } from '../../core/events';
-import { type RecentEvent, recentEvent, tellerOf } from '../../core/notable-events';
+import { onNotable, type RecentEvent } from '../../core/notable-events';
 
 const MAX_KEPT = 30;
 
@@ -8,12 +8,8 @@ export class EventBuffer {
   private readonly kept: RecentEvent[] = [];
 
   constructor(events: Events) {
-    events.onAny((name, payload) => {
-      const teller = tellerOf(name);
-      if (teller !== 'primary' && teller !== 'tree') return;
-      // Expected exits are left out, since the command that caused them is an event itself.
-      if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
-    });
+    // Expected exits are left out, since the command that caused them is an event itself.
+    onNotable(events, ['primary', 'tree'], (event) => event.about.expected || this.add(event));
   }
 
   list(): readonly RecentEvent[] {

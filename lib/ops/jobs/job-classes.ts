@@ -2,7 +2,7 @@ import { Redactor } from '../../core/redact';
 import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobClass } from '../../job/definition/job-class';
 import { effectiveName } from '../../job/definition/options';
-import { DeliverMailJob } from '../../mailer/message';
+import { DeliverMailJob } from '../../mailer/deliver-mail-job';
 import type { PageContext } from '../ui/page-types';
 
 /** The app's job classes, which decide how arguments are redacted. They are loaded when a page of jobs is first opened. */

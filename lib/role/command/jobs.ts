@@ -6,7 +6,7 @@ import { jobsHelp, parseJobCommand } from '../../job/cli/commands';
 import { Terminal } from '../../job/cli/terminal';
 import { loadJobs } from '../../job/job-registry';
 import { adoptDatabase } from '../../job/row/installation';
-import { DeliverMailJob } from '../../mailer/message';
+import { DeliverMailJob } from '../../mailer/deliver-mail-job';
 import { toError } from '../../support/to-error';
 import { listProcesses } from '../../tree/processors';
 import type { AppCommand } from '../app/app-command';

@@ -12,7 +12,7 @@ import type { FailureCause, StalledPart } from '../../core/failure-cause';
 import { loadI18n } from '../../core/i18n';
 import { missingTextWords } from '../../core/locales';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
-import { onJobEvents } from '../../core/notable-events';
+import { onNotable } from '../../core/notable-events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
@@ -20,11 +20,11 @@ import { OutOfBandGc } from '../../internals/gc';
 import { loadJobs } from '../../job/job-registry';
 import { JobProcessor, type Lineage } from '../../job/processor';
 import { WorkCounter } from '../../job/stats/collector';
+import { DeliverMailJob } from '../../mailer/deliver-mail-job';
 import { MailDelivery } from '../../mailer/delivery/delivery';
 import { DeliveryRecord } from '../../mailer/delivery/delivery-record';
 import { Mailer } from '../../mailer/mailer';
 import { loadMailers } from '../../mailer/mailer-registry';
-import { DeliverMailJob } from '../../mailer/message';
 import type { Database } from '../../model/database';
 import { loadModels } from '../../model/model-lookup';
 import { connectTransactions } from '../../model/transaction';
@@ -60,7 +60,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   process.title = 'catamount: jobs';
   yieldToWorkers();
   const events = openLog(config, 'jobs', CHILD_LOG_FD);
-  onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
+  onNotable(events, ['processor', 'tree'], (event) => tellPrimary({ catamount: 'event', event }));
   // Only the tree's reporter sends requests to the primary, and it may be another process.
   const tree = lazy(async () => {
     const { PrimaryClient } = await import('../../cluster/primary-client');

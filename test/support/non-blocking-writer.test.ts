@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { NonBlockingWriter } from '../../lib/core/non-blocking-writer';
+import { NonBlockingWriter } from '../../lib/support/non-blocking-writer';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 

@@ -1,0 +1,92 @@
+import { NotConnectedError } from '../core/errors';
+import { currentContext } from '../core/execution-context';
+import type { EnqueuedJob, JobArgument, JobOptions } from '../job/definition/job-class';
+import { jobEquipment } from '../job/enqueue/enqueue';
+import { Job } from '../job/job';
+import { serializeArguments } from '../job/record/arguments';
+import type { DeliveryResult, MailMessage } from './message';
+
+/** Delivers messages: `MailDelivery` in a running tree, a substitute in a test. */
+export interface Delivery {
+  deliver(message: MailMessage): Promise<DeliveryResult>;
+}
+
+/** Recreates messages from their serialized form. */
+export interface MessageSource {
+  /** @throws UnknownMailerError for a mailer or action that the app does not have. */
+  recreateMessage(serialized: SerializedMessage): MailMessage;
+}
+
+let connected: Delivery | undefined;
+let source: MessageSource | undefined;
+
+export function connectDelivery(delivery: Delivery | undefined, messages: MessageSource | undefined): void {
+  connected = delivery;
+  source = messages;
+}
+
+/** @throws NotConnectedError in a process that delivers no mail. */
+export function connectedDelivery(message: string): Delivery {
+  if (connected) return connected;
+  throw new NotConnectedError(
+    `${message} was asked to deliver, but this process delivers no mail. ` +
+      'Use deliverLater(), deliver from a job (the job processor connects the mailer), or call Mailer.connect() first.',
+  );
+}
+
+/** @throws NotConnectedError in a process without a mailer lookup; UnknownMailerError. */
+function recreateMessage(serialized: SerializedMessage): MailMessage {
+  if (source) return source.recreateMessage(serialized);
+  throw new NotConnectedError(
+    `${serialized.mailer}.${serialized.action} cannot be delivered, since this process knows no mailers: pass some to Mailer.connect()`,
+  );
+}
+
+/** A message as the argument of its job. */
+export interface SerializedMessage {
+  /** Class name of the mailer. */
+  readonly mailer: string;
+  readonly action: string;
+  readonly args: readonly JobArgument[];
+  readonly params: { readonly [name: string]: JobArgument };
+  /** Locale of the code that called `deliverLater`. */
+  readonly locale?: string;
+}
+
+/** The job that `deliverLater` enqueues. Every processor registers it, beside the app's own jobs. */
+export class DeliverMailJob extends Job<[serialized: SerializedMessage]> {
+  static override readonly jobName = 'catamount.deliver-mail';
+  static override readonly queue = 'mailer';
+
+  async perform(serialized: SerializedMessage): Promise<void> {
+    const caller = `${serialized.mailer}.${serialized.action}`;
+    await connectedDelivery(caller).deliver(recreateMessage(serialized));
+  }
+}
+
+/** @throws TypeError that names the mailer and the value that cannot be serialized. */
+export async function enqueueMail(message: MailMessage, options: JobOptions): Promise<EnqueuedJob> {
+  const { mailer, action } = message;
+  const { locale } = currentContext();
+  const { setup, models } = jobEquipment();
+  const codec = { serializers: setup?.serializers, models };
+  const args = withoutUndefinedEnd(message.args);
+  const params = Object.fromEntries(Object.entries(message.params).filter(([, value]) => value !== undefined));
+  // The job serializes its argument again; this first pass is for an error that names the mail instead of the job.
+  serializeArguments(`${mailer.name}.${action}`, args, codec);
+  serializeArguments(`${mailer.name}.with`, [params], codec);
+  const serialized = {
+    mailer: mailer.name,
+    action,
+    args,
+    params,
+    ...(locale === undefined ? {} : { locale }),
+  } as SerializedMessage;
+  const tags = [message.title, ...(options.tags ?? [])];
+  return DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).performLater(serialized);
+}
+
+/** Drops trailing undefined arguments, which equal omitted ones and cannot be serialized. */
+function withoutUndefinedEnd(args: readonly unknown[]): readonly unknown[] {
+  return args.slice(0, args.findLastIndex((arg) => arg !== undefined) + 1);
+}
