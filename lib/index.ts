@@ -9,7 +9,7 @@ export { broadcast, subscribe } from './broadcast/broadcast';
 export { MissingValueError, UserError } from './core/errors';
 export { currentContext, withAttributes } from './core/execution-context';
 export { DiscardJob, EnqueueError, JobTimeoutError, KillJob, RecordGoneError } from './job/definition/errors';
-export { CancelEnqueue } from './job/enqueue/enqueue';
+export { CancelEnqueue } from './job/enqueue/callbacks';
 export { Job, performAllLater } from './job/job';
 export {
   AttachmentError,

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Events } from '../core/events';
+import { readOutput } from './child-output';
 
 export type { ChildProcess };
 
@@ -89,7 +90,6 @@ export function reportOutput(child: ChildProcess, name: string, events: Events):
   const errors: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream?.once('data', (first: Buffer) => {
-      const { readOutput } = require('./child-output') as typeof import('./child-output');
       readOutput(stream, first, (line, isLogRecord) => {
         if (isLogRecord) events.emit('child.record', { line });
         else events.emit('child.output', { child: name, line });

@@ -1,9 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { nativeImport } from '../internals/native-import.cjs';
 import { toError } from '../support/to-error';
 import { EXIT, UserError } from './errors';
+import { loadedTwice, loadFault, withRemedy } from './load-fault';
+import { nativeImport } from './native-import.cjs';
 
 /** Loads a module by its absolute path. @returns its namespace, as `import()` does, or what it exports, as `require()` does. */
 export type ImportFile = (file: string) => Promise<unknown>;
@@ -33,7 +34,6 @@ export interface ClassFolder<C> extends LoadOptions {
 const MODULE = /\.[cm]?[jt]s$/;
 const NO_CLASSES = /\.(?:d|test|spec)\.[cm]?[jt]s$/;
 const INDEX = /^index\.[cm]?[jt]s$/;
-const faults = () => require('./load-fault') as typeof import('./load-fault');
 
 /**
  * Loads the files of a folder in the order of their names, without tests and type declarations. A missing folder counts
@@ -51,12 +51,12 @@ export async function loadClasses<C>(folder: string, options: ClassFolder<C>): P
     const file = path.join(folder, name);
     try {
       const exported = await importExports(file, load).catch((thrown: unknown) => {
-        throw faults().loadFault(file, thrown);
+        throw loadFault(file, thrown);
       });
       const classes = [...new Set(listExports(exported).filter(isOne))];
       // A hook of `require`, such as tsx's, keeps its own copies of files that a test runner has required before.
       const required = listExports(require.cache?.[file]?.exports).filter(isOne);
-      if (required.some((one) => !classes.includes(one))) throw faults().loadedTwice();
+      if (required.some((one) => !classes.includes(one))) throw loadedTwice();
       take(classes, name, exported);
     } catch (thrown) {
       const error = toError(thrown);
@@ -82,7 +82,7 @@ export async function importFile(file: string): Promise<unknown> {
     return await nativeImport(pathToFileURL(file).href);
   } catch (thrown) {
     if (hasRequireOnly(thrown)) return require(file);
-    throw faults().withRemedy(thrown);
+    throw withRemedy(thrown);
   }
 }
 

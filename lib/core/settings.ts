@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseRate, type Rate } from '../support/duration';
 import { isAddress, isDomain } from '../support/email-address';
 import { type Config, DEFAULT_SCHEMA, type ListenAddress, type OpsConfig, type TrustedProxies } from './config';
+import { canonicalLocale } from './locales';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
 import { REDIS_URL, readRedisOff, readRedisUrl, withRedisPrefix } from './redis-settings';
 import {
@@ -75,10 +76,7 @@ const RATE = kind<Rate | null>('a number per time, such as 60/1h, of 1s to 1d; o
   rate === 'off' ? null : parseRate(rate),
 );
 
-/** The module is loaded on demand, since the primary needs it only for this. */
-const LOCALE = kind('a language tag (BCP 47), such as de or pt-BR', (tag) =>
-  (require('./locales') as typeof import('./locales')).canonicalLocale(tag),
-);
+const LOCALE = kind('a language tag (BCP 47), such as de or pt-BR', canonicalLocale);
 
 /**
  * Reads and validates every setting (the tables in lib/core/README.md).

@@ -1,6 +1,7 @@
 import type { ProcessorStatus } from '../cluster/status';
 import type { Events } from '../core/events';
 import type { AboutStandstill, FailureCause, StalledPart } from '../core/failure-cause';
+import { causeText, partText } from '../core/failure-cause';
 import type { ProgressReading } from '../support/progress';
 
 /** A part of a tree's jobs that makes no progress although it has something to do. */
@@ -76,8 +77,6 @@ export class StandstillReporter {
 }
 
 function inWords(one: Standstill): AboutStandstill {
-  // Loaded on demand: most processors never stand still.
-  const { causeText, partText } = require('../core/failure-cause') as typeof import('../core/failure-cause');
   return { ...one, words: partText(one.part), reason: causeText(one.cause) };
 }
 

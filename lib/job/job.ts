@@ -22,22 +22,12 @@ import type {
   RetryOnOptions,
   RetryOptions,
 } from './definition/retry-policy';
-import {
-  connectEnqueuer,
-  type Enqueuer,
-  enqueueJobs,
-  enqueueOne,
-  type JobDependencies,
-  jobEquipment,
-} from './enqueue/enqueue';
+import { addDiscardRule, addRetryRule } from './definition/retry-policy';
+import { connectEnqueuer, type Enqueuer, type JobDependencies, jobEquipment } from './enqueue/connection';
+import { enqueueJobs, enqueueOne } from './enqueue/enqueue';
 import type { Cursor } from './perform/checkpoint';
+import { requireContext, requireRun } from './perform/run';
 import { serializeArguments } from './record/arguments';
-
-/** Loaded where jobs are run: other processes only enqueue them. */
-const running = () => require('./perform/run') as typeof import('./perform/run');
-
-/** Loaded with the first class that has rules for errors, or where jobs are run. */
-const retryPolicy = () => require('./definition/retry-policy') as typeof import('./definition/retry-policy');
 
 /** A subclass of `Job`, abstract ones included. */
 export type AbstractJobClass<J extends Performable> = (abstract new () => J) & Pick<JobClass, 'name'>;
@@ -103,7 +93,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     options: RetryOnOptions = {},
     exhausted?: ErrorHandler<ErrorOf<M>, J>,
   ): void {
-    retryPolicy().addRetryRule(this, errors, options, exhausted as ErrorHandler | undefined);
+    addRetryRule(this, errors, options, exhausted as ErrorHandler | undefined);
   }
 
   /**
@@ -115,7 +105,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     errors: M,
     handler?: ErrorHandler<ErrorOf<M>, J>,
   ): void {
-    retryPolicy().addDiscardRule(this, errors, handler as ErrorHandler | undefined);
+    addDiscardRule(this, errors, handler as ErrorHandler | undefined);
   }
 
   /**
@@ -155,7 +145,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
 
   /** @throws NotConnectedError when this instance is not being performed. */
   get context(): JobContext {
-    return running().requireContext(this);
+    return requireContext(this);
   }
 
   /**
@@ -164,7 +154,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
-    await running().requireRun(this).checkpoint.save(cursor);
+    await requireRun(this).checkpoint.save(cursor);
   }
 
   /**
@@ -173,14 +163,14 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * @throws errors of Postgres.
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
-    return (await running().requireRun(this).checkpoint.cursor()) as T | undefined;
+    return (await requireRun(this).checkpoint.cursor()) as T | undefined;
   }
 
   /**
    * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is not JSON.
    */
   protected async progress(value: JsonValue): Promise<void> {
-    await running().requireRun(this).checkpoint.progress(value);
+    await requireRun(this).checkpoint.progress(value);
   }
 
   /**
@@ -226,8 +216,10 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     const codec = { serializers: setup?.serializers, models };
     // The arguments pass through JSON like those of an enqueued job.
     const json = JSON.stringify(serializeArguments(effectiveName(this), args, codec));
+    // Most processes only enqueue jobs.
     const { deserializeArguments } = await import('./record/argument-decoder');
-    const result = await running().performNow(this, await deserializeArguments(JSON.parse(json), codec), {
+    const { performNow } = await import('./perform/perform-job');
+    const result = await performNow(this, await deserializeArguments(JSON.parse(json), codec), {
       middleware: setup?.performMiddleware,
     });
     return result as Awaited<ReturnType<J['perform']>>;

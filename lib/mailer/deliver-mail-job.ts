@@ -1,7 +1,7 @@
 import { NotConnectedError } from '../core/errors';
 import { currentContext } from '../core/execution-context';
 import type { EnqueuedJob, JobArgument, JobOptions } from '../job/definition/job-class';
-import { jobEquipment } from '../job/enqueue/enqueue';
+import { jobEquipment } from '../job/enqueue/connection';
 import { Job } from '../job/job';
 import { serializeArguments } from '../job/record/arguments';
 import type { DeliveryResult, MailMessage } from './message';

@@ -2,6 +2,7 @@ import type { Locale } from '../core/config';
 import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/definition/retry-policy';
 import { currentRun } from './compose/current-run';
 import type { ActionResult, Mail } from './compose/mail';
+import { InvalidMailError, MailCancelled, UnknownMailerError } from './definition/errors';
 import type {
   AttachmentContent,
   AttachmentOptions,
@@ -15,9 +16,6 @@ import type {
 import { type AnyMailer, addRescueRule, type MailerClass, type MailerLookup } from './definition/mailer-class';
 import { connectDelivery, type Delivery, type MessageSource, type SerializedMessage } from './deliver-mail-job';
 import { MailMessage } from './message';
-
-/** A process that builds no mail never loads them. */
-const errors = () => require('./definition/errors') as typeof import('./definition/errors');
 
 /** The params of a mailer that needs none; optional ones may be added. */
 export type NoParams = Readonly<Record<never, never>>;
@@ -126,7 +124,7 @@ export abstract class Mailer<P extends object = NoParams> {
       return currentRun(this).mail(options);
     } catch (thrown) {
       // The stack starts at the action, since frames of ours would use up the ten lines that a stack has.
-      if (thrown instanceof errors().InvalidMailError) Error.captureStackTrace(thrown, Mailer.prototype.mail);
+      if (thrown instanceof InvalidMailError) Error.captureStackTrace(thrown, Mailer.prototype.mail);
       throw thrown;
     }
   }
@@ -163,7 +161,7 @@ export abstract class Mailer<P extends object = NoParams> {
    * is no error.
    */
   protected cancel(reason = 'the mailer cancelled it'): never {
-    throw new (errors().MailCancelled)(reason);
+    throw new MailCancelled(reason);
   }
 }
 
@@ -180,12 +178,10 @@ export class MailerMessages implements MessageSource {
     const { place } = this.mailers;
     const mailerClass = this.mailers.get(mailer);
     if (!mailerClass) {
-      throw new (errors().UnknownMailerError)(
-        `there is no mailer ${mailer} in this app: no file in ${place} exports it`,
-      );
+      throw new UnknownMailerError(`there is no mailer ${mailer} in this app: no file in ${place} exports it`);
     }
     if (![...collectActions(mailerClass).values()].includes(action)) {
-      throw new (errors().UnknownMailerError)(
+      throw new UnknownMailerError(
         `${mailer} has no action ${action}: static readonly ${action} = this.action('${action}') declares one`,
       );
     }

@@ -4,6 +4,7 @@ import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
+import { loadFault } from '../core/load-fault';
 
 /** Table of Catamount's own migrations, in the schema of its tables. */
 export const OUR_TABLE = 'catamount_migrations';
@@ -39,7 +40,6 @@ export function migrationFiles(folders: readonly string[]): MigrationFile[] {
 /** @throws UserError that names the file, if it cannot be loaded or does not export both `up` and `down`. */
 export async function importMigration({ file }: MigrationFile, importFile?: ImportFile): Promise<Knex.Migration> {
   const exported = await importExports(file, importFile).catch((thrown: unknown) => {
-    const { loadFault } = require('../core/load-fault') as typeof import('../core/load-fault');
     throw Object.assign(new UserError(`${file}: ${loadFault(file, thrown).message}`, EXIT.config), { cause: thrown });
   });
   for (const name of ['up', 'down'] as const) {

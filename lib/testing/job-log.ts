@@ -1,6 +1,6 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest } from '../job/definition/job-class';
-import { createPayload } from '../job/enqueue/enqueuer';
+import { createPayload } from '../job/enqueue/row-enqueuer';
 import { parsePayload } from '../job/record/payload';
 
 /**

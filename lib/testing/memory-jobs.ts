@@ -1,6 +1,7 @@
 import type { EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
-import { allEnqueued, type Enqueuer } from '../job/enqueue/enqueue';
+import type { Enqueuer } from '../job/enqueue/connection';
+import { allEnqueued } from '../job/enqueue/enqueue';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/to-error';
 import { Claims } from './claims';

@@ -3,8 +3,9 @@ import type Koa from 'koa';
 import type { Events } from '../core/events';
 import { isTlsFailure } from '../core/tls';
 import { toError } from '../support/to-error';
+import { bodyProblem } from './body-errors';
 import { ProblemError } from './context';
-import type { PageTexts } from './problem-page';
+import { type PageTexts, problemPage } from './problem-page';
 import { hasEnded } from './request-end';
 
 const TYPE = 'application/problem+json; charset=utf-8';
@@ -71,8 +72,7 @@ function represent(
 ): { readonly body: string; readonly headers: Readonly<Record<string, string>> } {
   const html = ctx.accepts('json', 'html') === 'html' && !/\.json(\?|$)/.test(ctx.originalUrl);
   if (!html) return { body: JSON.stringify(answer.toDocument(ctx.requestId)), headers: { 'Content-Type': TYPE } };
-  // Loaded for the first page only: most clients are programs.
-  return (require('./problem-page') as typeof import('./problem-page')).problemPage(answer, ctx, texts);
+  return problemPage(answer, ctx, texts);
 }
 
 /** @returns true if the client disconnected or sent invalid HTTP, which is not a fault of this server. */
@@ -101,7 +101,7 @@ function toProblem(thrown: unknown, encoding: string): ProblemError | undefined 
       return new ProblemError(status, { headers, ...(thrown.expose ? { detail: message } : {}) });
   }
   if (isOutage(thrown)) return new ProblemError(503, { headers: { 'Retry-After': '2' } });
-  return (require('./body-errors') as typeof import('./body-errors')).bodyProblem(thrown, encoding);
+  return bodyProblem(thrown, encoding);
 }
 
 /** The status of an unexpected error: as in Koa its own, without its message, but another server's 5xx is a bare 500. */

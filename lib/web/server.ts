@@ -6,6 +6,7 @@ import { STOP_PHASES } from '../core/shutdown';
 import { IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
+import { refuse } from './client-error';
 import type { AbortedRequest, HttpServerOptions } from './options';
 import { onRequestEnd } from './request-end';
 import { StalledWrites } from './stalled-writes';
@@ -65,7 +66,6 @@ export function createHttpServer(
   // `askForBody` sends 100 Continue once a reader wants the body. By then its maximum size is known.
   server.on('checkContinue', serve);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const { refuse } = require('./client-error') as typeof import('./client-error');
     refuse(error, socket, stalled.of(socket));
   });
   stalled.start(server);

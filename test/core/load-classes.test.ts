@@ -78,7 +78,7 @@ describe('the loader of folders', () => {
     write({ 'a.cjs': 'exports.A = class A {};' });
     const inSandbox = vm.runInThisContext('(file) => import(file)') as (file: string) => Promise<unknown>;
     await assert.rejects(inSandbox(path.join(folder, 'a.cjs')), { code: /^ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING/ });
-    const native = require('../../lib/internals/native-import.cjs') as { nativeImport: unknown };
+    const native = require('../../lib/core/native-import.cjs') as { nativeImport: unknown };
     const before = native.nativeImport;
     native.nativeImport = inSandbox;
     try {

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { nativeImport } from '../../lib/internals/native-import.cjs';
+import { nativeImport } from '../../lib/core/native-import.cjs';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { BUNDLED, install, lockLikeOurs, npm, pack, ROOT, removeInstalled } from './npm';
 

@@ -7,7 +7,7 @@ import type { JobAdmin } from '../admin/job-admin';
 import type { JobJsonRules } from '../admin/job-json';
 import type { JobClass } from '../definition/job-class';
 import { effectiveName } from '../definition/options';
-import type { JobDependencies } from '../enqueue/enqueue';
+import type { JobDependencies } from '../enqueue/connection';
 import type { JobRegistry } from '../job-registry';
 import { checkFilter, type JobFilter } from '../sets/query';
 import type { Terminal } from './terminal';

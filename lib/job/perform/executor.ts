@@ -10,13 +10,13 @@ import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
 import { type ExecutionResult, MAX_DELIVERIES } from '../fetch/fetcher';
 import { deserializeArguments } from '../record/argument-decoder';
-import { type JobHistory, readHistory } from '../record/history';
-import { type Payload, parsePayload } from '../record/payload';
 import type { Delivery } from '../row/job-row';
 import { releaseUnique } from '../row/unique';
-import type { Checkpoint, CheckpointStore } from './checkpoint';
+import { Checkpoint, type CheckpointStore, PostgresCheckpointStore } from './checkpoint';
+import { JobExecution } from './job-execution';
 import { Failures, Outcomes } from './outcomes';
-import { attachRun, checkpointModule, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
+import { performJob } from './perform-job';
+import { attachRun, deliveredRun, Run, runAsDelivered, watchTimeout } from './run';
 
 export interface ExecutorDependencies {
   readonly registry: JobLookup;
@@ -255,7 +255,6 @@ export class Executor {
   }
 
   private makeCheckpoint(job: JobExecution, run: Run): Checkpoint {
-    const { Checkpoint } = checkpointModule();
     const { events, checkpoints } = this.options;
     const store = checkpoints?.();
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
@@ -266,62 +265,6 @@ export class Executor {
 function take(job: JobExecution, run: Run, args: readonly unknown[]): void {
   run.args = args;
   job.argsAreRead = true;
-}
-
-/** Stands for a payload that cannot be read. */
-const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
-
-/** A delivered job, with everything that is known of it at the time of its outcome. */
-export class JobExecution {
-  payload = NO_PAYLOAD;
-  /** undefined if the payload could not be read, or this app has no such class. */
-  jobClass: JobClass | undefined;
-  run: Run | undefined;
-  /** The instance that runs the job. */
-  instance: Performable | undefined;
-  /** true if its `afterDiscard` may have killed a process before, so that it is not called again. */
-  skipsCallback = false;
-  /** true once `run.args` holds the deserialized arguments. */
-  argsAreRead = false;
-
-  constructor(readonly delivery: Delivery) {}
-
-  /** @throws UnreadableJobError; NewerFormatError. */
-  read(): void {
-    this.payload = parsePayload(this.delivery.payload);
-  }
-
-  get id(): string {
-    return this.delivery.id;
-  }
-
-  get queue(): string {
-    return this.delivery.queue;
-  }
-
-  get class(): string {
-    return this.payload.class;
-  }
-
-  /** 1 for the first run. */
-  get attempt(): number {
-    return this.delivery.attempts + 1;
-  }
-
-  /** What became of its earlier runs. */
-  get history(): JobHistory {
-    return readHistory(this.delivery.history);
-  }
-
-  /** The arguments as delivered: the app's code gets parts of `payload`, and may have modified them. */
-  argsAsDelivered(): Payload['args'] {
-    return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : parsePayload(this.delivery.payload).args;
-  }
-
-  /** Time since the job could have run, ms. */
-  waitedMs(now = Date.now()): number {
-    return Math.max(0, now - this.delivery.readyAt);
-  }
 }
 
 export interface ExecutorOptions {
@@ -347,7 +290,7 @@ export function createExecutor({ knex, identity, setup, models, tuning, ...optio
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new Redactor(setup.filterArguments),
-    checkpoints: () => new (checkpointModule().PostgresCheckpointStore)(knex, identity, tuning.checkpointMs),
+    checkpoints: () => new PostgresCheckpointStore(knex, identity, tuning.checkpointMs),
     releaseUnique: (id) => releaseUnique(knex, id),
   });
 }

@@ -7,8 +7,8 @@ import { compileOptions } from '../definition/options';
 import type { ExecutionResult } from '../fetch/fetcher';
 import { type FailedRun, failedHistory, searchedErrors } from '../record/history';
 import { UnreadableJobError } from '../record/payload';
-import type { JobExecution } from './executor';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
+import type { JobExecution } from './job-execution';
 import { JobsLeft, type LeftFor } from './jobs-left';
 import { type Run, runAsDelivered } from './run';
 

@@ -1,4 +1,5 @@
 import type { ErrorHandler, ErrorMatchers } from '../../job/definition/retry-policy';
+import { matcherOfAny } from '../../job/definition/retry-policy';
 import type { Layout, MailDefaults } from './mail-types';
 
 /** The part of a mailer instance that the code around an action uses, whatever its params. */
@@ -51,9 +52,6 @@ const rules = new WeakMap<object, RescueRule[]>();
 export function addRescueRule(mailer: { readonly name: string }, errors: ErrorMatchers, handler: ErrorHandler): void {
   const at = `${mailer.name}.rescueFrom`;
   if (typeof handler !== 'function') throw new TypeError(`${at}: the handler is not a function`);
-  // Loaded with the first mailer that has such rules.
-  const { matcherOfAny } =
-    require('../../job/definition/retry-policy') as typeof import('../../job/definition/retry-policy');
   const own = rules.get(mailer) ?? [];
   rules.set(mailer, own);
   own.push({ matches: matcherOfAny(errors, at), handler });

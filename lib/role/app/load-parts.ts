@@ -1,4 +1,5 @@
 import { EXIT, UserError } from '../../core/errors';
+import { loadFault } from '../../core/load-fault';
 import type { JobSetup } from '../../job/definition/setup';
 import type { MailSetup } from '../../mailer/definition/setup';
 import type { ApplicationOptions } from '../../web/application';
@@ -29,7 +30,6 @@ async function loadSetup<T>(
 
 /** @returns the error that the app's code has thrown, with its place and the remedy. @param subject of the sentence. */
 function toLoadError(subject: string, thrown: unknown): UserError {
-  const { loadFault } = require('../../core/load-fault') as typeof import('../../core/load-fault');
   return Object.assign(new UserError(`${subject}: ${loadFault('', thrown).message}`, EXIT.config), { cause: thrown });
 }
 

@@ -3,8 +3,8 @@ import { RedisCarrier, type RedisCarrierOptions } from '../../broadcast/redis-ca
 import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
-import type { JobDependencies } from '../../job/enqueue/enqueue';
-import { JobEnqueuer } from '../../job/enqueue/enqueuer';
+import type { JobDependencies } from '../../job/enqueue/connection';
+import { RowEnqueuer } from '../../job/enqueue/row-enqueuer';
 import { Hints } from '../../job/hint/hints';
 import { Job } from '../../job/job';
 import type { Database } from '../../model/database';
@@ -19,7 +19,7 @@ interface JobConnections extends JobDependencies {
 /** Makes `performLater` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models, queues }: JobConnections): () => void {
   const served = queues?.map(({ name }) => name);
-  const enqueuer = new JobEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
+  const enqueuer = new RowEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
   enqueuer.started();
   Job.connect(enqueuer, { setup, models });
   return () => Job.connect(undefined, {});

@@ -9,6 +9,7 @@ import { type Config, inheritedConfig, serverUrls } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { FailureCause, StalledPart } from '../../core/failure-cause';
+import { causeOf } from '../../core/failure-cause';
 import { loadI18n } from '../../core/i18n';
 import { missingTextWords } from '../../core/locales';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
@@ -324,6 +325,5 @@ function judgeFailure(error: Error | undefined): FailureCause {
   if (!error) return 'noAnswer';
   // Every start begins in this state.
   if (error instanceof NoConnectionError && error.cause === undefined) return 'unreachable';
-  // Loaded on demand: most processors have no other failure.
-  return (require('../../core/failure-cause') as typeof import('../../core/failure-cause')).causeOf(error);
+  return causeOf(error);
 }

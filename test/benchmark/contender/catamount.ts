@@ -2,7 +2,7 @@ import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
 import { Redis } from '../../../lib/core/redis';
 import type { JobSetup } from '../../../lib/job/definition/setup';
-import { JobEnqueuer } from '../../../lib/job/enqueue/enqueuer';
+import { RowEnqueuer } from '../../../lib/job/enqueue/row-enqueuer';
 import { Hints } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
@@ -100,7 +100,7 @@ export class CatamountContender implements Contender {
     const { redis } = connections;
     const { knex } = connections.database;
     connectTransactions(knex);
-    Job.connect(new JobEnqueuer(knex, redis && new Hints(redis.client), events), { setup });
+    Job.connect(new RowEnqueuer(knex, redis && new Hints(redis.client), events), { setup });
     return connections;
   }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Events } from '../../../lib/core/events';
-import { JobEnqueuer } from '../../../lib/job/enqueue/enqueuer';
+import { RowEnqueuer } from '../../../lib/job/enqueue/row-enqueuer';
 import { Hints } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
 import { connectStores } from '../contender/catamount';
@@ -48,7 +48,7 @@ export async function jobsDone(stores: Stores): Promise<void> {
 async function enqueue({ stores, count }: EnqueueTask): Promise<number> {
   const events = new Events();
   const { database, redis, end } = await connectStores(stores, events, 1);
-  Job.connect(new JobEnqueuer(database.knex, redis && new Hints(redis.client), events), {});
+  Job.connect(new RowEnqueuer(database.knex, redis && new Hints(redis.client), events), {});
   for (let left = count; left > 0; left -= BATCH) {
     const jobs = Array.from({ length: Math.min(BATCH, left) }, (): [string] => [NOBODY]);
     await WelcomeEmailJob.performAllLater(jobs);

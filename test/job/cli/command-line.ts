@@ -4,7 +4,7 @@ import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { parseJobCommand } from '../../../lib/job/cli/commands';
 import { type Streams, Terminal } from '../../../lib/job/cli/terminal';
 import type { JobClass } from '../../../lib/job/definition/job-class';
-import type { JobDependencies } from '../../../lib/job/enqueue/enqueue';
+import type { JobDependencies } from '../../../lib/job/enqueue/connection';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { adoptDatabase } from '../../../lib/job/row/installation';
 import { listProcesses } from '../../../lib/tree/processors';

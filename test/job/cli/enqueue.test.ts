@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { EnqueuedJob } from '../../../lib/job/definition/job-class';
 import type { JobSetup } from '../../../lib/job/definition/setup';
-import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
 import { Job } from '../../../lib/job/job';
 import { PublishedTrees } from '../../ops/overview/published-trees';
 import { until } from '../../support/until';

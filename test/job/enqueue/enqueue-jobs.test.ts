@@ -3,7 +3,8 @@ import { withAttributes } from '../../../lib/core/execution-context';
 import { EnqueueError } from '../../../lib/job/definition/errors';
 import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
 import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/definition/setup';
-import { CancelEnqueue, enqueuesUnderWay } from '../../../lib/job/enqueue/enqueue';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
+import { enqueuesUnderWay } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { deferred } from '../../../lib/support/deferred';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { EnqueueError } from '../../../lib/job/definition/errors';
-import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';

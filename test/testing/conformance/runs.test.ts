@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
-import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import {

@@ -8,13 +8,14 @@ import { Announcer, type Hints } from '../hint/hints';
 import { type Payload, VERSION } from '../record/payload';
 import { insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
-import { allEnqueued, type Enqueuer } from './enqueue';
+import type { Enqueuer } from './connection';
+import { allEnqueued } from './enqueue';
 
 /**
  * Enqueues jobs. Each becomes a row, in the transaction of its caller or in one of its own. After the commit, job processors
  * are told.
  */
-export class JobEnqueuer implements Enqueuer {
+export class RowEnqueuer implements Enqueuer {
   private readonly announcer: Announcer;
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();

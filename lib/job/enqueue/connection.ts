@@ -1,0 +1,47 @@
+import { NotConnectedError } from '../../core/errors';
+import type { ModelLookup } from '../../model/model-lookup';
+import type { EnqueuedJob, EnqueueRequest } from '../definition/job-class';
+import type { JobSetup } from '../definition/setup';
+
+/** The destination of enqueued jobs: Postgres, or memory in tests. */
+export interface Enqueuer {
+  /** @returns one result for each request, in order. @throws EnqueueError when only some could be enqueued. */
+  enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;
+  /** Called for a job that a callback or a middleware has cancelled. */
+  cancelled?(request: EnqueueRequest): void;
+  /** Called for a job whose transaction had committed before it was enqueued, since the enqueue was not awaited. */
+  late?(request: EnqueueRequest): void;
+}
+
+/** The app's parts that its jobs depend on. */
+export interface JobDependencies {
+  readonly setup?: JobSetup | undefined;
+  /** Loads arguments that are models. */
+  readonly models?: ModelLookup | undefined;
+}
+
+export interface JobConnection extends JobDependencies {
+  readonly enqueuer: Enqueuer;
+}
+
+let enqueuer: Enqueuer | undefined;
+let equipment: JobDependencies = {};
+
+/** @param given if omitted, the previous one is kept. */
+export function connectEnqueuer(connected: Enqueuer | undefined, given: JobDependencies = equipment): void {
+  enqueuer = connected;
+  equipment = given;
+}
+
+/** @throws NotConnectedError before `boot()` has connected the job layer. @param caller named in the error. */
+export function connection(caller: string): JobConnection {
+  if (enqueuer) return { enqueuer, ...equipment };
+  throw new NotConnectedError(
+    `${caller} was called in a process that is not connected: call it from a request or a job, from a file that catamount run runs, or after await connect(app)`,
+  );
+}
+
+/** Empty before `boot()`. */
+export function jobEquipment(): JobDependencies {
+  return equipment;
+}

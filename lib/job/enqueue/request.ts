@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { type Attributes, currentContext, type JsonValue } from '../../core/execution-context';
+import { currentTransaction } from '../../model/transaction';
+import { timeOrderedUuid } from '../../support/uuid';
+import type { CarriedContext, EnqueueRequest, PreparedJob, UniqueClaim } from '../definition/job-class';
+import { compileOptions, runAt, type UniqueRule } from '../definition/options';
+import { type ArgumentCodec, serializeArguments } from '../record/arguments';
+import type { JobDependencies } from './connection';
+
+/** A tag is one line of text. Postgres cannot store NUL or lone surrogates. */
+const TAG = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/**
+ * Builds requests for these jobs, each with a new id. Nothing is enqueued yet.
+ * @throws TypeError for arguments that cannot be serialized, or invalid options.
+ */
+export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: JobDependencies): EnqueueRequest[] {
+  const codec = { serializers: setup?.serializers, models };
+  const context = carriedContext();
+  const ambient = currentTransaction();
+  return jobs.map(({ jobClass, args, options }) => {
+    const { name, unique } = compileOptions(jobClass);
+    return {
+      id: timeOrderedUuid(),
+      jobClass,
+      name,
+      args: serializeArguments(name, args, codec),
+      queue: options.queue ?? jobClass.queue,
+      runAt: runAt(options.wait, options.waitUntil),
+      trx: options.trx ?? ambient,
+      unique: unique && uniqueClaim(unique, name, args, codec),
+      tags: allTags(name, jobClass.tags, options.tags),
+      context,
+    };
+  });
+}
+
+type Tags = readonly string[] | undefined;
+
+/** @throws TypeError that names the class and the tag. */
+function allTags(name: string, ofClass: Tags, given: Tags): readonly string[] {
+  if (!ofClass && !given) return NO_TAGS;
+  const tags = [...new Set([...(ofClass ?? []), ...(given ?? [])])];
+  for (const tag of tags) {
+    if (typeof tag === 'string' && TAG.test(tag)) continue;
+    throw new TypeError(`${name}: a tag is ${JSON.stringify(tag)}; give text of 1 to 200 characters on one line`);
+  }
+  return tags;
+}
+
+function carriedContext(): CarriedContext {
+  const { requestId, locale, attributes } = currentContext();
+  if (attributes) checkAttributes(attributes);
+  return {
+    ...(requestId !== undefined && { requestId }),
+    ...(locale !== undefined && { locale }),
+    ...(attributes !== undefined && { attributes }),
+  };
+}
+
+const checked = new WeakSet<Attributes>();
+
+/** Checks once per context, not per job. @throws TypeError for attributes that are not JSON. */
+function checkAttributes(attributes: Attributes): void {
+  if (checked.has(attributes)) return;
+  for (const [name, value] of Object.entries(attributes)) {
+    const [json] = serializeArguments(`withAttributes: ${name}`, [value]);
+    if (json !== value) throw new TypeError(`withAttributes: ${name} is not plain JSON; attributes travel as they are`);
+  }
+  checked.add(attributes);
+}
+
+/**
+ * The claim of one job. Its key is the class's name and a digest of the value that `by` returns for the arguments; the
+ * order of an object's keys does not matter.
+ * @throws TypeError if the value of `by` cannot be serialized.
+ */
+export function uniqueClaim(
+  { by, until, ttlMs }: UniqueRule,
+  name: string,
+  args: readonly unknown[],
+  codec: ArgumentCodec,
+): UniqueClaim {
+  const parts = by ? [by(...(args as never[]))] : args;
+  const json = serializeArguments(`${name}, unique.by`, parts, codec);
+  const digest = createHash('sha256').update(canonicalJson(json)).digest('base64url');
+  return { key: `${name}:${digest}`, until, ttlMs };
+}
+
+/** Writes equal values as equal texts, whatever the order of their keys. */
+export function canonicalJson(value: JsonValue): string {
+  return JSON.stringify(value, (_, part: JsonValue) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)));
+  });
+}

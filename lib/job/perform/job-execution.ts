@@ -1,0 +1,61 @@
+import type { JobClass, Performable } from '../definition/job-class';
+import { type JobHistory, readHistory } from '../record/history';
+import { type Payload, parsePayload } from '../record/payload';
+import type { Delivery } from '../row/job-row';
+import type { Run } from './run';
+
+/** Stands for a payload that cannot be read. */
+const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
+
+/** A delivered job, with everything that is known of it at the time of its outcome. */
+export class JobExecution {
+  payload = NO_PAYLOAD;
+  /** undefined if the payload could not be read, or this app has no such class. */
+  jobClass: JobClass | undefined;
+  run: Run | undefined;
+  /** The instance that runs the job. */
+  instance: Performable | undefined;
+  /** true if its `afterDiscard` may have killed a process before, so that it is not called again. */
+  skipsCallback = false;
+  /** true once `run.args` holds the deserialized arguments. */
+  argsAreRead = false;
+
+  constructor(readonly delivery: Delivery) {}
+
+  /** @throws UnreadableJobError; NewerFormatError. */
+  read(): void {
+    this.payload = parsePayload(this.delivery.payload);
+  }
+
+  get id(): string {
+    return this.delivery.id;
+  }
+
+  get queue(): string {
+    return this.delivery.queue;
+  }
+
+  get class(): string {
+    return this.payload.class;
+  }
+
+  /** 1 for the first run. */
+  get attempt(): number {
+    return this.delivery.attempts + 1;
+  }
+
+  /** What became of its earlier runs. */
+  get history(): JobHistory {
+    return readHistory(this.delivery.history);
+  }
+
+  /** The arguments as delivered: the app's code gets parts of `payload`, and may have modified them. */
+  argsAsDelivered(): Payload['args'] {
+    return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : parsePayload(this.delivery.payload).args;
+  }
+
+  /** Time since the job could have run, ms. */
+  waitedMs(now = Date.now()): number {
+    return Math.max(0, now - this.delivery.readyAt);
+  }
+}
