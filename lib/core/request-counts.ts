@@ -25,9 +25,6 @@ export interface Slowest {
   readonly queuedMs: number;
 }
 
-/** Window of the slowest recent request in the rates of a tree, ms. */
-export const SLOWEST_MS = 5000;
-
 export const NONE_SLOW: Slowest = { durationMs: 0, queuedMs: 0 };
 
 export function maxSlowest(a: Slowest, b: Slowest): Slowest {

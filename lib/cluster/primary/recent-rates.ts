@@ -1,11 +1,12 @@
-import { type RequestCounts, SLOWEST_MS, type Slowest, sumTotals } from '../../core/request-counts';
+import { type RequestCounts, type Slowest, sumTotals } from '../../core/request-counts';
 import { RateWindow } from '../../support/histogram';
 import type { TreeStatus } from '../status';
 
 export const SAMPLE_INTERVAL_MS = 2000;
 const MAX_AGE_MS = 60_000;
-/** Window of the request rate, ms. */
+/** Windows of the request rate, and of the slowest request, ms. */
 const RATE_MS = 10_000;
+const SLOWEST_MS = 5000;
 
 /** Rates of the recent past, as differences between samples of the counters. */
 export class RecentRates {

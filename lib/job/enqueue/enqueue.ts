@@ -111,7 +111,7 @@ interface Waiting {
  * Batches jobs that middleware and callbacks let through one by one: all that arrive in the same turn of the event loop are
  * enqueued together. A batch waits for no job, so a middleware may let only one through at a time.
  */
-export class EnqueueBatcher {
+class EnqueueBatcher {
   private waiting: Waiting[] = [];
 
   constructor(private readonly enqueuer: Enqueuer) {}

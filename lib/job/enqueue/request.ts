@@ -76,7 +76,7 @@ function checkAttributes(attributes: Attributes): void {
  * order of an object's keys does not matter.
  * @throws TypeError if the value of `by` cannot be serialized.
  */
-export function uniqueClaim(
+function uniqueClaim(
   { by, until, ttlMs }: UniqueRule,
   name: string,
   args: readonly unknown[],
@@ -89,7 +89,7 @@ export function uniqueClaim(
 }
 
 /** Writes equal values as equal texts, whatever the order of their keys. */
-export function canonicalJson(value: JsonValue): string {
+function canonicalJson(value: JsonValue): string {
   return JSON.stringify(value, (_, part: JsonValue) => {
     if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
     return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)));

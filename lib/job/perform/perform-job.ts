@@ -26,7 +26,7 @@ type Work = () => Promise<void>;
 /**
  * Runs `work` inside all middleware, the first one outermost. A middleware that does not call `next` skips the rest.
  */
-export async function runThrough(middleware: readonly PerformMiddleware[], run: JobRun, work: Work): Promise<void> {
+async function runThrough(middleware: readonly PerformMiddleware[], run: JobRun, work: Work): Promise<void> {
   const enter = (index: number): Promise<void> => {
     const layer = middleware[index];
     if (!layer) return work();
@@ -44,7 +44,7 @@ export async function runThrough(middleware: readonly PerformMiddleware[], run: 
  * @param name name of the layer, for errors.
  * @throws Error when the layer ends before `inner`, or calls it twice.
  */
-export async function around(layer: (next: Work) => unknown, inner: Work, name: string): Promise<void> {
+async function around(layer: (next: Work) => unknown, inner: Work, name: string): Promise<void> {
   let begun: Promise<void> | undefined;
   let ended = false;
   const end = () => {
@@ -64,7 +64,7 @@ export async function around(layer: (next: Work) => unknown, inner: Work, name: 
 /**
  * Runs `perform` with the class's own callbacks: beforePerform, then aroundPerform around perform, then afterPerform.
  */
-export async function performWithCallbacks(
+async function performWithCallbacks(
   job: Performable,
   plan: CompiledOptions,
   args: readonly unknown[],
@@ -85,7 +85,7 @@ export async function performWithCallbacks(
 }
 
 /** Options of a run without a row. Defaults: a fresh id, the first attempt, the class's queue and tags. */
-export interface RunHere {
+interface RunHere {
   readonly id?: string;
   readonly attempt?: number;
   readonly queue?: string;

@@ -1,14 +1,14 @@
 import cronstrue from 'cronstrue';
-import { UserError } from '../../core/errors';
-import { localizedProblem } from '../ui/shell';
-import { type JobPageContext, type RouteModule, readBack, showOutcome, showPage } from './page-context';
 import 'cronstrue/locales/ko';
+import { UserError } from '../../core/errors';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { cronJson } from '../../job/admin/job-json';
 import type { CronListing } from '../../job/cron/cron-table';
 import type { SetName } from '../../job/sets/entry';
 import { jobPath } from '../ui/format';
 import type { OpsContext } from '../ui/page-types';
+import { localizedProblem } from '../ui/shell';
+import { type JobPageContext, type RouteModule, readBack, showOutcome, showPage } from './page-context';
 
 const LIST = '/ops/jobs/cron';
 
