@@ -9,7 +9,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'rate limits do not wait for a Redis that does not reply',
     file: 'lib/web/rate-limit.ts',
-    find: "return ask('own');\n  }\n}",
+    find: 'return undefined;\n  }\n}',
     replace: 'return answer;\n  }\n}',
     killedBy: SIGN_UP_LIMITS,
   },
