@@ -35,6 +35,7 @@ Commands on jobs, whether or not the tree runs (catamount jobs --help lists thei
 ${lines(jobCommandLines(), 30)}
 
 Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 no tree runs here or a server does not answer, 78 a setting or the app is wrong.
+status: 2 something needs attention, 3 something is bad.
 `;
 }
 

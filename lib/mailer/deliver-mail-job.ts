@@ -30,7 +30,7 @@ export function connectedDelivery(message: string): Delivery {
   if (connected) return connected;
   throw new NotConnectedError(
     `${message} was asked to deliver, but this process delivers no mail. ` +
-      'Use deliverLater(), deliver from a job (the job processor connects the mailer), or call Mailer.connect() first.',
+      'Use deliverLater(), or deliver from a job.',
   );
 }
 
@@ -38,7 +38,7 @@ export function connectedDelivery(message: string): Delivery {
 function recreateMessage(serialized: SerializedMessage): MailMessage {
   if (source) return source.recreateMessage(serialized);
   throw new NotConnectedError(
-    `${serialized.mailer}.${serialized.action} cannot be delivered, since this process knows no mailers: pass some to Mailer.connect()`,
+    `${serialized.mailer}.${serialized.action} cannot be delivered, since this process knows no mailers: only the job processor does`,
   );
 }
 

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 
-/** Maximum size of the buffer while nobody reads, bytes. */
+/** Maximum size of the buffer while nobody reads, bytes; the characters of the next text count as such. */
 const MAX_UNREAD = 1_000_000;
 /** Interval of attempts to write meanwhile, ms. */
 const WRITE_RETRY_MS = 100;

@@ -16,7 +16,7 @@ const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   failed: 'failed',
 };
 
-/** Example: `WelcomeEmailJob('7') on mailer, at 2030-01-01T00:00:00.000Z, run 2 times: discarded (Error: gone)`. */
+/** Example: `WelcomeEmailJob('7') on mailer, run 2 times: discarded (Error: gone)`. */
 function describeJob(entry: LoggedJob, { codec, redactor }: TestDependencies): string {
   const { at, runs } = toTestJob(entry, codec);
   const { name, queue, jobClass } = entry.request;

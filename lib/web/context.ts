@@ -13,7 +13,7 @@ declare module 'koa' {
     queuedMs: number;
     /** true if the headers say that the request came through a proxy, trusted or not. */
     forwarded: boolean;
-    /** true for requests that never reach the app: health checks and operators' pages. */
+    /** true for requests that Catamount answers itself: health checks and operators' pages. */
     internal: boolean;
     /** Why the request was shed before it reached the app, else null. */
     shedReason: ShedReason | null;

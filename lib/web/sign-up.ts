@@ -4,10 +4,7 @@ import type { Rate } from '../support/duration';
 import { isAddress } from '../support/email-address';
 import type { RateLimit } from './rate-limit';
 
-/**
- * Checks of what strangers enter where a mail follows: the address they choose, and the name that the mail contains.
- * Both take time in proportion to the input's length, throw nothing, and accept any type.
- */
+// What strangers enter where a mail follows is checked in time that is proportional to its length.
 
 /** An e-mail address that a mail can be sent to. */
 export interface EmailAddress {

@@ -12,7 +12,7 @@ export function packageManager(): PackageManager {
   return name as PackageManager;
 }
 
-/** Runs `npm install` in a folder, on the terminal. @throws UserError if it fails, which leaves the app complete. */
+/** Installs the packages of a folder, on the terminal. @throws UserError if it fails, which leaves the app complete. */
 export async function installPackages(manager: PackageManager, folder: string): Promise<void> {
   const child = spawn(manager, ['install', ...(manager === 'npm' ? ['--no-audit', '--no-fund'] : [])], {
     cwd: folder,

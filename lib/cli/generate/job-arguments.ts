@@ -28,7 +28,7 @@ export function parseArguments(texts: readonly string[]): Argument[] {
     const sample = more.length === 0 && Object.hasOwn(SAMPLES, type) ? SAMPLES[type] : undefined;
     if (sample === undefined) {
       throw new UserError(
-        `${JSON.stringify(text)}: there is no type ${type}. Give one of ${ARGUMENTS.join(', ')}.`,
+        `${JSON.stringify(text)} is no argument. Give its name, or name:type with one of ${ARGUMENTS.join(', ')}.`,
         EXIT.usage,
       );
     }

@@ -67,7 +67,7 @@ function remedyFor(error: Error, variable: string): string {
 export async function resolvedUrls(config: Config): Promise<Pick<ServerUrls, 'database' | 'redis'>> {
   const { databaseUrl, redisUrl, redisOff, redisPrefix, stateDir } = config;
   if (databaseUrl !== null && (redisUrl !== null || redisOff)) return { database: databaseUrl, redis: redisUrl };
-  // Never loaded in production, where readSettings requires both URLs.
+  // Never loaded in production, where readSettings requires both URLs, or one and REDIS=off.
   const { findRunningServers } = await import('../../embedded/embedded-servers');
   const running = await findRunningServers(stateDir);
   const database = databaseUrl ?? running.databaseUrl ?? absent(config, 'DATABASE_URL', 'Postgres');

@@ -28,8 +28,8 @@ export function banner(name: string, config: Config): string[] {
 }
 
 /**
- * URLs to open in a browser on this machine once the tree listens; a wildcard address becomes `localhost`. Empty in
- * production, where nobody sits at the machine.
+ * URLs to open in a browser on this machine once the tree listens; a wildcard address becomes `localhost`. Empty for a
+ * Unix socket, and in production, where nobody sits at the machine.
  */
 export function pagesAt(
   address: string,

@@ -243,7 +243,7 @@ export class Primary {
     const { config, events } = this;
     const [needPostgres, needRedis] = [config.databaseUrl === null, config.redisUrl === null && !config.redisOff];
     if (!needPostgres && !needRedis) return config;
-    // Never loaded in production, where readSettings requires both URLs.
+    // Never loaded in production, where readSettings requires both URLs, or one and REDIS=off.
     const { EmbeddedServers } = await import('../../embedded/embedded-servers');
     // A phased restart runs old and new processes side by side, as a deploy does.
     const connections = sumOverDeploy([connectionsOfTree(config)]);

@@ -157,7 +157,7 @@ describe('catamount generate', () => {
       ['generate mailer MailMailer mail', /Every mailer already has mail\./],
       ['generate mailer UserMailer before_deliver', /Every mailer already has beforeDeliver\./],
       ['generate mailer UserMailer locale', /Every preview already has locale\./],
-      ['generate job tidy count:int', /there is no type int. Give one of string, number/],
+      ['generate job tidy count:int', /"count:int" is no argument\. .* name:type with one of string, number/],
       ['generate job tidy --queue a/b', /"a\/b" is not the name of a queue/],
       ['generate mailer UserMailer', /A mailer needs an action/],
       ['generate mailer UserMailer hi hi', /The action hi is given twice/],
