@@ -130,10 +130,7 @@ describe('Mailer', () => {
   it('says what to do in a process without a delivery', async () => {
     await assert.rejects(OrderMailer.placed('ada@example.com', 5).deliverNow(), (error) => {
       assert.ok(error instanceof NotConnectedError);
-      assert.match(
-        error.message,
-        /OrderMailer\.placed .* Use deliverLater\(\), or deliver from a job/,
-      );
+      assert.match(error.message, /OrderMailer\.placed .* Use deliverLater\(\), or deliver from a job/);
       return true;
     });
     Mailer.connect({ deliver: async () => assert.fail('it knows no mailers') });
