@@ -7,16 +7,15 @@ import { useDeployment } from './process/deployment';
 import { signUpMany, somebody, subjectFor } from './process/sign-ups';
 import { launchBrowser } from './support/browser';
 import { Load } from './support/load';
-import type { Tree } from './support/tree';
+import { inSuite } from './support/suite';
 import { until } from './support/until';
 
 /** One thin path of each promise that needs a whole tree, all on one tree. `npm run test:deep` tests each in depth. */
 describe('one tree, as on a dyno', () => {
   const deployment = useDeployment();
-  let tree: Tree;
-  before(async () => {
-    tree = await deployment.start({ env: { ...SIGNED, WEB_CONCURRENCY: '2', APP_URL: undefined } });
-  });
+  const tree = inSuite(undefined, () =>
+    deployment.start({ env: { ...SIGNED, WEB_CONCURRENCY: '2', APP_URL: undefined } }),
+  );
 
   const receivers = () => deployment.sink.messages.flatMap((mail) => mail.envelope.to).sort();
   const eachHasOneMail = async () => {

@@ -1,5 +1,6 @@
 import { newApp } from '../../lib/cli/generate/new-app';
 import { writeFiles } from '../support/app-folder';
+import { inSuite } from '../support/suite';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { RunningApp } from './running-app';
 import { resistsAttacks } from './sign-up-attacks';
@@ -23,11 +24,7 @@ describe('an app written by catamount new under attack:', () => {
 });
 
 function underAttack(start: () => Promise<RunningApp>): void {
-  let app: RunningApp;
-  before(async () => {
-    app = await start();
-  });
-  after(() => app?.stop());
+  const app = inSuite('stop', () => start());
   resistsAttacks(() => ({
     signUp: async (body, ip) => {
       const { status, text, headers } = await app.signUp(body, { 'X-Forwarded-For': ip });

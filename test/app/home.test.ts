@@ -7,14 +7,11 @@ import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { opsPages } from '../../lib/ops/mount';
 import { singleTree } from '../ops/single-tree';
+import { inSuite } from '../support/suite';
 import { Serving } from '../web/serving';
 
 describe('the landing page', () => {
-  let serving: Serving;
-  before(async () => {
-    serving = await Serving.start({ routes });
-  });
-  after(() => serving.stop());
+  const serving = inSuite('stop', () => Serving.start({ routes }));
 
   it('has commands that work when pasted', async () => {
     const { status, headers, text } = await serving.request('/', { headers: { host: 'shop.example:8080' } });

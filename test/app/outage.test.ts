@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
 import { RunningApp } from './running-app';
 
 describe('when Postgres is unavailable', () => {
-  let app: RunningApp;
-  before(async () => {
-    app = await RunningApp.start();
-  });
-  after(() => app.stop());
+  const app = inSuite('stop', () => RunningApp.start());
 
   it('answers 503 with Retry-After and logs the error, and 201 as soon as it is back', async () => {
     assert.equal((await app.signUp({ email: 'a@example.com' })).status, 201);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { guideBlock } from '../guide-blocks';
+import { inSuite } from '../support/suite';
 import { RunningApp } from './running-app';
 
 interface FieldError {
@@ -9,11 +10,7 @@ interface FieldError {
 }
 
 describe('POST /users', () => {
-  let app: RunningApp;
-  before(async () => {
-    app = await RunningApp.start();
-  });
-  after(() => app.stop());
+  const app = inSuite('stop', () => RunningApp.start());
   beforeEach(() => app.clear());
 
   const email = 'new.user@example.com';

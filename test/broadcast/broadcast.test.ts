@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { broadcast, type Channel, connectBroadcasts, subscribe } from '../../lib/broadcast/broadcast';
 import { NotConnectedError } from '../../lib/core/errors';
-import { Events } from '../../lib/core/events';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
-import { Database } from '../../lib/model/database';
 import { connectTransactions, currentTransaction, transaction } from '../../lib/model/transaction';
 import { defineApp } from '../../lib/role/app/app-definition';
-import { Deadline } from '../../lib/support/deadline';
 import { request, useFakeJobs } from '../../lib/testing';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { useDatabase, usePostgres } from '../support/stores';
 import { until } from '../support/until';
 
 interface News {
@@ -148,16 +145,7 @@ describe('broadcast and subscribe within one process', () => {
   });
 
   describe('inside transaction()', () => {
-    let created: TestDatabase;
-    let database: Database;
-    before(async () => {
-      created = await createDatabase();
-      database = new Database(created.url, { production: false, events: new Events() });
-    });
-    after(async () => {
-      await database.stop(Deadline.after(30_000));
-      await created.drop();
-    });
+    const database = useDatabase(usePostgres());
     beforeEach(() => connectTransactions(database.knex));
     afterEach(() => connectTransactions(undefined));
 

@@ -5,14 +5,11 @@ import { HintReader } from '../../lib/job/hint/hint-reader';
 import { queueKey } from '../../lib/job/hint/keys';
 import { Deadline } from '../../lib/support/deadline';
 import { ReplicatedRedis, tell } from '../support/replicated-redis';
+import { inTest } from '../support/suite';
 import { until } from '../support/until';
 
 describe('a Redis that becomes a read-only replica', () => {
-  let pair: ReplicatedRedis;
-  beforeEach(async () => {
-    pair = await ReplicatedRedis.start();
-  });
-  afterEach(() => pair.remove());
+  const pair = inTest('remove', () => ReplicatedRedis.start());
 
   it('is reported once as lost, fails pings, and is left for the master to which the host name then points', async () => {
     const events = new Events();

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { Job } from '../../lib/job/job';
 import { JobSystem } from '../job/job-system';
 import { setSources, setsOf } from '../job/sets/set-sources';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
 import { cases, SEED, withShortStacks } from './campaign';
 import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
@@ -27,11 +28,7 @@ class PlainJob extends Job {
 /** A real queue holds poisoned records among good ones: the good ones run, the others end, and operators can inspect them all. */
 describe('a queue with poisoned records', () => {
   withShortStacks();
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
+  const system = inSuite('stop', () => JobSystem.start());
 
   const idle = async () => {
     const { client } = system.redis;

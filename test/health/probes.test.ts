@@ -3,22 +3,12 @@ import { Events } from '../../lib/core/events';
 import { readFailingCron, readFailures, readMail } from '../../lib/health/probes';
 import { OutcomeCounter } from '../../lib/job/stats/collector';
 import { StatsWriter } from '../../lib/job/stats/stats-table';
-import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
 import { jobId, store, storeDead } from '../job/sets/stored-job';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { useDatabase, usePostgres } from '../support/stores';
 
 describe('the probes of health:', () => {
-  let testDatabase: TestDatabase;
-  let database: Database;
-  before(async () => {
-    testDatabase = await createDatabase({ migrated: true });
-    database = new Database(testDatabase.url, { production: false, events: new Events(), poolMax: 1 });
-  });
-  after(async () => {
-    await database?.stop(Deadline.after(1000));
-    await testDatabase?.drop();
-  });
+  const testDatabase = usePostgres({ migrated: true });
+  const database = useDatabase(testDatabase, { poolMax: 1 });
   beforeEach(() => testDatabase.query('truncate mail_deliveries, job_queue, job_dead'));
 
   const count = async (at: number, name: string, processed: number, failed: number) => {

@@ -11,6 +11,7 @@ import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { deferred } from '../../lib/support/deferred';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
 import { folderOf, MailSystem } from './mail-system';
 
@@ -76,19 +77,15 @@ class PlainMailer extends Mailer {
 }
 
 describe('callbacks', () => {
-  let system: MailSystem;
   const transport = new TestTransport();
   const setup: { -readonly [K in keyof MailSetup]: MailSetup[K] } = {};
   const templates = { 'note_mailer/note/text.ejs': 'Hello', 'note_mailer/broken/text.ejs': '<%= nothing.here %>' };
-  before(async () => {
-    system = await MailSystem.open({}, { transport, setup, templatesDir: folderOf(templates) });
-  });
+  const system = inSuite('close', () => MailSystem.open({}, { transport, setup, templatesDir: folderOf(templates) }));
   beforeEach(() => {
     for (const list of [heard, transport.messages, system.heard]) list.length = 0;
     delete setup.interceptors;
     delete setup.observers;
   });
-  after(() => system.close());
 
   const job = <T>(jobId: string, work: () => T): T => runInContext({ jobId, attempt: 1 }, work);
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { Layout, Render } from '../../lib/mailer/definition/mail-types';
 import type { MailInterceptor, MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
+import { type ReceivedMail, startSmtpSink } from '../support/smtp';
+import { inSuite } from '../support/suite';
 import { folderOf, MailSystem, textsOf } from './mail-system';
 
 const PIXEL = Buffer.from(
@@ -46,20 +47,15 @@ const TEMPLATES = {
 const customer = { email: 'ada@example.com', name: "Ada O'Neil" };
 
 describe('a mail through a real SMTP server:', () => {
-  let system: MailSystem;
-  let sink: SmtpSink;
+  const sink = inSuite('stop', startSmtpSink);
   let render: Render | undefined;
   const setup: { -readonly [K in keyof MailSetup]: MailSetup[K] } = {
     render: (request, standard) => (render ? render(request, standard) : standard()),
   };
 
-  before(async () => {
-    sink = await startSmtpSink();
+  const system = inSuite('close', async () => {
     const i18n = await textsOf({ en: { order_mailer: { placed: { subject: 'Order {{order}} placed' } } } });
-    system = await MailSystem.open(
-      { delivery: 'smtp', smtpUrl: sink.url },
-      { i18n, templatesDir: folderOf(TEMPLATES), setup },
-    );
+    return MailSystem.open({ delivery: 'smtp', smtpUrl: sink.url }, { i18n, templatesDir: folderOf(TEMPLATES), setup });
   });
   beforeEach(() => {
     sink.messages.length = 0;
@@ -67,10 +63,6 @@ describe('a mail through a real SMTP server:', () => {
     delete setup.interceptors;
     delete setup.observers;
     render = undefined;
-  });
-  after(async () => {
-    await system.close();
-    await sink.stop();
   });
 
   const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has been received');

@@ -3,7 +3,8 @@ import { runInContext } from '../../lib/core/execution-context';
 import { PartialDeliveryError, PermanentDeliveryError } from '../../lib/mailer/definition/errors';
 import type { MailInterceptor } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { startSmtpSink } from '../support/smtp';
+import { inTest } from '../support/suite';
 import { folderOf, MailSystem } from './mail-system';
 
 class NewsMailer extends Mailer {
@@ -17,20 +18,14 @@ class NewsMailer extends Mailer {
 const ALL = ['ada@example.com', 'bob@example.com', 'cy@example.com'];
 
 describe('a mail that the server accepts for some of its recipients only', () => {
-  let system: MailSystem;
-  let sink: SmtpSink;
   const interceptors: MailInterceptor[] = [];
-  beforeEach(async () => {
+  const sink = inTest('stop', startSmtpSink);
+  const system = inTest('close', () => {
     interceptors.length = 0;
-    sink = await startSmtpSink();
-    system = await MailSystem.open(
+    return MailSystem.open(
       { delivery: 'smtp', smtpUrl: sink.url },
       { templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }), setup: { interceptors } },
     );
-  });
-  afterEach(async () => {
-    await system.close();
-    await sink.stop();
   });
 
   const run = (attempt: number, ...[to = '', ...cc]: readonly string[]) =>

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { Events } from '../../lib/core/events';
 import { runInContext } from '../../lib/core/execution-context';
 import { livingJobs } from '../../lib/job/sets/find-job';
 import type { Draft } from '../../lib/mailer/compose/draft';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { IdempotencyKeys } from '../../lib/mailer/delivery/idempotency-keys';
-import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
 import { jobId, store, storeDead } from '../job/sets/stored-job';
-import { createDatabase, type TestDatabase } from '../support/postgres';
-import { LONG_MS } from './mail-system';
+import { useDatabase, usePostgres } from '../support/stores';
 
 const DRAFT = {
   mailer: 'NoteMailer',
@@ -22,16 +18,8 @@ const DRAFT = {
 } as unknown as Draft;
 
 describe('the records of sent mails', () => {
-  let testDatabase: TestDatabase;
-  let database: Database;
-  before(async () => {
-    testDatabase = await createDatabase({ migrated: true });
-    database = new Database(testDatabase.url, { production: false, events: new Events() });
-  });
-  after(async () => {
-    await database?.stop(Deadline.after(LONG_MS));
-    await testDatabase?.drop();
-  });
+  const testDatabase = usePostgres({ migrated: true });
+  const database = useDatabase(testDatabase);
 
   it('are kept while their job may run again, because it is dead or scheduled far ahead', async () => {
     const { knex } = database;

@@ -5,17 +5,14 @@ import type { OutgoingMessage } from '../../lib/mailer/definition/mail-types';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 
 import { Model } from '../../lib/model/model';
+import { inSuite } from '../support/suite';
 import { MailSystem } from './mail-system';
 
 type Reader = Parameters<typeof UserMailer.welcome>[0];
 
 describe('UserMailer#welcome', () => {
-  let system: MailSystem;
   const transport = new TestTransport();
-  before(async () => {
-    system = await MailSystem.open({}, { transport });
-  });
-  after(() => system.close());
+  const system = inSuite('close', () => MailSystem.open({}, { transport }));
 
   async function welcome(user: Partial<Reader>): Promise<OutgoingMessage> {
     await UserMailer.welcome({ email: 'ada@example.com', name: 'Ada', locale: 'en', ...user }).deliverNow();

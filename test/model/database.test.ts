@@ -5,8 +5,9 @@ import { Events } from '../../lib/core/events';
 import { causeOf } from '../../lib/core/failure-cause';
 import { connectionSettings, Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/deadline';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { createDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
+import { inSuite } from '../support/suite';
 import { TcpProxy } from '../support/tcp-proxy';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
@@ -14,11 +15,7 @@ import { until } from '../support/until';
 const ROOT = path.resolve(__dirname, '../..');
 
 describe('Database', () => {
-  let created: TestDatabase;
-  before(async () => {
-    created = await createDatabase();
-  });
-  after(() => created.drop());
+  const created = inSuite('drop', () => createDatabase());
 
   it('answers a ping, sets its application_name, and may be stopped twice', async () => {
     const database = new Database(created.url, { production: false, events: new Events() });

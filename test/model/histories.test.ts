@@ -2,13 +2,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Knex } from 'knex';
-import { Events } from '../../lib/core/events';
-import { Database } from '../../lib/model/database';
 import { type Migrations, migrationFiles, migrationStates, pendingMigrations } from '../../lib/model/migrations';
 import { migrateDown, migrateUp } from '../../lib/model/migrator';
-import { Deadline } from '../../lib/support/deadline';
 import { migrationsIn } from '../support/migrations';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { useDatabase, usePostgres } from '../support/stores';
+import { inTest } from '../support/suite';
 import { tempFolder } from '../support/temp-folder';
 
 const { ours: OURS } = migrationsIn(['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations']);
@@ -20,8 +18,8 @@ const source = (table: string) => `
   exports.down = (knex) => knex.raw('drop table ${table}');`;
 
 describe('the histories of Catamount and of an app', () => {
-  let created: TestDatabase;
-  let database: Database;
+  const created = usePostgres({}, inTest);
+  const database = useDatabase(created, { poolMax: 2 }, inTest);
   let knex: Knex;
   let appFolder: string;
   let both: Migrations;
@@ -37,17 +35,11 @@ describe('the histories of Catamount and of an app', () => {
       )
     ).map(({ name }) => name);
 
-  beforeEach(async () => {
-    created = await createDatabase();
+  beforeEach(() => {
     appFolder = tempFolder('migrations');
     write(appFolder, '20250101_posts', 'posts');
     both = { ours: OURS, apps: [appFolder] };
-    database = new Database(created.url, { production: false, events: new Events(), poolMax: 2 });
     knex = database.knex;
-  });
-  afterEach(async () => {
-    await database.stop(Deadline.after(30_000));
-    await created.drop();
   });
 
   it('roll back together what one run has migrated, whichever tables record it', async () => {

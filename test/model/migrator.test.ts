@@ -7,7 +7,8 @@ import { type Migrations, migrationFiles, pendingMigrations } from '../../lib/mo
 import { migrateDown, migrateUp } from '../../lib/model/migrator';
 import { Deadline } from '../../lib/support/deadline';
 import { migrationsIn } from '../support/migrations';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { useDatabase, usePostgres } from '../support/stores';
+import { inTest } from '../support/suite';
 import { tempFolder } from '../support/temp-folder';
 
 const _ROOT = path.resolve(__dirname, '../..');
@@ -20,17 +21,8 @@ const ALL = [...OUR_NAMES, ...APP_NAMES];
 const apps = (...folders: readonly string[]): Migrations => ({ ours: [], apps: folders });
 
 describe('the migrator', () => {
-  let created: TestDatabase;
-  let database: Database;
-
-  beforeEach(async () => {
-    created = await createDatabase();
-    database = new Database(created.url, { production: false, events: new Events() });
-  });
-  afterEach(async () => {
-    await database.stop(Deadline.after(30_000));
-    await created.drop();
-  });
+  const created = usePostgres({}, inTest);
+  const database = useDatabase(created, {}, inTest);
 
   const schema = () =>
     created.query(

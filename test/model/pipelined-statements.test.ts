@@ -1,25 +1,13 @@
 import assert from 'node:assert/strict';
 import type { Knex } from 'knex';
-import { Events } from '../../lib/core/events';
 import { pg } from '../../lib/internals/pg';
-import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { useDatabase, usePostgres } from '../support/stores';
 
 describe('the statements of a transaction', () => {
-  let created: TestDatabase;
-  let database: Database;
-
-  before(async () => {
-    created = await createDatabase();
-    await created.query('create table notes (body text unique)');
-    // With one connection, each test also shows that the one before it has left no transaction open.
-    database = new Database(created.url, { production: false, events: new Events(), poolMax: 1 });
-  });
-  after(async () => {
-    await database.stop(Deadline.after(30_000));
-    await created.drop();
-  });
+  const created = usePostgres();
+  // With one connection, each test also shows that the one before it has left no transaction open.
+  const database = useDatabase(created, { poolMax: 1 });
+  before(() => created.query('create table notes (body text unique)'));
   beforeEach(() => created.query('truncate notes'));
 
   const insert = (knex: Knex, body: string) => knex.raw('insert into notes (body) values (?)', [body]);

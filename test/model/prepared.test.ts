@@ -3,32 +3,17 @@ import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
 import { runPrepared } from '../../lib/model/prepared';
 import { Deadline } from '../../lib/support/deadline';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { usePostgres } from '../support/stores';
+import { inSuite, keepInTest } from '../support/suite';
 import { TransactionPooler } from '../support/transaction-pooler';
 
 describe('a prepared statement', () => {
-  let created: TestDatabase;
-  let pooler: TransactionPooler;
-  const databases: Database[] = [];
+  const created = usePostgres();
+  // All its clients share one connection.
+  const pooler = inSuite('close', () => TransactionPooler.open(created.url, 1));
+  const keep = keepInTest((database: Database) => database.stop(Deadline.after(30_000)));
 
-  before(async () => {
-    created = await createDatabase();
-    // All clients share one connection.
-    pooler = await TransactionPooler.open(created.url, 1);
-  });
-  afterEach(async () => {
-    for (const database of databases.splice(0)) await database.stop(Deadline.after(30_000));
-  });
-  after(async () => {
-    await pooler.close();
-    await created.drop();
-  });
-
-  const connect = (url: string) => {
-    const database = new Database(url, { production: false, events: new Events(), poolMax: 1 });
-    databases.push(database);
-    return database;
-  };
+  const connect = (url: string) => keep(new Database(url, { production: false, events: new Events(), poolMax: 1 }));
   const double = async ({ knex }: Database, number: number) => {
     const { rows } = await runPrepared<{ twice: number }>(knex, 'double', 'select ?::int * 2 as twice', [number]);
     return rows[0]?.twice;

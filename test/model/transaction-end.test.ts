@@ -1,29 +1,20 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import { Events } from '../../lib/core/events';
-import { Database } from '../../lib/model/database';
 import { connectTransactions, onOutcome, transaction } from '../../lib/model/transaction';
-import { Deadline } from '../../lib/support/deadline';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { useDatabase, usePostgres } from '../support/stores';
 import { until } from '../support/until';
 
 describe('the outcome of a transaction', () => {
-  let created: TestDatabase;
-  let database: Database;
+  const created = usePostgres();
+  const database = useDatabase(created);
   let knex: Knex;
   const heard: string[] = [];
   const listen = (trx: Knex.Transaction, name = 'it') =>
     onOutcome(trx, (committed) => heard.push(`${name} ${committed ? 'stays' : 'is gone'}`));
 
-  before(async () => {
-    created = await createDatabase();
-    database = new Database(created.url, { production: false, events: new Events() });
+  before(() => {
     knex = database.knex;
-  });
-  after(async () => {
-    await database.stop(Deadline.after(30_000));
-    await created.drop();
   });
   beforeEach(() => {
     connectTransactions(knex);

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { Job } from '../../lib/job/job';
 import { Model } from '../../lib/model/model';
 import { currentTransaction, transaction } from '../../lib/model/transaction';
-import { enqueuedJobs, type TestDatabase, useFakeJobs, useTestDatabase } from '../../lib/testing';
-import { type TestDatabase as Created, createDatabase } from '../support/postgres';
+import { enqueuedJobs, useFakeJobs, useTestDatabase } from '../../lib/testing';
+import { usePostgres } from '../support/stores';
+import { inSuite } from '../support/suite';
 
 class Note extends Model {
   static override readonly tableName = 'notes';
@@ -41,21 +42,14 @@ const { steps: STEPS } = fc.letrec<{ readonly step: Step; readonly steps: readon
 }));
 
 describe('a job beside a row, in transactions of any shape,', () => {
-  let created: Created;
-  let database: TestDatabase;
-  let labels = 0;
-
-  before(async () => {
-    created = await createDatabase();
+  const created = usePostgres();
+  const database = inSuite('close', async () => {
     await created.query(
       'create table notes (id serial primary key, label int, created_at timestamptz, updated_at timestamptz)',
     );
-    database = await useTestDatabase({ url: created.url });
+    return useTestDatabase({ url: created.url });
   });
-  after(async () => {
-    await database.close();
-    await created.drop();
-  });
+  let labels = 0;
 
   /** Writes both, or neither if Postgres rejects the row. */
   const write = async (explicit: boolean) => {

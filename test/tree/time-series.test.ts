@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Rollup } from '../../lib/cluster/status';
 
-import { Events } from '../../lib/core/events';
-import { Redis } from '../../lib/core/redis';
 import { NONE_SLOW } from '../../lib/core/request-counts';
-import { Deadline } from '../../lib/support/deadline';
 import { figuresKey } from '../../lib/tree/keys';
 import { ALL_TREES, FIGURE_RANGES, TimeSeries, writeRollup } from '../../lib/tree/time-series';
-import { startTestRedis, type TestRedis } from '../support/redis';
-import { until } from '../support/until';
+import { useRedis, useRedisServer } from '../support/stores';
+import { inSuite } from '../support/suite';
 
 const TREE = { id: 'tree-1', place: 'here' };
 /** A moment at which a step of every range begins. */
@@ -26,20 +23,9 @@ function part(
 }
 
 describe('the time series of figures', () => {
-  let server: TestRedis;
-  let redis: Redis;
-  let history: TimeSeries;
-  before(async () => {
-    server = await startTestRedis();
-    redis = new Redis(server.url, new Events());
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
-    history = new TimeSeries(redis.client);
-  });
-  after(async () => {
-    await redis.stop(Deadline.after(1000));
-    await server.remove();
-  });
+  const server = useRedisServer();
+  const redis = useRedis(() => server.url);
+  const history = inSuite(undefined, () => new TimeSeries(redis.client));
   beforeEach(() => redis.client.flushAll());
 
   const last = async (place: string, range: '10m' | '1h' | '6h' | '24h', now: number) =>

@@ -4,6 +4,7 @@ import net, { type AddressInfo } from 'node:net';
 import { bytesTaken } from '../../lib/internals/socket-handoff';
 import { createHttpServer } from '../../lib/web/server';
 import { StalledWrites } from '../../lib/web/stalled-writes';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
@@ -11,18 +12,16 @@ const HOUR_MS = 3_600_000;
 
 describe('a connection', () => {
   describe('of a client that pipelines', () => {
-    let serving: Serving;
-    before(async () => {
-      serving = await Serving.start({
+    const serving = inSuite('stop', () =>
+      Serving.start({
         routes(router) {
           router.get('/quick', (ctx) => {
             ctx.body = 'quick';
           });
           router.get('/never', () => new Promise(() => undefined));
         },
-      });
-    });
-    after(() => serving.stop());
+      }),
+    );
 
     /** Sends as many requests at once. @returns all responses, once the server has closed the connection. */
     async function pipelined(path: string, count: number): Promise<string> {

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
 const LIMIT = 100_000;
 
 describe('a JSON body', () => {
-  let serving: Serving;
   let bodies: unknown[] = [];
 
-  before(async () => {
-    serving = await Serving.start({
+  const serving = inSuite('stop', () =>
+    Serving.start({
       routes(router) {
         router.post('/echo', (ctx) => {
           bodies.push(ctx.request.body);
@@ -40,9 +40,8 @@ describe('a JSON body', () => {
           ctx.body = 'unread';
         });
       },
-    });
-  });
-  after(() => serving.stop());
+    }),
+  );
   beforeEach(() => {
     bodies = [];
     serving.errors.length = 0;

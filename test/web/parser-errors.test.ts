@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { createBrotliDecompress, createGunzip, gzipSync } from 'node:zlib';
 import multer from '@koa/multer';
 import type Koa from 'koa';
+import { inSuite } from '../support/suite';
 import { Serving } from './serving';
 
 const FORM = 'multipart/form-data; boundary=b1';
@@ -33,10 +34,8 @@ const likeCoBody: Koa.Middleware = async (ctx, next) => {
 
 /** What the usual parsers of Koa apps reject is the client's fault, whatever form their errors have. */
 describe('a malformed body that a parser of the app rejects', () => {
-  let serving: Serving;
-
-  before(async () => {
-    serving = await Serving.start({
+  const serving = inSuite('stop', () =>
+    Serving.start({
       own: { bodyParser: false },
       routes: (router) => {
         const done = (ctx: Koa.Context) => {
@@ -55,9 +54,8 @@ describe('a malformed body that a parser of the app rejects', () => {
         router.post('/upstream', () => Promise.reject(Object.assign(new Error('the secret is 42'), { status: 502 })));
         router.post('/words', () => Promise.reject(new Error('Unexpected end of the world')));
       },
-    });
-  });
-  after(() => serving.stop());
+    }),
+  );
   beforeEach(() => {
     serving.errors.length = 0;
   });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
@@ -31,11 +32,10 @@ const SMUGGLED_REQUESTS: Readonly<Record<string, string>> = {
 
 /** Requests that must not get past the parser, and get no more than one response. */
 describe('raw requests', () => {
-  let serving: Serving;
   let calls = 0;
 
-  before(async () => {
-    serving = await Serving.start({
+  const serving = inSuite('stop', () =>
+    Serving.start({
       routes(router) {
         router.post('/users', (ctx) => {
           calls++;
@@ -46,9 +46,8 @@ describe('raw requests', () => {
           ctx.body = 'smuggled';
         });
       },
-    });
-  });
-  after(() => serving.stop());
+    }),
+  );
   beforeEach(() => {
     calls = 0;
   });

@@ -8,18 +8,15 @@ import { awaitStopping } from '../../../lib/cluster/control/predecessor';
 import { lookAt, writeState } from '../../../lib/cluster/control/state-file';
 import { EXIT } from '../../../lib/core/errors';
 import { Events } from '../../../lib/core/events';
+import { keepInTest } from '../../support/suite';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 import { Recorder, type RecorderOptions } from './recorder';
 import { socketRequest } from './socket-request';
 
 describe('a control server', () => {
-  const started: Recorder[] = [];
-  const make = (options?: RecorderOptions) => {
-    const recorder = new Recorder(options);
-    started.push(recorder);
-    return recorder;
-  };
+  const keep = keepInTest((recorder: Recorder) => recorder.cleanup());
+  const make = (options?: RecorderOptions) => keep(new Recorder(options));
   const start = async (options?: RecorderOptions) => {
     const recorder = make(options);
     await recorder.server.start();
@@ -28,9 +25,6 @@ describe('a control server', () => {
   const answers = async ({ socket, state }: Recorder) =>
     (await socketRequest(socket, 'GET', '/stats', { authorization: `Bearer ${state.token}` })).status === 200;
   const modeOf = (file: string) => fs.statSync(file).mode & 0o777;
-  afterEach(async () => {
-    for (const recorder of started.splice(0)) await recorder.cleanup();
-  });
 
   it('removes its socket and state file when it stops, and can be stopped without having been started', async () => {
     await make().stop();

@@ -3,6 +3,7 @@ import { JobsWatch } from '../../../lib/cluster/primary/jobs-watch';
 import type { ProcessorStats } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
 import { processorOf, processorStatusOf } from '../../ops/overview/tree-statuses';
+import { keepInTest } from '../../support/suite';
 import { until } from '../../support/until';
 
 interface Seen {
@@ -17,16 +18,9 @@ function reporting(stalled: string | null, silentMs = 0, state: ProcessorStats['
 }
 
 describe('the watch over the job processor', () => {
-  const watches: JobsWatch[] = [];
-  const watching = (options: ConstructorParameters<typeof JobsWatch>[0]) => {
-    const watch = new JobsWatch(options);
-    watches.push(watch);
-    return watch;
-  };
   // Also after a failure: a watch that is still running keeps the test process alive.
-  afterEach(async () => {
-    await Promise.all(watches.splice(0).map(({ task }) => task.stop()));
-  });
+  const keep = keepInTest(({ task }: JobsWatch) => task.stop());
+  const watching = (options: ConstructorParameters<typeof JobsWatch>[0]) => keep(new JobsWatch(options));
 
   it('passes on the standstill that it reports, and reports the processor after 4 s without a heartbeat or a boot that takes longer than its time limit', async () => {
     const told: string[] = [];

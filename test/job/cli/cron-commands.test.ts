@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { CommandLine } from './command-line';
@@ -15,15 +16,12 @@ class ReportJob extends Job {
 }
 
 describe('jobs cron', () => {
-  let commandLine: CommandLine;
   const system = useJobSystem({
     reset: () => {
       ran = 0;
     },
   });
-  before(() => {
-    commandLine = new CommandLine(system, [ReportJob], { via: 'cli:ada' });
-  });
+  const commandLine = inSuite(undefined, () => new CommandLine(system, [ReportJob], { via: 'cli:ada' }));
 
   it('lists recurring jobs, and pauses, triggers, resumes and forgets one', async () => {
     await system.processor([ReportJob]);

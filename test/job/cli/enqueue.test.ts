@@ -4,6 +4,7 @@ import type { JobSetup } from '../../../lib/job/definition/setup';
 import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
 import { Job } from '../../../lib/job/job';
 import { PublishedTrees } from '../../ops/overview/published-trees';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { CommandLine } from './command-line';
@@ -57,11 +58,8 @@ const setup: JobSetup = {
 };
 
 describe('jobs enqueue', () => {
-  let commandLine: CommandLine;
   const system = useJobSystem({ dependencies: { setup }, empty: [ran, seen] });
-  before(() => {
-    commandLine = new CommandLine(system, CLASSES, { equipment: { setup } });
-  });
+  const commandLine = inSuite(undefined, () => new CommandLine(system, CLASSES, { equipment: { setup } }));
 
   const enqueue = (...words: string[]) => commandLine.run(['enqueue', ...words]);
 

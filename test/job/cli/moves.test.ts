@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { Deadline } from '../../../lib/support/deadline';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
@@ -32,7 +33,6 @@ const CLASSES = [MoodyJob, HeldJob];
 const HOUR_MS = 3_600_000;
 
 describe('jobs retry, promote, kill and delete', () => {
-  let commandLine: CommandLine;
   const system = useJobSystem({
     gate,
     empty: [ran],
@@ -40,9 +40,7 @@ describe('jobs retry, promote, kill and delete', () => {
       mood = 'work';
     },
   });
-  before(() => {
-    commandLine = new CommandLine(system, CLASSES, { via: 'cli:ada' });
-  });
+  const commandLine = inSuite(undefined, () => new CommandLine(system, CLASSES, { via: 'cli:ada' }));
 
   const sizes = async () => {
     const { json } = await commandLine.run('stats');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
@@ -14,11 +15,8 @@ class CountJob extends Job<[n: number]> {
 }
 
 describe('jobs pause, resume and clear', () => {
-  let commandLine: CommandLine;
   const system = useJobSystem({ empty: [ran] });
-  before(() => {
-    commandLine = new CommandLine(system, [CountJob], { via: 'cli:ada' });
-  });
+  const commandLine = inSuite(undefined, () => new CommandLine(system, [CountJob], { via: 'cli:ada' }));
 
   it('pause and resume a queue that is served, each only once, and log that', async () => {
     await system.processor([CountJob]);

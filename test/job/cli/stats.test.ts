@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { PublishedTrees } from '../../ops/overview/published-trees';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
@@ -23,11 +24,8 @@ class BrokenJob extends Job {
 const CLASSES = [HeldJob, BrokenJob];
 
 describe('jobs stats', () => {
-  let commandLine: CommandLine;
   const system = useJobSystem({ gate });
-  before(() => {
-    commandLine = new CommandLine(system, CLASSES, { via: 'cli:ada' });
-  });
+  const commandLine = inSuite(undefined, () => new CommandLine(system, CLASSES, { via: 'cli:ada' }));
 
   const start = async (identity: string) => {
     const limits = { jobConcurrency: 3 };

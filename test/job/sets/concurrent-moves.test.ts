@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { Knex } from 'knex';
 import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/deadline';
 import { deferred } from '../../../lib/support/deferred';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
@@ -27,30 +27,20 @@ class CountedJob extends Job<[n: number]> {
 }
 
 describe('two operators at the same time', () => {
-  let mine: Sets;
-  let theirs: Sets;
-  let theirRedis: Redis;
-  let theirDatabase: Database;
-  after(async () => {
-    await theirRedis.stop(Deadline.after(10_000));
-    await theirDatabase.stop(Deadline.after(10_000));
-  });
+  after(() => theirDatabase.stop(Deadline.after(10_000)));
   const system = useJobSystem({
     empty: [ran],
     reset: () => {
       mood = 'work';
     },
   });
-  before(async () => {
-    const events = new Events();
-    theirRedis = new Redis(system.redisServer.url, events);
-    theirDatabase = new Database(system.postgres.url, { production: false, events, poolMax: 4 });
-    await theirRedis.start();
-    await until('Redis is connected', () => theirRedis.client.isReady);
-    const sources = setSources(system);
-    mine = setsOf(sources);
-    theirs = setsOf({ ...sources, knex: theirDatabase.knex, via: 'cli:another' });
+  const theirDatabase = inSuite(undefined, () => {
+    return new Database(system.postgres.url, { production: false, events: new Events(), poolMax: 4 });
   });
+  const mine = inSuite(undefined, () => setsOf(setSources(system)));
+  const theirs = inSuite(undefined, () =>
+    setsOf({ ...setSources(system), knex: theirDatabase.knex, via: 'cli:another' }),
+  );
 
   const died = Date.now() - 60_000;
   const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { InvalidRequestError, type JobFilter } from '../../../lib/job/sets/query';
+import { inSuite } from '../../support/suite';
 import { useJobSystem } from '../job-system';
-import { type Sets, setSources, setsOf } from './set-sources';
+import { setSources, setsOf } from './set-sources';
 import { type StoredJob, store, storeDead } from './stored-job';
 
 /** Few words, so that filters often match records. */
@@ -113,11 +114,8 @@ function meets(id: string, given: StoredJob, { class: name, tag, error, text }: 
 }
 
 describe('a filter', () => {
-  let sets: Sets;
   const system = useJobSystem();
-  before(() => {
-    sets = setsOf(setSources(system));
-  });
+  const sets = inSuite(undefined, () => setsOf(setSources(system)));
 
   for (const name of ['dead', 'retry', 'scheduled', 'waiting'] as const)
     it(`finds exactly the matching jobs of the set ${name}`, async () => {

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { InvalidRequestError } from '../../../lib/job/sets/query';
+import { inSuite } from '../../support/suite';
 import { useJobSystem } from '../job-system';
-import { isMoved, type Sets, setSources, setsOf } from './set-sources';
+import { isMoved, setSources, setsOf } from './set-sources';
 import { store, storeDead } from './stored-job';
 
 describe('finding a job', () => {
-  let sets: Sets;
   const system = useJobSystem();
-  before(() => {
-    sets = setsOf(setSources(system));
-  });
+  const sets = inSuite(undefined, () => setsOf(setSources(system)));
 
   it('says how many jobs are ahead of it', async () => {
     const ids = [randomUUID(), randomUUID(), randomUUID()];

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { SetName } from '../../../lib/job/sets/entry';
 import type { BulkResult, Selection } from '../../../lib/job/sets/query';
+import { inSuite } from '../../support/suite';
 import { useJobSystem } from '../job-system';
-import { isMoved, type Sets, setSources, setsOf } from './set-sources';
+import { isMoved, setSources, setsOf } from './set-sources';
 import { store, storeDead } from './stored-job';
 
 const QUEUES = ['default', 'mailer'];
@@ -37,11 +38,8 @@ const step = fc.record({
 });
 
 describe('moves of jobs', () => {
-  let sets: Sets;
   const system = useJobSystem();
-  before(() => {
-    sets = setsOf(setSources(system));
-  });
+  const sets = inSuite(undefined, () => setsOf(setSources(system)));
 
   async function create(kind: Kind, index: number): Promise<ModelJob> {
     const { knex } = system.database;

@@ -3,8 +3,9 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import type { JobEntry } from '../../../lib/job/sets/entry';
 import { InvalidRequestError, type JobFilter, type JobPage, type PageRequest } from '../../../lib/job/sets/query';
+import { inSuite } from '../../support/suite';
 import { useJobSystem } from '../job-system';
-import { type Sets, setSources, setsOf } from './set-sources';
+import { setSources, setsOf } from './set-sources';
 import { store, storeDead } from './stored-job';
 
 const QUEUES = ['alpha', 'beta', 'gamma'];
@@ -42,11 +43,8 @@ async function allPages(read: (request: PageRequest) => Promise<JobPage>, reques
 }
 
 describe('a page', () => {
-  let sets: Sets;
   const system = useJobSystem();
-  before(() => {
-    sets = setsOf(setSources(system, QUEUES));
-  });
+  const sets = inSuite(undefined, () => setsOf(setSources(system, QUEUES)));
 
   /** Reads one page and all, and compares the ids and their order. */
   async function check(

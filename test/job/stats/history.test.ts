@@ -8,6 +8,7 @@ import { History } from '../../../lib/job/stats/history';
 import { StatsWriter } from '../../../lib/job/stats/stats-table';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/deadline';
+import { inSuite } from '../../support/suite';
 import { TcpProxy } from '../../support/tcp-proxy';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
@@ -33,11 +34,8 @@ class FlakyJob extends Job {
 }
 
 describe('the history of jobs', () => {
-  let history: History;
   const system = useJobSystem();
-  before(() => {
-    history = new History(system.database.knex);
-  });
+  const history = inSuite(undefined, () => new History(system.database.knex));
 
   const lately = (now?: number) => history.last(15 * MINUTE_MS, now);
   const processed = async () => (await history.totals()).all.processed;

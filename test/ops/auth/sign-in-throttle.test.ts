@@ -2,30 +2,17 @@ import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { MAX_TRIES, PAUSE_SECONDS, SignInThrottle } from '../../../lib/ops/auth/sign-in-throttle';
-import { Deadline } from '../../../lib/support/deadline';
-import { startTestRedis, type TestRedis } from '../../support/redis';
-import { until } from '../../support/until';
-import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+import { useRedis, useRedisServer } from '../../support/stores';
 
 const ADDRESS = '192.0.2.7';
 
 describe('wrong passwords', () => {
-  let server: TestRedis;
-  let redis: Redis;
+  const server = useRedisServer();
+  const redis = useRedis(() => server.url);
   let tries: SignInThrottle;
-  before(async () => {
-    server = await startTestRedis();
-    redis = new Redis(server.url, new Events());
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
-  });
   beforeEach(async () => {
     await redis.client.flushAll();
     tries = new SignInThrottle('shop', redis);
-  });
-  after(async () => {
-    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
-    await server?.remove();
   });
 
   // Tries are counted in Redis, or in each process while Redis is unavailable.

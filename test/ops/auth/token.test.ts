@@ -2,17 +2,14 @@ import assert from 'node:assert/strict';
 import { readSettings } from '../../../lib/core/settings';
 import { pagesAt } from '../../../lib/role/start/banner';
 import { type Answer, type RequestOptions, request } from '../../support/http';
+import { inSuite } from '../../support/suite';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 
 const OPS_TOKEN = 'token-of-this-very-start';
 
 /** No passwords are set, as on a developer's machine. */
 describe("the operator's pages without passwords", () => {
-  let ops: OpsWeb;
-  before(async () => {
-    ops = await OpsWeb.start({ OPS_TOKEN });
-  });
-  after(() => ops?.stop());
+  const ops = inSuite('stop', () => OpsWeb.start({ OPS_TOKEN }));
 
   const ask = (path: string, options: RequestOptions = {}): Promise<Answer> => request(ops.url + path, options);
   const enter = async (path = `/ops?token=${OPS_TOKEN}`) => cookiesOf(await ask(path));

@@ -2,24 +2,19 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { KILLED } from '../../../lib/job/row/dead';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { viewOf } from '../page-view';
-import type { Visitor } from '../visitor';
 import { billing } from './shop/billing';
 import ImportRowsJob from './shop/jobs/import-rows';
 import SyncInvoiceJob from './shop/jobs/sync-invoice';
-import { ShopPages } from './shop-pages';
+import { useShopPages } from './shop-pages';
 
 const ORDER = { invoice: 'inv_29Q1', amount: 12_900, token: 'tok_secret', email: 'ada@example.com' };
 
 describe("a job's page", () => {
-  let shop: ShopPages;
-  let operator: Visitor;
-  before(async () => {
-    shop = await ShopPages.start();
-    ({ operator } = shop);
-  });
-  after(() => shop?.stop());
+  const shop = useShopPages();
+  const operator = inSuite(undefined, () => shop.operator);
   beforeEach(() => shop.reset());
 
   const page = (id: string, queue = 'default') => `/ops/jobs/job/${queue}/${id}`;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
-import type { Visitor } from '../visitor';
-import { ShopPages } from './shop-pages';
+import { useShopPages } from './shop-pages';
 
 interface ListJson {
   readonly jobs: readonly {
@@ -17,15 +17,12 @@ interface ListJson {
 const DEAD = '/ops/jobs/dead';
 
 describe('lists of jobs', () => {
-  let shop: ShopPages;
-  let operator: Visitor;
+  const shop = useShopPages();
+  const operator = inSuite(undefined, () => shop.operator);
   let dead: string[];
   before(async () => {
-    shop = await ShopPages.start();
-    ({ operator } = shop);
     dead = await shop.seed(60);
   });
-  after(() => shop?.stop());
 
   const list = (query: string, name = 'dead') => operator.json<ListJson>(`/ops/jobs/${name}?${query}`);
 

@@ -7,6 +7,7 @@ import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/deadline';
 import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
 import { type StoredJob, store, storeDead } from '../../job/sets/stored-job';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';
 import { PublishedTrees } from '../overview/published-trees';
@@ -146,4 +147,9 @@ export class ShopPages {
   eventsNamed<E extends EventName>(name: E): EventMap[E][] {
     return this.heard.filter((event) => event.name === name).map((event) => event.payload as EventMap[E]);
   }
+}
+
+/** The pages of the shop for the tests of a suite. To be called in `describe`. */
+export function useShopPages(): ShopPages {
+  return inSuite('stop', () => ShopPages.start());
 }

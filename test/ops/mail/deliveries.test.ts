@@ -7,12 +7,12 @@ import type { MailDelivery } from '../../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../../lib/mailer/mailer';
 import { Deadline } from '../../../lib/support/deadline';
 import { LONG_MS, mailDelivery } from '../../mailer/mail-system';
-import { type SmtpSink, startSmtpSink } from '../../support/smtp';
+import { startSmtpSink } from '../../support/smtp';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import SendReceiptsJob from '../jobs/shop/jobs/send-receipts';
-import { ShopPages } from '../jobs/shop-pages';
+import { useShopPages } from '../jobs/shop-pages';
 import { viewOf } from '../page-view';
-import type { Visitor } from '../visitor';
 
 const LIST = '/ops/mail/deliveries';
 
@@ -29,22 +29,18 @@ interface Shown {
 }
 
 describe('deliveries', () => {
-  let shop: ShopPages;
-  let sink: SmtpSink;
+  const shop = useShopPages();
+  const sink = inSuite('stop', startSmtpSink);
   let smtp: MailDelivery;
-  let operator: Visitor;
+  const operator = inSuite(undefined, () => shop.operator);
 
   before(async () => {
-    [shop, sink] = await Promise.all([ShopPages.start(), startSmtpSink()]);
-    ({ operator } = shop);
     smtp = await mailDelivery(shop.database.knex, new Events(), { delivery: 'smtp', smtpUrl: sink.url });
     Mailer.connect(smtp);
   });
   after(async () => {
     Mailer.connect(undefined);
     await smtp?.stop(Deadline.after(LONG_MS));
-    await shop?.stop();
-    await sink?.stop();
   });
   beforeEach(async () => {
     await shop.reset();

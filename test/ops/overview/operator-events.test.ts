@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
-import { ShopPages } from '../jobs/shop-pages';
+import { useShopPages } from '../jobs/shop-pages';
 import { viewOf } from '../page-view';
-import type { Visitor } from '../visitor';
 
 const BY = '(requested by an operator (127.0.0.1))';
 
 describe('the actions of operators among the events', () => {
-  let shop: ShopPages;
-  let operator: Visitor;
-  before(async () => {
-    shop = await ShopPages.start();
-    ({ operator } = shop);
-  });
-  after(() => shop?.stop());
+  const shop = useShopPages();
+  const operator = inSuite(undefined, () => shop.operator);
   beforeEach(() => shop.reset());
 
   const confirmed = (expected: number) => ({ confirmed: '1', expected: String(expected) });

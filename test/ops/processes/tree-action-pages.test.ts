@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { TreeStatus } from '../../../lib/cluster/status';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';
 import { PublishedTrees } from '../overview/published-trees';
@@ -7,13 +8,8 @@ import { processorOf, statusOf, treeStatusOf, workerOf } from '../overview/tree-
 import { textOf } from '../page-view';
 
 describe('what the processes of a tree do, and the commands to it,', () => {
-  let ops: OpsWeb;
-  let operator: { readonly Cookie: string };
-  before(async () => {
-    ops = await OpsWeb.start(SIGNED);
-    operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
-  });
-  after(() => ops?.stop());
+  const ops = inSuite('stop', () => OpsWeb.start(SIGNED));
+  const operator = inSuite(undefined, async () => ({ Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) }));
 
   const tell = (treeStatus: TreeStatus) => new PublishedTrees(ops.redis).publish(treeStatus, -3_600_000);
 

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import net, { type AddressInfo } from 'node:net';
 import { mailServer } from '../../../lib/role/checks/mail-server';
-import { type SmtpSink, startSmtpSink } from '../../support/smtp';
+import { startSmtpSink } from '../../support/smtp';
+import { inTest } from '../../support/suite';
 
 describe('what catamount doctor finds about the mail server', () => {
-  let sink: SmtpSink;
-  beforeEach(async () => {
-    sink = await startSmtpSink();
-  });
-  afterEach(() => sink.stop());
+  const sink = inTest('stop', () => startSmtpSink());
 
   const found = async (smtpUrl: string, limitMs?: number) => {
     const findings = await mailServer({ delivery: 'smtp', smtpUrl }, limitMs);

@@ -4,13 +4,10 @@ import { deployWarnings } from '../../../lib/role/start/deploy-warnings';
 import { HeartbeatRegistry } from '../../../lib/tree/heartbeat-registry';
 import { JobSystem } from '../../job/job-system';
 import { treeStatusOf } from '../../ops/overview/tree-statuses';
+import { inSuite } from '../../support/suite';
 
 describe('the warning about pools that are too large', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
+  const system = inSuite('stop', () => JobSystem.start());
 
   it('counts the pools of all trees, including those of old processes during a deploy, and its own tree once', async () => {
     const { redis, database } = system;
