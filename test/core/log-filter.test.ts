@@ -68,7 +68,7 @@ describe('the log hides', () => {
       socket: new Map([['a', 1]]),
       size: 3n,
       retry: () => 1,
-      source: Object.assign(new Error('inner'), { apiKey: 'abc' }),
+      source: new AggregateError([Object.assign(new Error('inner'), { apiKey: 'abc' })]),
     });
     report(events, error);
     const { err } = line();

@@ -48,7 +48,7 @@ describe('standstills', () => {
   });
 
   it('are reported when they begin and when they end, and to the public without private details', () => {
-    const told: [name: string, payload: object][] = [];
+    const told: [name: string, payload: { readonly about: string }][] = [];
     const events = new Events();
     for (const name of ['processor.stalled', 'processor.recovered'] as const)
       events.on(name, (payload: EventMap[typeof name]) => told.push([name, payload]));
@@ -76,5 +76,9 @@ describe('standstills', () => {
       ['processor.recovered', { ...dispatch, spanMs: 14_000 }],
       ['processor.recovered', queue],
     ]);
+    told.length = 0;
+    for (const quiet of [true, false]) reporter.report({ quiet, waiting });
+    const heard = told.map(([name, { about }]) => `${name.slice(10)} ${about}`);
+    assert.deepEqual(heard, ['stalled default', 'stalled mailer', 'recovered default'], 'each queue by itself');
   });
 });

@@ -139,12 +139,13 @@ describe('a child process', () => {
   it('counts as killed by a stop only if it was killed', async () => {
     const orderly = new TestChild(`${READY} process.on('message', () => process.exit(0))`);
     const broken = new TestChild(`${READY} process.on('message', () => process.exit(3))`);
+    const shot = new TestChild(`${READY} process.on('message', () => process.kill(process.pid, 'SIGKILL'))`);
     const unready = new TestChild(`process.on('message', () => process.exit(3))`);
-    await Promise.all([orderly.ready.promise, broken.ready.promise]);
+    await Promise.all([orderly.ready.promise, broken.ready.promise, shot.ready.promise]);
     assert.deepEqual(await unready.stop(Deadline.after(NEVER_MS)), { killed: 0, failed: 0 }, 'it had no work');
     assert.deepEqual(await orderly.stop(Deadline.after(NEVER_MS)), { killed: 0, failed: 0 });
     const failed = await broken.stop(Deadline.after(NEVER_MS));
-    assert.deepEqual(failed, { killed: 0, failed: 1 });
+    assert.deepEqual([failed, await shot.stop(Deadline.after(NEVER_MS))], Array(2).fill({ killed: 0, failed: 1 }));
     assert.deepEqual(sumOutcomes([{ killed: 1, failed: 1 }, failed]), { killed: 1, failed: 2 });
   });
 });
