@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Events } from '../../lib/core/events';
-import { Redis } from '../../lib/core/redis';
-import { Deadline } from '../../lib/support/deadline';
 import { listProcesses } from '../../lib/tree/processors';
 import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { createDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
+import { useRedis } from '../support/stores';
 import { tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -17,16 +15,10 @@ const ACCOUNT = '[{"iban":"DE02120300000000202051","name":"김하늘"}]';
 
 describe('catamount jobs on the command line', () => {
   const app = useSupervisorApp();
-  let redis: Redis;
+  const redis = useRedis(() => app.redis.url);
   let cwd: string;
-  before(async () => {
+  before(() => {
     cwd = appFolder();
-    redis = new Redis(app.redis.url, new Events());
-    await redis.start();
-    await until('redis is connected', () => redis.client.isReady);
-  });
-  after(async () => {
-    await redis.stop(Deadline.after(60_000));
   });
   beforeEach(async () => {
     await redis.client.flushAll();

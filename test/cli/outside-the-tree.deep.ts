@@ -8,8 +8,10 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { appFolder, writeFiles } from '../support/app-folder';
 import { asNode } from '../support/other-node';
-import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
+import { createDatabase } from '../support/postgres';
+import { startTestRedis } from '../support/redis';
+import { usePostgres, useRedisServer } from '../support/stores';
+import { inSuite } from '../support/suite';
 import { removeFolder } from '../support/temp-folder';
 import { catamount } from './cli-process';
 
@@ -84,18 +86,11 @@ const FILES: Readonly<Record<string, string>> = {
 
 describe('outside the tree', () => {
   const cwd = appFolder(FILES);
-  let database: TestDatabase;
-  let redis: TestRedis;
-  let env: Readonly<Record<string, string>>;
+  const database = usePostgres();
+  const redis = useRedisServer();
 
-  before(async () => {
-    [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
-    env = { DATABASE_URL: database.url, REDIS_URL: redis.url, LOG_LEVEL: 'warn' };
-  });
-  after(async () => {
-    await Promise.all([database.drop(), redis.remove()]);
-    removeFolder(cwd);
-  });
+  const env = inSuite(undefined, () => ({ DATABASE_URL: database.url, REDIS_URL: redis.url, LOG_LEVEL: 'warn' }));
+  after(() => removeFolder(cwd));
 
   const run = (...args: string[]) => catamount(cwd, args, env);
   const hasTable = async (name: string) => {

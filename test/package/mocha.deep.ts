@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { assignedTo } from '../guide-blocks';
 import { appFolder } from '../support/app-folder';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { usePostgres } from '../support/stores';
 import { removeFolder } from '../support/temp-folder';
 import { withoutNpm } from './npm';
 import { APP, testOf } from './typescript-app';
@@ -16,15 +16,8 @@ const PACKAGES = ['mocha', 'tsx', '@types', 'knex', 'pg'];
 
 describe('an app of ES modules in TypeScript, tested by mocha with tsx', () => {
   const folder = appFolder({ ...APP, 'test/greet.test.ts': testOf('mocha') }, PACKAGES);
-  let database: TestDatabase;
-
-  before(async () => {
-    database = await createDatabase();
-  });
-  after(async () => {
-    await database.drop();
-    removeFolder(folder);
-  });
+  const database = usePostgres();
+  after(() => removeFolder(folder));
 
   /** Runs mocha like a developer with a test database. @returns its exit code and output. */
   async function mocha(settings: string): Promise<{ readonly code: number; readonly printed: string }> {

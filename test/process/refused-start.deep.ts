@@ -8,6 +8,7 @@ import { catamount } from '../cli/cli-process';
 import { AT_A_START, IN_THE_APP, SOUND, STARTING } from '../role/mistakes';
 import { appFolder } from '../support/app-folder';
 import { createDatabase } from '../support/postgres';
+import { keepInTest } from '../support/suite';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, type Tree, type TreeOptions } from '../support/tree';
 
@@ -29,15 +30,11 @@ const PRODUCTION = {
 
 /** These starts must fail before any process is started in vain. */
 describe('a start that fails names', () => {
-  const trees: Tree[] = [];
-  afterEach(async () => {
-    await Promise.all(trees.splice(0).map((tree) => tree.cleanup()));
-  });
+  const keep = keepInTest((tree: Tree) => tree.cleanup());
 
   /** @returns the exit code and what was written to standard error. */
   async function refused(options: TreeOptions): Promise<{ code: number | null; text: string; tree: Tree }> {
-    const tree = spawnTree(options);
-    trees.push(tree);
+    const tree = keep(spawnTree(options));
     // `end` has a time limit, which a start that is not refused would exceed.
     await tree.end();
     const { code } = await tree.exited;

@@ -3,8 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createDatabase, type TestDatabase } from '../../support/postgres';
-import { startTestRedis, type TestRedis } from '../../support/redis';
+import { usePostgres, useRedisServer } from '../../support/stores';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { CLI } from '../cli-process';
@@ -40,15 +39,11 @@ const FILES = {
 const HTML = { headers: { Accept: 'text/html' } };
 
 describe('catamount dev', () => {
-  let database: TestDatabase;
-  let redis: TestRedis;
+  const database = usePostgres();
+  const redis = useRedisServer();
   let app: DevApp;
   let tree: Tree;
-  before(async () => {
-    [database, redis] = await Promise.all([createDatabase({ migrated: [] }), startTestRedis()]);
-  });
   afterEach(() => app.remove());
-  after(() => Promise.all([database.drop(), redis.remove()]));
 
   const start = (files: Readonly<Record<string, string>>, ...args: string[]) => {
     app = new DevApp(files);

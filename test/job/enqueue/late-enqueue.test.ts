@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict';
-import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { deferred } from '../../../lib/support/deferred';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
-
-const ran: string[] = [];
-
-class NoteJob extends Job<[name: string]> {
-  perform(name: string): void {
-    ran.push(name);
-  }
-}
+import { NoteJob, ran } from '../note-job';
 
 describe('a job that is enqueued by work that transaction() did not wait for', () => {
   const system = useJobSystem({ empty: [ran] });

@@ -3,14 +3,7 @@ import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
-
-const ran: string[] = [];
-
-class NoteJob extends Job<[note: string]> {
-  perform(note: string): void {
-    ran.push(note);
-  }
-}
+import { NoteJob, ran } from '../note-job';
 
 describe('jobs that are enqueued in a transaction', () => {
   const system = useJobSystem({ empty: [ran] });

@@ -1,14 +1,6 @@
-import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
-
-const ran: string[] = [];
-
-class NoteJob extends Job<[name: string]> {
-  perform(name: string): void {
-    ran.push(name);
-  }
-}
+import { NoteJob, ran } from '../note-job';
 
 describe('jobs of which Redis tells nobody', () => {
   const system = useJobSystem({ empty: [ran] });

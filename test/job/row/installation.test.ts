@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict';
-import { Job } from '../../../lib/job/job';
 import { adoptDatabase, isCopy } from '../../../lib/job/row/installation';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { CommandLine } from '../cli/command-line';
 import { sleptSince2023 } from '../cron/cron-stage';
 import { useJobSystem } from '../job-system';
-
-const ran: string[] = [];
-
-class NoteJob extends Job<[name: string]> {
-  perform(name: string): void {
-    ran.push(name);
-  }
-}
+import { NoteJob, ran } from '../note-job';
 
 describe('a database that is a copy of another one', () => {
   const system = useJobSystem({

@@ -27,18 +27,7 @@ const WORDS = [
 /** Texts that look like parts of a record. */
 const MARKS = ['],"via":"', '},"options":{"timestamp":', '"class":"AlphaJob"'];
 /** Words that are in every record, but belong to no job. */
-const NOWHERE = [
-  'outbox',
-  'args',
-  'attrs',
-  'tags',
-  'some-file',
-  'locale',
-  'failed',
-  'stacktraces',
-  'reason',
-  'enqueuedat',
-];
+const NOWHERE = 'outbox args attrs tags some-file locale failed stacktraces reason enqueuedat'.split(' ');
 /** Arguments that look like the rest of a record. */
 const LOOKALIKES = [
   { list: [1], via: 'redis', attrs: {} },

@@ -1,30 +1,19 @@
 import assert from 'node:assert/strict';
 import { order, statsOf } from '../../cluster/primary/operator';
-import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
+import { launchBrowser, WatchedPage } from '../../support/browser';
 import { request } from '../../support/http';
-import { createDatabase, type TestDatabase } from '../../support/postgres';
-import { startTestRedis, type TestRedis } from '../../support/redis';
+import { usePostgres, useRedisServer } from '../../support/stores';
+import { inSuite } from '../../support/suite';
 import { startTree, type Tree } from '../../support/tree';
 import { until } from '../../support/until';
 
 /** As a developer starts it: without a password, watching the log. */
 describe('opening the pages from the terminal', () => {
-  let browser: Browser;
-  let database: TestDatabase;
-  let redis: TestRedis;
+  const browser = inSuite('close', launchBrowser);
+  const database = usePostgres({ migrated: true });
+  const redis = useRedisServer();
   const trees: Tree[] = [];
-  before(async () => {
-    [browser, database, redis] = await Promise.all([
-      launchBrowser(),
-      createDatabase({ migrated: true }),
-      startTestRedis(),
-    ]);
-  });
-  after(async () => {
-    await browser?.close();
-    await Promise.all(trees.map((tree) => tree.cleanup()));
-    await Promise.all([redis?.remove(), database?.drop()]);
-  });
+  after(() => Promise.all(trees.map((tree) => tree.cleanup())));
 
   const start = async () => {
     const tree = await startTree({ env: { DATABASE_URL: database.url, REDIS_URL: redis.url, WEB_CONCURRENCY: '2' } });

@@ -1,23 +1,17 @@
 import assert from 'node:assert/strict';
 import { resumeQueue } from '../../../lib/job/row/pauses';
-import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
+import { launchBrowser, WatchedPage } from '../../support/browser';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { sessionOf } from '../page-check';
 import { billing, imports } from './shop/billing';
 import ImportRowsJob from './shop/jobs/import-rows';
 import SyncInvoiceJob from './shop/jobs/sync-invoice';
-import { ShopPages } from './shop-pages';
+import { useShopPages } from './shop-pages';
 
 describe('pages of jobs in a browser', () => {
-  let shop: ShopPages;
-  let browser: Browser;
-  before(async () => {
-    [shop, browser] = await Promise.all([ShopPages.start(), launchBrowser()]);
-  });
-  after(async () => {
-    await browser?.close();
-    await shop?.stop();
-  });
+  const shop = useShopPages();
+  const browser = inSuite('close', launchBrowser);
   beforeEach(() => shop.reset());
 
   const url = (path: string) => shop.ops.url + path;

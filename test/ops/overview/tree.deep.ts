@@ -1,27 +1,17 @@
 import assert from 'node:assert/strict';
 import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
-import { type Browser, launchBrowser, scrollsSideways, violations, wordsOf } from '../../support/browser';
+import { launchBrowser, scrollsSideways, violations, wordsOf } from '../../support/browser';
 import { request } from '../../support/http';
-import type { Tree } from '../../support/tree';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { OperatorWindow } from './operator-window';
 
 describe('the overview of a real tree, in a browser', () => {
   const app = useSupervisorApp();
-  let tree: Tree;
-  let browser: Browser;
-  let operator: OperatorWindow;
-  before(async () => {
-    const start = async () => {
-      tree = await app.start({ ...SIGNED, WEB_CONCURRENCY: '2', MEMORY_LIMIT_MB: '1024' });
-    };
-    [browser] = await Promise.all([launchBrowser(), start()]);
-    operator = await OperatorWindow.open(browser, tree);
-  });
-  after(async () => {
-    await browser?.close();
-  });
+  const tree = inSuite(undefined, () => app.start({ ...SIGNED, WEB_CONCURRENCY: '2', MEMORY_LIMIT_MB: '1024' }));
+  const browser = inSuite('close', launchBrowser);
+  const operator = inSuite(undefined, () => OperatorWindow.open(browser, tree));
 
   const verdict = () => wordsOf(operator.page.getByRole('heading', { level: 1 }));
   const allIsWell = () => until('all is well', async () => (await verdict()) === 'All is well');

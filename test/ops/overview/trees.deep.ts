@@ -1,34 +1,24 @@
 import assert from 'node:assert/strict';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/deadline';
 import { TREES } from '../../../lib/tree/keys';
 import { useSupervisorApp } from '../../cluster/primary/supervisor-app';
-import { type Browser, launchBrowser, wordsOf } from '../../support/browser';
-import type { Tree } from '../../support/tree';
-import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+import { launchBrowser, wordsOf } from '../../support/browser';
+import { useRedis } from '../../support/stores';
+import { inSuite } from '../../support/suite';
 import { SIGNED } from '../ops-web';
 import { OperatorWindow } from './operator-window';
 
 describe('several trees on one Redis, in a browser', () => {
   const app = useSupervisorApp();
-  let redis: Redis;
-  let browser: Browser;
-  let first: Tree;
-  let second: Tree;
+  const redis = useRedis(() => app.redis.url);
+  const browser = inSuite('close', launchBrowser);
+  const first = inSuite(undefined, () => start({ DYNO: 'web.1' }));
+  const second = inSuite(undefined, () => start({ DYNO: 'web.2' }));
   let operator: OperatorWindow;
   const start = (env: Readonly<Record<string, string>>) =>
     app.start({ ...SIGNED, WEB_CONCURRENCY: '1', MEMORY_LIMIT_MB: '1024', ...env });
 
   before(async () => {
-    [browser, first, second] = await Promise.all([launchBrowser(), start({ DYNO: 'web.1' }), start({ DYNO: 'web.2' })]);
     operator = await OperatorWindow.open(browser, first);
-    redis = new Redis(app.redis.url, new Events());
-    await redis.start();
-  });
-  after(async () => {
-    await browser?.close();
-    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
   });
 
   beforeEach(() => operator.goto('/ops'));

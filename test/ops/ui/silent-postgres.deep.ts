@@ -1,21 +1,18 @@
 import assert from 'node:assert/strict';
+import { inSuite } from '../../support/suite';
 import { TcpProxy } from '../../support/tcp-proxy';
 import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
 import { textOf } from '../page-view';
 
 describe('when Postgres accepts connections but does not reply', () => {
-  let ops: OpsWeb;
   let proxy: TcpProxy;
-  before(async () => {
-    ops = await OpsWeb.start(SIGNED, undefined, async (address) => {
+  const ops = inSuite('stop', () =>
+    OpsWeb.start(SIGNED, undefined, async (address) => {
       proxy = await TcpProxy.start(address);
       return proxy.url;
-    });
-  });
-  after(async () => {
-    await proxy?.down();
-    await ops?.stop();
-  });
+    }),
+  );
+  after(() => proxy?.down());
 
   it('pages that need it answer 503 and say so, and the others work', async () => {
     const cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
