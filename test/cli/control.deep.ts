@@ -1,15 +1,12 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { RecorderProcess } from '../cluster/control/recorder-process';
+import { inTest } from '../support/suite';
 import { catamount } from './cli-process';
 
 describe('a catamount command sent to a primary', () => {
-  let recorder: RecorderProcess;
   const run = (command: string) => catamount(recorder.cwd, [command]);
-  beforeEach(async () => {
-    recorder = await RecorderProcess.start({ failing: ['~stop'] });
-  });
-  afterEach(() => recorder.cleanup());
+  const recorder = inTest('cleanup', () => RecorderProcess.start({ failing: ['~stop'] }));
 
   it('stop: returns once the primary has exited, and not before', async () => {
     let returned = false;

@@ -8,8 +8,7 @@ import { catamountWith } from '../cluster/primary/operator';
 import { storeDead } from '../job/sets/stored-job';
 import { ScrapedText } from '../ops/metrics/scrape';
 import { cookiesOf, SIGNED, signInTo } from '../ops/ops-web';
-import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
+import { usePostgres, useRedisServer } from '../support/stores';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 
@@ -22,20 +21,16 @@ interface Report {
 
 /** `issues.test.ts` has every issue, with made-up statuses; this has some, with a real tree. */
 describe('the issues of a real tree, as /ops, top, status and the metrics report them:', () => {
-  let database: TestDatabase;
-  let redis: TestRedis;
+  const database = usePostgres();
+  const redis = useRedisServer();
   let tree: Tree;
   let cookie: string;
   before(async () => {
-    [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
     const settings = { ...SIGNED, METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '1' };
     tree = await startTree({ env: { ...env(), ...settings } });
     cookie = cookiesOf(await signInTo(tree, SIGNED.OPS_PASSWORD));
   });
-  after(async () => {
-    await tree?.cleanup();
-    await Promise.all([redis?.remove(), database?.drop()]);
-  });
+  after(() => tree?.cleanup());
 
   const env = () => ({
     NODE_ENV: 'production',

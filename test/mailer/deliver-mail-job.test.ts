@@ -3,19 +3,19 @@ import path from 'node:path';
 import { User } from '../../lib/app/models/user';
 import { runInContext } from '../../lib/core/execution-context';
 import type { EnqueueRequest } from '../../lib/job/definition/job-class';
+import type { EnqueueMiddleware } from '../../lib/job/definition/setup';
 import type { MailerClass } from '../../lib/mailer/definition/mailer-class';
 import { DeliverMailJob } from '../../lib/mailer/deliver-mail-job';
-import type { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../lib/mailer/mailer';
 import { MailerRegistry } from '../../lib/mailer/mailer-registry';
 import { Model } from '../../lib/model/model';
 import { loadModels } from '../../lib/model/model-lookup';
 import { transaction } from '../../lib/model/transaction';
-import { Deadline } from '../../lib/support/deadline';
 import { JobSystem } from '../job/job-system';
-import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { startSmtpSink } from '../support/smtp';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
-import { LONG_MS, mailDelivery, textsOf } from './mail-system';
+import { textsOf, useSmtpDelivery } from './mail-system';
 
 interface Order {
   readonly lines: readonly { readonly text: string; readonly due?: Date }[];
@@ -51,44 +51,29 @@ class UrgentMailer extends LetterMailer {
 }
 
 describe('deliverLater', () => {
-  let system: JobSystem;
-  let sink: SmtpSink;
-  let delivery: MailDelivery;
   const requests: EnqueueRequest[] = [];
   const mailers: MailerClass[] = [LetterMailer, UrgentMailer];
 
-  before(async () => {
-    sink = await startSmtpSink();
-    system = await JobSystem.start(
-      {
-        models: await loadModels(path.resolve(__dirname, '../../lib/app/models')),
-        setup: {
-          enqueueMiddleware: [
-            (request, next) => {
-              requests.push(request);
-              return next(request);
-            },
-          ],
-        },
-      },
-      { migrated: true },
-    );
-    Model.knex(system.database.knex);
-    const smtp = { delivery: 'smtp', smtpUrl: sink.url } as const;
-    const i18n = await textsOf({ en: WELCOME, ko: WELCOME });
-    delivery = await mailDelivery(system.database.knex, system.events, smtp, { i18n });
+  const sink = inSuite('stop', startSmtpSink);
+  const system = inSuite('stop', async () => {
+    const note: EnqueueMiddleware = (request, next) => {
+      requests.push(request);
+      return next(request);
+    };
+    const models = await loadModels(path.resolve(__dirname, '../../lib/app/models'));
+    return JobSystem.start({ models, setup: { enqueueMiddleware: [note] } }, { migrated: true });
   });
+  const delivery = useSmtpDelivery(
+    () => [system.database.knex, system.events],
+    sink,
+    async () => ({ i18n: await textsOf({ en: WELCOME, ko: WELCOME }) }),
+  );
+  before(() => Model.knex(system.database.knex));
   beforeEach(() => Mailer.connect(delivery, new MailerRegistry('the mailers of this test', mailers)));
   afterEach(async () => {
     await system.reset();
     sink.messages.length = 0;
     requests.length = 0;
-  });
-  after(async () => {
-    Mailer.connect(undefined);
-    await delivery.stop(Deadline.after(LONG_MS));
-    await system.stop();
-    await sink.stop();
   });
 
   let count = 0;

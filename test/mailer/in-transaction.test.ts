@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { readSettings } from '../../lib/core/settings';
 import { Job } from '../../lib/job/job';
-import type { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../lib/mailer/mailer';
 import { transaction } from '../../lib/model/transaction';
-import { Deadline } from '../../lib/support/deadline';
 import { deferred } from '../../lib/support/deferred';
 import { JobSystem } from '../job/job-system';
-import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { startSmtpSink } from '../support/smtp';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
-import { folderOf, LONG_MS, mailDelivery } from './mail-system';
+import { folderOf, useSmtpDelivery } from './mail-system';
 
 class NewsMailer extends Mailer {
   static override readonly layout = false;
@@ -21,9 +20,16 @@ class NewsMailer extends Mailer {
 
 for (const concurrency of [1, 8]) {
   describe(`mails sent inside transactions by ${concurrency} jobs at once`, () => {
-    let system: JobSystem;
-    let sink: SmtpSink;
-    let delivery: MailDelivery;
+    const sink = inSuite('stop', startSmtpSink);
+    const system = inSuite('stop', () => {
+      const { databasePool } = readSettings({ env: { JOB_CONCURRENCY: String(concurrency) }, cwd: '/nowhere' });
+      return JobSystem.start({}, { migrated: true, poolMax: databasePool.jobs });
+    });
+    useSmtpDelivery(
+      () => [system.database.knex, system.events],
+      sink,
+      () => ({ templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }) }),
+    );
     let holding = 0;
     let go = deferred<void>();
 
@@ -39,22 +45,6 @@ for (const concurrency of [1, 8]) {
         });
       }
     }
-
-    before(async () => {
-      sink = await startSmtpSink();
-      const { databasePool } = readSettings({ env: { JOB_CONCURRENCY: String(concurrency) }, cwd: '/nowhere' });
-      system = await JobSystem.start({}, { migrated: true, poolMax: databasePool.jobs });
-      const templatesDir = folderOf({ 'news_mailer/news/text.ejs': 'Hello' });
-      const smtp = { delivery: 'smtp', smtpUrl: sink.url } as const;
-      delivery = await mailDelivery(system.database.knex, system.events, smtp, { templatesDir });
-      Mailer.connect(delivery);
-    });
-    after(async () => {
-      Mailer.connect(undefined);
-      await delivery.stop(Deadline.after(LONG_MS));
-      await system.stop();
-      await sink.stop();
-    });
 
     it('find a connection for their delivery records, whatever else the processor does', async () => {
       const rounds = 3;

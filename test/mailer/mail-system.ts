@@ -9,6 +9,8 @@ import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/deadline';
 import { writeFiles } from '../support/app-folder';
 import { createDatabase, type TestDatabase } from '../support/postgres';
+import type { SmtpSink } from '../support/smtp';
+import { inSuite } from '../support/suite';
 import { tempFolder } from '../support/temp-folder';
 
 /** Longer than any stop takes: whatever a test cuts off is cut off on purpose. */
@@ -114,4 +116,22 @@ export class MailSystem {
     await this.database.stop(Deadline.after(LONG_MS));
     await this.testDatabase.drop();
   }
+}
+
+/** A delivery by SMTP for the jobs of a suite, connected to the mailers until the suite ends. */
+export function useSmtpDelivery(
+  placeOf: () => [knex: Knex, events: Events],
+  sink: SmtpSink,
+  optionsOf: () => Options | Promise<Options> = () => ({}),
+): MailDelivery {
+  const end = (delivery: MailDelivery) => {
+    Mailer.connect(undefined);
+    return delivery.stop(Deadline.after(LONG_MS));
+  };
+  return inSuite(end, async () => {
+    const mail = { delivery: 'smtp', smtpUrl: sink.url } as const;
+    const delivery = await mailDelivery(...placeOf(), mail, await optionsOf());
+    Mailer.connect(delivery);
+    return delivery;
+  });
 }

@@ -65,22 +65,7 @@ describe('urlFor', () => {
   });
 
   it('never leaves the host, whatever the input', () => {
-    const piece = fc.constantFrom(
-      '/',
-      '\\',
-      '//',
-      'evil.example',
-      '@',
-      ':',
-      'https:',
-      '.',
-      '..',
-      '?',
-      '#',
-      '%2f',
-      ' ',
-      '\t',
-    );
+    const piece = fc.constantFrom(...'/ \\ // evil.example @ : https: . .. ? # %2f'.split(' '), ' ', '\t');
     const text = fc.oneof(
       fc.string(),
       fc.array(fc.oneof(piece, fc.string({ maxLength: 3 }))).map((all) => all.join('')),

@@ -11,7 +11,6 @@ import { useDatabase, usePostgres } from '../support/stores';
 import { inTest } from '../support/suite';
 import { tempFolder } from '../support/temp-folder';
 
-const _ROOT = path.resolve(__dirname, '../..');
 const BOTH = migrationsIn(['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations']);
 const { ours: OURS, apps: APPS } = BOTH;
 const OUR_NAMES = migrationFiles(OURS).map(({ name }) => name);

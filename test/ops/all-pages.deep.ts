@@ -1,23 +1,19 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { type Browser, launchBrowser, WatchedPage } from '../support/browser';
+import { launchBrowser, WatchedPage } from '../support/browser';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
-import { ShopPages } from './jobs/shop-pages';
+import { useShopPages } from './jobs/shop-pages';
 import { Mailbox } from './mail/mailbox';
 import { checkPages, type PageToCheck, PHONE, sessionOf } from './page-check';
 
 /** Those that need a tree are in mail/previews.deep.ts and overview/tree.deep.ts. */
 describe('all pages are accessible and fit a phone', () => {
-  let shop: ShopPages;
-  let browser: Browser;
+  const shop = useShopPages();
+  const browser = inSuite('close', launchBrowser);
   let pages: Record<string, string | PageToCheck>;
   before(async () => {
-    [shop, browser] = await Promise.all([ShopPages.start(), launchBrowser()]);
     pages = { ...(await pagesOfMails()), ...(await pagesOfJobs()) };
-  });
-  after(async () => {
-    await browser?.close();
-    await shop?.stop();
   });
 
   async function pagesOfJobs(): Promise<typeof pages> {

@@ -3,8 +3,8 @@ import { MAX_TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { order, statsOf } from '../cluster/primary/operator';
 import { SIGNED, signInTo } from '../ops/ops-web';
 import type { Answer } from '../support/http';
+import { inSuite } from '../support/suite';
 import { TcpProxy } from '../support/tcp-proxy';
-import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
 import { subjectFor } from './sign-ups';
@@ -16,10 +16,9 @@ const LIMITS = { SIGN_UPS_PER_ADDRESS: '5/1h', SIGN_UPS_PER_DOMAIN: '12/1h', SIG
 
 describe('attacks on a tree in production, behind a trusted proxy', () => {
   const deployment = useDeployment();
-  let tree: Tree;
-  before(async () => {
-    tree = await deployment.start({ env: { ...SIGNED, ...LIMITS, TRUST_PROXY: '1', WEB_CONCURRENCY: '2' } });
-  });
+  const tree = inSuite(undefined, () =>
+    deployment.start({ env: { ...SIGNED, ...LIMITS, TRUST_PROXY: '1', WEB_CONCURRENCY: '2' } }),
+  );
 
   let invented = 0;
   /** The proxy appends the client's address to whatever the client has made up. */
@@ -103,15 +102,10 @@ const RESTARTS = 2;
 
 describe('attacks on a tree whose Redis is 500 ms away', () => {
   const deployment = useDeployment();
-  let proxy: TcpProxy;
-  let tree: Tree;
-  before(async () => {
-    proxy = await TcpProxy.start(deployment.redis.url, { delayMs: DELAY_MS });
+  const proxy = inSuite('down', () => TcpProxy.start(deployment.redis.url, { delayMs: DELAY_MS }));
+  const tree = inSuite(undefined, () => {
     const env = { ...SIGNED, REDIS_URL: proxy.url, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
-    tree = await deployment.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
-  });
-  after(async () => {
-    await proxy?.down();
+    return deployment.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
   });
 
   const from = (address: string) => ({ 'X-Forwarded-For': address });

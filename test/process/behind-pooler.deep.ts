@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { inTest } from '../support/suite';
 import { TransactionPooler } from '../support/transaction-pooler';
 import { useDeployment } from './deployment';
 import { signUpsThrough } from './sign-ups';
@@ -8,13 +9,7 @@ const DEAF = /notifications of Postgres do not arrive.*set DATABASE_DIRECT_URL/;
 /** Stands in for PgBouncer with `pool_mode = transaction`, which behind-pgbouncer.hand.ts runs. */
 describe('behind a pooler in transaction mode', () => {
   const deployment = useDeployment({ each: true });
-  let pooler: TransactionPooler;
-  beforeEach(async () => {
-    pooler = await TransactionPooler.open(deployment.database.url, 8);
-  });
-  afterEach(async () => {
-    await pooler.close();
-  });
+  const pooler = inTest('close', () => TransactionPooler.open(deployment.database.url, 8));
 
   const start = (env: Readonly<Record<string, string>>) =>
     deployment.start({ env: { DATABASE_URL: pooler.url, ...env } });

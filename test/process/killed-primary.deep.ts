@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
-import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { startSmtpSink } from '../support/smtp';
+import { inSuite } from '../support/suite';
 import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 import { signUp, signUpMany, somebody } from './sign-ups';
 
 describe('kill -9 of a primary with embedded servers', () => {
-  let sink: SmtpSink;
+  const sink = inSuite('stop', startSmtpSink);
   const trees: Tree[] = [];
-  before(async () => {
-    sink = await startSmtpSink();
-  });
   after(async () => {
     for (const tree of trees.reverse()) await tree.cleanup();
-    await sink.stop();
   });
 
   it('leaves no process behind; the next start has the data and sends the pending mails once', async () => {

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { catamount } from '../cli/cli-process';
 import { appFolder } from '../support/app-folder';
 import { createDatabase } from '../support/postgres';
+import { inSuite } from '../support/suite';
 import { removeFolder } from '../support/temp-folder';
-import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
 
@@ -59,14 +59,13 @@ const FILES: Readonly<Record<string, string>> = {
 describe('an app in languages for which Catamount has no texts', () => {
   const folder = appFolder(FILES);
   const deployment = useDeployment({ database: createDatabase });
-  let tree: Tree;
-  before(async () => {
-    tree = await deployment.start({
+  const tree = inSuite(undefined, () =>
+    deployment.start({
       entry: path.join(folder, 'server.js'),
       cwd: folder,
       env: { NODE_ENV: 'development', DEFAULT_LOCALE: 'de', WEB_CONCURRENCY: '1' },
-    });
-  });
+    }),
+  );
   after(() => removeFolder(folder));
 
   const order = async (languages: string, to: string) => {

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type ParsedMail, simpleParser } from 'mailparser';
+import { inSuite } from '../support/suite';
 import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 
@@ -12,16 +13,10 @@ const USER = { email: 'new.user@example.com', name: 'New User' };
 const TITLES = ['catamount: jobs', 'catamount: primary', 'catamount: web 0', 'catamount: web 1'];
 
 describe('a first start with no settings', () => {
-  let tree: Tree;
+  const tree = inSuite('cleanup', () => startTree({ env }));
   let again: Tree | undefined;
   let created: { readonly id: string; readonly accessToken: string };
-  before(async () => {
-    tree = await startTree({ env });
-  });
-  after(async () => {
-    await again?.cleanup();
-    await tree.cleanup();
-  });
+  after(() => again?.cleanup());
 
   it('prints what it starts, then where it listens, and runs a primary, two workers, a processor and two servers', async () => {
     const text = tree.lines.map((line) => line.text).join('\n');

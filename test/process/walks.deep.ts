@@ -20,9 +20,7 @@ describe('the walk of a job', () => {
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await until('all have their titles', () => tree.processes().jobs && tree.processes().web.get(0));
   });
-  after(async () => {
-    removeFolder(folder);
-  });
+  after(() => removeFolder(folder));
 
   it('is short', async () => {
     const run = async (name: string) => {

@@ -229,9 +229,8 @@ describe('a JSON body', () => {
 });
 
 describe('bodies that are never completed', () => {
-  let serving: Serving;
-  before(async () => {
-    serving = await Serving.start({
+  const serving = inSuite('stop', () =>
+    Serving.start({
       web: { bodyLimitBytes: 2_000_000 },
       routes: (router) => {
         router.post('/echo', async (ctx) => {
@@ -239,9 +238,8 @@ describe('bodies that are never completed', () => {
           ctx.status = 204;
         });
       },
-    });
-  });
-  after(() => serving.stop());
+    }),
+  );
 
   const head = (type: string, bytes: number) =>
     `POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\nContent-Length: ${bytes}\r\n\r\n`;

@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { keepInTest } from '../../support/suite';
 import { tempFolder } from '../../support/temp-folder';
 import type { RecorderOptions } from './recorder';
 import { RecorderProcess } from './recorder-process';
 import { socketRequest } from './socket-request';
 
 describe('a control server in a process of its own', () => {
-  const started: RecorderProcess[] = [];
-  const begin = (options?: RecorderOptions) => {
-    const recorder = new RecorderProcess(options);
-    started.push(recorder);
-    return recorder;
-  };
+  const keep = keepInTest((recorder: RecorderProcess) => recorder.cleanup());
+  const begin = (options?: RecorderOptions) => keep(new RecorderProcess(options));
   const start = async (options?: RecorderOptions) => {
     const recorder = begin(options);
     await recorder.said('listening');
@@ -20,9 +17,6 @@ describe('a control server in a process of its own', () => {
   };
   const statusOf = async ({ socket, state }: RecorderProcess, method: string, command: string) =>
     (await socketRequest(socket, method, command, { authorization: `Bearer ${state.token}` })).status;
-  afterEach(async () => {
-    for (const recorder of started.splice(0)) await recorder.cleanup();
-  });
 
   it('answers a stop although another command still waits, and leaves no files behind', async () => {
     for (const how of ['SIGTERM', '/stop'] as const) {

@@ -17,9 +17,7 @@ describe('a deploy', () => {
   before(async () => {
     tree = await app.start();
   });
-  after(async () => {
-    agent.destroy();
-  });
+  after(() => agent.destroy());
 
   const ask = () =>
     new Promise<string>((resolve, reject) => {

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import type { Tree } from '../../support/tree';
+import { inSuite } from '../../support/suite';
 import { catamount, catamountWith } from './operator';
 import { useSupervisorApp } from './supervisor-app';
 
 describe('catamount top of a whole tree', () => {
   const app = useSupervisorApp();
-  let tree: Tree;
-  before(async () => {
-    tree = await app.start();
-  });
+  const tree = inSuite(undefined, () => app.start());
 
   it('prints everything once when its output is a pipe', async () => {
     await tree.request('POST', '/dying-job');

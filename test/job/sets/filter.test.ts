@@ -9,20 +9,8 @@ import { type StoredJob, store, storeDead } from './stored-job';
 
 /** Few words, so that filters often match records. */
 const WORDS = [
-  'alpha',
-  'Beta',
-  'gamma ray',
-  'x',
-  '42',
-  'päx',
-  'ÄRGER',
-  '한국',
-  'quote"d',
-  'back\\slash',
-  'tail\\',
-  'li\nne',
-  'a\u0001b',
-  '\u0002',
+  ...['alpha', 'Beta', 'gamma ray', 'x', '42', 'päx', 'ÄRGER', '한국'],
+  ...['quote"d', 'back\\slash', 'tail\\', 'li\nne', 'a\u0001b', '\u0002'],
 ];
 /** Texts that look like parts of a record. */
 const MARKS = ['],"via":"', '},"options":{"timestamp":', '"class":"AlphaJob"'];

@@ -3,10 +3,8 @@ import path from 'node:path';
 import { UserMailer } from '../../../lib/app/mailers/user-mailer';
 import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
-import type { MailDelivery } from '../../../lib/mailer/delivery/delivery';
-import { Mailer } from '../../../lib/mailer/mailer';
 import { Deadline } from '../../../lib/support/deadline';
-import { LONG_MS, mailDelivery } from '../../mailer/mail-system';
+import { LONG_MS, mailDelivery, useSmtpDelivery } from '../../mailer/mail-system';
 import { startSmtpSink } from '../../support/smtp';
 import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
@@ -31,17 +29,8 @@ interface Shown {
 describe('deliveries', () => {
   const shop = useShopPages();
   const sink = inSuite('stop', startSmtpSink);
-  let smtp: MailDelivery;
   const operator = inSuite(undefined, () => shop.operator);
-
-  before(async () => {
-    smtp = await mailDelivery(shop.database.knex, new Events(), { delivery: 'smtp', smtpUrl: sink.url });
-    Mailer.connect(smtp);
-  });
-  after(async () => {
-    Mailer.connect(undefined);
-    await smtp?.stop(Deadline.after(LONG_MS));
-  });
+  const smtp = useSmtpDelivery(() => [shop.database.knex, new Events()], sink);
   beforeEach(async () => {
     await shop.reset();
     await shop.ops.database.query('truncate mail_deliveries');

@@ -1,26 +1,19 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Browser, launchBrowser, type Page, WatchedPage, wordsOf } from '../../support/browser';
+import { launchBrowser, type Page, WatchedPage, wordsOf } from '../../support/browser';
+import { inSuite } from '../../support/suite';
 import { BEARER, OpsWeb } from '../ops-web';
 import { Mailbox } from './mailbox';
 
 const INBOX = '/ops/mail/inbox';
 
 describe('the inbox in a browser', () => {
-  let ops: OpsWeb;
-  let box: Mailbox;
-  let browser: Browser;
+  const ops = inSuite('stop', () => OpsWeb.start());
+  const box = inSuite(undefined, () => new Mailbox(ops));
+  const browser = inSuite('close', launchBrowser);
   let watched: WatchedPage;
   let page: Page;
-  before(async () => {
-    [ops, browser] = await Promise.all([OpsWeb.start(), launchBrowser()]);
-    box = new Mailbox(ops);
-  });
-  after(async () => {
-    await browser?.close();
-    await ops?.stop();
-  });
   beforeEach(async () => {
     fs.rmSync(box.folder, { recursive: true, force: true });
     watched = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });

@@ -1,31 +1,18 @@
 import assert from 'node:assert/strict';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/deadline';
 import { TREES, treeStatusKey } from '../../../lib/tree/keys';
-import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
+import { launchBrowser, WatchedPage } from '../../support/browser';
+import { useRedis } from '../../support/stores';
+import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
-import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { BEARER, OpsWeb } from '../ops-web';
 import { treeStatusOf, workerOf } from './tree-statuses';
 
 const PAGE = '/ops?tree=far';
 
 describe('a live page', () => {
-  let ops: OpsWeb;
-  let redis: Redis;
-  let browser: Browser;
-  before(async () => {
-    [ops, browser] = await Promise.all([OpsWeb.start(), launchBrowser()]);
-    redis = new Redis(ops.redis.url, new Events());
-    await redis.start();
-    await until('Redis is connected', () => redis.client.isReady);
-  });
-  after(async () => {
-    await browser?.close();
-    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
-    await ops?.stop();
-  });
+  const ops = inSuite('stop', () => OpsWeb.start());
+  const redis = useRedis(() => ops.redis.url);
+  const browser = inSuite('close', launchBrowser);
 
   /** Publishes the status of another tree. @param pids of its workers. */
   const tell = async (...pids: number[]) => {

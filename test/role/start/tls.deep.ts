@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createClient } from 'redis';
+import { inSuite, keepInTest } from '../../support/suite';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../../support/tree';
 import { until } from '../../support/until';
 import { SecureServers } from '../secure-servers';
@@ -39,25 +40,16 @@ const CASES: readonly Case[] = [
 ];
 
 describe('production behind TLS', () => {
-  let servers: SecureServers;
-  const trees: Tree[] = [];
-  before(async () => {
-    servers = await SecureServers.start();
-  });
-  afterEach(async () => {
-    await Promise.all(trees.splice(0).map((tree) => tree.cleanup()));
+  const keep = keepInTest((tree: Tree) => tree.cleanup());
+  const servers = inSuite('stop', () => SecureServers.start());
+  afterEach(() => {
     servers.mail.messages.length = 0;
   });
-  after(() => servers.stop());
 
-  const start = async (env: NonNullable<TreeOptions['env']>) => {
-    const tree = await startTree({ env: { ...servers.env, ...env } });
-    trees.push(tree);
-    return tree;
-  };
+  const start = async (env: NonNullable<TreeOptions['env']>) =>
+    keep(await startTree({ env: { ...servers.env, ...env } }));
   const migrate = async (env: NonNullable<TreeOptions['env']>) => {
-    const tree = spawnTree({ env: { ...servers.env, REDIS_URL: servers.redisUrl, ...env }, args: ['migrate'] });
-    trees.push(tree);
+    const tree = keep(spawnTree({ env: { ...servers.env, REDIS_URL: servers.redisUrl, ...env }, args: ['migrate'] }));
     const { code } = await tree.exited;
     return { code, text: tree.lines.map((line) => line.text).join('\n') };
   };
