@@ -6,8 +6,8 @@ import { parse } from 'yaml';
 import { catamount, runNode } from './cli/cli-process';
 import { assignedTo } from './guide-blocks';
 import { linkPackages, writeFiles } from './support/app-folder';
-import { createDatabase, type TestDatabase } from './support/postgres';
-import { startTestRedis, type TestRedis } from './support/redis';
+import { usePostgres, useRedisServer } from './support/stores';
+import { inSuite } from './support/suite';
 import { removeFolder, tempFolder } from './support/temp-folder';
 
 const ROOT = path.resolve(__dirname, '..');
@@ -49,18 +49,15 @@ const sign = ({ email }) => transaction(async () => {
 `;
 
 describe('the examples of README and guides', () => {
-  let database: TestDatabase;
-  let redis: TestRedis;
-  let env: Readonly<Record<string, string>>;
+  const database = usePostgres();
+  const redis = useRedisServer();
   let app: string;
-  before(async () => {
-    [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
-    env = { DATABASE_URL: database.url, TEST_DATABASE_URL: database.url, REDIS_URL: redis.url, COOKIE_KEY: 'a key' };
-  });
-  after(async () => {
-    await redis.remove();
-    await database.drop();
-  });
+  const env = inSuite(undefined, () => ({
+    DATABASE_URL: database.url,
+    TEST_DATABASE_URL: database.url,
+    REDIS_URL: redis.url,
+    COOKIE_KEY: 'a key',
+  }));
   beforeEach(() => {
     app = tempFolder('guide');
     fs.cpSync(path.join(ROOT, 'test/fixtures/second-app'), app, { recursive: true });

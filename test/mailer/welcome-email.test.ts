@@ -91,13 +91,9 @@ describe('UserMailer#welcome', () => {
 });
 
 describe('WelcomeEmailJob', () => {
-  let system: MailSystem;
   const transport = new TestTransport();
-  before(async () => {
-    system = await MailSystem.open({}, { transport, migrated: true });
-    Model.knex(system.database.knex);
-  });
-  after(() => system.close());
+  const system = inSuite('close', () => MailSystem.open({}, { transport, migrated: true }));
+  before(() => Model.knex(system.database.knex));
 
   const insert = async (email: string, locale: string) => {
     const [row] = await system.testDatabase.query<{ id: string }>(

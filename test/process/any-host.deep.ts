@@ -15,9 +15,7 @@ const AS_FIRST = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child'
 describe('off Heroku', () => {
   const deployment = useDeployment();
   const folder = tempFolder('host');
-  after(async () => {
-    removeFolder(folder);
-  });
+  after(() => removeFolder(folder));
 
   it('systemd accepts the unit of the guide', async () => {
     const guide = fs.readFileSync(path.join(ROOT, 'lib/cluster/hosts.md'), 'utf8');

@@ -3,6 +3,7 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { Deadline } from '../../lib/support/deadline';
 import { listProcesses } from '../../lib/tree/processors';
+import { inSuite } from '../support/suite';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
@@ -14,10 +15,7 @@ const SILENT_MS = 25_000;
 
 describe('kill -9 in a tree in production', () => {
   const deployment = useDeployment();
-  let tree: Tree;
-  before(async () => {
-    tree = await deployment.start();
-  });
+  const tree = inSuite(undefined, () => deployment.start());
 
   it('of a web worker loses only what it had in flight: it is replaced, sign-ups continue, and every mail arrives', async () => {
     const stream = new SignUpStream(tree, AT_ONCE);

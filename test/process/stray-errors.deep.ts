@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import type { Tree } from '../support/tree';
+import { inSuite } from '../support/suite';
 import { until } from '../support/until';
 import { useJobsApp } from './jobs-app';
 
 describe('an uncaught error of a job', () => {
   const app = useJobsApp();
-  let tree: Tree;
-  before(async () => {
-    tree = await app.start({ JOB_CONCURRENCY: '5' });
-  });
+  const tree = inSuite(undefined, () => app.start({ JOB_CONCURRENCY: '5' }));
 
   const runsOf = (kind: string) =>
     app
