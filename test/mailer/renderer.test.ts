@@ -132,8 +132,8 @@ describe('Renderer', () => {
       ["<% include('/row') %>none", 'none'],
     ] as const) {
       const html = `<style>p { color: red }</style><p>${use}</p>`;
-      const rendered = await rendererOf({ 'shop/note/html.ejs': html, 'row.ejs': row }).render(
-        request({ name: 'a&b' }, { layout: false }),
+      const rendered = await rendererOf({ 'shop/text/html.ejs': html, 'row.ejs': row }).render(
+        request({ name: 'a&b' }, { layout: false, template: 'shop/text' }),
       );
       assert.equal(rendered.html, `<p style="color: red;">${shown}</p>`);
     }

@@ -140,8 +140,8 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     says: /user_mailer\/welcome\/html\.ejs: UserMailer#welcome has no template: write this file, or text\.ejs/,
   },
   'a template that cannot be compiled': {
-    files: { [HTML]: '<p>\n<% if (true) { %>' },
-    says: /user_mailer\/welcome\/html\.ejs.* \(a template of UserMailer#welcome: fix it\)/,
+    files: { 'mailers/templates/partials/button.ejs': '<p>\n<% if (true) { %>' },
+    says: /partials\/button\.ejs.* \(a template of UserMailer#welcome: fix it\)/,
   },
   'a missing partial': {
     files: { 'mailers/templates/partials/button.ejs': null },

@@ -93,25 +93,18 @@ describe('a LISTEN connection that falls silent', () => {
 
 describe('a health check', () => {
   const system = useJobSystem({ empty: [ran] });
-  const insertBySql = (state: string, attempts: number) =>
-    system.postgres.query(
-      `insert into job_queue (queue, class, payload, state, attempts, run_at)
-       values ('default', 'NoteJob', '{"class":"NoteJob","args":["by SQL"]}', $1, $2, clock_timestamp() - interval '10 s')`,
-      [state, attempts],
-    );
-
-  it('finds a job that plain SQL has inserted, which an idle dispatcher would not', async () => {
-    const processor = await system.processor([NoteJob], { tuning: { dispatch: { lookMs: HOUR } } });
-    await until('notifications arrive', () => processor.listening === true);
-    for (const [state, attempts] of [
-      ['ready', 0],
-      ['scheduled', 0],
-      ['scheduled', 1],
-    ] as const) {
-      ran.length = 0;
-      await insertBySql(state, attempts);
+  for (const state of ["'ready', 0", "'scheduled', 0", "'scheduled', 1"])
+    it(`finds a job (${state} attempts) that plain SQL has inserted, which an idle dispatcher would not`, async () => {
+      const processor = await system.processor([NoteJob], { tuning: { dispatch: { lookMs: HOUR } } });
+      await until('it rests', () => {
+        const { dispatch } = processor.progress;
+        return processor.listening === true && dispatch?.owedMs === 0 && dispatch.movedMs !== null;
+      });
+      await system.postgres.query(
+        `insert into job_queue (queue, class, payload, state, attempts, run_at) values ('default', 'NoteJob',
+         '{"class":"NoteJob","args":["by SQL"]}', ${state}, clock_timestamp() - interval '10 s')`,
+      );
       await lookForOverdue(system.database.knex);
       await until('the job has run', () => ran.length === 1);
-    }
-  });
+    });
 });

@@ -28,7 +28,7 @@ class StrayJob extends Job {
 async function later(): Promise<void> {
   await new Promise<void>((resolve) => {
     setTimeout(() => {
-      outcomes.push(executor.failRunBehind(STRAY));
+      outcomes.push(executor.failRunBehind(STRAY), executor.failRunBehind(new Error('another one')));
       resolve();
     }, 1);
   });
@@ -52,7 +52,7 @@ describe('a run whose code throws an error that nothing catches', () => {
       after = then;
       const { outcome } = await executor.perform(deliveryOf(payloadText({ class: 'StrayJob' })));
       assert.equal(outcome.op, 'retry');
-      assert.deepEqual(['attempts' in outcome && outcome.attempts, outcomes], [1, ['failed']]);
+      assert.deepEqual(['attempts' in outcome && outcome.attempts, outcomes], [1, ['failed', 'failed']]);
       const { stacktraces } = readHistory('history' in outcome ? outcome.history : null);
       assert.match(stacktraces?.[0] ?? '', /^Error: left for nobody to catch/);
     });
