@@ -27,16 +27,6 @@ describe('two workers', () => {
   const ask = async (operation: string): Promise<Told> =>
     JSON.parse((await request(`${address}/ask/${operation}`)).body) as Told;
 
-  it('fill the slots from 0 and share one address', async () => {
-    const slots = cluster.of('worker.ready').map(({ slot }) => slot);
-    assert.deepEqual(slots.sort(), [0, 1]);
-    const served = new Set<string>();
-    await until('each worker has answered', async () => {
-      served.add((await request(address)).body);
-      return served.size === 2;
-    });
-  });
-
   it('can query the primary about the whole tree, many times at once, and get its errors', async () => {
     const all = await Promise.all(Array.from({ length: 50 }, () => ask('status')));
     for (const { value } of all) {
@@ -49,19 +39,6 @@ describe('two workers', () => {
     }
     assert.match(String((await ask('flags')).value), /--max-old-space-size=99/);
     assert.deepEqual(await ask('jobs%20quiet'), { name: 'UserError', message: 'this tree runs no job processor' });
-  });
-
-  it('are replaced one by one without losing a request when they alone get SIGTERM', async () => {
-    const load = new Load(address, 16, (n) => `/?ms=${n % 20}`);
-    for (let replaced = 1; replaced <= 4; replaced++) {
-      await load.more(100);
-      process.kill(cluster.pidOf(replaced % 2), 'SIGTERM');
-      await cluster.nth('worker.replaced', replaced);
-      const exited = await cluster.nth('worker.exited', replaced);
-      assert.deepEqual([exited.code, exited.expected], [0, true]);
-    }
-    await load.more(100);
-    assert.deepEqual((await load.stop()).failures, {});
   });
 
   it('are restarted in their slot when they are killed, and only the requests that they had accepted are cut off', async () => {
@@ -141,6 +118,18 @@ describe('workers', () => {
     removeFolder(path.dirname(file));
     await cluster.nth('worker.ready', 3);
     assert.match((await request(address)).body, /^[01] /);
+  });
+
+  it('are restarted at once when they are killed while their predecessor drains', async () => {
+    cluster = new ClusterProcess('1');
+    const held = new AbortController();
+    await fetch(`${await cluster.address()}/early?ms=600000`, { signal: held.signal });
+    process.kill(cluster.pidOf(0), 'SIGTERM');
+    await cluster.nth('worker.ready', 2);
+    process.kill(cluster.pidOf(0), 'SIGKILL');
+    await cluster.nth('worker.ready', 3);
+    assert.equal(cluster.of('worker.exited').length, 1, 'it still drains');
+    held.abort();
   });
 
   it('that are forked in the moment in which a stop begins are killed', async () => {

@@ -50,11 +50,8 @@ describe('the shapes of a tree', () => {
   });
 
   describe('HOST=unix:path', () => {
-    let folder: string;
-    beforeEach(() => {
-      folder = tempFolder('unix');
-    });
-    afterEach(() => removeFolder(folder));
+    const folder = tempFolder('unix');
+    after(() => removeFolder(folder));
 
     const statusOf = (socketPath: string, path = '/health') =>
       new Promise<number | undefined>((resolve, reject) => {
@@ -87,6 +84,9 @@ describe('the shapes of a tree', () => {
       assert.equal((await second.stop()).code, 0);
       await second.allGone();
       assert.equal(fs.existsSync(file), false);
+      fs.writeFileSync(file, 'precious');
+      await deployment.spawn(options).waitForLine(/web\.sock is taken/);
+      assert.equal(fs.readFileSync(file, 'utf8'), 'precious');
     });
   });
 });
