@@ -39,7 +39,10 @@ describe('broadcast and subscribe within one process', () => {
   const last = (text: string) => until(`${text} is heard`, () => heard.some((one) => one.endsWith(text)));
 
   it('gives each message to each subscriber of its channel once, in order, until it unsubscribes', async () => {
+    const endEarly = subscribe(news, () => undefined);
+    endEarly();
     hear('a', (text) => text === 'one' && broadcast(news, { text: 'in between' }));
+    endEarly();
     hear('b');
     ends.push(subscribe('other', () => heard.push('other')));
     broadcast(news, { text: 'one' });

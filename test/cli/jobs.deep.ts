@@ -63,7 +63,6 @@ describe('catamount jobs on the command line', () => {
       ['enqueue DyngJob', 1, /^There is no job class "DyngJob"\. Did you mean DyingJob\?/],
       ['retry --all --set dead', 0, /^$/],
       ['list daed', 64, /^There is no set of jobs "daed"\. Did you mean dead\?/, {}, nobody],
-      ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
       ['stats', 0, /^$/, { REDIS_URL: `redis://${nowhere}` }],
       [
         'cron',

@@ -43,6 +43,7 @@ describe('catamount top', () => {
     ended = Promise.resolve();
   });
   afterEach(async () => {
+    for (const name of ['DATABASE_URL', 'REDIS']) delete process.env[name];
     paper?.output.destroy();
     await ended;
     await recorder.cleanup();
@@ -56,6 +57,9 @@ describe('catamount top', () => {
     const looks = recorder.calls.length;
     await until('it has asked twice more', () => recorder.calls.length >= looks + 2);
     assert.deepEqual([...new Set(recorder.calls)], ['status']);
+    await paper.shows(/^DATABASE_URL is not set/m);
+    Object.assign(process.env, { DATABASE_URL: 'postgres://127.0.0.1:1/x', REDIS: 'off' });
+    await paper.shows(/^Postgres does not answer$/m);
   });
 
   it('fits the terminal, and writes no control character of a message', async () => {

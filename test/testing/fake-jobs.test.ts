@@ -122,7 +122,6 @@ describe('fake jobs', () => {
       await inner.restore();
       await inner.restore();
       assertEnqueued(GreetJob, { args: ['outer'], times: 1 });
-      assertEnqueuedJobs(1);
       jobs.clear();
       assertNoEnqueued();
     });
@@ -163,11 +162,12 @@ describe('fake jobs', () => {
     });
 
     it('within a block only', async () => {
+      await GreetJob.performLater('forgotten');
+      jobs.clear();
       await GreetJob.performLater('before');
       await assertEnqueuedJobs(1, () => GreetJob.performLater('Ann'));
       await assertEnqueued(GreetJob, { args: ['Bob'], times: 1 }, () => GreetJob.performLater('Bob'));
       await assertNoEnqueued(GreetJob, {}, () => ChainJob.performLater(0));
-      await assertNoEnqueued(undefined, {}, async () => undefined);
       await assert.rejects(
         assertEnqueued(GreetJob, { args: ['before'] }, () => GreetJob.performLater('Cid')),
         /found none\nEnqueued:\n {2}GreetJob\('Cid'\) on mailer\nPerformed: none$/,

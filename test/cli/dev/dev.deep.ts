@@ -107,9 +107,6 @@ describe('catamount dev', () => {
       told.map(({ text }) => text),
       ['* routes.js changed'],
     );
-
-    assert.equal((await tree.stop('SIGTERM')).code, 0);
-    await tree.allGone();
   });
 
   it('builds first, reports a failed build, keeps the previous output, and ignores files that the build itself writes', async () => {
@@ -150,8 +147,6 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     await serves('three');
     await tree.waitForLine(/src\/routes\.js changed/, { from });
     assert.equal(app.read('.builds').length, before + 1);
-    assert.equal((await tree.stop('SIGTERM')).code, 0);
-    await tree.allGone();
   });
 
   it('appends to the file that stdout is redirected to, as its tree does, so that neither overwrites the other', async () => {
@@ -199,7 +194,9 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     await tree.waitForLine(/^\* words\.json changed$/, { from });
     await tree.waitForLine(/phased restart to phase 2 completed/, { from });
     // Its new name is known only to a new primary.
-    app.write('app.js', APP.replace('devapp', 'renamed'));
+    app.write('app.js', APP.replace("'devapp'", "require('./name')"));
+    await tree.waitForLine(/The app has a mistake: the old code keeps serving/, { from });
+    app.write('name.js', "module.exports = 'renamed';");
     await tree.waitForLine(/starts the app renamed/, { from });
     await tree.waitForLine(/Listening on/, { from });
     assert.equal((await tree.stop('SIGTERM')).code, 0);
