@@ -88,11 +88,15 @@ for (const order of ['stop-first', 'start-first'] as const) {
 
 describe('a phased restart of two workers', () => {
   let cluster: ClusterProcess;
+  const spoilt = path.join(tempFolder('deploy'), 'broken');
   beforeEach(async () => {
-    cluster = new ClusterProcess('2');
+    cluster = new ClusterProcess('2', `spoilt=${spoilt}`);
     await cluster.address();
   });
-  afterEach(() => cluster.end());
+  afterEach(async () => {
+    fs.rmSync(spoilt, { force: true });
+    await cluster.end();
+  });
 
   it('forks no successor for a worker that worker-count-down removes meanwhile', async () => {
     const load = new Load(await cluster.address(), 8, () => '/?ms=1500');
@@ -106,6 +110,16 @@ describe('a phased restart of two workers', () => {
     const started = cluster.of('worker.ready').map(({ slot }) => slot);
     assert.deepEqual(started.toSorted(), [0, 0, 1]);
   });
+
+  for (const [fate, broken] of Object.entries({ boots: false, 'fails to boot': true }))
+    it(`leaves no process of a worker that worker-count-down removes while its successor ${fate}`, async () => {
+      if (broken) fs.writeFileSync(spoilt, '');
+      process.kill(cluster.pidOf(1), 'SIGTERM');
+      await cluster.nth('worker.forked', 3);
+      cluster.signal('SIGTTOU');
+      await cluster.nth('worker.exited', 2);
+      assert.deepEqual([cluster.of('worker.exited').map(({ slot }) => slot), cluster.of('child.killed')], [[1, 1], []]);
+    });
 
   it('waits for a worker that is being replaced, and replaces it again', async () => {
     process.kill(cluster.pidOf(0), 'SIGTERM');

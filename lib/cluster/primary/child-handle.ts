@@ -57,6 +57,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   private timedOut = false;
   private blocked: Pick<Termination, 'heartbeatAgeMs' | 'activity'> = { heartbeatAgeMs: null, activity: null };
   private readonly recentStderr: readonly string[];
+  /** Sends the message again: Node drops what reaches a cluster worker before it listens. Nothing before `stop`. */
+  protected sendStop: () => void = () => undefined;
   private subscribes = false;
   private readonly backlog: Backlog;
 
@@ -157,9 +159,10 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     if (!this.wasDraining && this.lifecycle !== 'exited') {
       this.lifecycle = 'draining';
       this.wasDraining = true;
-      const remainingMs = deadline.part(STOP_PHASES.drain).remaining();
-      this.drainUntil = new Date(Date.now() + remainingMs);
-      this.send({ catamount: 'stop', remainingMs, handOff });
+      const drain = deadline.part(STOP_PHASES.drain);
+      this.drainUntil = new Date(Date.now() + drain.remaining());
+      this.sendStop = () => this.send({ catamount: 'stop', remainingMs: drain.remaining(), handOff });
+      this.sendStop();
     }
     const killAt = handOff ? deadline.part(STOP_PHASES.handOff) : deadline;
     const late = (await killAt.wait(this.exited.promise)) === 'late';

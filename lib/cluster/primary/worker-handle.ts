@@ -167,6 +167,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     switch (message.catamount) {
       case 'online':
         this.send({ catamount: 'assign', slot: this.slot, phase: this.phase });
+        this.sendStop();
         break;
       case 'ready':
         this.becomeReady();
