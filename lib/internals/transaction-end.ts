@@ -29,9 +29,11 @@ export function onTransactionEnd(trx: Knex.Transaction, listener: Settlement, ro
   });
 }
 
-/** Resolves when the work that listeners began is done; rejects if any of it rejects. */
+/** Waits until all work that listeners began is done. Then it rejects if any of it has rejected. */
 export async function settled(trx: Knex.Transaction): Promise<void> {
-  await Promise.all(underway.get(trx) ?? []);
+  const work = underway.get(trx) ?? [];
+  await Promise.allSettled(work);
+  await Promise.all(work);
 }
 
 function keep(trx: Knex.Transaction, result: unknown): void {

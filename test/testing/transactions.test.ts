@@ -125,6 +125,7 @@ describe('jobs enqueued inside a transaction', () => {
         await FailJob.performLater();
       });
       await assert.rejects(work, RangeError);
+      assert.deepEqual(seen, ['written'], 'the other job has ended, too');
       assert.equal(await noteCount(), 1);
     });
 
