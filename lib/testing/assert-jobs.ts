@@ -86,7 +86,7 @@ export function assertEnqueued<J extends Performable>(
   jobClass: JobClass<J>,
   match?: EnqueuedMatch<J>,
 ): readonly TestJob[];
-/** @param during only jobs that it enqueues count. */
+/** The same for one function. @param during only jobs that it enqueues count. */
 export function assertEnqueued<J extends Performable>(
   jobClass: JobClass<J>,
   match: EnqueuedMatch<J>,
@@ -116,7 +116,7 @@ export function assertNoEnqueued<J extends Performable>(
   jobClass?: JobClass<J>,
   match?: Omit<EnqueuedMatch<J>, 'times'>,
 ): void;
-/** @param during only jobs that it enqueues count. */
+/** The same for one function. @param during only jobs that it enqueues count. */
 export function assertNoEnqueued<J extends Performable>(
   jobClass: JobClass<J> | undefined,
   match: Omit<EnqueuedMatch<J>, 'times'>,
@@ -174,7 +174,7 @@ export function assertPerformed<J extends Performable>(
   jobClass: JobClass<J>,
   match?: PerformedMatch<J>,
 ): readonly PerformedTestJob[];
-/** @param during only jobs that it enqueues count. */
+/** The same for one function. @param during only jobs that it enqueues count. */
 export function assertPerformed<J extends Performable>(
   jobClass: JobClass<J>,
   match: PerformedMatch<J>,
