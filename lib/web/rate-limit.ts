@@ -20,7 +20,6 @@ const TAKE = new RedisScript(`
   return {0, 0}`);
 const GIVE_BACK = new RedisScript(`
   if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then redis.call('decr', KEYS[1]) end`);
-const FORGET = new RedisScript(`redis.call('del', KEYS[1])`);
 
 /** What is counted under one key: at most `count` in each period of `ms`, which begins with the first. */
 interface Attempt {
@@ -34,10 +33,8 @@ interface Attempt {
  * unavailable each process counts alone, so the limit is multiplied by the number of processes. Nobody waits for Redis.
  */
 export class RateLimits {
-  /** Counts of this process alone, used while Redis is unavailable. */
+  /** Counts of this process alone, for as long as Redis is unavailable, and keys over their limit, which cost Redis no commands. */
   private readonly own = new Windows();
-  /** Keys over their limit, which cost Redis no further commands. */
-  private readonly refused = new Windows();
   private isSilent = false;
 
   constructor(
@@ -53,39 +50,39 @@ export class RateLimits {
 
   /** Counts the attempts in turn, up to the first that is refused. @returns its time left, ms; 0: all are allowed. */
   async take(attempts: readonly Attempt[]): Promise<number> {
-    // Nothing is counted for a client that a limit before has refused.
-    const first = attempts.findIndex(({ key }) => this.refused.leftMs(key) > 0);
-    const counted = first === -1 ? attempts : attempts.slice(0, first);
-    const refusedMs = attempts[first] ? this.refused.leftMs(attempts[first].key) : 0;
+    let refusedMs = 0;
+    const counted: Attempt[] = [];
+    for (const attempt of attempts) {
+      refusedMs = this.own.refusedMs(attempt);
+      if (refusedMs > 0) break;
+      counted.push(attempt);
+    }
     if (counted.length === 0) return refusedMs;
+    const keys = counted.map(({ key }) => key);
     const limits = counted.flatMap(({ count, ms }) => [String(count), String(ms)]);
-    const answer = await this.ask(
-      TAKE,
-      counted.map(({ key }) => key),
-      limits,
-    );
-    if (answer === undefined) return takeAlone(this.own, counted) || refusedMs;
-    const [nth = 0, leftMs = 0] = answer as readonly number[];
+    const answer = await this.ask((redis) => TAKE.send(redis, keys, limits));
+    if (answer === undefined) for (const attempt of counted) this.own.count(attempt);
+    const [nth = 0, leftMs = 0] = (answer ?? []) as readonly number[];
     const over = counted[nth - 1];
     if (!over) return refusedMs;
-    this.refused.open(over.key, 0, leftMs);
+    this.own.open(over.key, over.count, leftMs);
     return Math.max(1, leftMs);
   }
 
   async giveBack(key: string): Promise<void> {
-    this.refused.delete(key);
-    if ((await this.ask(GIVE_BACK, [key])) === undefined) this.own.giveBack(key);
+    this.own.giveBack(key);
+    await this.ask((redis) => GIVE_BACK.send(redis, [key], []));
   }
 
   async forget(key: string): Promise<void> {
-    this.refused.delete(key);
-    if ((await this.ask(FORGET, [key])) === undefined) this.own.delete(key);
+    this.own.delete(key);
+    await this.ask((redis) => redis.del(key));
   }
 
   /** @returns undefined when Redis has not answered in time; until it answers the late command, it is not asked. */
-  private async ask(script: RedisScript, keys: string[], args: string[] = []): Promise<unknown> {
+  private async ask(send: (redis: RedisClient) => Promise<unknown>): Promise<unknown> {
     if (!this.redis?.isReady || this.isSilent) return undefined;
-    const answer = script.send(this.redis, keys, args).catch(() => undefined);
+    const answer = send(this.redis).catch(() => undefined);
     if ((await Deadline.after(ANSWER_TIMEOUT_MS).wait(answer)) === 'done') return answer;
     this.isSilent = true;
     void answer.then(() => {
@@ -131,14 +128,6 @@ export class RateLimit {
   }
 }
 
-function takeAlone(windows: Windows, attempts: readonly Attempt[]): number {
-  for (const attempt of attempts) {
-    const leftMs = windows.take(attempt);
-    if (leftMs > 0) return leftMs;
-  }
-  return 0;
-}
-
 /** How many keys are kept before those whose period is over are looked for. */
 const SWEEP_AT = 1000;
 
@@ -147,16 +136,19 @@ class Windows {
   private readonly windows = new Map<string, { count: number; readonly end: number }>();
   private sweepAt = SWEEP_AT;
 
-  /** Counts an attempt. @returns the time left, ms, when it is over the limit; else 0. */
-  take({ key, count, ms }: Attempt): number {
+  count({ key, ms }: Attempt): void {
     if (this.leftMs(key) === 0) this.open(key, 0, ms);
     const window = this.windows.get(key);
-    if (!window || ++window.count <= count) return 0;
-    return this.leftMs(key);
+    if (window) window.count++;
+  }
+
+  /** @returns time until another attempt is allowed, ms; 0: it is. */
+  refusedMs({ key, count }: Attempt): number {
+    return (this.windows.get(key)?.count ?? 0) >= count ? this.leftMs(key) : 0;
   }
 
   /** Time left of the key's period, ms; 0: it has none. */
-  leftMs(key: string): number {
+  private leftMs(key: string): number {
     return Math.max(0, (this.windows.get(key)?.end ?? 0) - performance.now());
   }
 

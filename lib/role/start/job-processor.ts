@@ -46,20 +46,12 @@ const NICENESS = 5;
 /** Maximum length of an error's message in a status. */
 const MAX_ERROR = 200;
 
-function yieldToWorkers(): void {
-  try {
-    os.setPriority(NICENESS);
-  } catch {
-    // A sandbox may forbid it, and jobs run all the same.
-  }
-}
-
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
   const config = inheritedConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
-  yieldToWorkers();
+  os.setPriority(NICENESS);
   const events = openLog(config, 'jobs', CHILD_LOG_FD);
   onNotable(events, ['processor', 'tree'], (event) => tellPrimary({ catamount: 'event', event }));
   // Only the tree's reporter sends requests to the primary, and it may be another process.
