@@ -3,31 +3,35 @@ import { runInNewContext } from 'node:vm';
 
 /**
  * Makes V8 give freed pages back to the system in the same collection. By default it keeps them for an unlimited time:
- * some 18 MB of a worker with Node 22. Node 20 would take an options object as a request for a minor collection.
+ * some 18 MB of a worker with Node 22. Node 20 would take an options object as a request for a minor collection, but does the same
+ * while COMPACT is set.
  */
 const THOROUGH = { type: 'major', execution: 'sync', flavor: 'last-resort' };
+const COMPACT = 'compact-on-every-full-gc';
 const KNOWS_FLAVORS = Number(process.versions.v8.split('.')[0]) >= 12;
 
 /**
- * Runs a full collection, at rest or on an operator's request. Node exposes `gc` only by a flag, which can be set late.
+ * Runs a full collection, after the boot and at rest. It takes some 20 to 60 ms. Node exposes `gc` only by a flag, which can be set late.
  */
 export function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   const gc: unknown = runInNewContext('gc');
   if (typeof gc !== 'function') return;
   if (KNOWS_FLAVORS) gc(THOROUGH);
-  else gc();
+  else {
+    setFlagsFromString(`--${COMPACT}`);
+    gc();
+    setFlagsFromString(`--no-${COMPACT}`);
+  }
 }
 
-/** Ticks without work after which a pause of some 20 to 60 ms is unlikely to delay anybody. */
+/** Ticks without work after which a pause is unlikely to delay anybody. */
 const QUIET_LOOKS = 5;
 /** A collection pays if the heap is this much larger than what was alive after the last one, bytes. */
 const WORTH_BYTES = 5 * 1048576;
 /** Without work, a collection pays after this growth, bytes, and at least this many ticks after the last one. */
 const GROWN_BYTES = 2 * 1048576;
 const GROWN_LOOKS = 60;
-/** The first collection frees dead objects, the second gives their pages back. */
-const TURNS = 2;
 
 export interface HeapSize {
   readonly aliveBytes: number;
@@ -40,7 +44,7 @@ export interface HeapSize {
  */
 export class OutOfBandGc {
   private quietLooks = 0;
-  private turnsLeft = TURNS;
+  private isDue = true;
   private last = { aliveBytes: 0, takenBytes: 0, look: 0 };
   private doneBefore = 0;
 
@@ -55,15 +59,14 @@ export class OutOfBandGc {
     this.doneBefore = done;
     if (worked) {
       this.quietLooks = 0;
-      this.turnsLeft = TURNS;
+      this.isDue = true;
       return;
     }
     this.quietLooks++;
     if (this.quietLooks < QUIET_LOOKS) return;
-    if (this.turnsLeft === 0 && this.hasGrown()) this.turnsLeft = TURNS;
-    else if (this.turnsLeft === TURNS && this.size().takenBytes - this.last.aliveBytes < WORTH_BYTES) return;
-    if (this.turnsLeft === 0) return;
-    this.turnsLeft--;
+    const pays = this.isDue ? this.size().takenBytes - this.last.aliveBytes >= WORTH_BYTES : this.hasGrown();
+    if (!pays) return;
+    this.isDue = false;
     this.collect();
     this.last = { look: this.quietLooks, ...this.size() };
   }

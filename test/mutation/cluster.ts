@@ -79,13 +79,6 @@ const mutations: readonly Mutation[] = [
     replace: 'this.orderFor(slot)',
     killedBy: ['test/cluster/phased-restart.deep.ts'],
   },
-  {
-    promise: 'a job processor fetches nothing before the app has passed its check',
-    file: 'lib/cluster/primary/processor.ts',
-    find: 'this.held = permission !== undefined;',
-    replace: '',
-    killedBy: ['test/cluster/primary/processor.test.ts'],
-  },
 ];
 
 export default mutations;

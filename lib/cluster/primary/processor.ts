@@ -65,8 +65,6 @@ export class ProcessorSupervisor {
   private cpuOfGone = 0;
   private forks = 0;
   private stopping = false;
-  /** True until the start is permitted: nothing is fetched before that, whatever is commanded. */
-  private held = false;
   /** Set by the last command; it holds for every successor. */
   private desiredState: 'open' | 'quiet' = 'open';
   /** True during a replacement whose successor will fetch when it is ready; a command that comes first clears it. */
@@ -92,13 +90,10 @@ export class ProcessorSupervisor {
     return this.handles.map(({ pid }) => pid);
   }
 
-  /** @param permission it boots, but fetches nothing until this resolves. Default: it fetches once it has booted. */
-  start(permission?: Promise<void>): void {
+  start(): void {
     if (this.current || this.stopping) return;
     this.watch.start();
-    this.held = permission !== undefined;
     this.fork();
-    void permission?.then(() => this.release()).catch(() => undefined);
   }
 
   async stop(deadline: Deadline): Promise<StopOutcome> {
@@ -133,7 +128,7 @@ export class ProcessorSupervisor {
   resume(): void {
     if (this.stopping) return;
     this.desiredState = 'open';
-    if (!this.held) this.current?.resume();
+    this.current?.resume();
   }
 
   /** From now on the processor may ask this. */
@@ -231,12 +226,7 @@ export class ProcessorSupervisor {
   }
 
   private fork(): void {
-    this.current = this.make(this.held || this.desiredState === 'quiet');
-  }
-
-  private release(): void {
-    this.held = false;
-    if (this.desiredState === 'open' && !this.stopping) this.current?.resume();
+    this.current = this.make(this.desiredState === 'quiet');
   }
 
   private hear(handle: ProcessorHandle, message: FromProcessor): void {
@@ -267,7 +257,7 @@ export class ProcessorSupervisor {
     this.policy.served();
     this.events.emit('processor.ready', { pid: handle.pid, durationMs: handle.bootMs });
     if (handle === this.other && handle.state === 'quiet') this.switchTo(handle);
-    if (handle.state === 'quiet' && this.desiredState === 'open' && !this.held) handle.resume();
+    if (handle.state === 'quiet' && this.desiredState === 'open') handle.resume();
     this.options.onRunning?.(true);
   }
 

@@ -17,7 +17,7 @@ import { onNotable } from '../../core/notable-events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
-import { OutOfBandGc } from '../../internals/gc';
+import { collectGarbage, OutOfBandGc } from '../../internals/gc';
 import { loadJobs } from '../../job/job-registry';
 import { JobProcessor, type Lineage } from '../../job/processor';
 import { WorkCounter } from '../../job/stats/collector';
@@ -226,6 +226,8 @@ export class JobProcessorRole {
     this.services = services;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: this.tree, events, services });
     await checked;
+    // Loading leaves a quarter of the process's memory as garbage.
+    collectGarbage();
     await services.start();
     this.worksSince = performance.now();
   }

@@ -24,6 +24,7 @@ import { onUncaught, openLog } from '../../core/logging';
 import { withRedisPrefix } from '../../core/redis-settings';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { EmbeddedServers } from '../../embedded/embedded-servers';
+import { collectGarbage } from '../../internals/gc';
 import { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
 import type { PeriodicTask } from '../../support/periodic-task';
@@ -32,10 +33,7 @@ import { findings } from '../checks/all-checks';
 import { StartCheck } from './app-check';
 import { banner, pagesAt } from './banner';
 
-/**
- * Outside production the job processor loads after the web, which a developer waits for. If the web is slow or fails, the
- * processor waits no longer than this, ms.
- */
+/** The job processor loads after the web, which somebody waits for. If the web is slow or fails, it waits no longer than this, ms. */
 const PROCESSOR_WAITS_MS = 2000;
 
 /** The root of the tree: starts servers, workers and the job processor, and stops them all. */
@@ -56,7 +54,6 @@ export class Primary {
   private web: WorkerPool | undefined;
   private jobsWatch: JobsWatch | undefined;
   private childConfig: Config | undefined;
-  private check: StartCheck | undefined;
   /** Periodic tasks, which a stop ends first. */
   private readonly tasks: readonly PeriodicTask[];
   private stopped: Promise<never> | undefined;
@@ -89,7 +86,7 @@ export class Primary {
         lineage: id,
         heapMb,
         onRunning,
-        onRefused: (error) => void this.refuse(error),
+        onRefused: (error) => void this.stop('it cannot start', this.reportFailure(error)),
       });
     }
     if (this.processor && config.environment === 'production') this.holdUntilJobsBoot();
@@ -125,15 +122,6 @@ export class Primary {
     this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
     const { control, shutdownTimeoutMs, redisOff } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, redisOff, operations: this.operations, events });
-  }
-
-  /** Stops the tree because a processor refuses to start, unless the check of the app, which is complete, reports why. */
-  private async refuse(error: UserError): Promise<void> {
-    const passed = await this.check?.passed.then(
-      () => true,
-      () => false,
-    );
-    if (passed) await this.stop('it cannot start', this.reportFailure(error));
   }
 
   private setJobsHealth(change: Partial<JobsHealth>): void {
@@ -194,14 +182,12 @@ export class Primary {
       };
       const web = config.web.enabled ? this.startWeb(onListening, permission) : undefined;
       const needsPort = web !== undefined && lacksPort(settled.appUrl);
-      // In production the tree is ready only once a processor is: it loads beside the web, and fetches once permitted.
-      const early = config.environment === 'production' && !needsPort ? this.processor : undefined;
-      early?.start(permission);
       const patience = wait(PROCESSOR_WAITS_MS, undefined, { ref: false });
       await Promise.race([web, needsPort ? Promise.all([patience, listening.promise]) : patience]);
       await permission;
       if (this.stopped) return;
-      if (!early) this.processor?.start();
+      collectGarbage();
+      this.processor?.start();
       this.jobsWatch?.task.start();
       await web;
       this.garbage.start();
@@ -263,7 +249,6 @@ export class Primary {
     const check = new StartCheck(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
     // `passed` is awaited later. A rejection before that is not an unhandled one.
     check.passed.catch(() => undefined);
-    this.check = check;
     return check;
   }
 
