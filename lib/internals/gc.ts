@@ -11,7 +11,8 @@ const COMPACT = 'compact-on-every-full-gc';
 const KNOWS_FLAVORS = Number(process.versions.v8.split('.')[0]) >= 12;
 
 /**
- * Runs a full collection, after the boot and at rest. It takes some 20 to 60 ms. Node exposes `gc` only by a flag, which can be set late.
+ * Runs a full collection, after the boot and at rest. It takes some 20 to 60 ms. Node exposes `gc` only by a flag, which can be set
+ * late.
  */
 export function collectGarbage(): void {
   setFlagsFromString('--expose-gc');

@@ -33,7 +33,7 @@ import { findings } from '../checks/all-checks';
 import { StartCheck } from './app-check';
 import { banner, pagesAt } from './banner';
 
-/** The job processor loads after the web, which somebody waits for. If the web is slow or fails, it waits no longer than this, ms. */
+/** The job processor loads after the web, which somebody waits for. It waits no longer than this, ms. */
 const PROCESSOR_WAITS_MS = 2000;
 
 /** The root of the tree: starts servers, workers and the job processor, and stops them all. */

@@ -103,9 +103,9 @@ export class MeasuredServer {
   }
 }
 
-/** Starts the tree of `npm start` and waits for its `/ready`. @param root another checkout's, which is built. */
-export function startTree(env: Env, root = ROOT): Promise<MeasuredServer> {
-  return MeasuredServer.start({ args: [path.join(root, 'dist/server.js')], env, readyPath: '/ready' });
+/** Starts the tree of `npm start` and waits for its `readyPath`. @param root another checkout's, which is built. */
+export function startTree(env: Env, root = ROOT, readyPath = '/ready'): Promise<MeasuredServer> {
+  return MeasuredServer.start({ args: [path.join(root, 'dist/server.js')], env, readyPath });
 }
 
 /** CPU time that the processes have used so far, user and system, ms. Linux only. */
