@@ -17,7 +17,7 @@ export async function boot(app: AppDefinition): Promise<void> {
   if (environment().NODE_ENV !== 'production') process.setSourceMapsEnabled(true);
   try {
     requireApp(app);
-    if (cluster.isWorker) await (await import('./role/start/web')).runWebWorker(app);
+    if (cluster.isWorker) await (await import('./role/start/web-worker')).runWebWorker(app);
     else if (!(await runChild(app, process.argv.slice(2)))) await runCommand(app, process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -27,7 +27,7 @@ export type FromSubscriber = BroadcastMessage | { readonly catamount: 'subscribe
 
 /** Messages between the primary and its children over IPC. */
 export type ToWorker =
-  /** The reply to `online`. */
+  /** The reply to `online`: load the app. */
   | { readonly catamount: 'assign'; readonly slot: number; readonly phase: number }
   /** Keep serving, but close each connection after its response. Reply `idle` when no request is left. */
   | { readonly catamount: 'lame-duck'; readonly atMostMs: number }

@@ -41,7 +41,7 @@ export function listenError(error: NodeJS.ErrnoException, address: ListenAddress
 }
 
 /** With PORT=0 the port of links in mails is known only once the tree listens. */
-export function lacksPort(appUrl: string): boolean {
+function lacksPort(appUrl: string): boolean {
   return new URL(appUrl).port === '0';
 }
 

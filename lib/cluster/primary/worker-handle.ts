@@ -22,6 +22,8 @@ export interface PoolCallbacks {
   free(): void;
   /** Runs an operation of the tree that the worker requests. */
   answer(asked: RequestMessage): Promise<ToWorker>;
+  /** Resolves when the worker is to load the app. */
+  mayLoad(handle: WorkerHandle): Promise<void>;
   /** The worker has answered `/ready` with 200 for the first time. */
   treeServed(): void;
   readonly relay: RelayBroadcast;
@@ -166,8 +168,8 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   protected receive(message: FromWorker, connection: unknown): void {
     switch (message.catamount) {
       case 'online':
-        this.send({ catamount: 'assign', slot: this.slot, phase: this.phase });
         this.sendStop();
+        void this.pool.mayLoad(this).then(() => this.send({ catamount: 'assign', slot: this.slot, phase: this.phase }));
         break;
       case 'ready':
         this.becomeReady();

@@ -25,6 +25,8 @@ import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 const MAX_BOOT_DEATHS = 3;
 /** A signal to one worker may be about to reach the primary too: this pause, ms, avoids a fork just before a stop. */
 const LEAVE_PAUSE_MS = 250;
+/** All else loads after the first worker, which somebody waits for. It waits no longer than this, ms. */
+const FIRST_LOADS_MS = 2000;
 /** Maximum number of workers, as for WEB_CONCURRENCY. */
 const MAX_WORKERS = 64;
 
@@ -51,6 +53,8 @@ export class WorkerPool implements PoolCallbacks {
   onStatus: (status: WorkerStatus) => void = () => undefined;
   /** Called with every broadcast of a worker. */
   relay: RelayBroadcast = () => undefined;
+  /** Resolves when the first worker is ready, or when nothing is to wait for it any longer. */
+  readonly firstLoaded = deferred();
   private readonly booted = deferred();
   private readonly listener: Listener;
   private readonly expecting: Slot[] = [];
@@ -77,7 +81,7 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /**
-   * Listens, forks all workers, and waits until every slot has been ready once.
+   * Listens, forks all workers, and waits until every slot has been ready once. The first that is ready serves.
    * @param onListening gets the address in use before anything is forked.
    * @param permission workers boot, but serve nothing until it resolves.
    * @returns the address.
@@ -92,11 +96,16 @@ export class WorkerPool implements PoolCallbacks {
     cluster.on('fork', (worker) => this.attach(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });
+    setTimeout(this.firstLoaded.resolve, FIRST_LOADS_MS).unref();
     this.watch.start();
-    await Promise.all([permission, this.booted.promise]);
+    await Promise.all([this.permit(permission), this.booted.promise]);
+    return address;
+  }
+
+  private async permit(permission?: Promise<void>): Promise<void> {
+    await permission;
     this.permitted = true;
     this.listener.goOn();
-    return address;
   }
 
   get handles(): WorkerHandle[] {
@@ -224,6 +233,7 @@ export class WorkerPool implements PoolCallbacks {
     slot.forking?.resolve(handle);
     this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
     void handle.ready.promise.then(() => this.onReady(slot, handle));
+    void Promise.race([handle.ready.promise, handle.exited.promise]).then(() => this.firstLoaded.resolve());
     void handle.exited.promise.then((exit) => this.onExit(slot, handle, exit));
     // Forked before the stop began, it has missed throng's relayed signal and our messages.
     if (this.stopping) handle.kill('the tree is stopping');
@@ -272,6 +282,10 @@ export class WorkerPool implements PoolCallbacks {
       slot: slot.index,
       ...policy.schedule(dead.servedMs, () => void this.fork(slot)),
     });
+  }
+
+  async mayLoad(handle: WorkerHandle): Promise<void> {
+    if (handle.slot > 0) await this.firstLoaded.promise;
   }
 
   treeServed(): void {

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as wait } from 'node:timers/promises';
 import { awaitStopping } from '../../cluster/control/predecessor';
 import { ControlServer } from '../../cluster/control/server';
 import { onOperatorSignals } from '../../cluster/control/signals';
@@ -19,22 +18,18 @@ import { type Config, connectionsOfTree, environment, passConfigToChildren, sumO
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { asSentence } from '../../core/finding';
-import { appUrlAt, ensureFree, lacksPort } from '../../core/listen-address';
+import { appUrlAt, ensureFree } from '../../core/listen-address';
 import { onUncaught, openLog } from '../../core/logging';
 import { withRedisPrefix } from '../../core/redis-settings';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { collectGarbage } from '../../internals/gc';
 import { Deadline } from '../../support/deadline';
-import { deferred } from '../../support/deferred';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { type AppDefinition, callHooks } from '../app/app-definition';
 import { findings } from '../checks/all-checks';
 import { StartCheck } from './app-check';
 import { banner, pagesAt } from './banner';
-
-/** The job processor loads after the web, which somebody waits for. It waits no longer than this, ms. */
-const PROCESSOR_WAITS_MS = 2000;
 
 /** The root of the tree: starts servers, workers and the job processor, and stops them all. */
 export class Primary {
@@ -174,16 +169,11 @@ export class Primary {
       if (this.stopped) return;
       for (const task of this.monitor.tasks) task.start();
       this.reporterElection.task.start();
-      const listening = deferred();
-      const onListening = (address: string) => {
-        // Processes that build links are forked after this.
+      // Processes that build links are forked after this.
+      const onListening = (address: string) =>
         this.passConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
-        listening.resolve();
-      };
       const web = config.web.enabled ? this.startWeb(onListening, permission) : undefined;
-      const needsPort = web !== undefined && lacksPort(settled.appUrl);
-      const patience = wait(PROCESSOR_WAITS_MS, undefined, { ref: false });
-      await Promise.race([web, needsPort ? Promise.all([patience, listening.promise]) : patience]);
+      await Promise.race([web, web && this.workers.firstLoaded.promise]);
       await permission;
       if (this.stopped) return;
       collectGarbage();

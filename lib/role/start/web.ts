@@ -4,19 +4,14 @@ import path from 'node:path';
 import type Koa from 'koa';
 import { Model } from 'objection';
 import { type Carrier, subscribed } from '../../broadcast/broadcast';
-import { ignoreOperatorSignals } from '../../cluster/operator-signals';
-import { RequestJournal } from '../../cluster/request-journal';
+import type { RequestJournal } from '../../cluster/request-journal';
 import type { JobsHealth, Tree, WorkerStatus, WorkInFlight } from '../../cluster/status';
-import { TreeCarrier } from '../../cluster/tree-carrier';
-import { type DrainableServer, type HandOff, Worker } from '../../cluster/worker';
-import { type Config, inheritedConfig, serverUrls } from '../../core/config';
-import { EXIT, UserError } from '../../core/errors';
+import type { DrainableServer, HandOff } from '../../cluster/worker';
+import { type Config, serverUrls } from '../../core/config';
 import type { Events } from '../../core/events';
 import { asSentence } from '../../core/finding';
-import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { Redis } from '../../core/redis';
-import { collectGarbage } from '../../internals/gc';
 import type { Connection, RawConnection } from '../../internals/socket-handoff';
 import type { Database } from '../../model/database';
 import { loadModels } from '../../model/model-lookup';
@@ -41,36 +36,10 @@ import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { FirstReadiness } from './first-readiness';
 import { AppointedReporter } from './reporter';
 
-/** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
-const LAST_MS = 5000;
 /** Statement timeout of the checks of /ready beyond its pings, ms: none of them may hold a connection for long. */
 const PROBE_STATEMENT_TIMEOUT_MS = 1000;
 /** Statement timeout of the operator's pages, which then report that Postgres does not answer. */
 const PAGE_STATEMENT_TIMEOUT_MS = 5000;
-
-export async function runWebWorker(app: AppDefinition): Promise<void> {
-  const config = inheritedConfig();
-  ignoreOperatorSignals();
-  const worker = new Worker(config.shutdownTimeoutMs);
-  const { slot } = await worker.assigned.promise;
-  process.title = `catamount: web ${slot}`;
-  const events = openLog(config, `web.${slot}`, CHILD_LOG_FD);
-  onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
-  try {
-    const note = RequestJournal.open(config.stateDir);
-    const web = new WebRole(app, config, events, worker.tree, new TreeCarrier(events), note);
-    await web.expectConnections();
-    // Loading leaves a quarter of the process's memory as garbage.
-    collectGarbage();
-    const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
-    worker.ready(web, onError, note?.file);
-  } catch (thrown) {
-    const error = toError(thrown);
-    const final = error instanceof UserError;
-    if (!final) events.emit('process.error', { error, during: 'boot' });
-    worker.fail(error.message, final ? error.exitCode : EXIT.failed, final);
-  }
-}
 
 /**
  * A new process serves only after its first attempt to reach Redis, at most this much later, ms. Until then it would count

@@ -44,6 +44,7 @@ describe('a worker, as the primary sees it,', () => {
         if (next) handle.take(next);
       },
       answer: () => assert.fail(),
+      mayLoad: async () => undefined,
       treeServed: () => undefined,
       relay: () => undefined,
       reported: () => undefined,
