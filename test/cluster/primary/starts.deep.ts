@@ -27,14 +27,13 @@ describe('the start of a tree', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('boots the job processor while the app is checked, and lets it fetch jobs only after the check has passed', async () => {
+  it('serves, and runs jobs, only after the app has passed its check', async () => {
     const pass = app.switchOn('slow-check');
     const tree = app.spawn({ WEB_CONCURRENCY: '1' });
-    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    await processorIs(tree, 'quiet');
+    await tree.waitForLine(/worker 0 \(pid \d+\) is ready/);
     await order(tree, 'jobs quiet');
     await order(tree, 'jobs resume');
-    assert.equal((await statsOf(tree)).job_processor.state, 'quiet');
+    assert.equal((await statsOf(tree)).job_processor.pid, null);
     assert.deepEqual(tree.linesMatching(/Listening on/), []);
     pass();
     await tree.ready();
@@ -44,12 +43,20 @@ describe('the start of a tree', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
+  it('loads the other workers and the job processor once the first worker serves', async () => {
+    const tree = app.spawn({ WEB_CONCURRENCY: '2' });
+    await tree.ready();
+    await processorIs(tree, 'ready');
+    const ready = tree.linesMatching(/is ready after/).map(({ text }) => /(worker \d|job processor)/.exec(text)?.[0]);
+    assert.deepEqual([ready[0], ready.slice(1).sort()], ['worker 0', ['job processor', 'worker 1']]);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
   it('gives the job processor WORKER_BOOT_TIMEOUT to boot before it is killed', async () => {
     const mend = app.switchOn('slow-jobs');
     const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
     const tree = app.spawn(env, { args: ['--only', 'jobs'] });
     const { text } = await tree.waitForLine(/killed job processor.*not ready after/);
-    // The processor boots while the app is checked, so either may end first.
     await tree.waitForLine(/The app was not checked: it had not loaded after 4 s/);
     assert.ok(Number(/not ready after ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
     mend();
