@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { request } from '../support/http';
 import type { TestDatabase } from '../support/postgres';
 import type { Bench, Benchmark } from './harness/bench';
 import { type Goal, interleave, judged, median, pairedRatios, percentile, short, table } from './harness/figures';
-import { type Loader, withLoader } from './harness/load';
+import { type Loader, type LoadResult, type LoadTask, withLoader } from './harness/load';
 import { cpuMs, type Env, MeasuredServer, memoryOf, startTree } from './harness/measured-server';
 import { Child, NO_LIMIT } from './harness/processes';
 import { PEERS } from './harness/product';
@@ -27,6 +28,12 @@ interface Figures {
   readonly pssMb: number;
   readonly health: number;
   readonly healthP99: number;
+  /** Ours through the whole stack, with a template. The Rails API has no page: its `/health`. */
+  readonly page: number;
+  readonly pageP99: number;
+  /** A row by its id, and a token. */
+  readonly me: number;
+  readonly meP99: number;
   /** In the first seconds after the boot, while V8 compiles what is hot: a quarter of a worker's CPU. */
   readonly coldSignUps: number;
   /** In the seconds after these. */
@@ -45,6 +52,10 @@ const ROWS: Readonly<
 > = {
   health: { what: '`/health`, req/s', goal: { atLeast: 8 }, isRate: true },
   healthP99: { what: 'p99, ms', goal: {}, isRate: false },
+  page: { what: '`/`, req/s', goal: { atLeast: 6 }, isRate: true },
+  pageP99: { what: 'p99, ms', goal: {}, isRate: false },
+  me: { what: '`/users/me`, req/s', goal: {}, isRate: true },
+  meP99: { what: 'p99, ms', goal: {}, isRate: false },
   coldSignUps: { what: 'sign-ups right after the boot, req/s', goal: {}, isRate: true },
   signUps: { what: 'sign-ups, req/s', goal: { atLeast: 4 }, isRate: true },
   signUpsP99: { what: 'p99, ms', goal: {}, isRate: false },
@@ -55,6 +66,8 @@ const ROWS: Readonly<
 };
 
 interface Contender {
+  /** The path of a page. */
+  readonly page: string;
   start(env: Env): Promise<MeasuredServer>;
   /** Makes the tables of an empty database, unless they are there. */
   readonly isMigrated: boolean;
@@ -92,6 +105,7 @@ function contendersOf(bench: Bench): Record<string, Contender> {
 }
 
 const catamountAt = (root?: string): Contender => ({
+  page: '/',
   start: (env) => startTree(env, root, '/health'),
   isMigrated: true,
   async waiting(database) {
@@ -101,6 +115,7 @@ const catamountAt = (root?: string): Contender => ({
 });
 
 const RAILS_STACK: Contender = {
+  page: '/health',
   start: startRails,
   isMigrated: false,
   waiting: (_database, stores) => stores.client.lLen('queue:default'),
@@ -127,7 +142,8 @@ async function measure(
     const mail = { MAIL_DELIVERY: 'smtp', SMTP_URL: await smtp.next<string>() };
     const server = await contender.start({ ...stores.env, ...mail, DATABASE_URL: database.url });
     try {
-      const figures = await load(bench, loader, server, () => contender.waiting(database, stores));
+      const waiting = () => contender.waiting(database, stores);
+      const figures = await load({ bench, loader, server, page: contender.page, waiting });
       bench.say(
         `${name}: ${Object.entries(figures)
           .map(([figure, value]) => `${figure} ${short(value)}`)
@@ -143,38 +159,65 @@ async function measure(
   }
 }
 
-async function load(
-  bench: Bench,
-  loader: Loader,
-  server: MeasuredServer,
-  waiting: () => Promise<number>,
-): Promise<Figures> {
+interface Load {
+  readonly bench: Bench;
+  readonly loader: Loader;
+  readonly server: MeasuredServer;
+  readonly page: string;
+  waiting(): Promise<number>;
+}
+
+async function load({ bench, loader, server, page, waiting }: Load): Promise<Figures> {
   const seconds = bench.options.quick ? QUICK_SECONDS : SECONDS;
   await wait(SETTLED_MS);
   const { pssMb } = memoryOf(server.pids);
-  const common = { connections: CONNECTIONS, seconds };
-  // The first requests meet code that is not compiled yet.
-  await loader.run({ ...common, url: `${server.url}/health`, method: 'GET', seconds: 1 });
-  const health = await loader.run({ ...common, url: `${server.url}/health`, method: 'GET' });
-  const cold = await loader.run({ ...common, url: `${server.url}/users`, method: 'POST', signUps: 'early' });
+  const results: LoadResult[] = [];
+  const run = async (path: string, task: Partial<LoadTask>) => {
+    const all = { connections: CONNECTIONS, seconds, method: 'GET', url: `${server.url}${path}` } as const;
+    const result = await loader.run({ ...all, ...task });
+    results.push(result);
+    return result;
+  };
+  const get = async (path: string, task: Partial<LoadTask> = {}) => {
+    // The first requests meet code that is not compiled yet.
+    await run(path, { ...task, seconds: 1 });
+    return await run(path, task);
+  };
+  const health = await get('/health');
+  const whole = await get(page);
+  const me = await get('/users/me', { token: await tokenOf(server.url) });
+  const cold = await run('/users', { method: 'POST', signUps: 'early' });
   const cpuBefore = cpuMs(server.pids);
-  const signUps = await loader.run({ ...common, url: `${server.url}/users`, method: 'POST', signUps: 'storm' });
+  const signUps = await run('/users', { method: 'POST', signUps: 'storm' });
   const signUpCpu = (cpuMs(server.pids) - cpuBefore) / signUps.answered;
-  const failed = [health, cold, signUps]
-    .flatMap(({ wrong }) => Object.values(wrong))
-    .reduce((sum, count) => sum + count, 0);
+  const failed = results.flatMap(({ wrong }) => Object.values(wrong)).reduce((sum, count) => sum + count, 0);
+  const p99 = ({ latencies }: LoadResult) => percentile(latencies, 99);
   return {
     bootMs: server.bootMs,
     pssMb,
     health: health.requestsPerSecond,
-    healthP99: percentile(health.latencies, 99),
+    healthP99: p99(health),
+    page: whole.requestsPerSecond,
+    pageP99: p99(whole),
+    me: me.requestsPerSecond,
+    meP99: p99(me),
     coldSignUps: cold.requestsPerSecond,
     signUps: signUps.requestsPerSecond,
-    signUpsP99: percentile(signUps.latencies, 99),
+    signUpsP99: p99(signUps),
     signUpCpu,
     mails: await mailsPerSecond(waiting),
     failed,
   };
+}
+
+async function tokenOf(url: string): Promise<string> {
+  const body = JSON.stringify({ email: 'me@example.com', name: 'Me' });
+  const answer = await request(`${url}/users`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  return (JSON.parse(answer.body) as { readonly accessToken: string }).accessToken;
 }
 
 /** The rate at which mails are sent from now on, until all are. */

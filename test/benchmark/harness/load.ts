@@ -15,6 +15,8 @@ export interface LoadTask {
   readonly seconds?: number;
   /** Prefix of addresses: each request signs up a user. Undefined sends requests without a body. */
   readonly signUps?: string;
+  /** Sent as `Authorization: Bearer …`. */
+  readonly token?: string;
 }
 
 export interface LoadResult {
@@ -154,9 +156,12 @@ interface AutocannonRun {
 }
 
 /** Runs in the loader's process. */
-async function load({ url, method, connections, amount, seconds, signUps }: LoadTask): Promise<LoadResult> {
+async function load({ url, method, connections, amount, seconds, signUps, token }: LoadTask): Promise<LoadResult> {
   let sent = 0;
-  const headers = signUps === undefined ? {} : { 'content-type': 'application/json' };
+  const headers = {
+    ...(signUps !== undefined && { 'content-type': 'application/json' }),
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+  };
   const setupRequest = (request: AutocannonRequest) => {
     if (signUps === undefined) return request;
     const n = sent++;
