@@ -1,12 +1,16 @@
 import {
   type Constructor,
+  type Id,
+  type MaybeCompositeId,
+  type ModelClass,
   Model as ObjectionModel,
   type QueryBuilderType,
   snakeCaseMappers,
   type TransactionOrKnex,
 } from 'objection';
 import { UserError } from '../core/errors';
-import { currentTransaction, lateQuery } from './transaction';
+import { findPrepared } from './find-by-id';
+import { currentTransaction, endedTransaction, lateQuery } from './transaction';
 
 /** An Objection model whose queries join the ambient `transaction()` and which maintains its own timestamps. */
 export class Model extends ObjectionModel {
@@ -40,6 +44,19 @@ export class Model extends ObjectionModel {
     late.catch(() => undefined);
     query.runBefore(() => late);
     return query;
+  }
+
+  /**
+   * Finds a record by its id, as `query().findById(id)` does, but outside of transactions by a statement that each connection
+   * prepares once. A model with hooks of its own, or another `query`, is asked by that.
+   * @param id of a single column, or of each column of a composite key.
+   * @returns undefined if there is none. @throws as `query()` does.
+   */
+  static async findById<M extends ObjectionModel>(this: Constructor<M>, id: MaybeCompositeId): Promise<M | undefined> {
+    const model = this as unknown as ModelClass<M>;
+    const isOutside = currentTransaction() === undefined && endedTransaction() === undefined;
+    const found = isOutside && !Array.isArray(id) ? findPrepared(model, Model, id as Id) : null;
+    return found ? await found : ((await model.query().findById(id)) as M | undefined);
   }
 
   /** Sets `updatedAt`. An override has to call `super.$beforeUpdate()`. */

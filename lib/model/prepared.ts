@@ -3,8 +3,11 @@ import type { Knex } from 'knex';
 /** Pools whose connections lose prepared statements, as behind a pooler in transaction mode. */
 const unprepared = new WeakSet<object>();
 
-/** SQLSTATEs: the connection does not have the prepared statement, or has another client's of the same name. */
-const LOST = new Set(['26000', '42P05']);
+/**
+ * SQLSTATEs: the connection does not have the prepared statement, or has another client's of the same name, or a migration has
+ * changed the columns that it returns.
+ */
+const LOST = new Set(['26000', '42P05', '0A000']);
 
 /**
  * Runs a statement that each connection prepares once. Postgres then need not parse and plan it again, which takes longer than

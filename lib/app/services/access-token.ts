@@ -40,6 +40,6 @@ export async function authenticate(header: string): Promise<User | undefined> {
   const [, text = ''] = /^Bearer +(\S+) *$/i.exec(header) ?? [];
   const token = parseToken(text);
   if (!token) return undefined;
-  const user = await User.query().findById(token.userId);
+  const user = await User.findById(token.userId);
   return user && matches(token.secret, user.tokenDigest) ? user : undefined;
 }
