@@ -8,7 +8,14 @@ export { boot } from './boot';
 export { broadcast, subscribe } from './broadcast/broadcast';
 export { MissingValueError, UserError } from './core/errors';
 export { currentContext, withAttributes } from './core/execution-context';
-export { DiscardJob, EnqueueError, JobTimeoutError, KillJob, RecordGoneError } from './job/definition/errors';
+export {
+  DiscardJob,
+  EnqueueError,
+  JobCancelledError,
+  JobTimeoutError,
+  KillJob,
+  RecordGoneError,
+} from './job/definition/errors';
 export { CancelEnqueue } from './job/enqueue/callbacks';
 export { Job, performAllLater } from './job/job';
 export {

@@ -43,6 +43,7 @@ const DONE: Readonly<Record<string, string>> = {
   promote: 'promoted',
   kill: 'killed',
   delete: 'deleted',
+  cancel: 'cancelled',
 };
 
 /** Texts for the reasons why a worker was replaced or restarted. */
@@ -192,7 +193,9 @@ const CATALOG: Catalog = {
   'job.duplicate': debug((e) => `${e.class} not enqueued: another job holds its unique key`, {
     fields: jobId,
   }),
-  'job.cancelled': debug((e) => `${e.class} not enqueued: cancelled by a callback or a middleware`, { fields: jobId }),
+  'job.enqueue-cancelled': debug((e) => `${e.class} not enqueued: cancelled by a callback or a middleware`, {
+    fields: jobId,
+  }),
   'job.started': debug((e) => `${e.class} started, attempt ${e.attempt}`, { fields: runFields }),
   'job.succeeded': info((e) => `${e.class} done in ${countText(e.durationMs)} ms`, {
     fields: (e) => ({ jobId: e.id, requestId: e.requestId }),
@@ -203,6 +206,15 @@ const CATALOG: Catalog = {
   ),
   'job.dead': error((e) => `${e.class} is dead: ${e.reason}`, { fields: failureFields }),
   'job.discarded': info((e) => `${e.class} discarded: ${e.error.message}`, { fields: runFields }),
+  'job.cancelled': {
+    // Thousands may leave at once.
+    level: (e) => (e.was === 'running' ? 'info' : 'debug'),
+    sentence: (e) => `${e.class} cancelled${because(e.reason)}`,
+    fields: jobId,
+  },
+  'job.cancel-requested': debug((e) => `${e.class} runs, and is asked to cancel${because(e.reason)}`, {
+    fields: jobId,
+  }),
   'job.timeout-ignored': warn(
     (e) =>
       `${e.class} ignores its timeout and has been running for ${formatDuration(e.ageMs)}: it should watch this.context.signal`,
@@ -312,6 +324,8 @@ function countJobs(set: string, count: number): string {
 }
 
 const megabytes = (mb: number) => countText(Math.round(mb));
+
+const because = (reason: string) => (reason === '' ? '' : `: ${reason}`);
 
 function jobId({ id }: { readonly id: string }): Fields {
   return { jobId: id };

@@ -183,13 +183,28 @@ export interface EventMap {
   /** A unique job was not enqueued, since the job `id` holds its claim. */
   'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
   /** A callback or a middleware prevented the enqueue. */
-  'job.cancelled': { readonly id: string; readonly class: string; readonly queue: string };
+  'job.enqueue-cancelled': { readonly id: string; readonly class: string; readonly queue: string };
   /** `waitedMs` counts from the time at which the job was ready. */
   'job.started': AboutJob & { readonly waitedMs: number };
   'job.succeeded': Omit<AboutJob, 'attempt' | 'args'> & { readonly durationMs: number };
   'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
   'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
   'job.discarded': AboutJob & { readonly error: Error };
+  /** The job was cancelled: it has left, and does not run, or run again. `reason` is '' when none was given. */
+  'job.cancelled': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly reason: string;
+    readonly was: 'waiting' | 'running';
+  };
+  /** The job runs and was asked to cancel: its run may still be done. */
+  'job.cancel-requested': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly reason: string;
+  };
   /** The job's timeout expired long ago, but its handler is still running. Emitted once per run. */
   'job.timeout-ignored': {
     readonly id: string;

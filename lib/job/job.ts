@@ -1,9 +1,14 @@
 import type { JsonValue } from '../core/execution-context';
 import type { Duration } from '../support/duration';
+import { checkJobId, checkReason } from './definition/cancel-options';
 import type {
   AcceptedJob,
   Args,
   ArgumentsOf,
+  CancelAllOptions,
+  CancelCounts,
+  CancelOptions,
+  CancelOutcome,
   CronOptions,
   EnqueuedJob,
   JobClass,
@@ -23,8 +28,9 @@ import type {
   RetryOptions,
 } from './definition/retry-policy';
 import { addDiscardRule, addRetryRule } from './definition/retry-policy';
-import { connectEnqueuer, type Enqueuer, type JobDependencies, jobEquipment } from './enqueue/connection';
+import { connectEnqueuer, connection, type Enqueuer, type JobDependencies, jobEquipment } from './enqueue/connection';
 import { enqueueJobs, enqueueOne } from './enqueue/enqueue';
+import { checkTag } from './enqueue/request';
 import type { Cursor } from './perform/checkpoint';
 import { requireContext, requireRun } from './perform/run';
 import { serializeArguments } from './record/arguments';
@@ -126,8 +132,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   afterPerform?(...args: A): unknown;
 
   /**
-   * Called when the job is discarded or dies. An error that it throws is reported, and changes nothing. It is not
-   * called if the arguments cannot be read.
+   * Called when the job is discarded or dies, and with a JobCancelledError when its run ends as cancelled. An error that it
+   * throws is reported, and changes nothing. It is not called if the arguments cannot be read.
    */
   afterDiscard?(error: Error, ...args: A): unknown;
 
@@ -151,7 +157,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /**
    * Stores the position of the work for `resumeFrom` of the next run. Throws when this run is to end, so call it between the
    * steps of long work. It is cheap: Postgres is written at most four times a second, and always before the end.
-   * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
+   * @throws the reason, when the process stops, the timeout is up or the job was cancelled; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
     await requireRun(this).checkpoint.save(cursor);
@@ -205,6 +211,32 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** Prepares a job for the `performAllLater` function, which takes jobs of several classes. */
   static prepare<J extends Performable>(this: JobClass<J>, ...args: Args<J>): PreparedJob {
     return { jobClass: this, options: {}, args };
+  }
+
+  /**
+   * Cancels a job, wherever it is. A job that waits leaves, and its `unique` key is free. If it runs, in whatever process, its
+   * signal is aborted with a JobCancelledError. Then it is cancelled if its run throws, which is no failure and is not
+   * retried; it is done if its run ends without an error. Inside a transaction the cancel belongs to it.
+   * @returns what was done. @throws TypeError for an id that is no UUID, or an invalid reason; NotConnectedError before boot.
+   */
+  static async cancel(id: string, { reason }: CancelOptions = {}): Promise<CancelOutcome> {
+    return connection('Job.cancel').enqueuer.cancel(checkJobId(id), checkReason(reason));
+  }
+
+  /**
+   * Cancels all jobs of this class, or those of them with a tag; `Job.cancelAll({ tag })` those of all classes. Jobs that are
+   * enqueued meanwhile are left alone. A thousand are cancelled in one statement.
+   * @throws as `cancel`; TypeError for `Job.cancelAll` without a tag. Some may be cancelled when Postgres fails.
+   */
+  static async cancelAll(
+    this: AbstractJobClass<Performable> & Pick<JobClass, 'jobName'>,
+    { tag, reason }: CancelAllOptions = {},
+  ): Promise<CancelCounts> {
+    const name = (this as unknown) === Job ? undefined : effectiveName(this);
+    const caller = `${name ?? 'Job'}.cancelAll`;
+    if (tag !== undefined) checkTag(caller, tag);
+    else if (name === undefined) throw new TypeError(`${caller} needs a tag: give one, or call it on a class of jobs`);
+    return connection(caller).enqueuer.cancelAll({ class: name, tag }, checkReason(reason));
   }
 
   /** Runs the job in the calling code. @returns the result of `perform`. */

@@ -18,9 +18,11 @@ import { HintReader } from './hint/hint-reader';
 import { Announcer, Hints } from './hint/hints';
 import { PlainProducers } from './hint/plain-producers';
 import type { JobRegistry } from './job-registry';
+import { CancelWatch } from './perform/cancel-watch';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { Run } from './perform/run';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
+import type { CancelledRun } from './row/cancel';
 import { admit, type Limits } from './row/claim';
 import type { Delivery } from './row/job-row';
 import type { RescuedJob } from './row/rescue';
@@ -87,6 +89,7 @@ const NOTHING_DUE: ProgressReading = { movedMs: null, owedMs: 0, error: undefine
 export class JobProcessor implements Service {
   readonly name = 'job processor';
   private readonly executor: Executor;
+  private readonly cancelWatch: CancelWatch;
   private readonly gate: Gate;
   private readonly fetcher: Fetcher;
   private readonly dispatch: DispatchService;
@@ -121,6 +124,14 @@ export class JobProcessor implements Service {
       models: options.models,
       tuning,
     });
+    this.cancelWatch = new CancelWatch({
+      knex,
+      identity,
+      executor: this.executor,
+      // A stop ends the listener before the runs.
+      isNotified: () => !this.stopping && this.dispatch.listening === true,
+      onError: (error) => events.emit('queue.error', { error, during: 'looking for jobs to cancel' }),
+    });
     this.gate = new Gate({ knex, onCopy: (origin) => events.emit('database.copied', origin) });
     this.hints = redis && new Hints(redis.client);
     this.hintReader = redis && redisUrl !== undefined ? new HintReader(redis.client, redisUrl, queues) : undefined;
@@ -152,12 +163,18 @@ export class JobProcessor implements Service {
       adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],
       onReturned: (jobs) => this.announcer.announce(jobs, false, 'head'),
       onScheduled: () => this.announcer.announce([], true),
+      onCancelled: (jobs) => this.tellCancelled(jobs),
       admit: (limitKeys) => void this.admit(limitKeys),
       onError: (error) => events.emit('queue.error', { error, during: 'fetching jobs' }),
     });
     const onRescued = (jobs: readonly RescuedJob[]) => {
-      for (const { id, queue, identity } of jobs) events.emit('job.rescued', { id, queue, identity });
-      this.announcer.announce(jobs, false, 'head');
+      const rescued = jobs.filter(({ reason }) => reason === null);
+      for (const { id, queue, identity } of rescued) events.emit('job.rescued', { id, queue, identity });
+      this.announcer.announce(rescued, false, 'head');
+      const cancelled = jobs.flatMap(({ reason, ...job }) => (reason === null ? [] : [{ ...job, reason }]));
+      this.tellCancelled(cancelled);
+      // Held jobs may have their places.
+      if (cancelled.length > 0) this.announcer.announce([], true);
     };
     this.dispatch = new DispatchService({
       database,
@@ -171,6 +188,7 @@ export class JobProcessor implements Service {
       identity,
       onMayBeReady: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
       onCronNotice: () => this.cron?.trigger(),
+      onCancelNotice: () => this.cancelWatch.notice(),
       onRescued,
       onClockJump: () => this.fetcher.scan(),
       tuning: tuning.dispatch,
@@ -197,6 +215,7 @@ export class JobProcessor implements Service {
     this.started = true;
     if (this.isQuiet) this.fetcher.quiet();
     await this.hintReader?.start();
+    this.cancelWatch.task.start();
     this.dispatch.start();
     this.plainProducers?.start();
     if (!this.isQuiet) this.cron?.start();
@@ -299,10 +318,16 @@ export class JobProcessor implements Service {
       fetcher.returnRunning(returned, this.causeUnknown);
     }
     await step('outcomes', outcomesMs).wait(fetcher.idle());
+    await deadline.wait(this.cancelWatch.task.stop());
     await quieted;
     await this.reporter.stop(deadline.part(STOP_PHASES.deregistration));
     fetcher.close();
     await this.hintReader?.stop(deadline);
+  }
+
+  private tellCancelled(jobs: readonly CancelledRun[]): void {
+    for (const { id, class: name, queue, reason } of jobs)
+      this.options.events.emit('job.cancelled', { id, class: name, queue, reason, was: 'running' });
   }
 
   private announceReturn(id: string, queue: string, applied: boolean): void {

@@ -70,7 +70,7 @@ function surroundings({ name, jobLog, dependencies }: MemoryJobs, since: number)
   return [
     ...(name === 'inline' ? [] : [list('Enqueued', 'enqueued')]),
     ...(jobLog.in(['pending'], since).length === 0 ? [] : [list('In transactions that have not committed', 'pending')]),
-    list('Performed', 'performing', 'succeeded', 'discarded', 'dead', 'failed'),
+    list('Performed', 'performing', 'succeeded', 'discarded', 'dead', 'failed', 'cancelled'),
     ...(name === 'inline' ? ['(useInlineJobs performs every job at once: none stays enqueued)'] : []),
   ];
 }

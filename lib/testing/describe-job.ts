@@ -14,6 +14,7 @@ const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   discarded: 'discarded',
   dead: 'dead',
   failed: 'failed',
+  cancelled: 'cancelled',
 };
 
 /** Example: `WelcomeEmailJob('7') on mailer, run 2 times: discarded (Error: gone)`. */

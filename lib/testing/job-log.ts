@@ -10,7 +10,7 @@ import { parsePayload } from '../job/record/payload';
 export type JobState = 'pending' | 'enqueued' | 'performing' | JobEnd;
 
 /** failed: it failed under inline jobs, which are not retried. */
-export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed';
+export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed' | 'cancelled';
 
 /** One enqueued job, from `performLater` to its end. */
 export class LoggedJob {
@@ -27,6 +27,8 @@ export class LoggedJob {
   error: Error | undefined;
   /** Number of runs that have begun. */
   runs = 0;
+  /** The reason why it was asked to cancel while it ran. */
+  cancelReason: string | undefined;
 
   constructor(readonly request: EnqueueRequest) {
     this.payload = JSON.stringify(createPayload(request));
@@ -54,7 +56,7 @@ export class JobLog {
     this.added += 1;
   }
 
-  /** Removes a job whose transaction was rolled back. */
+  /** Removes a job whose transaction was rolled back, or that was cancelled before it ran. */
   remove(entry: LoggedJob): void {
     this.entries.delete(entry);
   }

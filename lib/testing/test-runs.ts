@@ -9,7 +9,7 @@ import type { Claims } from './claims';
 import type { LoggedJob } from './job-log';
 import type { TestDependencies } from './use-jobs';
 
-export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead';
+export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead' | 'cancelled';
 
 /**
  * Performs jobs with the executor of the job processor, from their serialized records. Only the passage through Redis
@@ -31,6 +31,7 @@ export class TestRuns {
     readCursor: async ({ id }) => this.cursors.get(id),
   };
   private readonly running = new Map<string, LoggedJob>();
+  private readonly executors = new Set<Executor>();
   /** Errors of the app's hooks. Production only logs them, while a test should fail. */
   private readonly hookErrors: Error[] = [];
 
@@ -77,11 +78,19 @@ export class TestRuns {
       readyAt: Date.now(),
     };
     const executor = this.executor(entry);
+    this.executors.add(executor);
     const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
-    recorded(true);
+    this.executors.delete(executor);
+    const isCancelled = entry.cancelReason !== undefined && outcome.op !== 'delete';
+    await recorded(!isCancelled, isCancelled ? entry.cancelReason : undefined);
     this.running.delete(id);
     const [hookError] = this.hookErrors.splice(0);
-    if (outcome.op !== 'retry') this.claims.release(id);
+    if (outcome.op !== 'retry' || isCancelled) this.claims.release(id);
+    if (isCancelled) {
+      entry.state = 'cancelled';
+      if (hookError) throw hookError;
+      return 'cancelled';
+    }
     if (outcome.op === 'leave') throw this.giveUp(entry);
     if (outcome.op === 'retry') {
       Object.assign(entry, {
@@ -91,10 +100,17 @@ export class TestRuns {
         dueAt: Date.now() + outcome.waitMs,
       });
     } else if (outcome.op === 'dead') Object.assign(entry, { state: 'dead', history: outcome.job.history });
-    else if (outcome.op === 'delete') entry.state = entry.error ? 'discarded' : 'succeeded';
+    else if (outcome.op === 'delete') entry.state = 'succeeded';
+    else if (outcome.op === 'discard') entry.state = 'discarded';
     else throw new Error(`${entry.request.name} was released, but nothing is stopping`);
     if (hookError) throw hookError;
     return outcome.op === 'retry' ? 'retrying' : (entry.state as RunOutcome);
+  }
+
+  /** Aborts the run of a job. */
+  cancel(entry: LoggedJob, reason: string): void {
+    entry.cancelReason ??= reason;
+    for (const executor of this.executors) executor.cancel(new Map([[entry.request.id, entry.cancelReason]]));
   }
 
   /** Fails the job, since there is no other processor that might have what it needs. */

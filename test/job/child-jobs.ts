@@ -10,6 +10,18 @@ export class LongJob extends Job<[name: string]> {
   }
 }
 
+/** Runs until its signal is aborted, and sends why. */
+export class WatchfulJob extends Job {
+  async perform(): Promise<void> {
+    const { signal } = this.context;
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    process.send?.('runs');
+    await aborted;
+    process.send?.((signal.reason as Error).message);
+    throw signal.reason;
+  }
+}
+
 /** Blocks the event loop for `ms`. */
 export class BlockingJob extends Job<[name: string, ms: number]> {
   perform(name: string, ms: number): void {

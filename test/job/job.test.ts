@@ -31,6 +31,8 @@ describe('Job', () => {
         requests.push(...given);
         return given.map(() => ({ id: 'an-id', enqueued: true }));
       },
+      cancel: assert.fail,
+      cancelAll: assert.fail,
     }),
   );
   after(() => Job.connect(undefined));
@@ -235,7 +237,7 @@ describe('Job', () => {
   });
 
   it('says what to do when nothing is connected', async () => {
-    const enqueuer = { enqueue: async () => [] };
+    const enqueuer = { enqueue: async () => [], cancel: assert.fail, cancelAll: assert.fail };
     Job.connect(undefined);
     await assert.rejects(
       GreetJob.performLater('Ann'),

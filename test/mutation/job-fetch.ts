@@ -190,8 +190,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a claim that was lost with its reply is returned by the process that has sent it only',
     file: 'lib/job/row/claim.ts',
-    find: "where state = 'running' and claimed_by = ? and id <> all(?::uuid[])",
-    replace: "where state = 'running' and ? <> '' and id <> all(?::uuid[])",
+    find: "`state = 'running' and claimed_by = ? and id <> all(?::uuid[])`",
+    replace: "`state = 'running' and ? <> '' and id <> all(?::uuid[])`",
     killedBy: ['test/job/row/claim.test.ts'],
   },
   {

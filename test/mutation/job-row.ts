@@ -6,6 +6,7 @@ const END = 'lib/job/row/end.ts';
 const INSERT = 'lib/job/row/insert.ts';
 const CLAIM_TEST = ['test/job/row/claim.test.ts'];
 const DEAD_TEST = ['test/job/row/dead.test.ts'];
+const CANCEL_TEST = ['test/job/cancel.test.ts'];
 const UNIQUE_TEST = ['test/job/enqueue/unique.test.ts'];
 const ENQUEUER_TEST = ['test/job/enqueue/enqueuer.test.ts'];
 
@@ -85,8 +86,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that killed three processes is dead: a rescued delivery stays counted',
     file: RESCUE,
-    find: `set state = 'ready', claimed_by = null\n     from`,
-    replace: `set state = 'ready', claimed_by = null, deliveries = 0\n     from`,
+    find: `set state = 'ready', claimed_by = null from`,
+    replace: `set state = 'ready', claimed_by = null, deliveries = 0 from`,
     killedBy: CLAIM_TEST,
   },
   {
@@ -113,9 +114,37 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that dies is in the dead set only',
     file: END,
-    find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${OWNED()} returning \${TABLES.jobs}.*\``,
+    find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${OWNED()} and \${NOT_ASKED()} returning \${TABLES.jobs}.*\``,
     replace: `sql: \`select \${TABLES.jobs}.* from \${TABLES.jobs}, \${THESE} where \${OWNED()}\``,
     killedBy: [...CLAIM_TEST, ...DEAD_TEST],
+  },
+  {
+    promise: 'a job that was asked to cancel is not retried, although its process has not heard of it',
+    file: END,
+    find: `and \${NOT_ASKED()} and \${ASYNCHRONOUS}`,
+    replace: `and \${ASYNCHRONOUS}`,
+    killedBy: CANCEL_TEST,
+  },
+  {
+    promise: 'a job that was asked to cancel does not run again when its process dies',
+    file: RESCUE,
+    find: `where \${TABLES.jobs}.id = lost.id and reason is null`,
+    replace: `where \${TABLES.jobs}.id = lost.id`,
+    killedBy: CANCEL_TEST,
+  },
+  {
+    promise: 'a cancelled job has one outcome, although it was claimed while it was being cancelled',
+    file: 'lib/job/row/cancel.ts',
+    find: `limit ? for update \${skipsLocked ? 'skip locked' : ''}`,
+    replace: 'limit ?',
+    killedBy: CANCEL_TEST,
+  },
+  {
+    promise: 'a running job is asked to cancel in whatever process it runs',
+    file: 'lib/job/dispatch/dispatch-service.ts',
+    find: `if (notice === undefined || notice === 'cancel') onCancelNotice();`,
+    replace: '',
+    killedBy: CANCEL_TEST,
   },
   {
     promise: 'a unique job is enqueued once',

@@ -52,6 +52,8 @@ export interface JobJson {
   readonly locale: string | null;
   readonly attributes: JsonValue;
   readonly progress: JsonValue;
+  /** The reason why the running job was asked to cancel, '' when none was given; null: it was not asked. */
+  readonly cancel_requested: string | null;
   readonly unreadable: string | null;
 }
 
@@ -86,6 +88,7 @@ export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
     locale: locale ?? null,
     attributes: redacted(attributes),
     progress: redacted(entry.progress),
+    cancel_requested: entry.cancelReason ?? null,
     unreadable: entry.unreadable ?? null,
   };
 }

@@ -92,6 +92,7 @@ export const OPTIONS = {
   page: { type: 'string', value: 'N', help: 'a later page of the list' },
   all: { type: 'boolean', help: 'instead of ids: all jobs of a set that match the filters' },
   set: { type: 'string', value: 'SET', help: 'the set for --all: retry, scheduled or dead' },
+  reason: { type: 'string', value: 'TEXT', help: 'why: for the log, the pages and the signal of a job that runs' },
   yes: { type: 'boolean', short: 'y', help: 'do not ask for confirmation' },
   wait: { type: 'string', value: 'TIME', help: 'run after this long: 90s, 5m, 2h, 7d' },
   json: { type: 'boolean', help: 'print the answer as JSON' },

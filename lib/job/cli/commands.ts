@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { wrongArguments } from '../../core/command-line';
 import { toError } from '../../support/to-error';
+import { CANCEL } from './cancel';
 import {
   describeUsage,
   type JobCommand,
@@ -23,6 +24,7 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   LIST,
   SHOW,
   ...MOVES,
+  CANCEL,
   ENQUEUE,
   ...CRON,
   PAUSE,

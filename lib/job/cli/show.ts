@@ -58,6 +58,7 @@ function jobText(job: JobJson, ahead: number | undefined): string {
     ['Queue', job.queue],
     ['State', `${state}${ahead ? `, behind ${pluralize(ahead, 'other')}` : ''}`],
     [time, moment(job.at)],
+    ['Cancelled', job.cancel_requested === null ? null : askedText(job.cancel_requested)],
     ['Reason', job.reason === null ? null : escapeControls(job.reason)],
     ['Enqueued', moment(job.enqueued_at)],
     ['Failed runs', String(job.attempts)],
@@ -78,6 +79,10 @@ function jobText(job: JobJson, ahead: number | undefined): string {
   return `${lines.join('\n')}\n`;
 }
 
+function askedText(reason: string): string {
+  return `asked to end${reason === '' ? '' : `: ${escapeControls(reason)}`}`;
+}
+
 function moment(iso: string | null): string | null {
   return iso === null ? null : fullMoment(iso);
 }
@@ -90,5 +95,5 @@ function runText({ run }: JobErrorJson): string {
 
 /** The message for an id that is found nowhere. */
 export function unknownJob(id: string): string {
-  return `There is no job ${id}: it has succeeded, was discarded or deleted, or never existed.`;
+  return `There is no job ${id}: it has succeeded, was discarded, cancelled or deleted, or never existed.`;
 }

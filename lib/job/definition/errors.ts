@@ -70,6 +70,20 @@ export class EnqueueError extends Error {
   }
 }
 
+/** A run was asked to cancel: the reason of its signal. Its `cause` is the error that the handler threw then. */
+export class JobCancelledError extends Error {
+  override readonly name = 'JobCancelledError';
+
+  constructor(
+    /** The name of the job's class. */
+    readonly jobName: string,
+    /** As it was given to `cancel`; '' when none was. */
+    readonly reason: string,
+  ) {
+    super(`${jobName} was cancelled${reason === '' ? '' : `: ${reason}`}`);
+  }
+}
+
 /** A run took longer than its class's `timeout`. Its `cause` is the error that the handler threw then. */
 export class JobTimeoutError extends Error {
   override readonly name = 'JobTimeoutError';

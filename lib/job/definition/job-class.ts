@@ -23,7 +23,7 @@ export interface JobContext {
   /**
    * Aborted when the process stops and cannot wait any longer. A job that still runs then returns to the head of its queue. So
    * does one that ends because of it, with or without an error. The signal is also aborted, with a JobTimeoutError, when the
-   * class's `timeout` is up.
+   * class's `timeout` is up, and with a JobCancelledError when the job is cancelled.
    */
   readonly signal: AbortSignal;
 }
@@ -38,7 +38,7 @@ export interface Performable {
   aroundPerform?(perform: () => Promise<void>, ...args: never[]): unknown;
   /** Called after a `perform` that did not fail. */
   afterPerform?(...args: never[]): unknown;
-  /** Called when the job is discarded or dies. */
+  /** Called when the job is discarded or dies, or when its run ends as cancelled. */
   afterDiscard?(error: Error, ...args: never[]): unknown;
 }
 
@@ -203,6 +203,27 @@ export interface CancelledJob {
   /** Tells this result from that of a duplicate. */
   readonly reason: 'cancelled';
 }
+
+/** Options of `cancel`. */
+export interface CancelOptions {
+  /** Up to 1,000 characters, for the job's signal, the log and the pages. Default none. */
+  readonly reason?: string | undefined;
+}
+
+/** Options of `cancelAll`. */
+export interface CancelAllOptions extends CancelOptions {
+  /** Only jobs with this tag. Default: all of the class. */
+  readonly tag?: string | undefined;
+}
+
+/**
+ * What `cancel` did. cancelled: the job waited, and has left. requested: it runs, and its signal is aborted; its run decides
+ * whether it ends as done or as cancelled. gone: it has ended, is dead, or never existed.
+ */
+export type CancelOutcome = 'cancelled' | 'requested' | 'gone';
+
+/** What `cancelAll` did, in numbers of jobs; the words are those of CancelOutcome. */
+export type CancelCounts = Readonly<Record<Exclude<CancelOutcome, 'gone'>, number>>;
 
 /** The claim of a unique job: while another job holds its key, this one is a duplicate. */
 export interface UniqueClaim {

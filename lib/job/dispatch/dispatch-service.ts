@@ -41,6 +41,8 @@ interface DispatchServiceOptions {
   readonly onMayBeReady: (unhinted: boolean) => void;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice: () => void;
+  /** Called when running jobs may have been asked to cancel. */
+  readonly onCancelNotice: () => void;
   /** Called with jobs that were returned to their queues, since their processor is silent. */
   readonly onRescued: (jobs: readonly RescuedJob[]) => void;
   /** Called when timers may be late, since the clock was set or the machine has slept. */
@@ -125,11 +127,12 @@ export class DispatchService {
   }
 
   private noticed(notice: Notice | undefined): void {
-    const { gate, redis, onMayBeReady, onCronNotice } = this.options;
+    const { gate, redis, onMayBeReady, onCronNotice, onCancelNotice } = this.options;
     this.activeAt = performance.now();
     if (notice === undefined || notice === 'pauses') gate.forget();
     if (notice === undefined || notice === 'cron') onCronNotice();
-    if (notice === 'cron') return;
+    if (notice === undefined || notice === 'cancel') onCancelNotice();
+    if (notice === 'cron' || notice === 'cancel') return;
     if (notice === undefined) this.dispatcher.recover();
     // Of jobs that cannot be hinted at the processors are told at once, below.
     else this.dispatcher.trigger(notice === 'hinted' || notice === 'unhinted');

@@ -42,11 +42,14 @@ type Tags = readonly string[] | undefined;
 function allTags(name: string, ofClass: Tags, given: Tags): readonly string[] {
   if (!ofClass && !given) return NO_TAGS;
   const tags = [...new Set([...(ofClass ?? []), ...(given ?? [])])];
-  for (const tag of tags) {
-    if (typeof tag === 'string' && TAG.test(tag)) continue;
-    throw new TypeError(`${name}: a tag is ${JSON.stringify(tag)}; give text of 1 to 200 characters on one line`);
-  }
+  for (const tag of tags) checkTag(name, tag);
   return tags;
+}
+
+/** @throws TypeError that names the class and the tag. */
+export function checkTag(name: string, tag: unknown): void {
+  if (typeof tag === 'string' && TAG.test(tag)) return;
+  throw new TypeError(`${name}: a tag is ${JSON.stringify(tag)}; give text of 1 to 200 characters on one line`);
 }
 
 function carriedContext(): CarriedContext {

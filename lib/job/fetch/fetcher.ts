@@ -5,6 +5,7 @@ import { toError } from '../../support/to-error';
 import { isUuid } from '../../support/uuid';
 import type { Gate } from '../dispatch/gate';
 import type { Hint, HintReader } from '../hint/hint-reader';
+import type { CancelledRun } from '../row/cancel';
 import {
   type Choice,
   type Claimant,
@@ -51,8 +52,11 @@ const BEGUN_MS = 1000;
 /** The result of one run. */
 export interface ExecutionResult {
   readonly outcome: Outcome;
-  /** Called once Postgres has the outcome; false: it was void (`recordOutcomes`). */
-  readonly recorded: (applied: boolean) => void;
+  /**
+   * Called once Postgres has the outcome; false: it was void (`recordOutcomes`). With a reason: the job was asked to cancel
+   * for it, and has left instead.
+   */
+  readonly recorded: (applied: boolean, cancelReason?: string) => unknown;
 }
 
 interface Ending extends ExecutionResult {
@@ -81,6 +85,8 @@ export interface FetcherOptions {
   readonly adopt: (hints: readonly Hint[]) => Promise<readonly string[]>;
   /** Called with jobs that others may run at once: they were returned, or hinted at in vain. */
   readonly onReturned: (jobs: readonly ReadyJob[]) => void;
+  /** Called with jobs that have left since they were asked to cancel. */
+  readonly onCancelled: (jobs: readonly CancelledRun[]) => void;
   /** Called when jobs are to run again later. */
   readonly onScheduled: () => void;
   /** Has held jobs of these limits run, since some of their jobs have ended. */
@@ -203,7 +209,11 @@ export class Fetcher {
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
     const op = counted ? 'return-counted' : 'return';
     for (const { delivery } of this.running.values())
-      this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
+      this.ended.push({
+        delivery,
+        outcome: { op },
+        recorded: (applied, reason) => reason === undefined && recorded(delivery, applied),
+      });
     this.running.clear();
     this.schedule();
   }
@@ -289,13 +299,15 @@ export class Fetcher {
   }
 
   private async record(endings: readonly Ending[]): Promise<void> {
-    const { knex, identity, admit, onReturned, onScheduled } = this.options;
+    const { knex, identity, admit, onReturned, onScheduled, onCancelled } = this.options;
     this.recording = endings;
-    const { applied, unrecorded, error } = await recordOutcomes(knex, identity, endings);
+    const { applied, cancelled, unrecorded, error } = await recordOutcomes(knex, identity, endings);
     this.recording = [];
     this.ended.unshift(...unrecorded);
     const recorded = endings.filter((ending) => !unrecorded.includes(ending));
-    for (const ending of recorded) ending.recorded(applied.has(ending.delivery.id));
+    const reasons = new Map(cancelled.map(({ id, reason }) => [id, reason]));
+    for (const { delivery, recorded: tell } of recorded) tell(applied.has(delivery.id), reasons.get(delivery.id));
+    if (cancelled.length > 0) onCancelled(cancelled);
     const returned = recorded.filter(({ outcome }) => outcome.op === 'return' || outcome.op === 'return-counted');
     if (returned.length > 0) onReturned(returned.map(({ delivery }) => delivery));
     if (recorded.some(({ outcome }) => 'waitMs' in outcome)) onScheduled();
@@ -327,7 +339,8 @@ export class Fetcher {
     const now = performance.now();
     if (this.releaseUnknownAt.some((at) => at <= now)) {
       const endings = [...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
-      await releaseUnknown(knex, identity, [...this.running.keys(), ...this.ahead.ids, ...endings]);
+      const known = [...this.running.keys(), ...this.ahead.ids, ...endings];
+      this.options.onCancelled(await releaseUnknown(knex, identity, known));
       this.releaseUnknownAt = this.releaseUnknownAt.filter((at) => at > now);
       // The released jobs have no hints.
       this.isScanDue = true;

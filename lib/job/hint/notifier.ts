@@ -9,8 +9,9 @@ import { Backoff } from '../../support/backoff';
  * - `unhinted`: jobs are ready, but Redis takes no hints, so processors should look into Postgres.
  * - `hinted`: jobs were enqueued and hinted at, so the dispatcher should look soon whether each hint has reached a processor.
  * - `cron`, `pauses`: these tables have changed.
+ * - `cancel`: running jobs were asked to cancel.
  */
-export type Notice = 'look' | 'unhinted' | 'hinted' | 'cron' | 'pauses';
+export type Notice = 'look' | 'unhinted' | 'hinted' | 'cron' | 'pauses' | 'cancel';
 
 /** Pause between two notifications, ms. */
 const GATHER_MS = 10;

@@ -4,7 +4,7 @@ import type { JsonValue } from '../../core/execution-context';
 import { Redactor } from '../../core/redact';
 import type { ModelLookup } from '../../model/model-lookup';
 import { toError } from '../../support/to-error';
-import { PoisonJobError, UnknownJobError } from '../definition/errors';
+import { JobCancelledError, PoisonJobError, UnknownJobError } from '../definition/errors';
 import type { JobClass, JobLookup, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
@@ -73,7 +73,12 @@ export class Executor {
   constructor(private readonly options: ExecutorDependencies) {
     const { events, now, random, leftForMs, filter = new Redactor() } = options;
     this.middleware = options.middleware ?? NO_MIDDLEWARE;
-    this.outcomes = new Outcomes({ events, now, filter });
+    this.outcomes = new Outcomes({
+      events,
+      now,
+      filter,
+      onCancelled: (job, reason) => this.failures.afterDiscard(job, new JobCancelledError(job.class, reason)),
+    });
     this.failures = new Failures({
       events,
       outcomes: this.outcomes,
@@ -119,6 +124,13 @@ export class Executor {
   abort(reason: Error, counted = false): void {
     this.returnsCount ||= counted;
     for (const run of this.runs) run.abort(reason);
+  }
+
+  /** Aborts the runs of these jobs, which were asked to cancel. @returns the ids of those that it has. */
+  cancel(reasons: ReadonlyMap<string, string>): ReadonlySet<string> {
+    const runs = [...this.runs].filter(({ id }) => reasons.has(id));
+    for (const run of runs) run.abort(new JobCancelledError(run.class, reasons.get(run.id) ?? ''));
+    return new Set(runs.map(({ id }) => id));
   }
 
   private async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {

@@ -15,7 +15,7 @@ export class JobExecution {
   run: Run | undefined;
   /** The instance that runs the job. */
   instance: Performable | undefined;
-  /** true if its `afterDiscard` may have killed a process before, so that it is not called again. */
+  /** true if its `afterDiscard` has been called, or may have killed a process before, so that it is not called again. */
   skipsCallback = false;
   /** true once `run.args` holds the deserialized arguments. */
   argsAreRead = false;

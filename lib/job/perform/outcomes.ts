@@ -17,6 +17,8 @@ const HOST = os.hostname();
 export interface OutcomesOptions {
   readonly events: Events;
   readonly filter: Redactor;
+  /** Called for a job that has left since it was asked to cancel, whatever its outcome was to be. */
+  readonly onCancelled?: (job: JobExecution, reason: string) => Promise<void>;
   /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
 }
@@ -38,9 +40,14 @@ export class Outcomes {
   }
 
   discarded(job: JobExecution, error: Error): ExecutionResult {
-    return this.final({ op: 'delete' }, job, () =>
+    return this.final({ op: 'discard' }, job, () =>
       this.options.events.emit('job.discarded', { error, ...this.about(job) }),
     );
+  }
+
+  /** Its run has failed after it was asked to cancel. Whoever records that tells it. */
+  cancelled(job: JobExecution): ExecutionResult {
+    return this.final({ op: 'cancel' }, job, () => undefined);
   }
 
   retrying(job: JobExecution, error: Error, waitMs: number, key: string | undefined): ExecutionResult {
@@ -104,8 +111,12 @@ export class Outcomes {
   private final(outcome: ExecutionResult['outcome'], job: JobExecution, announce: () => void): ExecutionResult {
     const { events } = this.options;
     const { id, queue } = job;
-    const recorded = (applied: boolean) =>
-      applied ? announce() : events.emit('job.fenced', { id, class: job.class, queue });
+    const recorded = (applied: boolean, cancelReason?: string) => {
+      if (cancelReason !== undefined) return this.options.onCancelled?.(job, cancelReason);
+      if (applied) announce();
+      else events.emit('job.fenced', { id, class: job.class, queue });
+      return undefined;
+    };
     return { outcome, recorded };
   }
 }
@@ -135,6 +146,10 @@ export class Failures {
   }
 
   async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {
+    if (job.run?.isCancelled) {
+      await this.afterDiscard(job, error);
+      return this.options.outcomes.cancelled(job);
+    }
     const outcome = error instanceof NotHereError && this.leave(job, error);
     if (outcome) return outcome;
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
@@ -184,9 +199,11 @@ export class Failures {
     }
   }
 
-  private async afterDiscard(job: JobExecution, error: Error): Promise<void> {
+  /** Calls the job's `afterDiscard`, once. Never rejects. */
+  async afterDiscard(job: JobExecution, error: Error): Promise<void> {
     const { jobClass } = job;
     if (!jobClass || job.skipsCallback) return;
+    job.skipsCallback = true;
     try {
       if (!compileOptions(jobClass).afterDiscard) return;
       // The arguments could not be read, so it would be called without any.

@@ -1,7 +1,7 @@
 import { NotConnectedError } from '../../core/errors';
 import { currentContext, type ExecutionContext, runInContext } from '../../core/execution-context';
 import { toError } from '../../support/to-error';
-import { JobTimeoutError } from '../definition/errors';
+import { JobCancelledError, JobTimeoutError } from '../definition/errors';
 import type { CarriedContext, JobContext } from '../definition/job-class';
 import type { JobRun } from '../definition/setup';
 import type { Checkpoint } from './checkpoint';
@@ -102,7 +102,13 @@ export class Run implements JobRun {
 
   /** true if its process stops, or has lost the job to another: an error from now on is not a failure of the job. */
   get isAborted(): boolean {
-    return this.reason !== undefined && !(this.reason instanceof JobTimeoutError) && this.reason !== this.uncaught;
+    const { reason, uncaught } = this;
+    return reason !== undefined && !(reason instanceof JobTimeoutError) && reason !== uncaught && !this.isCancelled;
+  }
+
+  /** true if it was asked to cancel. It may be done all the same; with any error it ends as cancelled. */
+  get isCancelled(): boolean {
+    return this.reason instanceof JobCancelledError;
   }
 
   /** true if the job has read its signal, so that it may end because of it. */
@@ -114,7 +120,7 @@ export class Run implements JobRun {
   failure(thrown: unknown): Error {
     const { reason, uncaught } = this;
     if (uncaught && uncaught === reason) return uncaught;
-    if (!(reason instanceof JobTimeoutError)) return toError(thrown);
+    if (!(reason instanceof JobTimeoutError || reason instanceof JobCancelledError)) return toError(thrown);
     if (thrown !== reason) reason.cause ??= thrown;
     return reason;
   }

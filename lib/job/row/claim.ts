@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { runPrepared } from '../../model/prepared';
+import { type CancelledRun, deleteAsked } from './cancel';
 import type { Delivery } from './job-row';
 
 /** Who claims, and what it may claim. */
@@ -197,11 +198,18 @@ export async function admit(knex: Knex, limits: Limits, keys?: readonly string[]
  * Makes jobs ready again that a claim of this process has taken although its reply was lost. Their deliveries do not count. A
  * processor that is quiet or full does this only later; until then the rows stay `running`.
  * @param running ids of the jobs that the process knows to have.
+ * @returns those of them that were asked to cancel, and leave instead.
  */
-export async function releaseUnknown(knex: Knex, identity: string, running: readonly string[]): Promise<void> {
+export async function releaseUnknown(
+  knex: Knex,
+  identity: string,
+  running: readonly string[],
+): Promise<CancelledRun[]> {
+  const where = `state = 'running' and claimed_by = ? and id <> all(?::uuid[])`;
   await knex.raw(
     `update ${TABLES.jobs} set state = 'ready', claimed_by = null, deliveries = deliveries - 1
-     where state = 'running' and claimed_by = ? and id <> all(?::uuid[])`,
+     where ${where} and cancel_reason is null`,
     [identity, [...running]],
   );
+  return deleteAsked(knex, where, [identity, [...running]]);
 }

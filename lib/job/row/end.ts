@@ -1,13 +1,18 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import { type CancelledRun, deleteAsked } from './cancel';
 import { ASYNCHRONOUS } from './claim';
 import { type DeadJob, insertDead } from './dead';
 import type { Delivery } from './job-row';
 
 /** What becomes of a job whose run has ended. */
 export type Outcome =
-  /** Done, or discarded: its row goes. */
+  /** Done: its row goes. */
   | { readonly op: 'delete' }
+  /** Discarded: its row goes, too. */
+  | { readonly op: 'discard' }
+  /** Its run has failed after it was asked to cancel: its row goes. */
+  | { readonly op: 'cancel' }
   | {
       readonly op: 'retry';
       readonly history: string;
@@ -39,10 +44,16 @@ const THESE = 'unnest(?::uuid[], ?::timestamptz[]) as ended (id, at)';
 const OWNED = () =>
   `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.claimed_by || '' = ? and ${TABLES.jobs}.claimed_at = ended.at`;
 
+const NOT_ASKED = () => `${TABLES.jobs}.cancel_reason is null`;
+/** A run that is done is done, in spite of a request. */
+const isCancellable = ({ outcome }: Ended) => outcome.op !== 'delete';
+
 /** What became of outcomes that were to be recorded. */
 interface Recorded<E> {
   /** Ids of the jobs whose outcomes were applied. */
   readonly applied: ReadonlySet<string>;
+  /** Jobs that were asked to cancel, and whose run was not done. Whatever their outcomes were, they are cancelled instead. */
+  readonly cancelled: readonly CancelledRun[];
   /** Outcomes that Postgres may not have, because of `error`. If it has one after all, it is void when it is sent again. */
   readonly unrecorded: readonly E[];
   readonly error: unknown;
@@ -50,7 +61,8 @@ interface Recorded<E> {
 
 /**
  * Records outcomes, one statement for each kind. An outcome is void when the row no longer belongs to this delivery. Either its
- * process seemed to be dead and the job was returned, or the outcome was recorded before and the reply was lost.
+ * process seemed to be dead and the job was returned, or the outcome was recorded before and the reply was lost. A job that was
+ * asked to cancel leaves, unless it is done.
  */
 export async function recordOutcomes<E extends Ended>(
   knex: Knex,
@@ -61,6 +73,7 @@ export async function recordOutcomes<E extends Ended>(
   const of = (...ops: readonly Outcome['op'][]) => endings.filter(({ outcome }) => ops.includes(outcome.op));
   const kinds = [
     [of('delete'), deleteJobs],
+    [of('discard'), discardJobs],
     [of('retry', 'leave', 'return', 'return-counted'), returnJobs],
     [of('dead'), moveToDead],
   ] as const;
@@ -76,7 +89,15 @@ export async function recordOutcomes<E extends Ended>(
       error = result.reason;
     }
   }
-  return { applied, unrecorded, error };
+  // What was asked to cancel until now has changed nothing above.
+  const open = endings.filter(
+    (ended) => isCancellable(ended) && !applied.has(ended.delivery.id) && !unrecorded.includes(ended),
+  );
+  try {
+    return { applied, cancelled: open.length > 0 ? await cancelJobs(knex, identity, open) : [], unrecorded, error };
+  } catch (thrown) {
+    return { applied, cancelled: [], unrecorded: [...unrecorded, ...open], error: thrown };
+  }
 }
 
 function fences(endings: readonly Ended[]): [ids: readonly string[], claimedAt: readonly string[]] {
@@ -97,6 +118,22 @@ function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
   );
 }
 
+function discardJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
+  return returnedIds(
+    knex,
+    `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${NOT_ASKED()} returning ${TABLES.jobs}.id`,
+    [...fences(endings), identity],
+  );
+}
+
+function cancelJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<CancelledRun[]> {
+  return deleteAsked(knex, `exists (select from ${THESE} where ${OWNED()}) and id = any(?::uuid[])`, [
+    ...fences(endings),
+    identity,
+    endings.map(({ delivery }) => delivery.id),
+  ]);
+}
+
 /** Jobs that will run again: at once, or later. */
 function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   const outcomes = endings.map(({ outcome }) => outcome);
@@ -112,7 +149,7 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
      from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])
        as ended (id, at, op, wait_ms, failed, failure, name, texts)
-     where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
+     where ${OWNED()} and ${NOT_ASKED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
     [
       ...fences(endings),
       outcomes.map(({ op }) => op),
@@ -129,7 +166,7 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
 async function moveToDead(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   const jobs = endings.flatMap(({ outcome }) => (outcome.op === 'dead' ? [outcome.job] : []));
   return insertDead(knex, jobs, {
-    sql: `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} returning ${TABLES.jobs}.*`,
+    sql: `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${NOT_ASKED()} returning ${TABLES.jobs}.*`,
     values: [...fences(endings), identity],
   });
 }

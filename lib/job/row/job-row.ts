@@ -15,6 +15,7 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * | done, discarded, fails, left, returned | `recordOutcomes` |
  * | gives up | `recordOutcomes`, by `insertDead` |
  * | its process has died | `rescue` |
+ * | cancelled | `cancelRows`; after a run `deleteAsked`, by the function that would end or return it |
  * | the reply to a claim was lost | `releaseUnknown` |
  * | an operator promotes, deletes or clears | `makeReady`, `deleteChosen`, `clearQueue` |
  * | an operator kills, or retries a dead job | `killJobs`, `reviveJobs` |

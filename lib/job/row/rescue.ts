@@ -4,7 +4,8 @@ import type { ReadyJob } from './claim';
 
 /**
  * Makes the jobs of dead processors ready again. The jobs keep their `run_at`, and the caller hints at them at the heads of
- * their queues, so they go first. Their deliveries stay counted, since each may have killed its process.
+ * their queues, so they go first. Their deliveries stay counted, since each may have killed its process. Those that were asked to
+ * cancel leave instead.
  *
  * A processor that was only frozen runs on, and its outcome is void. Its next `checkpoint` throws, and its next `progress`
  * aborts the signal (`perform/checkpoint`).
@@ -17,12 +18,18 @@ export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promis
     select from ${TABLES.processes} as process
     where process.identity = claimed_by and process.seen_at > now() - ? * interval '1 millisecond')`;
   const { rows } = await knex.raw<{ rows: RescuedJob[] }>(
-    `update ${TABLES.jobs} set state = 'ready', claimed_by = null
-     from (select id, claimed_by as identity from ${TABLES.jobs} where state = 'running'
+    `with lost as materialized (
+       select id, claimed_by as identity, cancel_reason as reason from ${TABLES.jobs} where state = 'running'
        ${identity === undefined ? '' : 'and claimed_by = ?'}
        ${silentMs === undefined ? '' : `and claimed_at < now() - ? * interval '1 millisecond' and ${dead}`}
-       for update skip locked) as lost
-     where ${TABLES.jobs}.id = lost.id returning ${TABLES.jobs}.id, queue, lost.identity`,
+       for update skip locked
+     ), cancelled as (
+       delete from ${TABLES.jobs} using lost where ${TABLES.jobs}.id = lost.id and reason is not null
+       returning ${TABLES.jobs}.id, class, queue, identity, reason
+     ), rescued as (
+       update ${TABLES.jobs} set state = 'ready', claimed_by = null from lost where ${TABLES.jobs}.id = lost.id and reason is null
+       returning ${TABLES.jobs}.id, class, queue, identity, reason
+     ) select * from rescued union all select * from cancelled`,
     [...(identity === undefined ? [] : [identity]), ...(silentMs === undefined ? [] : [silentMs, silentMs])],
   );
   return rows;
@@ -34,8 +41,11 @@ interface Rescue {
 }
 
 export interface RescuedJob extends ReadyJob {
+  readonly class: string;
   /** The processor that had the job. */
   readonly identity: string;
+  /** Not null: it was asked to cancel, for this reason, and has left. */
+  readonly reason: string | null;
 }
 
 /** Shows that this processor lives while it runs something long. Forgets processors that have been silent for a day. */

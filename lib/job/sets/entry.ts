@@ -41,6 +41,8 @@ export interface JobEntry {
   readonly context: CarriedContext;
   /** The value that its run last passed to `progress()`. */
   readonly progress: unknown;
+  /** It runs and was asked to cancel, for this reason; '' when none was given. */
+  readonly cancelReason: string | undefined;
   /** The reason why the record cannot be read, in whole or in part; undefined when it can. */
   readonly unreadable: string | undefined;
   /** The record's text; undefined when it is readable or missing. */
@@ -56,6 +58,7 @@ export interface EntryRow {
   readonly attempts: number;
   readonly history: string | null;
   readonly progress: string | null;
+  readonly cancelReason: string | null;
   /** The job's time in the set, ms since 1970. */
   readonly at: number;
   readonly identity: string | null;
@@ -80,6 +83,7 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
     errors: describeErrors(history),
     reason: history.reason,
     progress: row.progress === null ? undefined : (JSON.parse(row.progress) as unknown),
+    cancelReason: row.cancelReason ?? undefined,
     tags,
   };
   const nothing = { args: [], enqueuedAt: undefined, context: {}, raw: undefined };

@@ -5,7 +5,7 @@ import { describeRow, type EntryRow, type JobEntry, type SetName } from './entry
 import { checkRef, type JobRef } from './query';
 import { EVERY_JOB, entryColumns, these } from './set-reader';
 
-/** The place of a job. `gone`: it has succeeded, was discarded or deleted, or never existed. */
+/** The place of a job. `gone`: it has succeeded, was discarded, cancelled or deleted, or never existed. */
 export interface FoundPlace {
   readonly place: SetName | 'gone';
   readonly entry: JobEntry | undefined;

@@ -164,7 +164,8 @@ const MAX_LISTED = 65_536;
 /** What an entry needs of a row. @param time SQL of its time. @param identity SQL of the processor that runs it. */
 export const entryColumns = (time: string, identity: string): string =>
   `id, queue, class, tags, attempts, history::text, progress::text,
-   (extract(epoch from ${time}) * 1000)::float8 as at, ${identity} as identity, octet_length(payload::text) as bytes`;
+   (extract(epoch from ${time}) * 1000)::float8 as at, ${identity} as identity, octet_length(payload::text) as bytes,
+   ${time === 'died_at' ? 'null::text' : 'cancel_reason'} as "cancelReason"`;
 
 const columnsOf = ({ time }: SetTable) => entryColumns(time, time === 'claimed_at' ? 'claimed_by' : 'null');
 

@@ -2,6 +2,8 @@ import { Histogram } from '../../support/histogram';
 
 export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
 export const HISTOGRAMS = ['latency', 'duration'] as const;
+/** Stored after all others, so that a release that does not know them reads the same. */
+export const LATER_COUNTERS = ['cancelled'] as const;
 
 /**
  * Upper bounds of the buckets, ms: from 1.5 ms to some two days in 47 steps, each half as large again as the one
@@ -18,13 +20,15 @@ export class ClassStats {
   retried = 0;
   dead = 0;
   discarded = 0;
+  /** Jobs that were cancelled, while they waited or ran. */
+  cancelled = 0;
   /** Time from when a job was due until its run began, ms. */
   readonly latency = new Histogram(JOB_BOUNDS_MS);
   /** Durations of the runs that succeeded, ms. */
   readonly duration = new Histogram(JOB_BOUNDS_MS);
 
   merge(other: ClassStats): void {
-    for (const name of COUNTERS) this[name] += other[name];
+    for (const name of [...COUNTERS, ...LATER_COUNTERS]) this[name] += other[name];
     for (const name of HISTOGRAMS) this[name].add(other[name]);
   }
 }

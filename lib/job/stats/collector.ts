@@ -16,7 +16,14 @@ export class OutcomeCounter {
 
   /** @returns a function that stops it. */
   listen(events: Events): () => void {
-    const jobs = ['job.started', 'job.succeeded', 'job.retrying', 'job.dead', 'job.discarded'] as const;
+    const jobs = [
+      'job.started',
+      'job.succeeded',
+      'job.retrying',
+      'job.dead',
+      'job.discarded',
+      'job.cancelled',
+    ] as const;
     const mails = ['mail.sent', 'mail.failed', 'mail.skipped'] as const;
     return events.onAny((name, payload) => this.hear(name, payload), [...jobs, ...mails]);
   }
@@ -57,6 +64,12 @@ export class OutcomeCounter {
       case 'job.discarded':
         this.class((payload as EventMap['job.discarded']).class).discarded++;
         break;
+      case 'job.cancelled': {
+        const { class: className, was } = payload as EventMap['job.cancelled'];
+        // Whoever cancels waiting jobs counts them.
+        if (was === 'running') this.class(className).cancelled++;
+        break;
+      }
       case 'mail.sent':
         this.outcomes.mailer((payload as EventMap['mail.sent']).mailer).sent++;
         break;

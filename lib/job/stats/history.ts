@@ -55,6 +55,8 @@ export interface ClassSummary {
   readonly retried: number;
   readonly dead: number;
   readonly discarded: number;
+  /** Jobs that were cancelled, while they waited or ran. */
+  readonly cancelled: number;
   /** Share of failed runs among those that succeeded or failed, 0 to 1; 0 if there were none. */
   readonly errorRate: number;
   /** Time from when a job was due until its run began. */
@@ -78,7 +80,7 @@ function summarize({ classes }: Outcomes): HistorySum {
 }
 
 function summarizeClass(className: string, stats: ClassStats): ClassSummary {
-  const { processed, failed, retried, dead, discarded } = stats;
+  const { processed, failed, retried, dead, discarded, cancelled } = stats;
   const runs = processed + failed;
   return {
     class: className,
@@ -87,6 +89,7 @@ function summarizeClass(className: string, stats: ClassStats): ClassSummary {
     retried,
     dead,
     discarded,
+    cancelled,
     errorRate: runs === 0 ? 0 : failed / runs,
     latency: summarizeDurations(stats.latency),
     duration: summarizeDurations(stats.duration),

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { ClassStats, COUNTERS, HISTOGRAMS, MAIL_OUTCOMES, Outcomes } from './class-stats';
+import { ClassStats, COUNTERS, HISTOGRAMS, LATER_COUNTERS, MAIL_OUTCOMES, Outcomes } from './class-stats';
 import type { OutcomeCounter } from './collector';
 
 const MINUTE_MS = 60_000;
@@ -35,7 +35,7 @@ export class StatsWriter {
 
   constructor(
     private readonly knex: Knex,
-    private readonly counter: OutcomeCounter,
+    private readonly counter: Pick<OutcomeCounter, 'take'>,
     /** Unique among all processes, past ones included. */
     private readonly identity: string,
   ) {}
@@ -66,7 +66,7 @@ export class StatsWriter {
          (values ('minute', ?::timestamptz), ('hour', ?), ('total', 'epoch')) as period (span, at)
        order by 1, 2, 3, 4
        on conflict (span, at, kind, name) do update set
-         counts = array(select a + b from unnest(kept.counts, excluded.counts) as pair (a, b)),
+         counts = array(select coalesce(a, 0) + coalesce(b, 0) from unnest(kept.counts, excluded.counts) as pair (a, b)),
          maxima = array(select greatest(a, b) from unnest(kept.maxima, excluded.maxima) as pair (a, b))`,
       [
         ...[new Date(at), `${this.identity} ${number}`],
@@ -94,6 +94,7 @@ function toRows({ classes, mailers }: Outcomes): StatsRow[] {
     const counts = [
       ...COUNTERS.map((each) => stats[each]),
       ...histograms.flatMap((histogram) => [histogram.sumMs, ...histogram.counts]),
+      ...LATER_COUNTERS.map((each) => stats[each]),
     ];
     return { kind: 'job', name, counts, maxima: histograms.map(({ maxMs }) => maxMs) };
   });
@@ -117,5 +118,6 @@ function addRow(outcomes: Outcomes, { kind, name, counts, maxima }: StatsRow): v
     const { counts: buckets } = stats[histogram];
     stats[histogram].add({ sumMs: next(), counts: buckets.map(next), maxMs: maxima[index] ?? 0 });
   }
+  for (const counter of LATER_COUNTERS) stats[counter] = next();
   outcomes.class(name).merge(stats);
 }

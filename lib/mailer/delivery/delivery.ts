@@ -47,6 +47,7 @@ const RUN_EDGES = [
   'job.retrying',
   'job.dead',
   'job.discarded',
+  'job.cancelled',
   'job.released',
   'job.fenced',
 ] as const;

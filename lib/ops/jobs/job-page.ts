@@ -1,5 +1,6 @@
 import { WHOLE } from '../../core/redact';
 import type { JobAdmin } from '../../job/admin/job-admin';
+import { checkReason } from '../../job/definition/cancel-options';
 import { type ListedProcess, processName } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
 import type { FoundPlace } from '../../job/sets/find-job';
@@ -7,6 +8,8 @@ import { isRef } from '../../job/sets/query';
 import { snakeCase } from '../../support/snake-case';
 import { DELIVERIES } from '../mail/deliveries-page';
 import { MAX_MAILS, readMails } from '../mail/mails-of-job';
+import { badQuery } from '../ui/bad-query';
+import { jobPath } from '../ui/format';
 import type { OpsContext } from '../ui/page-types';
 import { localizedProblem } from '../ui/shell';
 import { pageJson, showFailures, showJob, showValues } from './job-view';
@@ -32,6 +35,22 @@ export const jobPageRoutes: RouteModule = (site) => {
       job,
       current: 'queues',
     });
+  });
+
+  router.get(`${PATH}/cancel`, async (ctx) => {
+    const { entry, place } = await find(site, ctx);
+    if (!entry || place === 'dead') throw localizedProblem(409, 'jobsGone');
+    const job = showJob(entry, site.classes.rules);
+    const current = place === 'active' ? 'busy' : 'queues';
+    await showPage(site, ctx, 'cancel', { title: ctx.state.t('jobs.job.cancel.question'), job, place, current });
+  });
+
+  router.post(`${PATH}/cancel`, async (ctx) => {
+    const ref = readRef(ctx);
+    const outcome = await site.admin(ctx).cancel(ref, { reason: readReason(ctx) });
+    const back = outcome === 'requested' ? jobPath(ref) : `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
+    const what = outcome === 'requested' ? 'cancelRequested' : 'cancel';
+    showOutcome(ctx, back, { what, asked: 1, moved: outcome === 'gone' ? 0 : 1 });
   });
 
   router.post(`${PATH}/delete`, async (ctx) => {
@@ -61,6 +80,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     processor: processor ?? null,
     progress: entry.progress === undefined ? null : showValues(entry.progress, rules, WHOLE),
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
+    cancelReason: entry.cancelReason ?? null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
     // The job's run, or its class's policy, decided that no further attempt can help.
@@ -114,6 +134,16 @@ async function findProcessor(admin: JobAdmin, { identity }: JobEntry): Promise<L
 /** True when the job died because of its latest error, not because its attempts were used up. */
 function diedOfLatestError({ reason, errors }: JobEntry): boolean {
   return reason !== undefined && reason !== '' && errors[0]?.message.includes(reason) === true;
+}
+
+/** @throws ProblemError 400 for an invalid reason, which no page sends. */
+function readReason({ state }: OpsContext): string {
+  const reason = state.form.get('reason')?.trim() ?? '';
+  try {
+    return checkReason(reason);
+  } catch {
+    throw badQuery('reason', reason, 'text');
+  }
 }
 
 /** The job that the path names. @throws ProblemError 404 for an invalid queue or id. */

@@ -201,7 +201,7 @@ describe('jobs list and jobs show', () => {
       ['retry --all --set dead --class ImprotJob', /^There is no job class "ImprotJob"\. Did you mean ImportJob\?/],
       [
         'show nothing-like-it',
-        /^There is no job nothing-like-it: it has succeeded, was discarded or deleted, or never existed\.$/,
+        /^There is no job nothing-like-it: it has succeeded, was discarded, cancelled or deleted, or never existed\.$/,
       ],
     ] as const)
       await assert.rejects(commandLine.run(words), { exitCode: 1, message });

@@ -22,6 +22,7 @@ describe('the dispatcher of a tree without Redis, beside one that has it', () =>
       identity: 'alone',
       onMayBeReady: () => looks++,
       onCronNotice: () => undefined,
+      onCancelNotice: () => undefined,
       onRescued: () => undefined,
       onClockJump: () => undefined,
     });

@@ -135,6 +135,7 @@ describe('the dispatchers of three trees', () => {
       identity: `tree-${trees.length}`,
       onMayBeReady: () => undefined,
       onCronNotice: () => undefined,
+      onCancelNotice: () => undefined,
       onRescued: () => undefined,
       onClockJump: () => undefined,
       tuning,

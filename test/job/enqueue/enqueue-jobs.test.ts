@@ -58,6 +58,8 @@ describe('enqueuing', () => {
           return results as EnqueuedJob[];
         },
         cancelled: ({ name }) => cancelled.push(name),
+        cancel: assert.fail,
+        cancelAll: assert.fail,
       },
       { setup },
     );

@@ -165,7 +165,7 @@ describe('the enqueuer', () => {
   it('reports a job that its own class has cancelled', async () => {
     const { id, reason } = await ShyJob.performLater();
     assert.equal(reason, 'cancelled');
-    assert.deepEqual(system.eventsNamed('job.cancelled'), [{ id, class: 'ShyJob', queue: 'default' }]);
+    assert.deepEqual(system.eventsNamed('job.enqueue-cancelled'), [{ id, class: 'ShyJob', queue: 'default' }]);
     assert.deepEqual(system.eventsNamed('job.enqueued'), []);
   });
 

@@ -103,7 +103,7 @@ describe("a job's page", () => {
     const retry = await operator.view(page(failed));
     assert.equal(retry.headings[0], 'SyncInvoiceJob failed');
     assert.match(retry.text, /runs again in \d+.* after 1 attempt/);
-    assert.deepEqual(retry.buttons, ['Retry now', 'Kill…', 'Delete…']);
+    assert.deepEqual(retry.buttons, ['Retry now', 'Kill…', 'Delete…', 'Cancel…']);
     const later = await shop.store('scheduled', { at: Date.now() + 90_000 });
     const held = await shop.store('ready');
     const killed = await shop.storeDead({ reason: KILLED });
@@ -158,6 +158,28 @@ describe("a job's page", () => {
     assert.match(await operator.read(`${page(id)}/delete`, 409), /have left the list/);
     const again = await operator.act(`${page(id)}/delete`, { again: '1' });
     assert.match(again.notes.join(), /Nothing was changed/);
+  });
+
+  it('cancels a job that waits, and asks one that runs', async () => {
+    const id = await shop.store('ready', { args: [{ invoice: 'inv_1' }] });
+    assert.ok((await operator.view(page(id))).buttons.includes('Cancel…'));
+    const cancelOf = async (path: string) => (await operator.view(path)).links.get('Cancel…');
+    assert.equal(await cancelOf('/ops/jobs/queues/default'), `${page(id)}/cancel`);
+    const { headings, buttons } = await operator.view(`${page(id)}/cancel`);
+    assert.deepEqual([headings, buttons], [['Cancel this job?'], ['Cancel the job', 'Leave it']]);
+    const { notes } = await operator.act(`${page(id)}/cancel`, { reason: 'no more' });
+    assert.deepEqual([notes, await shop.waiting()], [['1 job was cancelled.'], 0]);
+    assert.match(await operator.read(`${page(id)}/cancel`, 409), /have left the list/);
+    assert.match((await operator.act(`${page(id)}/cancel`, { again: '1' })).notes.join(), /Nothing was changed/);
+
+    const running = await shop.store('ready');
+    await shop.database.knex.raw(`update job_queue set state = 'running', claimed_by = 'one', claimed_at = now()`);
+    assert.equal(await cancelOf('/ops/jobs/busy'), `${page(running)}/cancel`);
+    const asked = await operator.act(`${page(running)}/cancel`, { reason: 'too long' });
+    assert.deepEqual(asked.notes, ['The job is asked to end.', 'Asked to end. too long']);
+    assert.match(await operator.read('/ops/jobs/busy'), /Asked to end/);
+    assert.match(await operator.read(`${page(running)}/cancel`), /It is asked to end/);
+    assert.equal((await operator.post(`${page(running)}/cancel`, { reason: 'x'.repeat(1001) })).status, 400);
   });
 
   it('is found by the id of its request or its own', async () => {

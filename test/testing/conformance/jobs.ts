@@ -177,6 +177,24 @@ export class UniqueJob extends Job<[key: string]> {
   }
 }
 
+/** Cancels itself, and then ends as it is told. */
+export class SelfCancellingJob extends Job<[end: 'well' | 'badly' | 'by its signal' | 'late']> {
+  static override unique = true as const;
+  static override timeout = 5;
+
+  async perform(end: 'well' | 'badly' | 'by its signal' | 'late') {
+    const { id, signal } = this.context;
+    if (end === 'late') await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    log.push(await Job.cancel(id, { reason: 'why' }));
+    if (end === 'by its signal') signal.throwIfAborted();
+    if (end !== 'well') throw new RangeError('as asked');
+  }
+
+  override afterDiscard(error: Error) {
+    log.push(`after discard: ${error.message}`);
+  }
+}
+
 /** Its unique claim ends when it starts. */
 export class DebouncedJob extends Job<[key: string, again: boolean]> {
   static override unique = { by: (key: string) => key, until: 'executing' } as const;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { performAllLater } from '../../../lib/job/job';
+import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import {
   assertEnqueued,
@@ -27,6 +27,43 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
         inline: {
           because: 'there is no next run',
           run: () => assert.rejects(StepsJob.performLater(), /half way/),
+        },
+      },
+    );
+
+    conform(
+      'no job that is cancelled, unless a rollback takes that back',
+      async () => {
+        const { id } = await UniqueJob.performLater('a');
+        assert.deepEqual([await Job.cancel(id), await Job.cancel(id)], ['cancelled', 'gone']);
+        assert.equal((await UniqueJob.performLater('a')).enqueued, true, 'its key is free');
+        await EchoJob.set({ wait: '1h', tags: ['x'] }).performLater('b');
+        const rolledBack = transaction(async () => {
+          assert.deepEqual(await Job.cancelAll({ tag: 'x' }), { cancelled: 1, requested: 0 });
+          assert.deepEqual(await UniqueJob.cancelAll(), { cancelled: 1, requested: 0 });
+          assertNoEnqueued();
+          throw new RangeError('no');
+        });
+        await assert.rejects(rolledBack, RangeError);
+        assertEnqueuedJobs(2);
+        assert.equal((await UniqueJob.performLater('a')).enqueued, false);
+        assert.deepEqual(await UniqueJob.cancelAll({ tag: 'x' }), { cancelled: 0, requested: 0 });
+        await transaction(() => EchoJob.cancelAll());
+        assertEnqueuedJobs(1);
+        assert.deepEqual(performedJobs(), []);
+      },
+      {
+        inline: {
+          because: 'no job waits, except for the commit',
+          run: async () => {
+            await transaction(async () => {
+              const { id } = await EchoJob.performLater('a');
+              assert.equal(await Job.cancel(id), 'cancelled');
+            });
+            assert.deepEqual(told(), []);
+            const { id } = await EchoJob.performLater('b');
+            assert.equal(await Job.cancel(id), 'gone');
+          },
         },
       },
     );

@@ -24,6 +24,7 @@ import {
   Note,
   NoteJob,
   RuledJob,
+  SelfCancellingJob,
   SlowJob,
   told,
   VerdictJob,
@@ -257,6 +258,22 @@ conformance('runs and their ends', (conform) => {
         },
       },
     );
+
+    conform('a job that is cancelled while it runs as cancelled, unless it is done all the same', async () => {
+      for (const end of ['well', 'badly', 'by its signal', 'late'] as const) {
+        const { enqueued } = await SelfCancellingJob.performLater(end);
+        assert.ok(enqueued);
+        await performEnqueuedJobs();
+      }
+      const cancelled = ['requested', 'after discard: SelfCancellingJob was cancelled: why'];
+      assert.deepEqual(told(), ['requested', ...cancelled, ...cancelled, ...cancelled]);
+      assert.deepEqual(
+        outcomes(),
+        ['succeeded', 'cancelled', 'cancelled', 'cancelled'].map((end) => ['SelfCancellingJob', end, 1]),
+      );
+      assert.equal((await SelfCancellingJob.performLater('badly')).enqueued, true, 'its key is free');
+      assert.deepEqual(lines(/^report/), []);
+    });
 
     conform('a job whose model is gone as discarded', async () => {
       const note = await Note.query().insert({ text: 'short-lived' });
