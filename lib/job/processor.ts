@@ -75,6 +75,8 @@ export interface ProcessorTuning extends ReporterTuning {
   /** How long a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
   readonly stop?: StopTuning;
+  /** As `lookMs` in CancelWatchOptions. */
+  readonly cancelLookMs?: number;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
   readonly checkpointMs?: number;
   /** As in PlainProducersOptions. */
@@ -130,6 +132,7 @@ export class JobProcessor implements Service {
       executor: this.executor,
       // A stop ends the listener before the runs.
       isNotified: () => !this.stopping && this.dispatch.listening === true,
+      lookMs: tuning.cancelLookMs,
       onError: (error) => events.emit('queue.error', { error, during: 'looking for jobs to cancel' }),
     });
     this.gate = new Gate({ knex, onCopy: (origin) => events.emit('database.copied', origin) });

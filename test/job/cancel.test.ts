@@ -27,7 +27,8 @@ class GatedJob extends Job<[end?: End]> {
   static override unique = true as const;
 
   async perform(end: End = 'by its signal'): Promise<void> {
-    await gate.pass(end === 'by its signal' ? this.context.signal : undefined);
+    const { signal } = this.context;
+    await gate.pass(end === 'by its signal' ? signal : undefined);
     if (end === 'badly') throw new Error('as told');
     if (end === 'dead') throw new KillJob('as told');
     if (end === 'discarded') throw new DiscardJob('as told');
@@ -107,7 +108,7 @@ describe('a job that is cancelled', () => {
   });
 
   it('while it runs frees its key and its place, tells afterDiscard and counts', async () => {
-    const processor = await system.processor([GatedJob], { tuning: { infoMs: 50 } });
+    const processor = await system.processor([GatedJob], { tuning: { infoMs: 50, cancelLookMs: 3_600_000 } });
     const { id } = await GatedJob.performLater();
     await runs();
     const { id: next } = await GatedJob.performLater('well');

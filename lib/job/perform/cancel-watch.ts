@@ -16,6 +16,8 @@ export interface CancelWatchOptions {
   readonly executor: Pick<Executor, 'runs' | 'cancel'>;
   /** @returns true: notifications of Postgres arrive here. */
   readonly isNotified: () => boolean;
+  /** Interval of the looks without a notification, ms. Default 5,000, or 1,000 where notifications do not arrive. */
+  readonly lookMs?: number | undefined;
   readonly onError: (error: Error) => void;
 }
 
@@ -26,7 +28,7 @@ export interface CancelWatchOptions {
 export class CancelWatch {
   readonly task: PeriodicTask;
   private isNoticed = false;
-  private lookedAt = Number.NEGATIVE_INFINITY;
+  private lookedAt = performance.now();
 
   constructor(private readonly options: CancelWatchOptions) {
     this.task = new PeriodicTask({ everyMs: LOOK_MS, work: () => this.look(), onError: options.onError });
@@ -58,7 +60,7 @@ export class CancelWatch {
   }
 
   private isLookDue(now: number): boolean {
-    const everyMs = this.options.isNotified() ? NOTIFIED_LOOK_MS : LOOK_MS;
+    const everyMs = this.options.lookMs ?? (this.options.isNotified() ? NOTIFIED_LOOK_MS : LOOK_MS);
     if (now - this.lookedAt < everyMs - LOOK_MS / 2) return false;
     return [...this.options.executor.runs].some(({ durationMs }) => durationMs > LOOK_MS / 2);
   }
