@@ -209,12 +209,9 @@ const CATALOG: Catalog = {
   'job.cancelled': {
     // Thousands may leave at once.
     level: (e) => (e.was === 'running' ? 'info' : 'debug'),
-    sentence: (e) => `${e.class} cancelled${because(e.reason)}`,
+    sentence: (e) => `${e.class} cancelled${e.reason && `: ${e.reason}`}`,
     fields: jobId,
   },
-  'job.cancel-requested': debug((e) => `${e.class} runs, and is asked to cancel${because(e.reason)}`, {
-    fields: jobId,
-  }),
   'job.timeout-ignored': warn(
     (e) =>
       `${e.class} ignores its timeout and has been running for ${formatDuration(e.ageMs)}: it should watch this.context.signal`,
@@ -324,8 +321,6 @@ function countJobs(set: string, count: number): string {
 }
 
 const megabytes = (mb: number) => countText(Math.round(mb));
-
-const because = (reason: string) => (reason === '' ? '' : `: ${reason}`);
 
 function jobId({ id }: { readonly id: string }): Fields {
   return { jobId: id };

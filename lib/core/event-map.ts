@@ -198,13 +198,6 @@ export interface EventMap {
     readonly reason: string;
     readonly was: 'waiting' | 'running';
   };
-  /** The job runs and was asked to cancel: its run may still be done. */
-  'job.cancel-requested': {
-    readonly id: string;
-    readonly class: string;
-    readonly queue: string;
-    readonly reason: string;
-  };
   /** The job's timeout expired long ago, but its handler is still running. Emitted once per run. */
   'job.timeout-ignored': {
     readonly id: string;

@@ -1,6 +1,6 @@
 import type { JsonValue } from '../core/execution-context';
 import type { Duration } from '../support/duration';
-import { checkJobId, checkReason } from './definition/cancel-options';
+import { checkJobId, checkReason, outcomeOf } from './definition/cancel-options';
 import type {
   AcceptedJob,
   Args,
@@ -220,7 +220,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * @returns what was done. @throws TypeError for an id that is no UUID, or an invalid reason; NotConnectedError before boot.
    */
   static async cancel(id: string, { reason }: CancelOptions = {}): Promise<CancelOutcome> {
-    return connection('Job.cancel').enqueuer.cancel(checkJobId(id), checkReason(reason));
+    return outcomeOf(await connection('Job.cancel').enqueuer.cancel({ id: checkJobId(id) }, checkReason(reason)));
   }
 
   /**
@@ -236,7 +236,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     const caller = `${name ?? 'Job'}.cancelAll`;
     if (tag !== undefined) checkTag(caller, tag);
     else if (name === undefined) throw new TypeError(`${caller} needs a tag: give one, or call it on a class of jobs`);
-    return connection(caller).enqueuer.cancelAll({ class: name, tag }, checkReason(reason));
+    return connection(caller).enqueuer.cancel({ class: name, tag }, checkReason(reason));
   }
 
   /** Runs the job in the calling code. @returns the result of `perform`. */

@@ -1,8 +1,8 @@
-import type { CancelCounts, CancelOutcome, EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
+import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
 import type { Enqueuer } from '../job/enqueue/connection';
 import { allEnqueued } from '../job/enqueue/enqueue';
-import type { CancelFilter } from '../job/row/cancel';
+import type { CancelChoice } from '../job/row/cancel';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/to-error';
 import { Claims } from './claims';
@@ -32,15 +32,24 @@ export abstract class MemoryJobs implements Enqueuer {
     return allEnqueued(enqueued);
   }
 
-  async cancel(id: string, reason: string): Promise<CancelOutcome> {
-    const { cancelled, requested } = this.cancelMatching(({ request }) => request.id === id.toLowerCase(), reason);
-    return cancelled > 0 ? 'cancelled' : requested > 0 ? 'requested' : 'gone';
-  }
-
-  async cancelAll({ class: name, tag }: CancelFilter, reason: string): Promise<CancelCounts> {
-    const isMeant = ({ request }: LoggedJob) =>
-      (name === undefined || request.name === name) && (tag === undefined || request.tags.includes(tag));
-    return this.cancelMatching(isMeant, reason);
+  async cancel(choice: CancelChoice, reason: string): Promise<CancelCounts> {
+    const trx = currentTransaction();
+    const isMeant = ({ request }: LoggedJob) => {
+      if ('id' in choice) return request.id === choice.id.toLowerCase();
+      const { class: name = request.name, tag } = choice;
+      return request.name === name && (tag === undefined || request.tags.includes(tag));
+    };
+    // A job that is not committed is seen within its transaction only.
+    const waiting = this.jobLog.in(trx ? ['pending', 'enqueued'] : ['enqueued']).filter(isMeant);
+    const performing = this.jobLog.in(['performing']).filter(isMeant);
+    for (const entry of waiting) {
+      const isOfTransaction = entry.state === 'pending';
+      entry.state = 'cancelled';
+      this.takeBack(entry);
+      if (trx && !isOfTransaction) void onOutcome(trx, (committed) => committed || this.restore(entry));
+    }
+    for (const entry of performing) this.runs.cancel(entry, reason);
+    return { cancelled: waiting.length, requested: performing.length };
   }
 
   /**
@@ -81,21 +90,6 @@ export abstract class MemoryJobs implements Enqueuer {
       if (!committed) return this.takeBack(entry);
       return entry.state === 'pending' ? this.accept(entry) : undefined;
     });
-  }
-
-  private cancelMatching(isMeant: (entry: LoggedJob) => boolean, reason: string): CancelCounts {
-    const trx = currentTransaction();
-    // A job that is not committed is seen within its transaction only.
-    const waiting = this.jobLog.in(trx ? ['pending', 'enqueued'] : ['enqueued']).filter(isMeant);
-    const performing = this.jobLog.in(['performing']).filter(isMeant);
-    for (const entry of waiting) {
-      const isOfTransaction = entry.state === 'pending';
-      entry.state = 'cancelled';
-      this.takeBack(entry);
-      if (trx && !isOfTransaction) void onOutcome(trx, (committed) => committed || this.restore(entry));
-    }
-    for (const entry of performing) this.runs.cancel(entry, reason);
-    return { cancelled: waiting.length, requested: performing.length };
   }
 
   /** Undoes a cancel whose transaction was rolled back. */

@@ -4,6 +4,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DiscardJob, JobCancelledError, KillJob } from '../../lib/job/definition/errors';
 import type { CancelOutcome } from '../../lib/job/definition/job-class';
 import { Job } from '../../lib/job/job';
+import { CancelWatch } from '../../lib/job/perform/cancel-watch';
+import type { Run } from '../../lib/job/perform/run';
 import { claim, releaseUnknown } from '../../lib/job/row/claim';
 import { recordOutcomes } from '../../lib/job/row/end';
 import { readInstallation } from '../../lib/job/row/installation';
@@ -163,6 +165,20 @@ describe('a job that is cancelled', () => {
     await Job.cancel(id);
     await gone();
     assert.deepEqual(ended(), ['job.cancelled']);
+  });
+
+  it('is found by its process although it was asked before its run had begun', async () => {
+    const { id } = await GatedJob.performLater();
+    await claimAll('beginning');
+    await Job.cancel(id, { reason: 'early' });
+    let looks = 0;
+    const executor = { runs: new Set<Run>(), cancel: () => new Set(looks++ === 0 ? [] : [id]) };
+    const quiet = { isNotified: () => true, lookMs: 3_600_000, onError: assert.fail };
+    const watch = new CancelWatch({ knex: system.database.knex, identity: 'beginning', executor, ...quiet });
+    watch.task.start();
+    watch.notice();
+    await until('it is looked for again', () => looks === 2);
+    await watch.task.stop();
   });
 
   it('does not run again when its process dies, stops, or never heard that it has claimed it', async () => {

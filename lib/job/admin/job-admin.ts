@@ -1,11 +1,11 @@
 import { isUuid } from '../../support/uuid';
 import { CronTable } from '../cron/cron-table';
-import { checkReason } from '../definition/cancel-options';
+import { checkReason, outcomeOf } from '../definition/cancel-options';
 import type { CancelCounts, CancelOptions, CancelOutcome } from '../definition/job-class';
 import { Canceller } from '../enqueue/canceller';
 import type { ListedProcess } from '../processes/process-list';
 import { type RunningJob, readRunning } from '../processes/running-jobs';
-import type { CancelFilter } from '../row/cancel';
+import type { CancelChoice, CancelFilter } from '../row/cancel';
 import type { SetName } from '../sets/entry';
 import { type FoundPlace, findJob } from '../sets/find-job';
 import { JobSet } from '../sets/job-set';
@@ -103,41 +103,28 @@ export class JobAdmin {
    * @throws InvalidRequestError for an invalid id; TypeError for an invalid reason.
    */
   async cancel(job: JobRef, { reason }: CancelOptions = {}): Promise<CancelOutcome> {
-    const { id, queue } = checkRef(job);
-    if (!isUuid(id)) return 'gone';
-    const outcome = await this.canceller.one(id, checkReason(reason), queue);
-    this.cancelled(outcome === 'gone' ? 0 : 1);
-    return outcome;
+    const ref = checkRef(job);
+    return isUuid(ref.id) ? outcomeOf(await this.cancelChosen(ref, { reason })) : 'gone';
   }
 
   /**
    * Cancels all jobs that match, except dead ones. @returns how many; a signal stops it between two steps.
    * @throws InvalidRequestError for an invalid filter; TypeError for an invalid reason.
    */
-  async cancelAll(
-    filter: CancelFilter,
-    { reason, signal, onProgress }: CancelOptions & Omit<BulkOptions, 'limit'> = {},
-  ): Promise<CancelCounts> {
+  async cancelAll(filter: CancelFilter, options?: CancelOptions & Omit<BulkOptions, 'limit'>): Promise<CancelCounts> {
     checkFilter(filter);
-    let count = 0;
-    const noted = (done: number) => {
-      count = done;
-      onProgress?.(done);
-    };
-    try {
-      return await this.canceller.all(filter, checkReason(reason), { signal, onProgress: noted });
-    } finally {
-      this.cancelled(count);
-    }
+    return this.cancelChosen(filter, options);
   }
 
-  private get canceller(): Canceller {
-    return new Canceller(this.sources.knex, this.sources.events);
-  }
-
-  private cancelled(count: number): void {
-    const { events, via } = this.sources;
+  private async cancelChosen(
+    choice: CancelChoice,
+    { reason, ...going }: CancelOptions & Omit<BulkOptions, 'limit'> = {},
+  ): Promise<CancelCounts> {
+    const { knex, events, via } = this.sources;
+    const counts = await new Canceller(knex, events).cancel(choice, checkReason(reason), going);
+    const count = counts.cancelled + counts.requested;
     if (count > 0) events.emit('operator.jobs', { action: 'cancel', set: 'waiting or running', count, via });
+    return counts;
   }
 
   /**

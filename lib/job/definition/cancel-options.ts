@@ -1,4 +1,5 @@
 import { isUuid } from '../../support/uuid';
+import type { CancelCounts, CancelOutcome } from './job-class';
 
 /** Postgres cannot store NUL or lone surrogates. */
 const REASON = /^[^\0\p{Cs}]{0,1000}$/u;
@@ -13,6 +14,11 @@ export function checkJobId(id: unknown): string {
 export function checkReason(reason: unknown = ''): string {
   if (typeof reason === 'string' && REASON.test(reason)) return reason;
   throw new TypeError(`the reason to cancel is ${shown(reason)}; give text of at most 1,000 characters`);
+}
+
+/** What became of a single job. */
+export function outcomeOf({ cancelled, requested }: CancelCounts): CancelOutcome {
+  return cancelled > 0 ? 'cancelled' : requested > 0 ? 'requested' : 'gone';
 }
 
 function shown(value: unknown): string {

@@ -3,15 +3,15 @@ import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
 import { currentTransaction, endedTransaction, onOutcome } from '../../model/transaction';
 import { toError } from '../../support/to-error';
-import type { CancelCounts, CancelOutcome } from '../definition/job-class';
-import { type CancelFilter, type CancelledRow, cancelRows } from '../row/cancel';
+import type { CancelCounts } from '../definition/job-class';
+import { type CancelBounds, type CancelChoice, type CancelledRow, cancelRows } from '../row/cancel';
 import { Outcomes } from '../stats/class-stats';
 import { StatsWriter } from '../stats/stats-table';
 
 /** Jobs in one statement. */
 const STEP = 1000;
 
-/** How far `all` goes. */
+/** How far a cancel of many goes. */
 interface Going {
   /** Aborted: it stops between two steps. */
   readonly signal?: AbortSignal | undefined;
@@ -26,34 +26,31 @@ export class Canceller {
     private readonly events: Events,
   ) {}
 
-  /** @param queue the queue that the job must be in. Default: it may be in each. @throws errors of Postgres. */
-  async one(id: string, reason: string, queue?: string): Promise<CancelOutcome> {
-    const knex = await this.connection();
-    const rows = await cancelRows(knex, { id, queue }, reason, { limit: 1 });
-    await this.tell(knex, rows, reason);
-    return rows[0]?.became ?? 'gone';
-  }
-
   /**
-   * Cancels the jobs that match, a thousand in a statement; those that are enqueued meanwhile are left alone.
-   * @throws errors of Postgres; some may be cancelled then.
+   * Cancels the job, or the jobs that match. Those are cancelled a thousand in a statement, and what is enqueued meanwhile is
+   * left alone. @throws errors of Postgres; some may be cancelled then.
    */
-  async all(filter: CancelFilter, reason: string, { signal, onProgress }: Going = {}): Promise<CancelCounts> {
+  async cancel(choice: CancelChoice, reason: string, { signal, onProgress }: Going = {}): Promise<CancelCounts> {
     const knex = await this.connection();
-    const { rows: clock } = await knex.raw<{ rows: { readonly now: string }[] }>(
-      'select clock_timestamp()::text as now',
-    );
-    const enqueuedUntil = clock[0]?.now ?? '-infinity';
     const counts = { cancelled: 0, requested: 0 };
-    // What others have locked is waited for in the end, one by one.
-    for (let waits = false; !signal?.aborted; ) {
-      const bounds = { enqueuedUntil, limit: waits ? 1 : STEP, skipsLocked: !waits };
-      const rows = await cancelRows(knex, filter, reason, bounds);
+    const step = async (bounds: CancelBounds) => {
+      const rows = await cancelRows(knex, choice, reason, bounds);
       for (const { became } of rows) counts[became]++;
-      await this.tell(knex, rows, reason);
-      if (rows.length > 0) onProgress?.(counts.cancelled + counts.requested);
-      else if (waits) break;
-      waits = rows.length === 0;
+      if (rows.length > 0) await this.tell(knex, rows, reason);
+      return rows.length;
+    };
+    if ('id' in choice) {
+      await step({ limit: 1 });
+      return counts;
+    }
+    const { rows } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
+    const enqueuedUntil = rows[0]?.now ?? '-infinity';
+    while (!signal?.aborted) {
+      let count = await step({ enqueuedUntil, limit: STEP, skipsLocked: true });
+      // What others have locked is waited for in the end, one by one.
+      if (count === 0) count = await step({ enqueuedUntil, limit: 1 });
+      if (count === 0) break;
+      onProgress?.(counts.cancelled + counts.requested);
     }
     return counts;
   }
@@ -67,15 +64,12 @@ export class Canceller {
     return currentTransaction() ?? this.knex;
   }
 
-  /** Emits the events of these jobs and counts them, once they are committed. */
+  /** Emits the events of the jobs that have left, and counts them, once they are committed. */
   private async tell(knex: Knex, rows: readonly CancelledRow[], reason: string): Promise<void> {
-    if (rows.length === 0) return;
+    const left = rows.filter(({ became }) => became === 'cancelled');
     const told = async () => {
-      for (const { became, ...job } of rows) {
-        if (became === 'requested') this.events.emit('job.cancel-requested', { ...job, reason });
-        else this.events.emit('job.cancelled', { ...job, reason, was: 'waiting' });
-      }
-      await this.count(rows.filter(({ became }) => became === 'cancelled'));
+      for (const { became: _, ...job } of left) this.events.emit('job.cancelled', { ...job, reason, was: 'waiting' });
+      await this.count(left);
     };
     if (!knex.isTransaction) await told();
     else await onOutcome(knex as Knex.Transaction, (committed) => (committed ? told() : undefined));

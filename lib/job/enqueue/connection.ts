@@ -1,8 +1,8 @@
 import { NotConnectedError } from '../../core/errors';
 import type { ModelLookup } from '../../model/model-lookup';
-import type { CancelCounts, CancelOutcome, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
+import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import type { JobSetup } from '../definition/setup';
-import type { CancelFilter } from '../row/cancel';
+import type { CancelChoice } from '../row/cancel';
 
 /** The destination of enqueued jobs: Postgres, or memory in tests. */
 export interface Enqueuer {
@@ -12,9 +12,8 @@ export interface Enqueuer {
   cancelled?(request: EnqueueRequest): void;
   /** Called for a job whose transaction had committed before it was enqueued, since the enqueue was not awaited. */
   late?(request: EnqueueRequest): void;
-  cancel(id: string, reason: string): Promise<CancelOutcome>;
-  /** Cancels the jobs that match. */
-  cancelAll(filter: CancelFilter, reason: string): Promise<CancelCounts>;
+  /** Cancels the job, or the jobs that match. @param reason '' for none. */
+  cancel(choice: CancelChoice, reason: string): Promise<CancelCounts>;
 }
 
 /** The app's parts that its jobs depend on. */

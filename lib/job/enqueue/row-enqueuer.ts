@@ -2,14 +2,13 @@ import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
 import { currentTransaction } from '../../model/transaction';
 import { toError } from '../../support/to-error';
-import type { CancelCounts, CancelOutcome, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
+import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import { checkQueue } from '../definition/options';
 import { Announcer, type Hints } from '../hint/hints';
 import { type Payload, VERSION } from '../record/payload';
-import type { CancelFilter } from '../row/cancel';
+import type { CancelChoice } from '../row/cancel';
 import { insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
-import type { Canceller } from './canceller';
 import type { Enqueuer } from './connection';
 import { allEnqueued } from './enqueue';
 
@@ -56,18 +55,10 @@ export class RowEnqueuer implements Enqueuer {
     return allEnqueued(requests.map((request) => jobs.get(request) ?? failure ?? new Error('not enqueued')));
   }
 
-  async cancel(id: string, reason: string): Promise<CancelOutcome> {
-    return (await this.canceller()).one(id, reason);
-  }
-
-  async cancelAll(filter: CancelFilter, reason: string): Promise<CancelCounts> {
-    return (await this.canceller()).all(filter, reason);
-  }
-
-  /** Loaded on demand: most processes cancel no job. */
-  private async canceller(): Promise<Canceller> {
+  async cancel(choice: CancelChoice, reason: string): Promise<CancelCounts> {
+    // Loaded on demand: most processes cancel no job.
     const { Canceller } = await import('./canceller');
-    return new Canceller(this.knex, this.events);
+    return new Canceller(this.knex, this.events).cancel(choice, reason);
   }
 
   cancelled({ id, name, queue }: EnqueueRequest): void {

@@ -21,7 +21,7 @@ export interface CancelledRow {
 }
 
 /** How many jobs of a choice are cancelled by one statement. */
-interface Bounds {
+export interface CancelBounds {
   readonly limit: number;
   /** A time of Postgres: jobs that were enqueued later, or asked before, are left alone. Default: none is. */
   readonly enqueuedUntil?: string;
@@ -38,7 +38,7 @@ export async function cancelRows(
   knex: Knex,
   choice: CancelChoice,
   reason: string,
-  { limit, enqueuedUntil, skipsLocked = false }: Bounds,
+  { limit, enqueuedUntil, skipsLocked = false }: CancelBounds,
 ): Promise<CancelledRow[]> {
   const conditions: string[] = [];
   const values: Knex.RawBinding[] = [];

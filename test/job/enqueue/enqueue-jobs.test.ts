@@ -59,7 +59,6 @@ describe('enqueuing', () => {
         },
         cancelled: ({ name }) => cancelled.push(name),
         cancel: assert.fail,
-        cancelAll: assert.fail,
       },
       { setup },
     );
