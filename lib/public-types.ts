@@ -55,6 +55,7 @@ export type {
   JobClass,
   JobContext,
   JobOptions,
+  LimitOptions,
   Performable,
   PreparedJob,
   RunAt,

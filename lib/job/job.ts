@@ -14,6 +14,7 @@ import type {
   JobClass,
   JobContext,
   JobOptions,
+  LimitOptions,
   Performable,
   PreparedJob,
   UniqueOptions,
@@ -71,10 +72,10 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** After this time `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Duration;
   /**
-   * Maximum number of jobs of this class that run at once, over all processes. The others are set aside and delay no
-   * other class.
+   * How many of its jobs run at once, over all processes: `{ count: 1 }`, or for each key `{ count: 1, key: (customer) =>
+   * customer.id }`. The others wait in their order and delay no other class and no other key.
    */
-  static concurrency?: number;
+  static limit?: LimitOptions;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
 

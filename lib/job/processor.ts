@@ -9,11 +9,13 @@ import type { Deadline } from '../support/deadline';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import type { CronService, CronTuning } from './cron/cron-service';
-import { readLimits } from './definition/limits';
+import type { Limits } from './definition/limits';
+import { readLimits } from './definition/options';
 import type { JobSetup } from './definition/setup';
 import { DispatchService, type DispatchTuning } from './dispatch/dispatch-service';
 import { Gate } from './dispatch/gate';
 import { Fetcher } from './fetch/fetcher';
+import { Admitter } from './hint/admitter';
 import { HintReader } from './hint/hint-reader';
 import { Announcer, Hints } from './hint/hints';
 import { PlainProducers } from './hint/plain-producers';
@@ -23,7 +25,6 @@ import { createExecutor, type Executor, type UncaughtOutcome } from './perform/e
 import type { Run } from './perform/run';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
 import type { CancelledRun } from './row/cancel';
-import { admit, type Limits } from './row/claim';
 import type { Delivery } from './row/job-row';
 import type { RescuedJob } from './row/rescue';
 
@@ -102,6 +103,7 @@ export class JobProcessor implements Service {
   /** undefined when no class has recurring jobs. */
   private readonly cron: CronService | undefined;
   private readonly limits: Limits;
+  private readonly admitter: Admitter;
   private readonly reporter: ProcessReporter;
   private readonly identity: string;
   private started = false;
@@ -139,13 +141,16 @@ export class JobProcessor implements Service {
     this.hints = redis && new Hints(redis.client);
     this.hintReader = redis && redisUrl !== undefined ? new HintReader(redis.client, redisUrl, queues) : undefined;
     this.announcer = new Announcer(knex, this.hints);
+    this.admitter = new Admitter(knex, this.limits, this.announcer);
+    const admit = (keys: readonly string[]) => this.admitter.admit(keys);
     this.plainProducers =
       redis &&
       new PlainProducers({
         knex,
         redis,
         queues,
-        findLimit: (className) => (this.limits.has(className) ? className : undefined),
+        limits: this.limits,
+        admit,
         orphanedMs: tuning.orphanedMs,
         onDue: () => this.fetcher.wake(),
         onError: (error) =>
@@ -167,7 +172,7 @@ export class JobProcessor implements Service {
       onReturned: (jobs) => this.announcer.announce(jobs, false, 'head'),
       onScheduled: () => this.announcer.announce([], true),
       onCancelled: (jobs) => this.tellCancelled(jobs),
-      admit: (limitKeys) => void this.admit(limitKeys),
+      admit,
       onError: (error) => events.emit('queue.error', { error, during: 'fetching jobs' }),
     });
     const onRescued = (jobs: readonly RescuedJob[]) => {
@@ -244,12 +249,6 @@ export class JobProcessor implements Service {
   /** Returns the jobs of a processor that is known to be dead to their queues. */
   rescueOrphans(identity: string): void {
     this.reporter.rescueOrphans(identity);
-  }
-
-  /** Admits held jobs after jobs of their limits have ended. If Postgres fails, the dispatcher admits them soon. */
-  private async admit(limitKeys: readonly string[]): Promise<void> {
-    const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => []);
-    this.announcer.announce(admitted, false, 'head');
   }
 
   /**

@@ -25,7 +25,7 @@ type End = 'well' | 'badly' | 'dead' | 'discarded' | 'by its signal';
 
 /** Waits until the gate opens, and then ends as it is told, unless its signal ends it. */
 class GatedJob extends Job<[end?: End]> {
-  static override concurrency = 1;
+  static override readonly limit = { count: 1 };
   static override unique = true as const;
 
   async perform(end: End = 'by its signal'): Promise<void> {

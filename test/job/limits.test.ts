@@ -12,7 +12,7 @@ const ran: string[] = [];
 
 class OneJob extends Job<[name: string]> {
   static override jobName = 'one at a time';
-  static override concurrency = 1;
+  static override readonly limit = { count: 1 };
 
   async perform(name: string): Promise<void> {
     most = Math.max(most, gate.held + 1);
@@ -90,7 +90,7 @@ describe('classes with a limit', () => {
   it('run all held jobs when a deploy lifts the limit', async () => {
     const old = await system.processor([OneJob]);
     for (let n = 0; n < 6; n++) await OneJob.performLater(`${n}`);
-    await until('the other jobs are held', async () => (await held()) === 5);
+    await until('the other jobs are held', async () => gate.held === 1 && (await held()) === 5);
     old.quiet();
     gate.close();
     await until('the first job has run', () => ran.length === 1);

@@ -14,7 +14,7 @@ import { useJobSystem } from './job-system';
 const ran: string[] = [];
 
 class PrefixedJob extends Job {
-  static override readonly concurrency = 1;
+  static override readonly limit = { count: 1 };
 
   perform(): void {
     ran.push(this.context.queue);

@@ -100,10 +100,10 @@ describe('the registry', () => {
     await refuses('alone.ts', /AloneJob: unique\.until is "done"; give 'executed' or 'executing'/);
     write('all.ts', job('AllJob', "static override unique = 'yes' as never;"));
     await refuses('all.ts', /AllJob: unique is "yes"; give true, or options/);
-    write('able.ts', job('AbleJob', 'static override concurrency = 0;'));
-    await refuses('able.ts', /AbleJob: concurrency is 0; give a whole number from 1, or leave it out/);
-    write('aa.ts', job('AaJob', 'static override concurrency = 1.5;'));
-    await refuses('aa.ts', /AaJob: concurrency is 1.5; /);
+    write('able.ts', job('AbleJob', 'static override readonly limit = { count: 0 };'));
+    await refuses('able.ts', /AbleJob: limit is \{"count":0\}; let count be a whole number from 1/);
+    write('aa.ts', job('AaJob', 'static override readonly limit = { count: 1.5 };'));
+    await refuses('aa.ts', /AaJob: limit is \{"count":1.5\}; /);
     write('a.ts', job('AJob', "static override queue = 'my queue';"));
     await refuses('a.ts', /AJob: queue is "my queue"; use letters, digits, - and _/);
   });

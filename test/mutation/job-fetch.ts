@@ -36,8 +36,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'held jobs are admitted when nobody else does it',
     file: DISPATCHER,
-    find: 'const admitted = await admit(knex, limits);',
-    replace: 'const admitted: Awaited<ReturnType<typeof admit>> = [];',
+    find: 'const keys = await heldKeys(this.options.knex, this.heldAfter, MAX_KEYS);',
+    replace: 'const keys: string[] = [];',
     killedBy: DISPATCHER_TEST,
   },
   {
@@ -203,9 +203,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an admission that Postgres refuses ends no process',
-    file: 'lib/job/processor.ts',
-    find: 'this.limits, limitKeys).catch(() => []);',
-    replace: 'this.limits, limitKeys);',
+    file: 'lib/job/hint/admitter.ts',
+    find: '} catch {',
+    replace: '} finally {',
     killedBy: ['test/job/limits.test.ts'],
   },
   {

@@ -1,6 +1,7 @@
 import type { Mutation } from './mutation';
 
 const CLAIM = 'lib/job/row/claim.ts';
+const LIMITED = 'lib/job/row/limited.ts';
 const RESCUE = 'lib/job/row/rescue.ts';
 const END = 'lib/job/row/end.ts';
 const INSERT = 'lib/job/row/insert.ts';
@@ -43,24 +44,38 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the limit of a class is never exceeded: jobs that run elsewhere count',
-    file: CLAIM,
+    file: LIMITED,
     find: `most - (select count(*) from \${TABLES.jobs} where limit_key = chosen.limit_key and state = 'running') as free`,
     replace: 'most as free',
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'the limit of a class is never exceeded: one processor counts at a time',
-    file: CLAIM,
+    file: LIMITED,
     find: 'select pg_advisory_xact_lock(hashtextextended(key, 0)) from',
     replace: 'select key from',
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'held jobs are admitted only as far as their limit is free',
-    file: CLAIM,
-    find: `(state = 'running' or state = 'ready' and `,
-    replace: `(state = 'running' or false and `,
+    file: LIMITED,
+    find: `running + \${AHEAD}) - ready)::int`,
+    replace: `running + \${AHEAD}))::int`,
     killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'keys take turns where jobs are found without Redis',
+    file: LIMITED,
+    find: 'row_number() over (partition by limit_key order by run_at) as turn',
+    replace: 'row_number() over (order by run_at) as turn',
+    killedBy: ['test/job/limits-by-key.test.ts'],
+  },
+  {
+    promise: 'keys take turns where jobs are found by hints',
+    file: 'lib/job/hint/admitter.ts',
+    find: `[jobs.filter(({ isOfClass }) => !isOfClass), 'tail'],`,
+    replace: `[jobs.filter(({ isOfClass }) => !isOfClass), 'head'],`,
+    killedBy: ['test/job/limits-by-key.test.ts'],
   },
   {
     promise: 'no jobs of a living process are rescued: it shows that it lives while it runs something long',

@@ -5,6 +5,7 @@ import type { CronListing } from '../cron/cron-table';
 import type { JobLookup } from '../definition/job-class';
 import { type ListedProcess, processName } from '../processes/process-list';
 import type { JobEntry, JobError, SetName } from '../sets/entry';
+import type { HeldBy } from '../sets/find-job';
 import type { ListedQueue } from './queues';
 
 /** An error of a job. */
@@ -91,6 +92,14 @@ export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
     cancel_requested: entry.cancelReason ?? null,
     unreadable: entry.unreadable ?? null,
   };
+}
+
+/** @returns what a held job waits for, in JSON; null for other jobs. The key is null where arguments are not shown. */
+export function limitJson(
+  { args_redacted: redacted }: Pick<JobJson, 'args_redacted'>,
+  held: HeldBy | undefined,
+): JsonValue {
+  return held ? { ...held, key: redacted ? null : (held.key ?? null) } : null;
 }
 
 function argsRedacted(entry: JobEntry, { jobs }: JobJsonRules): WhyRedacted | null {

@@ -3,8 +3,9 @@ import { WHOLE } from '../../core/redact';
 import { pluralize } from '../../support/counted';
 import { formatDuration } from '../../support/duration';
 import { escapeControls, printableLines } from '../../support/terminal-text';
-import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
+import { type JobErrorJson, type JobJson, jobJson, limitJson, type WhyRedacted } from '../admin/job-json';
 import type { SetName } from '../sets/entry';
+import type { HeldBy } from '../sets/find-job';
 import { checkRef } from '../sets/query';
 import { type Answer, type CommandContext, checkQueues, type JobCommand, onlyOne, redactionRules } from './command';
 import { argumentsText, fullMoment } from './list';
@@ -13,7 +14,7 @@ import { argumentsText, fullMoment } from './list';
 const PLACES: Readonly<Record<SetName, readonly [state: string, time: string]>> = {
   waiting: ['waiting', 'Due'],
   active: ['running', 'Started'],
-  blocked: ['blocked: its class is at its concurrency limit', 'Due'],
+  blocked: ['blocked by the limit of its class', 'Due'],
   retry: ['failed, to be retried', 'Runs'],
   scheduled: ['scheduled', 'Runs'],
   dead: ['dead', 'Died'],
@@ -42,13 +43,13 @@ async function show(
   ref: { readonly id: string; readonly queue: string | undefined },
 ): Promise<Answer> {
   await checkQueues(context, ref.queue === undefined ? [] : [ref.queue]);
-  const { entry, ahead } = await context.admin.find(ref);
+  const { entry, ahead, held } = await context.admin.find(ref);
   if (!entry) throw new UserError(unknownJob(ref.id));
   const job = jobJson(entry, redactionRules(context), WHOLE);
-  return { json: { ...job, ahead: ahead ?? null }, text: jobText(job, ahead) };
+  return { json: { ...job, ahead: ahead ?? null, limit: limitJson(job, held) }, text: jobText(job, ahead, held) };
 }
 
-function jobText(job: JobJson, ahead: number | undefined): string {
+function jobText(job: JobJson, ahead: number | undefined, held: HeldBy | undefined): string {
   const json = (value: unknown) => escapeControls(JSON.stringify(value));
   const why = job.args_redacted && WHY_REDACTED[job.args_redacted](escapeControls(job.class ?? ''));
   const [state, time] = PLACES[job.set];
@@ -57,6 +58,7 @@ function jobText(job: JobJson, ahead: number | undefined): string {
     ['Class', job.class === null ? null : escapeControls(job.class)],
     ['Queue', job.queue],
     ['State', `${state}${ahead ? `, behind ${pluralize(ahead, 'other')}` : ''}`],
+    ['Limit', held ? limitText(job, held) : null],
     [time, moment(job.at)],
     ['Cancelled', job.cancel_requested === null ? null : askedText(job.cancel_requested)],
     ['Reason', job.reason === null ? null : escapeControls(job.reason)],
@@ -81,6 +83,12 @@ function jobText(job: JobJson, ahead: number | undefined): string {
 
 function askedText(reason: string): string {
   return `asked to end${reason === '' ? '' : `: ${escapeControls(reason)}`}`;
+}
+
+/** A class whose arguments are not shown has keys that are not shown either. */
+function limitText(job: JobJson, { key, running, ahead }: HeldBy): string {
+  const of = key === undefined ? '' : job.args_redacted ? 'its key: ' : `key ${escapeControls(key)}: `;
+  return `${of}${running} running, ${ahead} held before it`;
 }
 
 function moment(iso: string | null): string | null {

@@ -60,14 +60,25 @@ export interface JobClass<J extends Performable = Performable> {
   readonly tags?: readonly string[];
   /** After this time the run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
   readonly timeout?: Duration;
-  /** Maximum number of jobs of this class that run at once, over all processes. */
-  readonly concurrency?: number;
+  /** How many of its jobs, or of those with the same key, run at once, over all processes. */
+  readonly limit?: LimitOptions;
   /** The schedules by which it is enqueued; undefined: it is not. */
   readonly cron?: string | CronOptions | readonly CronOptions[];
   /** false: logs and reports show no arguments of this class. Default true. */
   readonly logArguments?: boolean;
   /** Decides the wait after one failure; undefined leaves it to the formula. */
   retryIn?(attempt: number, error: Error): RetryDecision;
+}
+
+/** How many jobs of a class run at once, over all processes. Those beyond wait in their order, and delay no other job. */
+export interface LimitOptions {
+  /** Maximum number of jobs that run at once: a whole number from 1. */
+  readonly count: number;
+  /**
+   * Returns the key of a job, text or a number, from its arguments: the limit is then for each key, and keys take turns.
+   * Default: one limit for the class.
+   */
+  readonly key?: (...args: never[]) => unknown;
 }
 
 /** While one job holds a key, another one with the same key is a duplicate and is not enqueued. */
@@ -275,6 +286,8 @@ export interface EnqueueRequest {
   readonly runAt: RunAt | undefined;
   /** The given or the ambient transaction. */
   readonly trx: Knex.Transaction | undefined;
+  /** The key of a job whose class has a limit, after its name; undefined for others. */
+  readonly limitKey: string | undefined;
   /** The claim of a job whose class is `unique`; undefined for others. */
   readonly unique: UniqueClaim | undefined;
   /** Tags of the class and of the enqueue, each once. */

@@ -1,5 +1,6 @@
 import { type Duration, parseDuration } from '../../support/duration';
 import type { EnqueueRequest, JobClass, Performable, RunAt, UniqueClaim, UniqueOptions } from './job-class';
+import { type LimitRule, type Limits, limitRule } from './limits';
 import type { RetryOptions } from './retry-policy';
 
 /** Characters that a queue's name may have, since it is a part of Redis keys. */
@@ -20,6 +21,7 @@ export interface CompiledOptions {
   readonly name: string;
   readonly timeoutMs: number | undefined;
   readonly unique: UniqueRule | undefined;
+  readonly limit: LimitRule | undefined;
   readonly before: boolean;
   readonly around: boolean;
   readonly after: boolean;
@@ -46,6 +48,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     name,
     timeoutMs: readTimeout(jobClass, name),
     unique: uniqueRule(jobClass, name),
+    limit: limitRule(jobClass, name),
     before,
     around,
     after,
@@ -53,17 +56,20 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     bare: !before && !around && !after,
   });
   checkQueue({ name, queue: jobClass.queue });
-  checkConcurrency(jobClass, name);
   const { limit } = jobClass.retry;
   if (!(limit >= 0)) throw new TypeError(`${name}.retry: limit is ${limit}; give a number of retries, 0 for none`);
   plans.set(jobClass, plan);
   return plan;
 }
 
-function checkConcurrency({ concurrency }: JobClass, name: string): void {
-  if (concurrency === undefined || (Number.isSafeInteger(concurrency) && concurrency >= 1)) return;
-  const shown = JSON.stringify(concurrency) ?? String(concurrency);
-  throw new TypeError(`${name}: concurrency is ${shown}; give a whole number from 1, or leave it out for no limit`);
+/** @returns the limits of these classes; classes without one are left out. */
+export function readLimits(classes: Iterable<JobClass>): Limits {
+  const limits = new Map<string, LimitRule>();
+  for (const jobClass of classes) {
+    const { name, limit } = compileOptions(jobClass);
+    if (limit) limits.set(name, limit);
+  }
+  return limits;
 }
 
 function readTimeout({ timeout }: JobClass, name: string): number | undefined {

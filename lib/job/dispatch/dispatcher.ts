@@ -2,11 +2,14 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
+import type { Limits } from '../definition/limits';
+import { byPlace } from '../hint/admitter';
 import { type Hints, MAX_HINTS } from '../hint/hints';
-import { admit, type Limits, type ReadyJob } from '../row/claim';
+import type { ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
+import { admit, heldKeys } from '../row/limited';
 import { MAX_DUE, makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
-import { isAnyRunning, type RescuedJob, rescue } from '../row/rescue';
+import { isAnyUnderWay, type RescuedJob, rescue } from '../row/rescue';
 import { analyzeAfterBurst } from '../row/statistics';
 import type { Gate } from './gate';
 import { Leadership } from './leadership';
@@ -27,6 +30,9 @@ const OVERDUE_MS = 2000;
 const NOTICE_MS = 1000;
 /** Hints that are added before those of a queue in one look, as their jobs are older. */
 const MAX_OLDER = 1000;
+/** Keys whose held jobs are looked at in one look, and the interval of such looks while there are more or a notice came, ms. */
+const MAX_KEYS = 1000;
+const HELD_MS = 1000;
 /** Held jobs, dead processors and bursts are looked for at most once in this time, ms. */
 const UPKEEP_MS = 5000;
 /** A processor that runs something and has not shown itself for this long is dead, ms. */
@@ -93,8 +99,12 @@ export class Dispatcher {
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private prunedAt = Number.NEGATIVE_INFINITY;
   private deaths = 0;
-  /** true: a job was running at the last upkeep. */
-  private wasAnyRunning = false;
+  /** true: a job was running or held at the last upkeep. */
+  private wasAnyUnderWay = false;
+  /** true: there may be held jobs that could run, and the key after which the next look at them begins. */
+  private isHeldDue = true;
+  private heldAfter = '';
+  private heldAt = Number.NEGATIVE_INFINITY;
   /**
    * Time since which Postgres has answered each look, ms on the monotonic clock. undefined: the last look failed, or none was
    * made.
@@ -118,7 +128,7 @@ export class Dispatcher {
     this.notices++;
     if (isHinted) this.lookIn(this.overdueMs);
     else {
-      this.mayLackHints = true;
+      this.mayLackHints = this.isHeldDue = true;
       this.leadership.noticed();
       this.task.trigger();
     }
@@ -210,7 +220,8 @@ export class Dispatcher {
       const due = await makeDueReady(knex);
       if (this.connectedSince === undefined || performance.now() - askedAt > SLOW_MS)
         this.connectedSince = performance.now();
-      await this.hint(due);
+      await this.hint(due.filter(({ limitKey }) => limitKey === null));
+      await this.admit([...new Set(due.flatMap(({ limitKey }) => limitKey ?? []))]);
       await this.upkeep();
       const isShort = await this.refill(mayLackHints ? 0 : this.overdueMs);
       if (due.length > 0 && (await this.isMoreDue(due.length))) return 0;
@@ -233,8 +244,23 @@ export class Dispatcher {
     return isPushed;
   }
 
+  private async admit(keys: readonly string[]): Promise<void> {
+    const { knex, limits } = this.options;
+    for (const [jobs, at] of byPlace(await admit(knex, limits, keys))) await this.hint(jobs, at);
+  }
+
+  /** Admits held jobs whose limit is free although nobody has admitted them, as when a process died that had ended a job. */
+  private async admitHeld(): Promise<void> {
+    this.isHeldDue = false;
+    this.heldAt = performance.now();
+    const keys = await heldKeys(this.options.knex, this.heldAfter, MAX_KEYS);
+    await this.admit(keys);
+    this.heldAfter = keys.length === MAX_KEYS ? (keys.at(-1) ?? '') : '';
+    this.isHeldDue ||= this.heldAfter !== '';
+  }
+
   private async upkeep(): Promise<void> {
-    const { knex, limits, onRescued, onDropped, tuning } = this.options;
+    const { knex, onRescued, onDropped, tuning } = this.options;
     const { silentMs = SILENT_MS } = tuning ?? {};
     const now = performance.now();
     if (now - this.upkeptAt >= this.upkeepMs) {
@@ -243,12 +269,11 @@ export class Dispatcher {
       const isJudge = now - (this.connectedSince ?? now) >= silentMs;
       const rescued = isJudge ? await rescue(knex, { silentMs }) : [];
       onRescued(rescued);
-      this.wasAnyRunning = await isAnyRunning(knex);
-      const admitted = await admit(knex, limits);
-      await this.hint(admitted, 'head');
+      this.wasAnyUnderWay = await isAnyUnderWay(knex);
+      await this.admitHeld();
       await analyzeAfterBurst(knex);
       this.upkeptAt = now;
-    }
+    } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) await this.admitHeld();
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;
     this.deaths = 0;
     for (const dropped of await pruneDead(knex)) onDropped(dropped);
@@ -294,7 +319,7 @@ export class Dispatcher {
     const { knex, onMessageSent } = this.options;
     const { isNotified, message: text } = this.leadership;
     // The process of a running job may die, and this one with it: then another dispatcher waits for no longer than that.
-    const maxMs = this.wasAnyRunning ? this.upkeepMs : this.maxLookMs;
+    const maxMs = this.isHeldDue ? HELD_MS : this.wasAnyUnderWay ? this.upkeepMs : this.maxLookMs;
     const lookMs = isShort ? REFILL_MS : Math.min(maxMs, this.lookMs);
     this.lookMs = this.longerLookMs;
     const sentAt = performance.now();

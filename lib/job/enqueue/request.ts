@@ -3,6 +3,7 @@ import { type Attributes, currentContext, type JsonValue } from '../../core/exec
 import { currentTransaction } from '../../model/transaction';
 import { timeOrderedUuid } from '../../support/uuid';
 import type { CarriedContext, EnqueueRequest, PreparedJob, UniqueClaim } from '../definition/job-class';
+import { limitKey } from '../definition/limits';
 import { compileOptions, runAt, type UniqueRule } from '../definition/options';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import type { JobDependencies } from './connection';
@@ -20,7 +21,7 @@ export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: J
   const context = carriedContext();
   const ambient = currentTransaction();
   return jobs.map(({ jobClass, args, options }) => {
-    const { name, unique } = compileOptions(jobClass);
+    const { name, unique, limit } = compileOptions(jobClass);
     return {
       id: timeOrderedUuid(),
       jobClass,
@@ -29,6 +30,7 @@ export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: J
       queue: options.queue ?? jobClass.queue,
       runAt: runAt(options.wait, options.waitUntil),
       trx: options.trx ?? ambient,
+      limitKey: limit && limitKey(limit, name, args),
       unique: unique && uniqueClaim(unique, name, args, codec),
       tags: allTags(name, jobClass.tags, options.tags),
       context,

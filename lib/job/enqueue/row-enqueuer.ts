@@ -3,7 +3,9 @@ import type { Events } from '../../core/events';
 import { currentTransaction } from '../../model/transaction';
 import { toError } from '../../support/to-error';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
-import { checkQueue } from '../definition/options';
+import type { LimitRule } from '../definition/limits';
+import { checkQueue, compileOptions } from '../definition/options';
+import { Admitter } from '../hint/admitter';
 import { Announcer, type Hints } from '../hint/hints';
 import { type Payload, VERSION } from '../record/payload';
 import type { CancelChoice } from '../row/cancel';
@@ -18,6 +20,9 @@ import { allEnqueued } from './enqueue';
  */
 export class RowEnqueuer implements Enqueuer {
   private readonly announcer: Announcer;
+  private readonly admitter: Admitter;
+  /** The limits of the classes that were enqueued here. */
+  private readonly limits = new Map<string, LimitRule>();
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
   /** Queues that were reported as missing from JOB_QUEUES, once each. */
@@ -31,6 +36,7 @@ export class RowEnqueuer implements Enqueuer {
     private readonly served?: readonly string[],
   ) {
     this.announcer = new Announcer(knex, hints);
+    this.admitter = new Admitter(knex, this.limits, this.announcer);
   }
 
   /** Call when the process starts. */
@@ -87,11 +93,19 @@ export class RowEnqueuer implements Enqueuer {
     const inserted = await insertJobs(knex, requests.map(toRow));
     const ready = requests.filter((_, i) => inserted[i]?.ready).map(({ id, queue }) => ({ id, queue }));
     const scheduled = requests.some(({ id, runAt }, i) => runAt !== undefined && inserted[i]?.id === id);
-    this.announcer.inserted(knex, ready, scheduled);
+    const held = requests.flatMap((request, i) => (inserted[i]?.id === request.id ? this.heldKey(request) : []));
+    this.announcer.inserted(knex, ready, scheduled, held.length === 0 ? undefined : () => this.admitter.admit(held));
     requests.forEach((request, i) => {
       const id = inserted[i]?.id ?? request.id;
       jobs.set(request, id === request.id ? this.enqueued(request) : this.duplicate(request, id));
     });
+  }
+
+  private heldKey({ name, jobClass, runAt, limitKey }: EnqueueRequest): readonly string[] {
+    const { limit } = compileOptions(jobClass);
+    if (limitKey === undefined || runAt || !limit) return [];
+    this.limits.set(name, limit);
+    return [limitKey];
   }
 
   private enqueued({ id, name, queue }: EnqueueRequest): EnqueuedJob {
@@ -125,9 +139,8 @@ export function createPayload({
 }
 
 function toRow(request: EnqueueRequest): NewJobRow {
-  const { id, name, queue, runAt, unique, tags, jobClass } = request;
+  const { id, name, queue, runAt, unique, tags, limitKey } = request;
   const payload = JSON.stringify(createPayload(request));
-  const limitKey = jobClass.concurrency === undefined ? undefined : name;
   return { id, queue, class: name, payload, tags, runAt, unique, limitKey };
 }
 

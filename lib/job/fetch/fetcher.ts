@@ -3,20 +3,14 @@ import { Backoff } from '../../support/backoff';
 import { Progress } from '../../support/progress';
 import { toError } from '../../support/to-error';
 import { isUuid } from '../../support/uuid';
+import type { Limits } from '../definition/limits';
 import type { Gate } from '../dispatch/gate';
 import type { Hint, HintReader } from '../hint/hint-reader';
 import type { CancelledRun } from '../row/cancel';
-import {
-  type Choice,
-  type Claimant,
-  claim,
-  claimLimited,
-  type Limits,
-  type ReadyJob,
-  releaseUnknown,
-} from '../row/claim';
+import { type Choice, type Claimant, claim, type ReadyJob, releaseUnknown } from '../row/claim';
 import { type Outcome, recordOutcomes } from '../row/end';
 import type { Delivery } from '../row/job-row';
+import { claimLimited } from '../row/limited';
 import { ClaimedAhead, MAX_AHEAD_MS } from './claimed-ahead';
 import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
@@ -89,7 +83,7 @@ export interface FetcherOptions {
   readonly onCancelled: (jobs: readonly CancelledRun[]) => void;
   /** Called when jobs are to run again later. */
   readonly onScheduled: () => void;
-  /** Has held jobs of these limits run, since some of their jobs have ended. */
+  /** Has held jobs of these keys run, since jobs of theirs have begun or ended. */
   readonly admit: (limitKeys: readonly string[]) => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
@@ -431,7 +425,8 @@ export class Fetcher {
         'ids' in choice
           ? { ids: choice.ids.filter((id) => !claimedIds.has(id)) }
           : { ...choice, limit: Math.max(1, wanted - found.length) };
-      const { claimed, held } = await claimLimited(knex, claimant, rest, limits);
+      const { claimed, held, open: more } = await claimLimited(knex, claimant, rest, limits);
+      if (more.length > 0) this.options.admit(more);
       this.begin(claimed);
       return new Set([...claimedIds, ...[...claimed, ...held].map(({ id }) => id)]);
     } catch (thrown) {

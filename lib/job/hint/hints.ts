@@ -140,11 +140,13 @@ export class Announcer {
 
   /**
    * @param knex the connection or transaction that inserted the jobs. A transaction's COMMIT is awaited.
-   * @param ready the jobs that may run at once. @param scheduled true: there are others.
+   * @param ready the jobs that may run at once. @param scheduled true: there are others. @param committed called after the COMMIT.
    */
-  inserted(knex: Knex, ready: readonly ReadyJob[], scheduled: boolean): void {
-    const announce = (committed: boolean) => {
-      if (committed) this.announce(ready, scheduled);
+  inserted(knex: Knex, ready: readonly ReadyJob[], scheduled: boolean, committed?: () => void): void {
+    const announce = (isCommitted: boolean) => {
+      if (!isCommitted) return;
+      this.announce(ready, scheduled);
+      committed?.();
     };
     if (knex.isTransaction) onOutcome(knex as Knex.Transaction, announce);
     else announce(true);

@@ -5,6 +5,7 @@ import { RedisScript } from '../../core/redis-script';
 import { raiseDelayedScript } from '../../internals/bee-queue';
 import { lazy } from '../../support/lazy';
 import { PeriodicTask } from '../../support/periodic-task';
+import { type Limits, limitKey } from '../definition/limits';
 import { storable } from '../record/history';
 import { readPayload } from '../record/payload';
 import { insertJobs } from '../row/insert';
@@ -43,8 +44,10 @@ export interface PlainProducersOptions {
   readonly knex: Knex;
   readonly redis: Redis;
   readonly queues: readonly string[];
-  /** @returns the name of the limit of a class; undefined when it has none. */
-  readonly findLimit: (className: string) => string | undefined;
+  /** The limits of the app's classes. */
+  readonly limits: Limits;
+  /** Has held jobs of these keys run. */
+  readonly admit: (keys: readonly string[]) => void;
   /** Called when delayed jobs have become due. */
   readonly onDue: () => void;
   readonly onError: (error: Error) => void;
@@ -100,7 +103,8 @@ export class PlainProducers {
       const ids = hints.filter((hint) => hint.queue === queue).map(({ id }) => id);
       await redis.client.hDel(queueKey(queue, 'jobs'), ids);
     }
-    return rows.map(({ id }) => id);
+    this.options.admit(rows.flatMap((row) => row.limitKey ?? []));
+    return rows.flatMap((row) => (row.limitKey === undefined ? [row.id] : []));
   }
 
   private async insertAlone(hint: Hint) {
@@ -115,6 +119,7 @@ export class PlainProducers {
         class: 'unreadable',
         tags: [],
         payload: JSON.stringify({ record: hint.record?.slice(0, 1000) }),
+        limitKey: undefined,
       };
       await insertJobs(this.options.knex, [rest]);
       return rest;
@@ -124,8 +129,18 @@ export class PlainProducers {
   private toRow({ queue, id: given, record = '' }: Hint) {
     const id = deriveId(queue, given, record);
     // Whatever cannot be read becomes a job that dies with the reason.
-    const { class: name, tags, payload } = readRecord(record);
-    return { id, queue, class: name, payload, tags, runAt: undefined, limitKey: this.options.findLimit(name) };
+    const { class: name, tags, payload, args } = readRecord(record);
+    return { id, queue, class: name, payload, tags, runAt: undefined, limitKey: this.findKey(name, args) };
+  }
+
+  /** Arguments that the class's key function cannot read give the job a key of its own kind: its run will say what is wrong. */
+  private findKey(name: string, args: readonly unknown[]): string | undefined {
+    const rule = this.options.limits.get(name);
+    try {
+      return rule && limitKey(rule, name, args);
+    } catch {
+      return name;
+    }
   }
 
   /** @returns ms until the next delayed job is due. */
@@ -180,15 +195,16 @@ function readRecord(record: string): {
   readonly class: string;
   readonly tags: readonly string[];
   readonly payload: string;
+  readonly args: readonly unknown[];
 } {
   try {
     const { data, options } = JSON.parse(record) as { data?: unknown; options?: { timestamp?: unknown } };
     const payload = typeof data === 'object' && data !== null ? { enqueuedAt: options?.timestamp, ...data } : { data };
     // A newer format is kept for newer code.
-    const { class: name, tags = [] } = readPayload(payload, Number.POSITIVE_INFINITY);
-    return { class: storable(name), tags: tags.map(storable), payload: JSON.stringify(payload) };
+    const { class: name, tags = [], args } = readPayload(payload, Number.POSITIVE_INFINITY);
+    return { class: storable(name), tags: tags.map(storable), payload: JSON.stringify(payload), args };
   } catch {
-    return { class: 'unreadable', tags: [], payload: JSON.stringify({ record }) };
+    return { class: 'unreadable', tags: [], payload: JSON.stringify({ record }), args: [] };
   }
 }
 

@@ -12,7 +12,7 @@ const LIMITS = { bytes: 4_000_000, count: 1000 };
 export interface Inserted {
   /** The row's own id; for a duplicate of a unique job, the id of the job that holds the claim. */
   readonly id: string;
-  /** false: it is scheduled for later, or a duplicate. */
+  /** false: it is scheduled for later, held, or a duplicate. */
   readonly ready: boolean;
 }
 
@@ -24,7 +24,7 @@ export async function insertJobs(knex: Knex, rows: readonly NewJobRow[]): Promis
   const [only] = rows;
   if (rows.length === 1 && only && !only.unique) {
     await insertPlain(knex, [only]);
-    return [{ id: only.id, ready: !only.runAt }];
+    return [{ id: only.id, ready: isReady(only) }];
   }
   const size = (row: NewJobRow) => row.payload.length;
   const plain = [
@@ -49,25 +49,30 @@ export async function insertJobs(knex: Knex, rows: readonly NewJobRow[]): Promis
     }
   };
   await (plain.length + unique.length > 1 && !knex.isTransaction ? knex.transaction(insert) : insert(knex));
-  return rows.map(({ id, runAt }) => {
-    const holder = holders.get(id) ?? id;
-    return { id: holder, ready: !runAt && holder === id };
+  return rows.map((row) => {
+    const holder = holders.get(row.id) ?? row.id;
+    return { id: holder, ready: isReady(row) && holder === row.id };
   });
+}
+
+/** A job that counts towards a limit is held until it is admitted. So many of one key are never in the way of others. */
+function isReady({ runAt, limitKey }: NewJobRow): boolean {
+  return !runAt && limitKey === undefined;
 }
 
 // Each row is due a microsecond after the one before it, which keeps their order.
 const RUN_AT = `coalesce(nullif(at, '')::timestamptz, clock_timestamp() + in_ms * interval '1 millisecond') + n * interval '1 microsecond'`;
-const STATE = `case when at <> '' or in_ms > 0 then 'scheduled' else 'ready' end`;
+const STATE = `case when at <> '' or in_ms > 0 then 'scheduled' when limit_key <> '' then 'held' else 'ready' end`;
 /** Tags travel as JSON, since Postgres has no arrays of arrays of different lengths. */
 const TAGS = `array(select json_array_elements_text(tags::json))`;
 
 async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void> {
   const [only] = rows;
-  if (rows.length === 1 && only && !only.runAt) {
-    const { id, queue, class: name, payload, tags, limitKey } = only;
-    const statement = `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key) values (?, ?, ?, ?, ?::text[], ?)
+  if (rows.length === 1 && only && isReady(only)) {
+    const { id, queue, class: name, payload, tags } = only;
+    const statement = `insert into ${TABLES.jobs} (id, queue, class, payload, tags) values (?, ?, ?, ?, ?::text[])
          on conflict (id) do nothing`;
-    const values = [id, queue, name, payload, [...tags], limitKey ?? null];
+    const values = [id, queue, name, payload, [...tags]];
     if (!knex.isTransaction) await runPrepared(knex, 'catamount enqueue', statement, values);
     else await knex.raw(statement, values as unknown as Knex.RawBinding[]).options({ isDeferrable: true });
     return;

@@ -10,8 +10,8 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * |---|---|
  * | INSERT | `insertJobs`; with a unique key also `claimKeys` |
  * | due | `makeDueReady` |
- * | claim; its limit is reached | `claim`, `claimLimited` |
- * | free again | `admit` |
+ * | claim; its limit is reached after all | `claim`, `claimLimited` |
+ * | admitted | `admit` |
  * | done, discarded, fails, left, returned | `recordOutcomes` |
  * | gives up | `recordOutcomes`, by `insertDead` |
  * | its process has died | `rescue` |
@@ -33,7 +33,7 @@ export interface NewJobRow {
   readonly tags: readonly string[];
   /** undefined: it is due at once. */
   readonly runAt: RunAt | undefined;
-  /** The name of the limit that it counts towards; undefined for a class without one. */
+  /** The key that its limit counts by; undefined for a class without one. */
   readonly limitKey?: string | undefined;
   readonly unique?: UniqueClaim | undefined;
 }
@@ -55,7 +55,7 @@ export interface Delivery {
    * statement that ends another delivery of the job changes nothing, even if the same process has the job again.
    */
   readonly claimedAt: string;
-  /** The name of the limit that it counts towards. */
+  /** The key that its limit counts by. */
   readonly limitKey: string | null;
   /** The time since which it could run, ms since 1970. */
   readonly readyAt: number;

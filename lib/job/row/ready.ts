@@ -5,9 +5,18 @@ import type { ReadyJob } from './claim';
 /** Maximum number of jobs, and of retries, that one statement makes ready. */
 export const MAX_DUE = 1000;
 
-/** Makes scheduled jobs and retries ready that are due, the earliest first. @returns them, at most `MAX_DUE` of each. */
-export async function makeDueReady(knex: Knex): Promise<ReadyJob[]> {
-  const { rows } = await knex.raw<{ rows: ReadyJob[] }>(
+/** A job that was scheduled and is due. */
+export interface DueJob extends ReadyJob {
+  /** Not null: it counts towards a limit, so it is held and not ready. */
+  readonly limitKey: string | null;
+}
+
+/**
+ * Makes scheduled jobs and retries ready that are due, the earliest first. Those with a limit are held until they are admitted.
+ * @returns them, at most `MAX_DUE` of each.
+ */
+export async function makeDueReady(knex: Knex): Promise<DueJob[]> {
+  const { rows } = await knex.raw<{ rows: DueJob[] }>(
     `with first as materialized (
        select id from ${TABLES.jobs} where state = 'scheduled' and attempts = 0 and run_at <= clock_timestamp()
        order by run_at limit ? for update skip locked
@@ -15,9 +24,10 @@ export async function makeDueReady(knex: Knex): Promise<ReadyJob[]> {
        select id from ${TABLES.jobs} where state = 'scheduled' and attempts > 0 and run_at <= clock_timestamp()
        order by run_at limit ? for update skip locked
      ), moved as (
-       update ${TABLES.jobs} set state = 'ready' where id in (select id from first union all select id from retry)
-       returning id, queue, run_at
-     ) select id, queue from moved order by run_at`,
+       update ${TABLES.jobs} set state = case when limit_key is null then 'ready' else 'held' end
+       where id in (select id from first union all select id from retry)
+       returning id, queue, run_at, limit_key
+     ) select id, queue, limit_key as "limitKey" from moved order by run_at`,
     [MAX_DUE, MAX_DUE],
   );
   return rows;
@@ -110,7 +120,7 @@ export async function msOfCalm(knex: Knex, maxMs: number, message?: LookMessage[
      ) as answer
      where ms > 0 and not exists (select from ${TABLES.jobs} where state = 'ready')
        and not exists (select from ${TABLES.jobs} where state = 'running')
-       and not exists (select from ${TABLES.jobs} where limit_key is not null and state = 'held')`,
+       and not exists (select from ${TABLES.jobs} where state = 'held')`,
     [...(message === undefined ? [] : [TABLES.leaderChannel, message]), Math.round(maxMs)],
   );
   return rows[0] && Number(rows[0].ms);

@@ -58,10 +58,11 @@ export async function showLife(knex: Knex, identity: string): Promise<void> {
   );
 }
 
-/** @returns true when a job is running anywhere. */
-export async function isAnyRunning(knex: Knex): Promise<boolean> {
-  const { rows } = await knex.raw<{ rows: { readonly running: boolean }[] }>(
-    `select exists (select from ${TABLES.jobs} where state = 'running') as running`,
+/** @returns true when a job is running anywhere, or held until another one ends. */
+export async function isAnyUnderWay(knex: Knex): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: { readonly exists: boolean }[] }>(
+    `select exists (select from ${TABLES.jobs} where state = 'running')
+       or exists (select from ${TABLES.jobs} where state = 'held') as exists`,
   );
-  return rows[0]?.running === true;
+  return rows[0]?.exists === true;
 }

@@ -4,7 +4,7 @@ import type { CarriedContext } from '../definition/job-class';
 import { type FailedRun, type JobHistory, readHistory, withoutFrames } from '../record/history';
 import { parsePayload } from '../record/payload';
 
-/** The places that a job may be in. `blocked`: it waits for its class's concurrency limit. */
+/** The places that a job may be in. `blocked`: it waits for the limit of its class or key. */
 export type SetName = 'waiting' | 'active' | 'blocked' | 'retry' | 'scheduled' | 'dead';
 
 export interface JobError {

@@ -11,9 +11,21 @@ export interface FoundPlace {
   readonly entry: JobEntry | undefined;
   /** Number of jobs before it in its queue, up to 10,000; undefined unless it waits. */
   readonly ahead: number | undefined;
+  /** Why it is held; undefined unless a limit holds it. */
+  readonly held: HeldBy | undefined;
 }
 
-const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined };
+/** What a held job waits for. Counts end at 10,000. */
+export interface HeldBy {
+  /** The key that its class's limit counts by; undefined: the limit is for the class. */
+  readonly key: string | undefined;
+  /** Jobs that count towards the same limit and run. */
+  readonly running: number;
+  /** Held jobs of the same limit that are before it. */
+  readonly ahead: number;
+}
+
+const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined, held: undefined };
 const MAX_COUNTED = 10_000;
 /** The place of a row that is not dead. */
 const PLACE = `case state when 'ready' then 'waiting' when 'running' then 'active' when 'held' then 'blocked'
@@ -49,6 +61,7 @@ export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
     place,
     entry: describeRow(place, row),
     ahead: place === 'waiting' ? await countAhead(knex, row.id) : undefined,
+    held: place === 'blocked' ? await findHold(knex, row) : undefined,
   };
 }
 
@@ -61,6 +74,21 @@ async function countAhead(knex: Knex, id: string): Promise<number> {
     [id, MAX_COUNTED],
   );
   return rows[0]?.count ?? 0;
+}
+
+async function findHold(knex: Knex, { id, class: name }: EntryRow): Promise<HeldBy | undefined> {
+  const counted = (where: string) =>
+    `(select count(*)::int from (select 1 from ${TABLES.jobs} as job where job.limit_key = this.limit_key and ${where} limit ${MAX_COUNTED}) as counted)`;
+  const { rows } = await knex.raw<{
+    rows: { readonly key: string; readonly running: number; readonly ahead: number }[];
+  }>(
+    `select limit_key as key, ${counted(`job.state = 'running'`)} as running,
+       ${counted(`job.state = 'held' and job.run_at < this.run_at`)} as ahead
+     from ${TABLES.jobs} as this where id = ?::uuid and limit_key is not null`,
+    [id],
+  );
+  const [hold] = rows;
+  return hold && { ...hold, key: hold.key === name ? undefined : hold.key.slice(name.length + 1) };
 }
 
 /** Finds those of these jobs that may run again: dead ones, too, since an operator may retry them. @throws errors of Postgres. */

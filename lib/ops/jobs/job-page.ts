@@ -1,5 +1,6 @@
 import { WHOLE } from '../../core/redact';
 import type { JobAdmin } from '../../job/admin/job-admin';
+import { limitJson } from '../../job/admin/job-json';
 import { checkReason } from '../../job/definition/cancel-options';
 import { type ListedProcess, processName } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
@@ -103,6 +104,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
   await showPage(site, ctx, 'job', locals, {
     ...pageJson(job),
     ahead: shown.ahead,
+    limit: limitJson({ args_redacted: job.argsHidden }, place.held),
     process: processor ? processName(processor) : null,
     raw: shown.raw,
     mails: snakeCase(shown.mails ?? null),

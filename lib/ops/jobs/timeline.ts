@@ -55,7 +55,7 @@ function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] 
     case 'waiting':
       return event('waiting', 'unknown', 'more', job.at, { count: place.ahead ?? 0, queue: job.queue });
     case 'blocked':
-      return event('blocked', 'unknown', 'more');
+      return event(blockedBy(job, place.held), 'unknown', 'more', job.at, place.held);
     case 'active': {
       const { host, pid } = processor ?? {};
       return event(processor ? 'running' : 'fetched', 'busy', 'deploy', job.at, { ...next, host, pid });
@@ -63,6 +63,12 @@ function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] 
     default:
       return [];
   }
+}
+
+/** A class whose arguments are not shown has keys that are not shown either. */
+function blockedBy(job: JobView, held: FoundPlace['held']): string {
+  if (!held) return 'blocked';
+  return held.key === undefined || job.args === null ? 'blockedByClass' : 'blockedByKey';
 }
 
 function failed(job: JobView, failure: ShownFailure, index: number): JobEvent {

@@ -20,7 +20,7 @@ class CountJob extends Job<[n: number]> {
 }
 
 class GatedJob extends Job<[n: number]> {
-  static override concurrency = 1;
+  static override readonly limit = { count: 1 };
 
   async perform(n: number): Promise<void> {
     await gate.pass();
@@ -64,7 +64,10 @@ describe('queues', () => {
   it('are listed with the number of jobs in each place', async () => {
     await system.processor(CLASSES, { jobs: { concurrency: 3 } });
     for (const n of upTo(3)) await GatedJob.performLater(n);
-    await until('one job runs, the others are held', async () => (await status('default')).blocked === 2);
+    await until('one job runs, the others are held', async () => {
+      const { active, blocked } = await status('default');
+      return active === 1 && blocked === 2;
+    });
     await FailingJob.performLater();
     await DyingJob.performLater();
     await until('one job waits for a retry, one is dead', async () => {
@@ -203,7 +206,10 @@ describe('queues', () => {
   it('are cleared of waiting jobs only, and none of them comes back', async () => {
     const processor = await system.processor(CLASSES, { jobs: { concurrency: 3 } });
     for (const n of upTo(3)) await GatedJob.performLater(n);
-    await until('two jobs are held', async () => (await status('default')).blocked === 2);
+    await until('two jobs are held', async () => {
+      const { active, blocked } = await status('default');
+      return active === 1 && blocked === 2;
+    });
     await FailingJob.performLater();
     await DyingJob.performLater();
     await until('one job waits for a retry, another is dead', async () => {

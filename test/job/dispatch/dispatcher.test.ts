@@ -17,7 +17,7 @@ class NoteJob extends Job<[name: string]> {
 }
 
 class OneJob extends Job<[name: string]> {
-  static override concurrency = 1;
+  static override readonly limit = { count: 1 };
   async perform(name: string): Promise<void> {
     await gate.pass();
     ran.push(name);

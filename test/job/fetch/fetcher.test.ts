@@ -96,7 +96,7 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
         }
       }
       class LimitedJob extends Job {
-        static override concurrency = 1;
+        static override readonly limit = { count: 1 };
         perform(): void {
           isOver = true;
         }

@@ -27,7 +27,7 @@ class GreetJob extends Job<[name: string]> {
 }
 
 class LimitedJob extends Job {
-  static override concurrency = 1;
+  static override readonly limit = { count: 1 };
 
   async perform(): Promise<void> {
     await gate.pass();

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { admit, type Choice, claim, claimLimited, releaseUnknown } from '../../../lib/job/row/claim';
+import type { Limits } from '../../../lib/job/definition/limits';
+import { type Choice, claim, releaseUnknown } from '../../../lib/job/row/claim';
 import { type Outcome, recordOutcomes } from '../../../lib/job/row/end';
 import { insertJobs } from '../../../lib/job/row/insert';
 import { readInstallation } from '../../../lib/job/row/installation';
 import type { Delivery } from '../../../lib/job/row/job-row';
+import { admit, claimLimited } from '../../../lib/job/row/limited';
 import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
 import { makeDueReady } from '../../../lib/job/row/ready';
 import { rescue, showLife } from '../../../lib/job/row/rescue';
@@ -11,7 +13,8 @@ import { timeOrderedUuid } from '../../../lib/support/uuid';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
-const LIMITS = new Map([['OneJob', 1]]);
+const ONE = { count: 1, key: undefined };
+const LIMITS: Limits = new Map([['OneJob', ONE]]);
 const AGAIN: Outcome = { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 0 };
 
 describe('the rows of jobs', () => {
@@ -32,7 +35,10 @@ describe('the rows of jobs', () => {
       limitKey: limited ? name : undefined,
     }));
     await insertJobs(system.database.knex, rows);
-    return rows.map(({ id }) => id);
+    const ids = rows.map(({ id }) => id);
+    // As if they had been admitted.
+    if (limited) await system.database.knex('job_queue').whereIn('id', ids).update({ state: 'ready' });
+    return ids;
   };
   /** Number of entries of the indexes of jobs that `work` reads. */
   const entriesRead = async (work: () => Promise<void>) => {
@@ -299,12 +305,14 @@ describe('the rows of jobs', () => {
       const all = await enqueue(3, { name: 'OneJob', limited: true });
       const { claimed, held } = await claimLimitedAs('a', { queues: ['default'], limit: 3 });
       assert.deepEqual([ids(claimed), ids(held).sort()], [all.slice(0, 1), all.slice(1).sort()]);
-      assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'it is taken');
+      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [], 'it is taken');
       const [first] = claimed;
       assert.ok(first);
       await end('a', first);
-      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [{ id: all[1], queue: 'default' }]);
-      assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'one is ready already');
+      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [
+        { id: all[1], queue: 'default', isOfClass: true },
+      ]);
+      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [], 'one is ready already');
     });
 
     it('do not overtake one that is held: it is claimed in their place', async () => {
@@ -321,7 +329,7 @@ describe('the rows of jobs', () => {
     it('of one limit do not count towards another', async () => {
       const [first = ''] = await enqueue(1, { name: 'OneJob', limited: true });
       const [other = ''] = await enqueue(1, { name: 'OtherJob', limited: true });
-      const limits = new Map([...LIMITS, ['OtherJob', 1]]);
+      const limits: Limits = new Map([...LIMITS, ['OtherJob', ONE]]);
       const { claimed, held } = await claimLimitedAs('a', { ids: [first, other] }, limits);
       assert.deepEqual([ids(claimed), held], [[first, other], []]);
     });
@@ -334,7 +342,7 @@ describe('the rows of jobs', () => {
       await pauseQueue(knex, 'other', 'test');
       assert.ok(claimed[0]);
       await end('a', claimed[0]);
-      assert.deepEqual(await admit(knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default' }]);
+      assert.deepEqual(await admit(knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default', isOfClass: true }]);
       const [next] = (await claimLimitedAs('a', { ids: [second] })).claimed;
       assert.ok(next);
       await end('a', next);
@@ -359,7 +367,7 @@ describe('the rows of jobs', () => {
     it('are not claimed while their queue is paused, nor by a process that takes this database for another', async () => {
       const all = await enqueue(1, { name: 'OneJob', limited: true });
       const { knex } = system.database;
-      const nothing = { claimed: [], held: [] };
+      const nothing = { claimed: [], held: [], open: [] };
       const elsewhere = { identity: 'a', origin: 'elsewhere' };
       assert.deepEqual(await claimLimited(knex, elsewhere, { ids: all }, LIMITS), nothing);
       await pauseQueue(knex, 'default', 'test');
@@ -379,7 +387,7 @@ describe('the rows of jobs', () => {
     it('all run when a release has no such limit any more', async () => {
       const all = await enqueue(3, { name: 'OneJob', limited: true });
       await claimLimitedAs('a', { ids: all });
-      assert.equal((await admit(system.database.knex, new Map())).length, 2);
+      assert.equal((await admit(system.database.knex, new Map(), ['OneJob'])).length, 2);
       const { claimed } = await claimLimitedAs('b', { ids: all }, new Map());
       assert.equal(claimed.length, 2);
     });

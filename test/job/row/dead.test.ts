@@ -13,7 +13,7 @@ let deadly = true;
 
 class MoodyJob extends Job<[name: JsonValue]> {
   static override tags = ['moody'];
-  static override concurrency = 9;
+  static override readonly limit = { count: 9 };
 
   async perform(name: JsonValue): Promise<void> {
     ran.push(String(name));
