@@ -71,10 +71,10 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/limits-by-key.test.ts'],
   },
   {
-    promise: 'keys take turns where jobs are found by hints',
-    file: 'lib/job/hint/admitter.ts',
-    find: `[jobs.filter(({ isOfClass }) => !isOfClass), 'tail'],`,
-    replace: `[jobs.filter(({ isOfClass }) => !isOfClass), 'head'],`,
+    promise: 'keys take turns: a key with many jobs delays the job of another one by a few',
+    file: LIMITED,
+    find: `(least(most - running, running + \${AHEAD}) - ready)::int`,
+    replace: '(most - running - ready)::int',
     killedBy: ['test/job/limits-by-key.test.ts'],
   },
   {
