@@ -46,7 +46,7 @@ class BriefJob extends Job<[n: number]> {
   static override retry = { limit: 0 };
 
   async perform(n: number): Promise<void> {
-    for (let turn = 0; turn < n % 30; turn++) {
+    for (let turn = 0; turn < n; turn++) {
       await nextTurn();
       if (n % 3 > 0) this.context.signal.throwIfAborted();
     }
