@@ -8,6 +8,7 @@ export { boot } from './boot';
 export { broadcast, subscribe } from './broadcast/broadcast';
 export { MissingValueError, UserError } from './core/errors';
 export { currentContext, withAttributes } from './core/execution-context';
+export { Cron } from './job/cron/run-time-cron';
 export {
   DiscardJob,
   EnqueueError,

@@ -36,6 +36,8 @@ export type {
 } from './core/hook-events';
 export type { Translate } from './core/i18n';
 export type { ImportFile } from './core/load-classes';
+export type { CronListing } from './job/cron/cron-table';
+export type { RunTimeCronOptions } from './job/cron/run-time-cron';
 export type {
   AcceptedJob,
   Args,

@@ -8,7 +8,8 @@ import type { ModelLookup } from '../model/model-lookup';
 import type { Deadline } from '../support/deadline';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
-import type { CronService, CronTuning } from './cron/cron-service';
+import { CronService, type CronTuning } from './cron/cron-service';
+import { cronEntries } from './cron/schedule';
 import type { Limits } from './definition/limits';
 import { readLimits } from './definition/options';
 import type { JobSetup } from './definition/setup';
@@ -86,8 +87,6 @@ export interface ProcessorTuning extends ReporterTuning {
   readonly now?: () => number;
 }
 
-const NOTHING_DUE: ProgressReading = { movedMs: null, owedMs: 0, error: undefined };
-
 /** Runs the jobs of one process: it claims rows, performs them, and records what becomes of them. */
 export class JobProcessor implements Service {
   readonly name = 'job processor';
@@ -100,8 +99,7 @@ export class JobProcessor implements Service {
   private readonly announcer: Announcer;
   private readonly hintReader: HintReader | undefined;
   private readonly plainProducers: PlainProducers | undefined;
-  /** undefined when no class has recurring jobs. */
-  private readonly cron: CronService | undefined;
+  private readonly cron: CronService;
   private readonly limits: Limits;
   private readonly admitter: Admitter;
   private readonly reporter: ProcessReporter;
@@ -195,13 +193,13 @@ export class JobProcessor implements Service {
       production: config.environment === 'production',
       identity,
       onMayBeReady: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
-      onCronNotice: () => this.cron?.trigger(),
+      onCronNotice: () => this.cron.trigger(),
       onCancelNotice: () => this.cancelWatch.notice(),
       onRescued,
       onClockJump: () => this.fetcher.scan(),
       tuning: tuning.dispatch,
     });
-    this.cron = loadCronService(options, this.gate);
+    this.cron = createCronService(options, this.gate);
     this.reporter = new ProcessReporter({
       config,
       database,
@@ -226,7 +224,7 @@ export class JobProcessor implements Service {
     this.cancelWatch.task.start();
     this.dispatch.start();
     this.plainProducers?.start();
-    if (!this.isQuiet) this.cron?.start();
+    if (!this.isQuiet) this.cron.start();
     this.reporter.start();
     this.fetcher.start();
   }
@@ -235,7 +233,7 @@ export class JobProcessor implements Service {
   quiet(): void {
     this.isQuiet = true;
     this.fetcher.quiet();
-    void this.cron?.task.stop();
+    void this.cron.task.stop();
   }
 
   /** Undoes `quiet`, but not a stop. */
@@ -243,7 +241,7 @@ export class JobProcessor implements Service {
     if (this.stopping) return;
     this.isQuiet = false;
     this.fetcher.resume();
-    if (this.started) this.cron?.start();
+    if (this.started) this.cron.start();
   }
 
   /** Returns the jobs of a processor that is known to be dead to their queues. */
@@ -281,7 +279,7 @@ export class JobProcessor implements Service {
       fetch: this.isQuiet ? undefined : this.fetcher.progress.read(),
       dispatch: this.dispatch.progress.read(),
       listen: this.dispatch.listenProgress.read(),
-      cron: this.isQuiet ? undefined : (this.cron?.progress.read() ?? NOTHING_DUE),
+      cron: this.isQuiet ? undefined : this.cron.progress.read(),
     };
   }
 
@@ -309,7 +307,7 @@ export class JobProcessor implements Service {
     this.quiet();
     const quieted = Promise.all([
       dispatch.stop(deadline),
-      deadline.wait(Promise.resolve(this.cron?.task.stop())),
+      deadline.wait(this.cron.task.stop()),
       deadline.wait(Promise.resolve(this.plainProducers?.task.stop())),
     ]);
     if ((await step('runningJobs', runningJobsMs).wait(fetcher.runsEnded())) === 'late') {
@@ -338,18 +336,12 @@ export class JobProcessor implements Service {
   }
 }
 
-/**
- * @returns undefined when no class has a `static cron`.
- * @throws UserError that names the class, for a schedule that cannot be read.
- */
-function loadCronService(
+/** @throws UserError that names the class, for a schedule that cannot be read. */
+function createCronService(
   { registry, setup, models, database, events, tuning }: JobProcessorOptions,
   gate: Gate,
-): CronService | undefined {
-  if (![...registry].some(({ cron }) => cron !== undefined && cron !== null)) return undefined;
-  // Loaded on demand: many apps have no recurring jobs.
-  const { cronEntries } = require('./cron/schedule') as typeof import('./cron/schedule');
-  const { CronService } = require('./cron/cron-service') as typeof import('./cron/cron-service');
-  const entries = cronEntries(registry, { serializers: setup?.serializers, models });
-  return new CronService({ knex: database.knex, events, entries, tuning: tuning?.cron, gate });
+): CronService {
+  const codec = { serializers: setup?.serializers, models };
+  const entries = cronEntries(registry, codec);
+  return new CronService({ knex: database.knex, events, entries, registry, codec, tuning: tuning?.cron, gate });
 }

@@ -68,6 +68,15 @@ async function awaitOutcome(scope: Scope | undefined): Promise<'committed' | 'ro
   return (await scope.ended.promise) ? awaitOutcome(scope.around) : 'rolled back';
 }
 
+/** @returns the ambient transaction, or the pool. @param caller named in the error. @throws NotConnectedError before `boot`. */
+export function databaseInUse(caller: string): Knex {
+  const knex = currentTransaction() ?? connected;
+  if (knex) return knex;
+  throw new NotConnectedError(
+    `${caller} was called in a process that is not connected: use catamount run or await connect(app)`,
+  );
+}
+
 /**
  * Runs `work` in one database transaction, which is committed when it resolves and rolled back when it rejects. Queries
  * of `Model`s and calls of `performLater` inside join it by themselves. A nested transaction is a savepoint.
@@ -80,11 +89,7 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
     throw new Error(
       'a transaction was begun in one that has been rolled back: await it inside transaction(), or begin it where none is open',
     );
-  const parent = currentTransaction() ?? connected;
-  if (!parent)
-    throw new NotConnectedError(
-      'transaction() was called in a process that is not connected: use catamount run or await connect(app)',
-    );
+  const parent = databaseInUse('transaction()');
   const around = ambient.getStore();
   let own: Scope | undefined;
   const end = (committed: boolean) => {

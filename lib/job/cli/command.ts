@@ -95,6 +95,11 @@ export const OPTIONS = {
   reason: { type: 'string', value: 'TEXT', help: 'why: for the log, the pages and the signal of a job that runs' },
   yes: { type: 'boolean', short: 'y', help: 'do not ask for confirmation' },
   wait: { type: 'string', value: 'TIME', help: 'run after this long: 90s, 5m, 2h, 7d' },
+  'time-zone': {
+    type: 'string',
+    value: 'ZONE',
+    help: 'of the times of a recurring job, such as Europe/Berlin; default UTC',
+  },
   json: { type: 'boolean', help: 'print the answer as JSON' },
   help: { type: 'boolean', short: 'h', help: 'print this' },
 } as const;

@@ -5,6 +5,7 @@ import { table } from '../../support/text-table';
 import { toError } from '../../support/to-error';
 import { cronJson } from '../admin/job-json';
 import type { CronAction, CronListing } from '../cron/cron-table';
+import { Cron } from '../cron/run-time-cron';
 import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';
 import { enqueueJobs } from '../enqueue/enqueue';
 import { deserializeArguments } from '../record/argument-decoder';
@@ -108,6 +109,23 @@ const CRON_LIST: JobCommand = {
   prepare: () => async (context) => listing(context, await context.admin.cron.list()),
 };
 
+const CRON_UPSERT: JobCommand = {
+  name: 'cron upsert',
+  operands: [...NAME, { name: 'CLASS' }, { name: 'TIMES' }, { name: 'JSON', optional: true }],
+  options: ['time-zone'],
+  help: `declare a recurring job at run time, or change it; TIMES such as '0 3 * * *'`,
+  prepare: ({ operands: [name = '', className = '', at = '', json = '[]'], options: { 'time-zone': timeZone } }) => {
+    const parsed = parseArguments(json);
+    return async (context) => {
+      const { setup, models } = context.equipment;
+      const args = await deserializeArguments(parsed, { serializers: setup?.serializers, models });
+      const zone = timeZone !== undefined && { timeZone };
+      await Cron.upsert(name, { class: findJobClass(context, className), at, args: args as never, ...zone });
+      return { json: { name, class: className }, text: `${name} enqueues ${className} at its times.\n` };
+    };
+  },
+};
+
 interface Change {
   readonly help: string;
   readonly done: string;
@@ -121,13 +139,14 @@ const CHANGES: Readonly<Record<CronAction, Change>> = {
   pause: { help: 'skip the times of a recurring job from now on', done: 'is paused' },
   resume: { help: 'enqueue it at its times again; what the pause skipped is not caught up', done: 'runs at its times' },
   forget: {
-    help: 'delete a recurring job whose class is gone',
-    done: 'is forgotten; a job processor that still declares it brings it back as new',
+    help: 'delete a recurring job that was declared at run time, or whose class is gone',
+    done: 'is forgotten; if a class declares it, a job processor that has the class brings it back as new',
   },
 };
 
 export const CRON: readonly JobCommand[] = [
   CRON_LIST,
+  CRON_UPSERT,
   ...(Object.keys(CHANGES) as CronAction[]).map(
     (action): JobCommand => ({
       name: `cron ${action}`,

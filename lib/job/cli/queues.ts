@@ -26,7 +26,7 @@ export const RESUME: JobCommand = {
   name: 'resume',
   operands: QUEUE,
   options: [],
-  help: 'start jobs of this queue again after a pause (without QUEUE: the job processor of the tree fetches again)',
+  help: 'end the pause of this queue (without QUEUE: the job processor of the tree fetches again)',
   prepare:
     ({ operands: [queue = ''] }) =>
     async (context) => {

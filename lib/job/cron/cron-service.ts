@@ -1,18 +1,22 @@
 import { performance } from 'node:perf_hooks';
 import type { Knex } from 'knex';
+import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { withAttributes } from '../../core/execution-context';
 import { Backoff } from '../../support/backoff';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import { toError } from '../../support/to-error';
-import type { CronOptions, EnqueuedJob } from '../definition/job-class';
+import { RecordGoneError } from '../definition/errors';
+import type { CronOptions, EnqueuedJob, JobClass } from '../definition/job-class';
 import { effectiveName } from '../definition/options';
 import type { Gate } from '../dispatch/gate';
 import { enqueueOne } from '../enqueue/enqueue';
+import { deserializeArguments } from '../record/argument-decoder';
+import type { ArgumentCodec } from '../record/arguments';
 import { isMadeAt } from '../row/installation';
 import { type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron-table';
-import type { CronEntry, Schedule } from './schedule';
+import { type CronEntry, Schedule } from './schedule';
 
 export interface CronTuning {
   /** Maximum pause between two passes, ms. It bounds the delay after a suspend or a clock jump. Default 10,000. */
@@ -27,6 +31,8 @@ export interface CronTuning {
 
 /** Delay before the next try for a row that another processor has locked, ms. */
 const HELD_MS = 500;
+/** Interval of the looks at an empty table, ms. */
+const EMPTY_MS = 900_000;
 /** Delay before the next look at a database that is a copy, ms. */
 const COPY_MS = 2000;
 
@@ -34,6 +40,10 @@ export interface CronServiceOptions {
   readonly knex: Knex;
   readonly events: Events;
   readonly entries: readonly CronEntry[];
+  /** The classes of recurring jobs that were declared at run time. */
+  readonly registry: { get(name: string): JobClass | undefined };
+  /** Reads their arguments. */
+  readonly codec: ArgumentCodec;
   /** Closed while this database is a copy of another one. Default: it is none. */
   readonly gate?: Gate | undefined;
   readonly tuning?: CronTuning | undefined;
@@ -61,22 +71,29 @@ export class CronService {
   readonly progress = new Progress();
   readonly task: PeriodicTask;
   private readonly failing = new Map<string, { readonly backoff: Backoff; notBefore: number; error: Error }>();
+  /** The schedules of rows that were declared at run time, by expression and zone. */
+  private readonly schedules = new Map<string, Schedule>();
+  /** Names of such rows that this process cannot run, which it has reported. */
+  private readonly reported = new Set<string>();
   private claimed = false;
   private refreshAt = 0;
+  /** true: neither classes nor the table have recurring jobs. */
+  private isEmpty = false;
 
   constructor(private readonly options: CronServiceOptions) {
     const onError = (error: Error) => options.events.emit('cron.error', { error });
     this.task = new PeriodicTask({
       everyMs: options.tuning?.pollMs ?? 10_000,
       work: () => this.pass(),
+      // The first row is announced.
+      idle: { everyMs: EMPTY_MS, is: () => this.isEmpty },
       onError,
       progress: this.progress,
     });
   }
 
-  /** Starts, also again after a stop. Without entries there is nothing to do. */
+  /** Starts, also again after a stop. */
   start(): void {
-    if (this.options.entries.length === 0) return;
     this.task.start();
   }
 
@@ -90,23 +107,47 @@ export class CronService {
     const { knex, entries, gate } = this.options;
     await gate?.refresh();
     if (gate && gate.origin === undefined) return COPY_MS;
-    await this.refresh();
+    if (entries.length > 0) await this.refresh();
     const readAt = performance.now();
     const rows = await readRows(
       knex,
       entries.map((entry) => entry.name),
     );
+    this.isEmpty = rows.length === 0 && entries.length === 0;
+    // Of rows that are gone.
+    if (this.schedules.size > 2 * rows.length) this.schedules.clear();
     let waitMs: number | undefined;
-    for (const entry of entries) {
-      const row = rows.get(entry.name);
+    const declared = entries.flatMap(({ name }) => rows.filter((row) => row.name === name && row.args === null));
+    for (const row of [...declared, ...rows.filter(({ args }) => args !== null)]) {
+      const entry = this.entryOf(row);
       // A stop waits for the transaction in progress, and for no other.
       if (this.task.stopped) break;
-      if (!row || !isSame(row, entry)) continue;
+      if (!entry) continue;
       const ms = await this.attend(entry, row);
       if (ms !== undefined) waitMs = Math.min(waitMs ?? ms, ms);
     }
     // The waits are relative to the moment at which the rows were read.
     return waitMs && Math.max(1, waitMs - (performance.now() - readAt));
+  }
+
+  /** @returns undefined if the processors of another deploy handle this row. */
+  private entryOf(row: CronRow): CronEntry | undefined {
+    if (row.args === null) return this.options.entries.find((entry) => entry.name === row.name && isSame(row, entry));
+    const { name, spec, time_zone: timeZone, catch_up: policy } = row;
+    try {
+      const jobClass = this.options.registry.get(row.class);
+      if (!jobClass) throw new UserError(`its class ${row.class} is not in this app`);
+      const key = `${spec} ${timeZone}`;
+      const schedule = this.schedules.get(key) ?? new Schedule(spec, timeZone);
+      this.schedules.set(key, schedule);
+      this.reported.delete(name);
+      return { name, jobClass, spec, timeZone, policy, args: row.args, schedule };
+    } catch (thrown) {
+      // A newer deploy may have the class, or read the expression.
+      if (!this.reported.has(name)) this.options.events.emit('cron.error', { name, error: toError(thrown) });
+      this.reported.add(name);
+      return undefined;
+    }
   }
 
   private async refresh(): Promise<void> {
@@ -141,21 +182,38 @@ export class CronService {
   }
 
   /** @returns undefined if another processor has locked the entry or declares it differently. */
-  private async enqueueDue(trx: Knex.Transaction, entry: CronEntry): Promise<Done | undefined> {
-    const row = await lockRow(trx, entry.name);
-    if (!row || !isSame(row, entry)) return undefined;
+  private async enqueueDue(trx: Knex.Transaction, { name }: CronEntry): Promise<Done | undefined> {
+    const row = await lockRow(trx, name);
+    const entry = row && this.entryOf(row);
+    if (!entry) return undefined;
     const { gate } = this.options;
     // A dump of another installation may have been restored meanwhile.
     if (gate?.origin !== undefined && !(await isMadeAt(trx, gate.origin))) return undefined;
     const plan = row.paused ? NOTHING : catchUp(entry.schedule, row.settled_until, row.now, this.catchUpOptions(entry));
     const times = row.run_requested_at ? [...plan.ticks, row.run_requested_at] : plan.ticks;
     const runs: Done['runs'][number][] = [];
+    const args = times.length > 0 ? await this.argumentsOf(row, entry) : [];
     for (const scheduledFor of times) {
-      const { id, enqueued, reason } = await enqueueTick(entry, scheduledFor, trx);
+      if (args instanceof RecordGoneError) {
+        runs.push({ id: '', scheduledFor, reason: args.message });
+        continue;
+      }
+      const { id, enqueued, reason } = await enqueueTick({ ...entry, args }, scheduledFor, trx);
       runs.push({ id, scheduledFor, reason: enqueued ? undefined : (reason ?? 'unknown') });
     }
     await settle(trx, entry.name, plan, runs.filter((run) => run.reason === undefined).at(-1)?.id);
     return { plan, runs };
+  }
+
+  /** @returns the error if a model among them is gone: then its times are skipped. */
+  private async argumentsOf({ args }: CronRow, entry: CronEntry): Promise<readonly unknown[] | RecordGoneError> {
+    if (args === null) return entry.args;
+    try {
+      return await deserializeArguments(args, this.options.codec);
+    } catch (thrown) {
+      if (thrown instanceof RecordGoneError) return thrown;
+      throw thrown;
+    }
   }
 
   private catchUpOptions({ policy }: CronEntry): CatchUpOptions {

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { UserError } from '../../core/errors';
+import type { JsonValue } from '../../core/execution-context';
 import { didYouMean } from '../../support/did-you-mean';
 import { effectiveName } from '../definition/options';
 import type { Notice } from '../hint/notifier';
@@ -30,14 +31,21 @@ export interface CronRow {
   readonly settled_until: Date;
   readonly paused: boolean;
   readonly run_requested_at: Date | null;
+  /** As in a job's payload; null: its class declares it. */
+  readonly args: readonly JsonValue[] | null;
+  readonly catch_up: CatchUpPolicy;
   readonly now: Date;
 }
 
-const COLUMNS = `name, class, spec, time_zone, settled_until, paused, run_requested_at, clock_timestamp() as now`;
+const COLUMNS = `name, class, spec, time_zone, settled_until, paused, run_requested_at, args, catch_up, clock_timestamp() as now`;
+
+/** A recurring job to be declared at run time. */
+export interface NewCron extends Pick<CronRow, 'name' | 'class' | 'spec' | 'time_zone' | 'catch_up'> {
+  readonly args: readonly JsonValue[];
+}
 
 /** All columns of a row. */
 export interface CronState extends CronRow {
-  readonly catch_up: CatchUpPolicy;
   readonly last_tick: Date | null;
   readonly last_enqueued_id: string | null;
   /** Counters are bigint, which pg returns as text. */
@@ -77,7 +85,7 @@ export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: 
            or old.settled_until > clock_timestamp() + interval '1 day' then clock_timestamp()
          else old.settled_until end,
        class = excluded.class, spec = excluded.spec, time_zone = excluded.time_zone, catch_up = excluded.catch_up,
-       refreshed_at = clock_timestamp()
+       args = null, refreshed_at = clock_timestamp()
      where ? or old.refreshed_at < clock_timestamp() - ?::interval
        or (old.class, old.spec, old.time_zone) = (excluded.class, excluded.spec, excluded.time_zone)`,
     [...columns, claim, CLAIM_LASTS],
@@ -85,18 +93,51 @@ export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: 
   await knex.raw(`delete from ${TABLES.cron} where refreshed_at < clock_timestamp() - ?::interval`, [KEPT_FOR]);
 }
 
-export async function readRows(knex: Knex, names: readonly string[]): Promise<Map<string, CronRow>> {
+/** The rows of these names, and all that were declared at run time. */
+export async function readRows(knex: Knex, names: readonly string[]): Promise<readonly CronRow[]> {
   const { rows } = await knex.raw<{ rows: CronRow[] }>(
-    `select ${COLUMNS} from ${TABLES.cron} where name = any(?::text[])`,
+    `select ${COLUMNS} from ${TABLES.cron} where name = any(?::text[]) or args is not null`,
     [[...names]],
   );
-  return new Map(rows.map((row) => [row.name, row]));
+  return rows;
+}
+
+/**
+ * Declares a recurring job at run time, or changes one. A new one, or one with a changed schedule, starts from now. The processors
+ * follow at once, or with the commit. No processor needs to refresh such a row, so it never looks forgotten.
+ * @returns false if a class declares one of this name, which is left as it is.
+ */
+export async function upsertCron(knex: Knex, { name, class: className, spec, time_zone, catch_up, args }: NewCron) {
+  const { rows } = await knex.raw<{ rows: unknown[] }>(
+    `with changed as (
+       insert into ${TABLES.cron} as old (name, class, spec, time_zone, catch_up, args, refreshed_at)
+       values (?, ?, ?, ?, ?, ?, 'infinity')
+       on conflict (name) do update set
+         settled_until = case when (old.spec, old.time_zone) is distinct from (excluded.spec, excluded.time_zone)
+           then clock_timestamp() else old.settled_until end,
+         class = excluded.class, spec = excluded.spec, time_zone = excluded.time_zone, catch_up = excluded.catch_up,
+         args = excluded.args
+       where old.args is not null
+       returning name
+     ) select pg_notify(?, ?) from changed`,
+    [name, className, spec, time_zone, catch_up, JSON.stringify(args), TABLES.channel, 'cron' satisfies Notice],
+  );
+  return rows.length > 0;
+}
+
+/** @returns false if none of this name was declared at run time. */
+export async function removeCron(knex: Knex, name: string): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: unknown[] }>(
+    `delete from ${TABLES.cron} where name = ? and args is not null returning name`,
+    [name],
+  );
+  return rows.length > 0;
 }
 
 /** Every row, by name. */
 export async function readStates(knex: Knex): Promise<readonly CronState[]> {
   const { rows } = await knex.raw<{ rows: CronState[] }>(
-    `select ${COLUMNS}, catch_up, last_tick, last_enqueued_id, missed, caught_up,
+    `select ${COLUMNS}, last_tick, last_enqueued_id, missed, caught_up,
        refreshed_at > clock_timestamp() - ?::interval as known
      from ${TABLES.cron} order by name`,
     [KNOWN_FOR],
@@ -160,6 +201,8 @@ export interface CronListing {
   readonly timeZone: string;
   readonly catchUp: CatchUpPolicy;
   readonly paused: boolean;
+  /** true: it was declared by `Cron.upsert`; false: by its class. */
+  readonly runTime: boolean;
   /** false: no processor has known it for a day, so its class was probably removed. After a week it is deleted. */
   readonly known: boolean;
   /** The next tick by the expression; null if there will be none, for example because it is paused or not known. */
@@ -213,6 +256,7 @@ function listing(state: CronState): CronListing {
     timeZone: state.time_zone,
     catchUp: state.catch_up,
     paused: state.paused,
+    runTime: state.args !== null,
     known: state.known,
     nextTick: (state.paused || !state.known ? undefined : nextTick(state)) ?? null,
     lastTick: state.last_tick,

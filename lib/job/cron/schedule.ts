@@ -122,6 +122,9 @@ export interface CronEntry {
   readonly schedule: Schedule;
 }
 
+/** What `static cron` and `Cron.upsert` say, checked. */
+export type CheckedCron = Omit<CronEntry, 'jobClass'>;
+
 const POLICIES: readonly string[] = ['skip', 'once', 'all'] satisfies CatchUpPolicy[];
 const NAME = /^[^\s\p{C}]{1,200}$/u;
 
@@ -162,7 +165,12 @@ function readEntry(jobClass: JobClass, given: CronOptions, codec: ArgumentCodec)
   if (typeof given !== 'object' || given === null || typeof given.at !== 'string') {
     throw new UserError(`cron is ${JSON.stringify(given)}; give text such as '0 3 * * *', or { at: '0 3 * * *', … }`);
   }
-  const { at, timeZone = 'UTC', catchUp = 'once', args = [], name = effectiveName(jobClass) } = given;
+  return { jobClass, ...checkCron({ name: effectiveName(jobClass), ...given }, codec) };
+}
+
+/** @throws UserError without a subject, for what cannot be. @throws what `serializeArguments` does. */
+export function checkCron(given: CronOptions & { readonly name: string }, codec: ArgumentCodec): CheckedCron {
+  const { at, timeZone = 'UTC', catchUp = 'once', args = [], name } = given;
   if (!POLICIES.includes(catchUp)) {
     throw new UserError(`catchUp of cron '${at}' is ${JSON.stringify(catchUp)}; give ${POLICIES.join(', ')}`);
   }
@@ -174,7 +182,7 @@ function readEntry(jobClass: JobClass, given: CronOptions, codec: ArgumentCodec)
   }
   serializeArguments(`cron '${at}'`, args, codec);
   const schedule = new Schedule(at, timeZone);
-  return { name, jobClass, spec: at, timeZone, policy: catchUp, args, schedule };
+  return { name, spec: at, timeZone, policy: catchUp, args, schedule };
 }
 
 /** Adds the class's name to an error. */

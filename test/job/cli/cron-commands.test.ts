@@ -55,4 +55,17 @@ describe('jobs cron', () => {
       })),
     );
   });
+
+  it('declares one at run time, and changes it', async () => {
+    await commandLine.run('cron upsert hourly ReportJob @hourly');
+    await commandLine.run('cron upsert hourly ReportJob @daily [] --time-zone Asia/Seoul');
+    const [listed, ...others] = (await commandLine.run('cron')).json.cron as readonly Record<string, unknown>[];
+    assert.deepEqual(
+      [listed?.name, listed?.spec, listed?.time_zone, listed?.run_time, others.length],
+      ['hourly', '@daily', 'Asia/Seoul', true, 0],
+    );
+    await assert.rejects(commandLine.run('cron upsert hourly NoJob @daily'), /NoJob/);
+    await commandLine.run('cron forget hourly');
+    assert.deepEqual((await commandLine.run('cron')).json, { cron: [] });
+  });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { CronService } from '../../../lib/job/cron/cron-service';
 import { cronEntries } from '../../../lib/job/cron/schedule';
 import { Gate } from '../../../lib/job/dispatch/gate';
+import { JobRegistry } from '../../../lib/job/job-registry';
 import { keepInTest } from '../../support/suite';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
@@ -19,7 +20,8 @@ describe('recurring jobs while it is unknown whether the database is a copy', ()
     const gate = new Gate({ knex, onCopy });
     const entries = cronEntries([recurring(EVERY_SECOND)]);
     const tuning = pollMs === undefined ? {} : { tuning: { pollMs } };
-    const service = keep(new CronService({ knex, events: system.events, entries, gate, ...tuning }));
+    const classes = { registry: new JobRegistry(), codec: {} };
+    const service = keep(new CronService({ knex, events: system.events, entries, gate, ...classes, ...tuning }));
     service.start();
     return { progress: service.progress, gate };
   };

@@ -46,6 +46,7 @@ describe('recurring jobs', () => {
       timeZone: 'UTC',
       catchUp: 'all',
       paused: false,
+      runTime: false,
       known: true,
       missed: 0,
       caughtUp: 0,
