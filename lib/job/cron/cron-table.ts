@@ -193,13 +193,17 @@ const CHANGES = {
 
 /** A recurring job as operators see it. */
 export interface CronListing {
+  /** Unique among all recurring jobs. */
   readonly name: string;
+  /** Of the jobs that are enqueued. */
   readonly class: string;
   /** The cron expression. */
   readonly spec: string;
   /** IANA name. */
   readonly timeZone: string;
-  readonly catchUp: CatchUpPolicy;
+  /** What happens to times during which no processor was alive, as in `CronOptions`. */
+  readonly catchUp: 'skip' | 'once' | 'all';
+  /** true: an operator has paused it, and its times are skipped. */
   readonly paused: boolean;
   /** true: it was declared by `Cron.upsert`; false: by its class. */
   readonly runTime: boolean;
@@ -211,8 +215,9 @@ export interface CronListing {
   readonly lastTick: Date | null;
   /** The id of the job that was enqueued last. */
   readonly lastEnqueuedId: string | null;
-  /** Ticks that were ever missed, and the number of them that were caught up. */
+  /** Ticks that were ever missed. */
   readonly missed: number;
+  /** The number of them that were caught up. */
   readonly caughtUp: number;
 }
 
