@@ -60,6 +60,7 @@ export type {
   LimitOptions,
   Performable,
   PreparedJob,
+  RateOptions,
   RunAt,
   SerializableTypes,
   Taken,

@@ -102,6 +102,7 @@ export const TABLES = {
   cron: 'job_cron',
   processes: 'job_processes',
   pauses: 'job_pauses',
+  rates: 'job_rates',
   stats: 'job_stats',
   installation: 'job_installation',
   deliveries: 'mail_deliveries',

@@ -17,6 +17,7 @@ import type {
   LimitOptions,
   Performable,
   PreparedJob,
+  RateOptions,
   UniqueOptions,
 } from './definition/job-class';
 import { DEFAULT_RETRY, effectiveName } from './definition/options';
@@ -76,6 +77,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * customer.id }`. The others wait in their order and delay no other class and no other key.
    */
   static limit?: LimitOptions;
+  /**
+   * How many of its jobs start in a time, over all processes: `{ limit: 10, per: '1s' }`, or for each key with a `key` as that of
+   * `limit`. The others wait in their order, without a slot.
+   */
+  static rate?: RateOptions;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
 

@@ -139,7 +139,7 @@ export class JobProcessor implements Service {
     this.hints = redis && new Hints(redis.client);
     this.hintReader = redis && redisUrl !== undefined ? new HintReader(redis.client, redisUrl, queues) : undefined;
     this.announcer = new Announcer(knex, this.hints);
-    this.admitter = new Admitter(knex, this.limits, this.announcer);
+    this.admitter = new Admitter(knex, this.limits, this.announcer, false);
     const admit = (keys: readonly string[]) => this.admitter.admit(keys);
     this.plainProducers =
       redis &&

@@ -160,7 +160,9 @@ export class JobSystem {
     const probe = { id: randomUUID(), queue: 'probe' };
     await until('hints are sent', async () => (await this.hints.push([probe])) === 'pushed');
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes, job_cron, job_stats');
+    await this.postgres.query(
+      'truncate job_queue, job_pauses, job_rates, job_dead, job_processes, job_cron, job_stats',
+    );
     await this.postgres.query('drop function if exists skip_wait cascade');
     this.heard.length = 0;
   }

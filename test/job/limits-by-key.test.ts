@@ -95,7 +95,7 @@ describe('limits by key', () => {
     ]);
     await until('two are held', async () => (await count('running')) === 2 && (await count('held')) === 2);
     const found = await new JobAdmin(setSources(system)).find({ id: jobs[3]?.id ?? '' });
-    assert.deepEqual([found.place, found.held], ['blocked', { key: 'a', running: 2, ahead: 1 }]);
+    assert.deepEqual([found.place, found.held], ['blocked', { key: 'a', running: 2, ahead: 1, usedUntil: null }]);
     gate.open();
     await nothingLeft();
   });
@@ -124,7 +124,7 @@ describe('limits by key', () => {
         ['a', 1],
         [given, 2],
       ]),
-      /TenantJob: the key of its limit is \{"name":"Ann"\} for these arguments; return text or a number/,
+      /TenantJob: the key of its limit or rate is \{"name":"Ann"\} for these arguments; return text or a number/,
     );
     assert.equal(await system.jobCount(), 0);
   });
@@ -146,7 +146,7 @@ describe('limits by key', () => {
   });
 
   describe('under any order of events', () => {
-    const LIMITS: Limits = new Map([['AnyJob', { count: 2, key: undefined }]]);
+    const LIMITS: Limits = new Map([['AnyJob', { count: 2, gapMs: null, burst: 0, key: undefined }]]);
     const KEYS = ['AnyJob:a', 'AnyJob:b'];
     type Event = { readonly what: 'enqueue' | 'admit' | 'claim' | 'end' | 'crash'; readonly n: number };
     const event = fc.record<Event>({

@@ -99,7 +99,9 @@ export function limitJson(
   { args_redacted: redacted }: Pick<JobJson, 'args_redacted'>,
   held: HeldBy | undefined,
 ): JsonValue {
-  return held ? { ...held, key: redacted ? null : (held.key ?? null) } : null;
+  if (!held) return null;
+  const { key, usedUntil, ...counts } = held;
+  return { ...counts, key: redacted ? null : (key ?? null), used_until: usedUntil?.toISOString() ?? null };
 }
 
 function argsRedacted(entry: JobEntry, { jobs }: JobJsonRules): WhyRedacted | null {

@@ -76,7 +76,7 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options)
 const STATE: Readonly<Record<SetName, string>> = {
   waiting: 'waits in its queue',
   active: 'is running',
-  blocked: 'is blocked by the limit of its class',
+  blocked: 'is blocked by the limit or rate of its class',
   retry: 'failed, and will be retried',
   scheduled: 'is scheduled',
   dead: 'is dead',

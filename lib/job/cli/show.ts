@@ -14,7 +14,7 @@ import { argumentsText, fullMoment } from './list';
 const PLACES: Readonly<Record<SetName, readonly [state: string, time: string]>> = {
   waiting: ['waiting', 'Due'],
   active: ['running', 'Started'],
-  blocked: ['blocked by the limit of its class', 'Due'],
+  blocked: ['blocked by the limit or rate of its class', 'Due'],
   retry: ['failed, to be retried', 'Runs'],
   scheduled: ['scheduled', 'Runs'],
   dead: ['dead', 'Died'],
@@ -86,9 +86,10 @@ function askedText(reason: string): string {
 }
 
 /** A class whose arguments are not shown has keys that are not shown either. */
-function limitText(job: JobJson, { key, running, ahead }: HeldBy): string {
+function limitText(job: JobJson, { key, running, ahead, usedUntil }: HeldBy): string {
   const of = key === undefined ? '' : job.args_redacted ? 'its key: ' : `key ${escapeControls(key)}: `;
-  return `${of}${running} running, ${ahead} held before it`;
+  const until = usedUntil ? `, its rate is used until ${fullMoment(usedUntil.toISOString())}` : '';
+  return `${of}${running} running, ${ahead} held before it${until}`;
 }
 
 function moment(iso: string | null): string | null {

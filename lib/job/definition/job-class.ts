@@ -62,6 +62,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly timeout?: Duration;
   /** How many of its jobs, or of those with the same key, run at once, over all processes. */
   readonly limit?: LimitOptions;
+  /** How many of its jobs, or of those with the same key, start in a time, over all processes. */
+  readonly rate?: RateOptions;
   /** The schedules by which it is enqueued; undefined: it is not. */
   readonly cron?: string | CronOptions | readonly CronOptions[];
   /** false: logs and reports show no arguments of this class. Default true. */
@@ -79,6 +81,21 @@ export interface LimitOptions {
    * Default: one limit for the class.
    */
   readonly key?: (...args: never[]) => unknown;
+}
+
+/**
+ * How many jobs of a class start in a time, over all processes: evenly spaced, one each `per / limit`. In no span of `per` do more
+ * than `limit + burst` start.
+ */
+export interface RateOptions {
+  /** Number of jobs in the time: a whole number from 1. */
+  readonly limit: number;
+  /** The time. */
+  readonly per: Duration;
+  /** Returns the key of a job, as that of `limit` does. A class with both has the same key in both. Default: one rate for the class. */
+  readonly key?: (...args: never[]) => unknown;
+  /** How many more may start at once after a quiet time, or to make up for delays: a whole number. Default 0. */
+  readonly burst?: number;
 }
 
 /** While one job holds a key, another one with the same key is a duplicate and is not enqueued. */

@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
-import type { JobClass } from './job-class';
+import { parseDuration } from '../../support/duration';
+import type { JobClass, LimitOptions, RateOptions } from './job-class';
 
 /** The checked limits of a class. They apply to each key by itself; without a key function the class has one key, its name. */
 export interface LimitRule {
   /** Maximum number of jobs of a key that run at once; null means no limit. */
   readonly count: number | null;
+  /** Time between the starts of two jobs of a key, ms; null means no rate. */
+  readonly gapMs: number | null;
+  /** Jobs of a key that may start sooner than that after a quiet time. */
+  readonly burst: number;
   readonly key: ((...args: never[]) => unknown) | undefined;
 }
 
@@ -15,23 +20,60 @@ export type Limits = ReadonlyMap<string, LimitRule>;
 const PLAIN_KEY = /^[^\p{Cc}\p{Cs}]{0,200}$/u;
 
 /** @returns undefined for a class without limits. @throws TypeError that names the class, for invalid options. */
-export function limitRule({ limit }: Pick<JobClass, 'limit'>, name: string): LimitRule | undefined {
-  if (limit === undefined) return undefined;
+export function limitRule({ limit, rate }: Pick<JobClass, 'limit' | 'rate'>, name: string): LimitRule | undefined {
+  if (limit === undefined && rate === undefined) return undefined;
+  const count = limit === undefined ? null : readCount(limit, name);
+  const { gapMs, burst } = rate === undefined ? { gapMs: null, burst: 0 } : readRate(rate, name);
+  return { count, gapMs, burst, key: readKey(limit, rate, name) };
+}
+
+function readCount(limit: LimitOptions, name: string): number {
   const shown = JSON.stringify(limit) ?? String(limit);
   if (typeof limit !== 'object' || limit === null)
     throw new TypeError(
       `${name}: limit is ${shown}; give { count: 1 }, and a key if it is for each key: { count: 1, key }`,
     );
-  const { count, key } = limit;
+  const { count } = limit;
   if (!Number.isSafeInteger(count) || count < 1)
     throw new TypeError(`${name}: limit is ${shown}; let count be a whole number from 1`);
-  checkKey(key, name, 'limit');
-  return { count, key };
+  return count;
 }
 
-function checkKey(key: unknown, name: string, of: string): void {
-  if (key === undefined || typeof key === 'function') return;
-  throw new TypeError(`${name}: ${of}.key is ${JSON.stringify(key)}; give a function of the arguments`);
+function readRate(rate: RateOptions, name: string): { readonly gapMs: number; readonly burst: number } {
+  const shown = JSON.stringify(rate) ?? String(rate);
+  const { limit, per, burst = 0 } = Object(rate) as Partial<RateOptions>;
+  const perMs = per === undefined ? undefined : parseDuration(per);
+  if (!isWhole(limit, 1) || !perMs || !isWhole(burst, 0))
+    throw new TypeError(
+      `${name}: rate is ${shown}; give whole numbers and a length of time: { limit: 10, per: '1s', burst: 5 }`,
+    );
+  return { gapMs: perMs / limit, burst };
+}
+
+function isWhole(value: unknown, least: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least;
+}
+
+/** A job has one key, which its limit and its rate share. */
+function readKey(limit: LimitOptions | undefined, rate: RateOptions | undefined, name: string): LimitRule['key'] {
+  for (const [of, options] of Object.entries({ limit, rate })) {
+    const key: unknown = options?.key;
+    if (key !== undefined && typeof key !== 'function')
+      throw new TypeError(`${name}: ${of}.key is ${JSON.stringify(key)}; give a function of the arguments`);
+  }
+  if (!limit || !rate || limit.key === rate.key) return limit?.key ?? rate?.key;
+  const [ofLimit, ofRate] = [limit.key, rate.key];
+  if (!ofLimit || !ofRate)
+    throw new TypeError(
+      `${name}: ${ofLimit ? 'limit' : 'rate'} has a key; give the same to limit and rate, or to neither`,
+    );
+  return (...args) => {
+    const [one, other] = [ofLimit(...args), ofRate(...args)];
+    if (one === other) return one;
+    throw new TypeError(
+      `${name}: limit.key is ${String(one)} and rate.key is ${String(other)}; let them return the same`,
+    );
+  };
 }
 
 /**
@@ -44,7 +86,9 @@ export function limitKey({ key }: LimitRule, name: string, args: readonly unknow
   const value = key(...(args as never[]));
   if (typeof value !== 'string' && typeof value !== 'bigint' && !Number.isFinite(value)) {
     const shown = JSON.stringify(value) ?? String(value);
-    throw new TypeError(`${name}: the key of its limit is ${shown} for these arguments; return text or a number`);
+    throw new TypeError(
+      `${name}: the key of its limit or rate is ${shown} for these arguments; return text or a number`,
+    );
   }
   const text = String(value);
   return `${name}:${PLAIN_KEY.test(text) ? text : createHash('sha256').update(text).digest('base64url')}`;

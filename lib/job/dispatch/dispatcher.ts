@@ -7,7 +7,7 @@ import { byPlace } from '../hint/admitter';
 import { type Hints, MAX_HINTS } from '../hint/hints';
 import type { ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
-import { admit, heldKeys } from '../row/limited';
+import { admit, dueKeys, heldKeys } from '../row/limited';
 import { MAX_DUE, makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
 import { isAnyUnderWay, type RescuedJob, rescue } from '../row/rescue';
 import { analyzeAfterBurst } from '../row/statistics';
@@ -221,7 +221,9 @@ export class Dispatcher {
       if (this.connectedSince === undefined || performance.now() - askedAt > SLOW_MS)
         this.connectedSince = performance.now();
       await this.hint(due.filter(({ limitKey }) => limitKey === null));
-      await this.admit([...new Set(due.flatMap(({ limitKey }) => limitKey ?? []))]);
+      await this.admit([
+        ...new Set([...due.flatMap(({ limitKey }) => limitKey ?? []), ...(await dueKeys(knex, MAX_KEYS))]),
+      ]);
       await this.upkeep();
       const isShort = await this.refill(mayLackHints ? 0 : this.overdueMs);
       if (due.length > 0 && (await this.isMoreDue(due.length))) return 0;
@@ -246,7 +248,7 @@ export class Dispatcher {
 
   private async admit(keys: readonly string[]): Promise<void> {
     const { knex, limits } = this.options;
-    for (const [jobs, at] of byPlace(await admit(knex, limits, keys))) await this.hint(jobs, at);
+    for (const [jobs, at] of byPlace((await admit(knex, limits, keys)).jobs)) await this.hint(jobs, at);
   }
 
   /** Admits held jobs whose limit is free although nobody has admitted them, as when a process died that had ended a job. */

@@ -36,7 +36,7 @@ export class RowEnqueuer implements Enqueuer {
     private readonly served?: readonly string[],
   ) {
     this.announcer = new Announcer(knex, hints);
-    this.admitter = new Admitter(knex, this.limits, this.announcer);
+    this.admitter = new Admitter(knex, this.limits, this.announcer, true);
   }
 
   /** Call when the process starts. */

@@ -15,6 +15,8 @@ export class Admitter {
     private readonly knex: Knex,
     private readonly limits: Limits,
     private readonly announcer: Pick<Announcer, 'announce'>,
+    /** true: the dispatcher is told of jobs that wait for a time, since it does not know of them yet. */
+    private readonly tellsOfTimes: boolean,
   ) {}
 
   /** Call when jobs of these keys were enqueued, have begun or have ended. Does not wait for it, and never throws. */
@@ -29,8 +31,9 @@ export class Admitter {
       const keys = [...this.due];
       this.due.clear();
       try {
-        for (const [jobs, at] of byPlace(await admit(this.knex, this.limits, keys)))
-          this.announcer.announce(jobs, false, at);
+        const { jobs, isTimed } = await admit(this.knex, this.limits, keys);
+        for (const [some, at] of byPlace(jobs)) this.announcer.announce(some, false, at);
+        if (isTimed && this.tellsOfTimes) this.announcer.announce([], true);
       } catch {
         this.announcer.announce([], true);
       }

@@ -37,7 +37,32 @@ export interface LimitedClaim {
   readonly open: readonly string[];
 }
 
-const limitsOf = (limits: Limits) => [[...limits.keys()], [...limits.values()].map(({ count }) => count)];
+/** SQL: the limits of classes as a table, and its bindings. */
+const GIVEN = `unnest(?::text[], ?::float8[], ?::float8[], ?::float8[]) as given (name, most, gap, burst)`;
+function limitsOf(limits: Limits) {
+  const rules = [...limits.values()];
+  return [
+    [...limits.keys()],
+    rules.map(({ count }) => count),
+    rules.map(({ gapMs }) => gapMs),
+    rules.map(({ burst }) => burst),
+  ];
+}
+
+const EPOCH_MS = (interval: string) => `extract(epoch from ${interval})::float8 * 1000`;
+const AFTER = (ms: string) => `now + (${ms}) * interval '1 millisecond'`;
+
+/**
+ * SQL, beside the columns of `GIVEN`, a row of `job_rates` and `now`: how far the rate is used ahead of now, ms (more than it can
+ * be, as after the clock was set back, does not count), the rest of a hold, ms, and how many jobs may start. By GCRA: each start
+ * moves the arrival by the gap, and is allowed while the arrival is at most `burst` gaps ahead.
+ */
+const USED = `least(greatest(0, ${EPOCH_MS('coalesce(arrival, now) - now')}), (burst + 1) * gap) as used,
+  greatest(0, ${EPOCH_MS('coalesce(held_until, now) - now')}) as hold`;
+const TOKENS = `case when hold > 0 then 0 when gap is null then null else greatest(0, floor(burst - used / gap) + 1) end`;
+/** A key is looked at again after this time, ms: at least, and where it waits for the end of a job, of which its process tells. */
+const MIN_LOOK_MS = 20;
+const MAX_LOOK_MS = 60_000;
 
 /**
  * Claims as many of the chosen jobs as their limits allow. The others are held until a job of their key ends (`admit`). A held
@@ -66,15 +91,19 @@ export async function claimLimited(
       keys,
     ]);
     const { rows } = await trx.raw<{ rows: (Delivery & { readonly state: string; readonly isOpen: boolean })[] }>(
-      `with chosen as (
+      `with clock as materialized (select clock_timestamp() as now), chosen as (
          select id, limit_key, class, queue, run_at from ${TABLES.jobs} where id = any(?::uuid[]) and ${IS_READY}
            and ${isOpen()}
            and (select origin from ${TABLES.installation}) = ?
+       ), wanted as (
+         select limit_key as key, class, count(*) as wanted, array_agg(distinct queue) as queues from chosen group by limit_key, class
+       ), used as (
+         select wanted.*, most, gap, burst, ${USED} from wanted cross join clock left join ${GIVEN} on name = class
+           left join ${TABLES.rates} as rate on rate.key = wanted.key
        ), limits as (
-         select limit_key as key, count(*) as wanted, array_agg(distinct queue) as queues,
-           most - (select count(*) from ${TABLES.jobs} where limit_key = chosen.limit_key and state = 'running') as free
-         from chosen left join unnest(?::text[], ?::float8[]) as given (name, most) on name = class
-         group by limit_key, most
+         select key, wanted, queues, gap, burst, used, hold, least(${TOKENS},
+           most - (select count(*) from ${TABLES.jobs} where limit_key = used.key and state = 'running')) as free
+         from used
        ), candidates as (
          select id, limit_key as key, run_at, true as is_chosen from chosen
          union all
@@ -87,11 +116,17 @@ export async function claimLimited(
          select id, is_chosen, row_number() over (partition by key order by run_at) <= least(wanted, free) as fits,
            wanted < coalesce(free, wanted + 1) as is_open
          from candidates join limits using (key)
+       ), spent as (
+         insert into ${TABLES.rates} (key, arrival, look_at)
+         select key, coalesce(${AFTER('used + least(wanted, greatest(free, 0)) * gap')}, 'epoch'),
+           ${AFTER('case when gap is null or hold > 0 then hold else greatest(0, used + (least(wanted, greatest(free, 0)) - burst) * gap) end')}
+         from limits cross join clock where gap is not null or hold > 0 order by key
+         on conflict (key) do update set arrival = excluded.arrival, look_at = excluded.look_at
        )
        update ${TABLES.jobs} set state = case when fits then 'running' else 'held' end,
-         claimed_by = case when fits then ? end, claimed_at = case when fits then clock_timestamp() end,
+         claimed_by = case when fits then ? end, claimed_at = case when fits then now end,
          deliveries = deliveries + fits::int
-       from next where ${TABLES.jobs}.id = next.id and ${TABLES.jobs}.state || '' in ('ready', 'held') and (fits or is_chosen)
+       from next cross join clock where ${TABLES.jobs}.id = next.id and ${TABLES.jobs}.state || '' in ('ready', 'held') and (fits or is_chosen)
        returning state, is_open as "isOpen", ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
       [found.map(({ id }) => id), origin, ...limitsOf(limits), identity] as unknown as Knex.RawBinding[],
     );
@@ -111,20 +146,37 @@ export interface AdmittedJob extends ReadyJob {
   readonly isOfClass: boolean;
 }
 
+/** The jobs that were admitted, in their order. */
+export interface Admission {
+  readonly jobs: readonly AdmittedJob[];
+  /** true: others wait for a time, at which the dispatcher has to look. */
+  readonly isTimed: boolean;
+}
+
 /**
- * Makes held jobs ready, the earliest of each key first: as many as its limit leaves free, and no more than a few that do not
- * run yet, so that a key with many jobs delays the others by a few only. Too many do no harm, since the claim counts again.
- * @returns them, in their order.
+ * Makes held jobs ready, the earliest of each key first: as many as its limit and its rate leave free, and no more than a few that
+ * do not run yet, so that a key with many jobs delays the others by a few only. Too many do no harm, since the claim counts again.
+ * Notes when the dispatcher has to look at keys that wait for a time.
  */
-export async function admit(knex: Knex, limits: Limits, keys: readonly string[]): Promise<AdmittedJob[]> {
-  if (keys.length === 0) return [];
-  const { rows } = await knex.raw<{ rows: (AdmittedJob & { readonly runAt: number })[] }>(
-    `with looked as (
-       select key, class, most from unnest(?::text[]) as key
-         cross join lateral (select class from ${TABLES.jobs} where state = 'held' and limit_key = key limit 1) as first
-         left join unnest(?::text[], ?::float8[]) as given (name, most) on name = class
-     ), free as (
-       select key, class, (least(most - running, running + ${AHEAD}) - ready)::int as count
+export async function admit(knex: Knex, limits: Limits, keys: readonly string[]): Promise<Admission> {
+  if (keys.length === 0) return { jobs: [], isTimed: false };
+  const { rows } = await knex.raw<{
+    rows: {
+      readonly jobs: (AdmittedJob & { readonly runAt: number })[] | null;
+      readonly keys: string[] | null;
+      readonly waits: number[];
+    }[];
+  }>(
+    `with clock as materialized (select clock_timestamp() as now), looked as (
+       select asked.key, class, most, gap, burst, rate.key is not null or gap is not null as is_timed, ${USED}
+       from unnest(?::text[]) as asked (key) cross join clock
+         cross join lateral (select class from ${TABLES.jobs} where state = 'held' and limit_key = asked.key limit 1) as first
+         left join ${GIVEN} on name = class
+         left join ${TABLES.rates} as rate on rate.key = asked.key
+     ), free as materialized (
+       select key, class, is_timed, (least(${TOKENS}, most - running, running + ${AHEAD}) - ready)::int as count, case when hold > 0
+         then hold when gap is null or running >= most then ${MAX_LOOK_MS}
+         else used + (greatest(ready, least(${TOKENS}, running + ${AHEAD})) - burst) * gap end as wait
        from looked cross join lateral (
          select count(*) filter (where state = 'running') as running, count(*) filter (where state = 'ready') as ready from (
            select state from ${TABLES.jobs} where limit_key = key and (state = 'running' or state = 'ready' and ${isOpen()})
@@ -147,12 +199,48 @@ export async function admit(knex: Knex, limits: Limits, keys: readonly string[])
          where free.count > 0 and lanes.queue not in (select queue from ${TABLES.pauses})
          order by waiting.run_at limit greatest(free.count, 0)
        ) as first
+     ), admitted as (
+       update ${TABLES.jobs} set state = 'ready' from next where ${TABLES.jobs}.id = next.id and state = 'held'
+       returning ${TABLES.jobs}.id, queue, limit_key = class as "isOfClass", extract(epoch from run_at)::float8 as "runAt"
      )
-     update ${TABLES.jobs} set state = 'ready' from next where ${TABLES.jobs}.id = next.id and state = 'held'
-     returning ${TABLES.jobs}.id, queue, limit_key = class as "isOfClass", extract(epoch from run_at)::float8 as "runAt"`,
+     select (select json_agg(admitted) from admitted) as jobs, array_agg(key order by key) filter (where is_timed) as keys,
+       array_agg(greatest(wait, ${MIN_LOOK_MS}) order by key) filter (where is_timed) as waits
+     from free`,
     [[...keys], ...limitsOf(limits)] as unknown as Knex.RawBinding[],
   );
-  return rows.sort((a, b) => a.runAt - b.runAt).map(({ runAt: _, ...job }) => job);
+  const [{ jobs, keys: timed, waits } = { jobs: null, keys: null, waits: [] }] = rows;
+  // In a statement of its own, since it waits for claims that wait for jobs which the other has locked.
+  if (timed)
+    await knex.raw(
+      `insert into ${TABLES.rates} (key, look_at)
+       select key, clock_timestamp() + ms * interval '1 millisecond' from unnest(?::text[], ?::float8[]) as timed (key, ms) order by key
+       on conflict (key) do update set look_at = excluded.look_at`,
+      [timed, waits] as unknown as Knex.RawBinding[],
+    );
+  const inOrder = (jobs ?? []).sort((a, b) => a.runAt - b.runAt).map(({ runAt: _, ...job }) => job);
+  return { jobs: inOrder, isTimed: timed !== null };
+}
+
+/**
+ * Finds the keys that are due for a look, and deletes rows of keys without held jobs that say nothing any more.
+ * @returns those with held jobs, at most `limit` of them. `admit` notes when to look at them next.
+ */
+export async function dueKeys(knex: Knex, limit: number): Promise<string[]> {
+  const { rows } = await knex.raw<{ rows: { readonly key: string }[] }>(
+    `with due as materialized (
+       select key, greatest(arrival, held_until) as until from ${TABLES.rates} where look_at <= clock_timestamp()
+       order by look_at limit ? for update skip locked
+     ), looked as materialized (
+       select key, until, until <= now() as is_over,
+         exists (select from ${TABLES.jobs} where state = 'held' and limit_key = due.key) as holds from due
+     ), gone as (
+       delete from ${TABLES.rates} using looked where ${TABLES.rates}.key = looked.key and not holds and is_over
+     ), later as (
+       update ${TABLES.rates} set look_at = until from looked where ${TABLES.rates}.key = looked.key and not holds and not is_over
+     ) select key from looked where holds`,
+    [limit],
+  );
+  return rows.map(({ key }) => key);
 }
 
 /** @returns keys with held jobs, in order, at most `limit` of them, by one step in the index for each. @param after a key. */

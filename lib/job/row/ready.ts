@@ -83,7 +83,8 @@ export async function readyJobs(
 
 const MS_UNTIL_SCHEDULED = () => `ceil(extract(epoch from least(
     (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts = 0),
-    (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts > 0)
+    (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts > 0),
+    (select min(look_at) from ${TABLES.rates})
   ) - clock_timestamp()) * 1000)::bigint`;
 
 /** A message to all dispatchers. */
@@ -95,7 +96,8 @@ interface LookMessage {
 
 /**
  * @param message is sent to all dispatchers. Default: nothing is sent.
- * @returns ms until the next scheduled job is due (0 or less: now), by the database's clock; undefined when there is none.
+ * @returns ms until the next scheduled job is due, or a key with a rate (0 or less: now), by the database's clock; undefined when
+ * there is none.
  */
 export async function msUntilScheduled(knex: Knex, message?: LookMessage): Promise<number | undefined> {
   const { rows } = await knex.raw<{ rows: { readonly ms: string | null }[] }>(

@@ -23,6 +23,8 @@ export interface HeldBy {
   readonly running: number;
   /** Held jobs of the same limit that are before it. */
   readonly ahead: number;
+  /** The time until which the rate of its key is used; null: it waits for no rate. */
+  readonly usedUntil: Date | null;
 }
 
 const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined, held: undefined };
@@ -79,11 +81,11 @@ async function countAhead(knex: Knex, id: string): Promise<number> {
 async function findHold(knex: Knex, { id, class: name }: EntryRow): Promise<HeldBy | undefined> {
   const counted = (where: string) =>
     `(select count(*)::int from (select 1 from ${TABLES.jobs} as job where job.limit_key = this.limit_key and ${where} limit ${MAX_COUNTED}) as counted)`;
-  const { rows } = await knex.raw<{
-    rows: { readonly key: string; readonly running: number; readonly ahead: number }[];
-  }>(
+  const { rows } = await knex.raw<{ rows: (Omit<HeldBy, 'key'> & { readonly key: string })[] }>(
     `select limit_key as key, ${counted(`job.state = 'running'`)} as running,
-       ${counted(`job.state = 'held' and job.run_at < this.run_at`)} as ahead
+       ${counted(`job.state = 'held' and job.run_at < this.run_at`)} as ahead,
+       (select greatest(arrival, held_until) from ${TABLES.rates} as rate
+         where rate.key = this.limit_key and greatest(arrival, held_until) > clock_timestamp()) as "usedUntil"
      from ${TABLES.jobs} as this where id = ?::uuid and limit_key is not null`,
     [id],
   );

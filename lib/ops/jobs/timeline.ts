@@ -55,7 +55,10 @@ function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] 
     case 'waiting':
       return event('waiting', 'unknown', 'more', job.at, { count: place.ahead ?? 0, queue: job.queue });
     case 'blocked':
-      return event(blockedBy(job, place.held), 'unknown', 'more', job.at, place.held);
+      return event(blockedBy(job, place.held), 'unknown', 'more', job.at, {
+        ...place.held,
+        until: place.held?.usedUntil?.toISOString(),
+      });
     case 'active': {
       const { host, pid } = processor ?? {};
       return event(processor ? 'running' : 'fetched', 'busy', 'deploy', job.at, { ...next, host, pid });
@@ -68,6 +71,7 @@ function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] 
 /** A class whose arguments are not shown has keys that are not shown either. */
 function blockedBy(job: JobView, held: FoundPlace['held']): string {
   if (!held) return 'blocked';
+  if (held.usedUntil) return 'blockedByRate';
   return held.key === undefined || job.args === null ? 'blockedByClass' : 'blockedByKey';
 }
 

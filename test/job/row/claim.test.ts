@@ -13,8 +13,9 @@ import { timeOrderedUuid } from '../../../lib/support/uuid';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
-const ONE = { count: 1, key: undefined };
+const ONE = { count: 1, gapMs: null, burst: 0, key: undefined };
 const LIMITS: Limits = new Map([['OneJob', ONE]]);
+const admitted = async (...given: Parameters<typeof admit>) => (await admit(...given)).jobs;
 const AGAIN: Outcome = { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 0 };
 
 describe('the rows of jobs', () => {
@@ -305,14 +306,14 @@ describe('the rows of jobs', () => {
       const all = await enqueue(3, { name: 'OneJob', limited: true });
       const { claimed, held } = await claimLimitedAs('a', { queues: ['default'], limit: 3 });
       assert.deepEqual([ids(claimed), ids(held).sort()], [all.slice(0, 1), all.slice(1).sort()]);
-      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [], 'it is taken');
+      assert.deepEqual(await admitted(system.database.knex, LIMITS, ['OneJob']), [], 'it is taken');
       const [first] = claimed;
       assert.ok(first);
       await end('a', first);
-      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [
+      assert.deepEqual(await admitted(system.database.knex, LIMITS, ['OneJob']), [
         { id: all[1], queue: 'default', isOfClass: true },
       ]);
-      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [], 'one is ready already');
+      assert.deepEqual(await admitted(system.database.knex, LIMITS, ['OneJob']), [], 'one is ready already');
     });
 
     it('do not overtake one that is held: it is claimed in their place', async () => {
@@ -342,11 +343,11 @@ describe('the rows of jobs', () => {
       await pauseQueue(knex, 'other', 'test');
       assert.ok(claimed[0]);
       await end('a', claimed[0]);
-      assert.deepEqual(await admit(knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default', isOfClass: true }]);
+      assert.deepEqual(await admitted(knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default', isOfClass: true }]);
       const [next] = (await claimLimitedAs('a', { ids: [second] })).claimed;
       assert.ok(next);
       await end('a', next);
-      assert.deepEqual(await admit(knex, LIMITS, ['OneJob']), []);
+      assert.deepEqual(await admitted(knex, LIMITS, ['OneJob']), []);
       await resumeQueue(knex, 'other');
       assert.deepEqual(ids((await claimLimitedAs('a', { ids: [waiting] })).claimed), [waiting]);
     });
@@ -387,7 +388,7 @@ describe('the rows of jobs', () => {
     it('all run when a release has no such limit any more', async () => {
       const all = await enqueue(3, { name: 'OneJob', limited: true });
       await claimLimitedAs('a', { ids: all });
-      assert.equal((await admit(system.database.knex, new Map(), ['OneJob'])).length, 2);
+      assert.equal((await admitted(system.database.knex, new Map(), ['OneJob'])).length, 2);
       const { claimed } = await claimLimitedAs('b', { ids: all }, new Map());
       assert.equal(claimed.length, 2);
     });

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { limitRule } from '../../lib/job/definition/limits';
+import { Job } from '../../lib/job/job';
+import { insertJobs } from '../../lib/job/row/insert';
+import { readInstallation } from '../../lib/job/row/installation';
+import { admit, claimLimited, dueKeys } from '../../lib/job/row/limited';
+import { timeOrderedUuid } from '../../lib/support/uuid';
+import { until } from '../support/until';
+import { useJobSystem } from './job-system';
+import { recordStarts } from './starts';
+
+class CallJob extends Job<[api: string]> {
+  static override readonly limit = { count: 3, key: (api: string) => api };
+  static override readonly rate = { limit: 20, per: '1s', key: (api: string) => api } as const;
+
+  perform(_: string): void {}
+}
+
+describe('rates', () => {
+  const system = useJobSystem();
+  const nothingLeft = () => until('no job is left', async () => (await system.jobCount()) === 0);
+
+  it('space the starts of each key, over all processors, and leave nothing behind', async () => {
+    const starts = await recordStarts(system);
+    for (let n = 0; n < 3; n++) await system.processor([CallJob], { redisOff: n === 2 });
+    await CallJob.performAllLater(['a', 'b'].flatMap((api) => Array.from({ length: 8 }, (): [string] => [api])));
+    await nothingLeft();
+    for (const api of ['a', 'b']) {
+      const at = await starts(`CallJob:${api}`);
+      assert.equal(at.length, 8);
+      const gaps = at.slice(1).map((ms, n) => ms - (at[n] ?? 0));
+      assert.ok(Math.min(...gaps) >= 49.9, `two starts of ${api} are ${Math.min(...gaps)} ms apart`);
+    }
+    const rows = async () => (await system.postgres.query('select 1 from job_rates')).length;
+    await until('nothing is kept of the keys', async () => (await rows()) === 0);
+  });
+
+  describe('of rows', () => {
+    const KEY = 'CallJob';
+    const LIMITS = new Map([[KEY, { count: null, gapMs: 60_000, burst: 2, key: undefined }]]);
+    const counts = async () => {
+      const rows = await system.postgres.query<{ state: string; count: number }>(
+        'select state, count(*)::int from job_queue group by state order by state',
+      );
+      return rows.map(({ state, count }) => `${count} ${state}`).join(', ');
+    };
+    const claim = async () => {
+      const { knex } = system.database;
+      const origin = (await readInstallation(knex)).here;
+      return (await claimLimited(knex, { identity: 'a', origin }, { queues: ['default'], limit: 10 }, LIMITS)).claimed
+        .length;
+    };
+    const enqueue = (count: number) =>
+      insertJobs(
+        system.database.knex,
+        Array.from({ length: count }, () => ({
+          id: timeOrderedUuid(),
+          queue: 'default',
+          class: KEY,
+          payload: '{"class":"CallJob"}',
+          tags: [],
+          runAt: undefined,
+          limitKey: KEY,
+        })),
+      );
+    const pass = (ms: number) =>
+      system.postgres.query(
+        `update job_rates set arrival = arrival - interval '${ms} ms', look_at = look_at - interval '${ms} ms'`,
+      );
+
+    it('let a burst start after a quiet time, and then one each gap', async () => {
+      const { knex } = system.database;
+      await enqueue(6);
+      assert.equal((await admit(knex, LIMITS, [KEY])).jobs.length, 3);
+      assert.equal(await claim(), 3);
+      const next = await admit(knex, LIMITS, [KEY]);
+      assert.deepEqual([next.jobs, next.isTimed, await dueKeys(knex, 9)], [[], true, []]);
+      await pass(60_000);
+      assert.deepEqual(await dueKeys(knex, 9), [KEY]);
+      assert.equal((await admit(knex, LIMITS, [KEY])).jobs.length, 1);
+      assert.equal((await admit(knex, LIMITS, [KEY])).jobs.length, 0, 'one is ready already');
+      // As jobs that an operator retries.
+      await knex('job_queue').where({ state: 'held' }).update({ state: 'ready' });
+      assert.equal(await claim(), 1, 'the claim counts itself');
+      assert.equal(await counts(), '2 held, 4 running');
+    });
+
+    it('wait for no longer than their gaps when the clock was set back', async () => {
+      const { knex } = system.database;
+      await enqueue(1);
+      await knex('job_rates').insert({
+        key: KEY,
+        arrival: knex.raw(`now() + interval '1 day'`),
+        look_at: knex.fn.now(),
+      });
+      await admit(knex, LIMITS, [KEY]);
+      const [later] = await system.postgres.query<{ ms: number }>(
+        'select extract(epoch from look_at - clock_timestamp())::float8 * 1000 as ms from job_rates',
+      );
+      assert.ok(later && later.ms <= 60_000, `it is looked at again in ${later?.ms} ms`);
+    });
+  });
+
+  it('are refused when they make no sense', () => {
+    const refuses = (rate: object, error: RegExp, limit?: object) =>
+      assert.throws(() => limitRule({ rate, limit } as never, 'CallJob'), error);
+    refuses(
+      { limit: 0, per: '1s' },
+      /CallJob: rate is \{"limit":0,"per":"1s"\}; give whole numbers and a length of time/,
+    );
+    refuses({ limit: 1, per: 'often' }, /"often"/);
+    refuses({ limit: 1, per: '1s', burst: -1 }, /-1/);
+    refuses({ limit: 1, per: '1s', key: 'a' }, /CallJob: rate\.key is "a"; give a function/);
+    refuses({ limit: 1, per: '1s' }, /CallJob: limit has a key; give the same to limit and rate/, {
+      count: 1,
+      key: String,
+    });
+  });
+});
