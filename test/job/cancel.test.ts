@@ -75,7 +75,7 @@ describe('a job that is cancelled', () => {
     const choice = {
       ids: (await system.postgres.query<{ id: string }>('select id from job_queue')).map(({ id }) => id),
     };
-    await system.postgres.query('update job_queue set limit_key = null');
+    await system.postgres.query(`update job_queue set limit_key = null, state = replace(state, 'held', 'ready')`);
     return claim(system.database.knex, { identity, origin }, choice);
   };
 

@@ -92,7 +92,7 @@ export interface RateOptions {
   readonly limit: number;
   /** The time. */
   readonly per: Duration;
-  /** Returns the key of a job, as that of `limit` does. A class with both has the same key in both. Default: one rate for the class. */
+  /** Returns the key of a job, as that of `limit` does, which must be the same. Default: one rate for the class. */
   readonly key?: (...args: never[]) => unknown;
   /** How many more may start at once after a quiet time, or to make up for delays: a whole number. Default 0. */
   readonly burst?: number;
