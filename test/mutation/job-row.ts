@@ -78,6 +78,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/limits-by-key.test.ts'],
   },
   {
+    promise: 'a rate is never exceeded',
+    file: LIMITED,
+    find: 'floor(burst - used / gap) + 1',
+    replace: 'floor(burst - used / gap) + 2',
+    killedBy: ['test/job/rates.test.ts'],
+  },
+  {
     promise: 'no jobs of a living process are rescued: it shows that it lives while it runs something long',
     file: RESCUE,
     find: `interval '1 millisecond' and \${dead}\``,
