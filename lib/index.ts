@@ -15,6 +15,7 @@ export {
   JobCancelledError,
   JobTimeoutError,
   KillJob,
+  RateLimited,
   RecordGoneError,
 } from './job/definition/errors';
 export { CancelEnqueue } from './job/enqueue/callbacks';

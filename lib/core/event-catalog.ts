@@ -223,6 +223,7 @@ const CATALOG: Catalog = {
     sentence: (e) => `${e.class} is left to other processors: ${e.error.message}`,
     fields: jobId,
   },
+  'job.rate-limited': info((e) => `${e.class} was told to wait for ${formatDuration(e.waitMs)}`, { fields: jobId }),
   'job.fenced': warn((e) => `${e.class} ended too late: another process has it by now`, { fields: jobId }),
   'job.rescued': warn((e) => `rescued a job of queue ${e.queue} from a process that died`, {
     fields: ({ id, identity }) => ({ jobId: id, processor: identity }),

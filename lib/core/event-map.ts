@@ -216,6 +216,15 @@ export interface EventMap {
     readonly wasLogged: boolean;
     readonly error: Error;
   };
+  /** The job was told to wait, with the other jobs of `key`; null: alone. It runs again after that. */
+  'job.rate-limited': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly waitMs: number;
+    readonly key: string | null;
+    readonly error: Error;
+  };
   /** The job's outcome came too late, since it had been delivered to another process. */
   'job.fenced': { readonly id: string; readonly class: string; readonly queue: string };
   /** The job was taken back from a process that died or stalled; `identity` is that of its job processor. */

@@ -42,7 +42,7 @@ export class TestRuns {
     const { events } = this;
     const { reportError } = dependencies.setup;
     if (reportError) void new ErrorReporter(events, reportError).start();
-    for (const name of ['job.retrying', 'job.discarded', 'job.dead', 'job.left'] as const) {
+    for (const name of ['job.retrying', 'job.discarded', 'job.dead', 'job.left', 'job.rate-limited'] as const) {
       events.on(name, ({ id, error }) => {
         const entry = this.running.get(id);
         if (entry) entry.error = error;
@@ -85,14 +85,16 @@ export class TestRuns {
     await recorded(!isCancelled, isCancelled ? entry.cancelReason : undefined);
     this.running.delete(id);
     const [hookError] = this.hookErrors.splice(0);
-    if (outcome.op !== 'retry' || isCancelled) this.claims.release(id);
+    const runsAgain = outcome.op === 'retry' || outcome.op === 'wait';
+    if (!runsAgain || isCancelled) this.claims.release(id);
     if (isCancelled) {
       entry.state = 'cancelled';
       if (hookError) throw hookError;
       return 'cancelled';
     }
     if (outcome.op === 'leave') throw this.giveUp(entry);
-    if (outcome.op === 'retry') {
+    if (outcome.op === 'wait') Object.assign(entry, { state: 'enqueued', dueAt: Date.now() + outcome.waitMs });
+    else if (outcome.op === 'retry') {
       Object.assign(entry, {
         state: 'enqueued',
         history: outcome.history,
@@ -104,7 +106,7 @@ export class TestRuns {
     else if (outcome.op === 'discard') entry.state = 'discarded';
     else throw new Error(`${entry.request.name} was released, but nothing is stopping`);
     if (hookError) throw hookError;
-    return outcome.op === 'retry' ? 'retrying' : (entry.state as RunOutcome);
+    return runsAgain ? 'retrying' : (entry.state as RunOutcome);
   }
 
   /** Aborts the run of a job. */

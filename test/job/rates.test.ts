@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { RateLimited } from '../../lib/job/definition/errors';
 import { limitRule } from '../../lib/job/definition/limits';
 import { Job } from '../../lib/job/job';
 import { insertJobs } from '../../lib/job/row/insert';
@@ -16,8 +17,38 @@ class CallJob extends Job<[api: string]> {
   perform(_: string): void {}
 }
 
+const busy = new Set<string>();
+const ran: string[] = [];
+
+function ask(api: string): void {
+  if (busy.has(api)) {
+    ran.push(`${api} asked`);
+    throw new RateLimited({ after: '1h', ...(api === 'for b' && { key: 'b' }) });
+  }
+  ran.push(api);
+}
+
+class AskedJob extends Job<[api: string]> {
+  static override readonly limit = { count: 10, key: (api: string) => api };
+
+  perform(api: string): void {
+    ask(api);
+  }
+}
+
+class FreeJob extends Job<[api: string]> {
+  perform(api: string): void {
+    ask(api);
+  }
+}
+
 describe('rates', () => {
-  const system = useJobSystem();
+  const system = useJobSystem({
+    reset: () => {
+      busy.clear();
+      ran.length = 0;
+    },
+  });
   const nothingLeft = () => until('no job is left', async () => (await system.jobCount()) === 0);
 
   it('space the starts of each key, over all processors, and leave nothing behind', async () => {
@@ -98,6 +129,66 @@ describe('rates', () => {
         'select extract(epoch from look_at - clock_timestamp())::float8 * 1000 as ms from job_rates',
       );
       assert.ok(later && later.ms <= 60_000, `it is looked at again in ${later?.ms} ms`);
+    });
+  });
+
+  describe('that a server imposes', () => {
+    const states = async () => {
+      const rows = await system.postgres.query<{ state: string; attempts: number; deliveries: number }>(
+        'select state, attempts, deliveries from job_queue order by created_at',
+      );
+      return rows.map(({ state, attempts, deliveries }) => `${state} ${attempts} ${deliveries}`).join(', ');
+    };
+    const afterAnHour = async () => {
+      busy.clear();
+      await system.postgres.query(`update job_rates set held_until = 'epoch', look_at = now()`);
+      await system.postgres.query(`update job_queue set run_at = now() where state = 'scheduled'`);
+      await system.postgres.query(`select pg_notify('job_queue', 'look')`);
+      await nothingLeft();
+    };
+
+    it('hold the key of the job, which is not a failure, and no other key', async () => {
+      await system.processor([AskedJob]);
+      busy.add('a');
+      await AskedJob.performLater('a');
+      await until('it was told to wait', () => system.eventsNamed('job.rate-limited').length === 1);
+      await AskedJob.performLater('a');
+      await AskedJob.performLater('b');
+      await until('the other key has run', () => ran.includes('b'));
+      await until('they wait', async () => (await states()) === 'scheduled 0 0, held 0 0');
+      await afterAnHour();
+      assert.deepEqual(ran, ['a asked', 'b', 'a', 'a']);
+      assert.deepEqual(system.eventsNamed('job.retrying'), []);
+    });
+
+    it('hold another key that the error names', async () => {
+      await system.processor([AskedJob]);
+      busy.add('for b');
+      await AskedJob.performLater('for b');
+      await until('it was told to wait', () => system.eventsNamed('job.rate-limited').length === 1);
+      await AskedJob.performLater('b');
+      await AskedJob.performLater('c');
+      await until('a third key has run', () => ran.includes('c'));
+      await until('they wait', async () => (await states()) === 'scheduled 0 0, held 0 0');
+      await afterAnHour();
+    });
+
+    it('let only the job itself wait if its class has no limit', async () => {
+      await system.processor([FreeJob]);
+      busy.add('a');
+      await FreeJob.performLater('a');
+      await until('it was told to wait', () => system.eventsNamed('job.rate-limited').length === 1);
+      await FreeJob.performLater('b');
+      await until('the next one has run', () => ran.includes('b'));
+      await until('they wait', async () => (await states()) === 'scheduled 0 0');
+      await afterAnHour();
+    });
+
+    it('have a length of time', () => {
+      assert.throws(
+        () => new RateLimited({ after: 'soon' as '1s' }),
+        /RateLimited: after is "soon"; give a length of time/,
+      );
     });
   });
 

@@ -1,3 +1,4 @@
+import { type Duration, parseDuration } from '../../support/duration';
 import type { EnqueuedJob } from './job-class';
 
 /** Thrown in `perform` to end the job without success or retry, and without an entry in the dead set. */
@@ -8,6 +9,32 @@ export class DiscardJob extends Error {
 /** Thrown in `perform` when no retry would help: the job goes to the dead set with this message. */
 export class KillJob extends Error {
   override readonly name: string = 'KillJob';
+}
+
+/**
+ * Thrown in `perform` when a server asks to wait, as with a 429. No job of the key starts for this time, and the job itself runs
+ * again after it. That is not a failure: it uses up no attempt.
+ */
+export class RateLimited extends Error {
+  override readonly name = 'RateLimited';
+  /** The key that is held, of those of the class; undefined: that of the job itself. */
+  readonly key: string | undefined;
+  /** ms. */
+  readonly afterMs: number;
+
+  /**
+   * @param options.after the time to wait. @param options.key as the class's key function returns it. Default: the job's own. A
+   * class without `limit` and `rate` has no keys: then only the job itself waits.
+   * @throws TypeError for an invalid time.
+   */
+  constructor({ after, key }: { readonly after: Duration; readonly key?: string | number | bigint }) {
+    const afterMs = parseDuration(after);
+    if (afterMs === undefined)
+      throw new TypeError(`RateLimited: after is ${JSON.stringify(after)}; give a length of time such as '30s'`);
+    super(`no job of ${key === undefined ? 'its key' : `the key ${key}`} starts for ${afterMs} ms`);
+    this.key = key === undefined ? undefined : String(key);
+    this.afterMs = afterMs;
+  }
 }
 
 /** The job needs something that only another release has (a class, a model …) and is left to it (perform/jobs-left.ts). */

@@ -90,6 +90,10 @@ export function limitKey({ key }: LimitRule, name: string, args: readonly unknow
       `${name}: the key of its limit or rate is ${shown} for these arguments; return text or a number`,
     );
   }
-  const text = String(value);
+  return keyOf(name, String(value));
+}
+
+/** @returns the key of a class for what its key function returned. */
+export function keyOf(name: string, text: string): string {
   return `${name}:${PLAIN_KEY.test(text) ? text : createHash('sha256').update(text).digest('base64url')}`;
 }

@@ -2,7 +2,8 @@ import os from 'node:os';
 import type { Events } from '../../core/events';
 import type { Redactor } from '../../core/redact';
 import { toError } from '../../support/to-error';
-import { NewerFormatError, NotHereError } from '../definition/errors';
+import { NewerFormatError, NotHereError, RateLimited } from '../definition/errors';
+import { keyOf } from '../definition/limits';
 import { compileOptions } from '../definition/options';
 import type { ExecutionResult } from '../fetch/fetcher';
 import { type FailedRun, failedHistory, searchedErrors } from '../record/history';
@@ -83,6 +84,16 @@ export class Outcomes {
     );
   }
 
+  /** Told to wait, with the jobs of its key: it is not a failure. */
+  waiting(job: JobExecution, error: RateLimited): ExecutionResult {
+    const { key, afterMs: waitMs } = error;
+    const { id, class: name, queue, delivery } = job;
+    const held = key === undefined || delivery.limitKey === null ? delivery.limitKey : keyOf(name, key);
+    return this.final({ op: 'wait', waitMs, key: held }, job, () =>
+      this.options.events.emit('job.rate-limited', { id, class: name, queue, waitMs, key: held, error }),
+    );
+  }
+
   /** How long the job has been due, ms. */
   dueForMs(job: JobExecution): number {
     const { now = Date.now } = this.options;
@@ -152,6 +163,7 @@ export class Failures {
     }
     const outcome = error instanceof NotHereError && this.leave(job, error);
     if (outcome) return outcome;
+    if (error instanceof RateLimited) return this.options.outcomes.waiting(job, error);
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
     const decision = this.decide(job, error);
     if (decision.kind === 'retry') return this.options.outcomes.retrying(job, error, decision.waitMs, decision.key);

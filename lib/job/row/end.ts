@@ -4,6 +4,7 @@ import { type CancelledRun, deleteAsked } from './cancel';
 import { ASYNCHRONOUS } from './claim';
 import { type DeadJob, insertDead } from './dead';
 import type { Delivery } from './job-row';
+import { holdKeys } from './limited';
 
 /** What becomes of a job whose run has ended. */
 export type Outcome =
@@ -26,6 +27,8 @@ export type Outcome =
   | { readonly op: 'dead'; readonly job: DeadJob }
   /** Left to another release: it is not a failure, and its delivery is not counted. */
   | { readonly op: 'leave'; readonly waitMs: number }
+  /** It was told to wait, with all jobs of this key (null: alone). It is not a failure, and its delivery is not counted. */
+  | { readonly op: 'wait'; readonly waitMs: number; readonly key: string | null }
   /** Returned to the head of its queue; `return-counted`: it may have brought its process down. */
   | { readonly op: 'return' | 'return-counted' };
 
@@ -74,7 +77,7 @@ export async function recordOutcomes<E extends Ended>(
   const kinds = [
     [of('delete'), deleteJobs],
     [of('discard'), discardJobs],
-    [of('retry', 'leave', 'return', 'return-counted'), returnJobs],
+    [of('retry', 'leave', 'wait', 'return', 'return-counted'), returnJobs],
     [of('dead'), moveToDead],
   ] as const;
   const results = await Promise.allSettled(
@@ -135,15 +138,22 @@ function cancelJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
 }
 
 /** Jobs that will run again: at once, or later. */
-function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
+async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   const outcomes = endings.map(({ outcome }) => outcome);
+  // Before its job is ready again: if the process dies in between, the key is held and the job is rescued.
+  await holdKeys(
+    knex,
+    outcomes.flatMap((outcome) =>
+      outcome.op === 'wait' && outcome.key !== null ? [[outcome.key, outcome.waitMs]] : [],
+    ),
+  );
   const retries = outcomes.map((outcome) => (outcome.op === 'retry' ? outcome : undefined));
   return returnedIds(
     knex,
     `update ${TABLES.jobs} set claimed_by = null,
        state = case when wait_ms is null then 'ready' else 'scheduled' end,
        run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
-       left_since = case op when 'leave' then coalesce(left_since, run_at) when 'retry' then null else left_since end,
+       left_since = case when op in ('leave', 'wait') then coalesce(left_since, run_at) when op = 'retry' then null else left_since end,
        deliveries = case op when 'retry' then 0 when 'return-counted' then deliveries else deliveries - 1 end,
        attempts = coalesce(failed, attempts),
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)

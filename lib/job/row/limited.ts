@@ -243,6 +243,21 @@ export async function dueKeys(knex: Knex, limit: number): Promise<string[]> {
   return rows.map(({ key }) => key);
 }
 
+/** Lets no job of these keys start for a time, ms. */
+export async function holdKeys(knex: Knex, holds: readonly (readonly [key: string, ms: number])[]): Promise<void> {
+  if (holds.length === 0) return;
+  await knex.raw(
+    `insert into ${TABLES.rates} as rate (key, held_until, look_at)
+     select key, until, until from (
+       select key, clock_timestamp() + max(ms) * interval '1 millisecond' as until
+       from unnest(?::text[], ?::float8[]) as held (key, ms) group by key order by key
+     ) as holds
+     on conflict (key) do update set held_until = greatest(rate.held_until, excluded.held_until),
+       look_at = greatest(rate.look_at, excluded.look_at)`,
+    [holds.map(([key]) => key), holds.map(([, ms]) => ms)] as unknown as Knex.RawBinding[],
+  );
+}
+
 /** @returns keys with held jobs, in order, at most `limit` of them, by one step in the index for each. @param after a key. */
 export async function heldKeys(knex: Knex, after: string, limit: number): Promise<string[]> {
   const { rows } = await knex.raw<{ rows: { readonly key: string }[] }>(

@@ -49,6 +49,7 @@ const RUN_EDGES = [
   'job.discarded',
   'job.cancelled',
   'job.released',
+  'job.rate-limited',
   'job.fenced',
 ] as const;
 

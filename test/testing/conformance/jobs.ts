@@ -1,5 +1,5 @@
 import { currentContext } from '../../../lib/core/execution-context';
-import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
+import { DiscardJob, KillJob, RateLimited } from '../../../lib/job/definition/errors';
 import type { EnqueuedJob, JobArgument } from '../../../lib/job/definition/job-class';
 import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
@@ -228,5 +228,15 @@ export class StepsJob extends Job {
       await this.checkpoint(step + 1);
       if (step === 1) throw new RangeError('half way');
     }
+  }
+}
+
+/** Is told to wait once. */
+export class AskingJob extends Job<[api: string]> {
+  static override readonly limit = { count: 1, key: (api: string) => api };
+
+  perform(api: string) {
+    log.push(`ask ${api}, run ${this.context.attempt}`);
+    if (lines(/^ask/).length === 1) throw new RateLimited({ after: '1h' });
   }
 }

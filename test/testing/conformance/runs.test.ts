@@ -13,6 +13,7 @@ import {
 } from '../../../lib/testing';
 import { conformance } from './adapters';
 import {
+  AskingJob,
   BusyError,
   CallbackJob,
   ContextJob,
@@ -155,6 +156,29 @@ conformance('runs and their ends', (conform) => {
   });
 
   describe('counts', () => {
+    conform(
+      'a run that is told to wait as no failure',
+      async () => {
+        await AskingJob.performLater('a');
+        await performEnqueuedJobs();
+        assert.deepEqual(lines(/^ask/), ['ask a, run 1', 'ask a, run 1']);
+        assert.deepEqual([outcomes(), lines(/^report/)], [[['AskingJob', 'succeeded', 2]], []]);
+      },
+      {
+        inline: {
+          because: 'the wait is told to the caller',
+          run: async () => {
+            await assert.rejects(AskingJob.performLater('a'), /no job of its key starts for 3600000 ms/);
+            assert.deepEqual(outcomes(), [['AskingJob', 'failed', 1]]);
+          },
+        },
+      },
+    );
+
+    conform('no job whose key is no text and no number', async () => {
+      await assert.rejects(AskingJob.performLater(null as unknown as string), /AskingJob: the key of its limit/);
+    });
+
     conform(
       'retries, and a final success',
       async () => {
