@@ -3,6 +3,34 @@ import type { Mutation } from './mutation';
 /** Mutations of the supervisor: the primary, its workers and its job processor. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'the job processor starts only after the app has passed its check',
+    file: 'lib/role/start/primary.ts',
+    find: '      await permission;\n      if (this.stopped) return;\n      collectGarbage();',
+    replace: '      if (this.stopped) return;\n      collectGarbage();',
+    killedBy: ['test/cluster/primary/starts.deep.ts'],
+  },
+  {
+    promise: 'the first worker loads alone',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: 'if (handle.slot > 0) await this.firstLoaded.promise;',
+    replace: 'if (handle.slot > 64) await this.firstLoaded.promise;',
+    killedBy: ['test/cluster/primary/starts.deep.ts'],
+  },
+  {
+    promise: 'a model with hooks of its own is asked by its own query',
+    file: 'lib/model/find-by-id.ts',
+    find: 'if (!isPlain) return false;',
+    replace: '',
+    killedBy: ['test/model/find-by-id.test.ts'],
+  },
+  {
+    promise: 'a recurring job that was declared at run time does not take the name of one that a class declares',
+    file: 'lib/job/cron/cron-table.ts',
+    find: '       where old.args is not null\n       returning name',
+    replace: '       returning name',
+    killedBy: ['test/job/cron/run-time-cron.test.ts'],
+  },
+  {
     promise: 'an unread heartbeat is read before a processor is reported as frozen',
     file: 'lib/cluster/primary/jobs-watch.ts',
     find: 'if (silentMs() > CHILD_SILENT_MS) await',
