@@ -13,10 +13,12 @@ export {
   DiscardJob,
   EnqueueError,
   JobCancelledError,
+  JobExpiredError,
   JobTimeoutError,
   KillJob,
   RateLimited,
   RecordGoneError,
+  Snooze,
 } from './job/definition/errors';
 export { CancelEnqueue } from './job/enqueue/callbacks';
 export { Job, performAllLater } from './job/job';

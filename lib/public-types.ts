@@ -42,6 +42,7 @@ export type {
   AcceptedJob,
   Args,
   ArgumentsOf,
+  BulkOptions,
   CancelAllOptions,
   CancelCounts,
   CancelledJob,

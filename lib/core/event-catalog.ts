@@ -212,6 +212,8 @@ const CATALOG: Catalog = {
     sentence: (e) => `${e.class} cancelled${e.reason && `: ${e.reason}`}`,
     fields: jobId,
   },
+  'job.expired': info((e) => `${e.error.message}: it does not run any more`, { fields: runFields }),
+  'job.snoozed': info((e) => `${e.class} snoozes for ${formatDuration(e.waitMs)}`, { fields: runFields }),
   'job.timeout-ignored': warn(
     (e) =>
       `${e.class} ignores its timeout and has been running for ${formatDuration(e.ageMs)}: it should watch this.context.signal`,

@@ -198,6 +198,10 @@ export interface EventMap {
     readonly reason: string;
     readonly was: 'waiting' | 'running';
   };
+  /** The job had not begun within its `expiresIn`, and has left without a run. */
+  'job.expired': AboutJob & { readonly error: Error };
+  /** The job's run has asked to run again later. That is not a failure. */
+  'job.snoozed': AboutJob & { readonly waitMs: number };
   /** The job's timeout expired long ago, but its handler is still running. Emitted once per run. */
   'job.timeout-ignored': {
     readonly id: string;

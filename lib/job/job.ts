@@ -5,6 +5,7 @@ import type {
   AcceptedJob,
   Args,
   ArgumentsOf,
+  BulkOptions,
   CancelAllOptions,
   CancelCounts,
   CancelOptions,
@@ -45,7 +46,7 @@ export interface ConfiguredJob<J extends Performable> {
   /** Enqueues a run with these options. Errors as of `Job.performLater`; TypeError for invalid options. */
   performLater(...args: Args<J>): Promise<EnqueuedJob>;
   /** Enqueues many runs at once, each with its own arguments. Errors as of `Job.performAllLater`. */
-  performAllLater(all: readonly Readonly<Args<J>>[]): Promise<EnqueuedJob[]>;
+  performAllLater(all: readonly Readonly<Args<J>>[], options?: BulkOptions): Promise<EnqueuedJob[]>;
   /** Prepares a job for the `performAllLater` function, which takes jobs of several classes. */
   prepare(...args: Args<J>): PreparedJob;
 }
@@ -55,11 +56,14 @@ export interface ConfiguredJob<J extends Performable> {
  * since a process may die before the outcome is recorded. So make `perform` idempotent, by `this.context.id`.
  */
 export abstract class Job<A extends ArgumentsOf<A> = []> {
-  /** The queue of its jobs. JOB_QUEUES must name it, or no processor serves it. */
-  static queue = 'default';
+  /**
+   * The queue of its jobs, or a function that returns it for the arguments of one: `(account: Account) => account.queue`.
+   * JOB_QUEUES must name it, or no processor serves it.
+   */
+  static queue: string | ((...args: never[]) => string) = 'default';
   /** The name that jobs carry. Default: the class's own. Set it before renaming a class while jobs are enqueued. */
   static jobName?: string;
-  /** Limit of retries, by Sidekiq's formula; then the job is dead. Default 25, about 20 days. */
+  /** Limits of retries, by Sidekiq's formula; then the job is dead. Default 25, about 20 days. */
   static retry: RetryOptions = DEFAULT_RETRY;
   /**
    * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Declare it `readonly … as const`,
@@ -72,6 +76,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static cron?: string | CronOptions | readonly CronOptions[];
   /** After this time `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Duration;
+  /**
+   * A job that has not begun when it has been due for this long leaves without a run. `afterDiscard` is called with a
+   * JobExpiredError. Default: jobs do not expire.
+   */
+  static expiresIn?: Duration;
   /**
    * How many of its jobs run at once, over all processes: `{ count: 1 }`, or for each key `{ count: 1, key: (customer) =>
    * customer.id }`. The others wait in their order and delay no other class and no other key.
@@ -122,7 +131,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   }
 
   /**
-   * The work of the job. A rejection is a failure: see `DiscardJob`, `KillJob`, `retryOn`, `discardOn` and `retryIn`.
+   * The work of the job. A rejection is a failure, except `Snooze`: see `DiscardJob`, `KillJob`, `retryOn`, `discardOn` and
+   * `retryIn`.
    */
   abstract perform(...args: A): unknown;
 
@@ -139,8 +149,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   afterPerform?(...args: A): unknown;
 
   /**
-   * Called when the job is discarded or dies, and with a JobCancelledError when its run ends as cancelled. An error that it
-   * throws is reported, and changes nothing. It is not called if the arguments cannot be read.
+   * Called when the job is discarded, expires or dies, and with a JobCancelledError when its run ends as cancelled. An error
+   * that it throws is reported, and changes nothing. It is not called if the arguments cannot be read.
    */
   afterDiscard?(error: Error, ...args: A): unknown;
 
@@ -211,8 +221,9 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static performAllLater<J extends Performable>(
     this: JobClass<J>,
     all: readonly Readonly<Args<J>>[],
+    options?: BulkOptions,
   ): Promise<EnqueuedJob[]> {
-    return enqueueAll(this, {}, all);
+    return enqueueAll(this, {}, all, options);
   }
 
   /** Prepares a job for the `performAllLater` function, which takes jobs of several classes. */
@@ -271,7 +282,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static set<J extends Performable>(this: JobClass<J>, options: JobOptions): ConfiguredJob<J> {
     return {
       performLater: (...args) => enqueueOne(this, options, args),
-      performAllLater: (all) => enqueueAll(this, options, all),
+      performAllLater: (all, bulk) => enqueueAll(this, options, all, bulk),
       prepare: (...args) => ({ jobClass: this, options, args }),
     };
   }
@@ -285,15 +296,16 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
  * @throws TypeError, before any is enqueued, for arguments that cannot be serialized; NotConnectedError before boot;
  * EnqueueError when only some could be enqueued.
  */
-export function performAllLater(jobs: readonly PreparedJob[]): Promise<EnqueuedJob[]> {
-  return enqueueJobs(jobs, 'performAllLater');
+export function performAllLater(jobs: readonly PreparedJob[], options?: BulkOptions): Promise<EnqueuedJob[]> {
+  return enqueueJobs(jobs, 'performAllLater', options);
 }
 
 function enqueueAll(
   jobClass: JobClass,
   options: JobOptions,
   all: readonly (readonly unknown[])[],
+  bulk?: BulkOptions,
 ): Promise<EnqueuedJob[]> {
   const jobs = all.map((args) => ({ jobClass, options, args }));
-  return enqueueJobs(jobs, `${effectiveName(jobClass)}.performAllLater`);
+  return enqueueJobs(jobs, `${effectiveName(jobClass)}.performAllLater`, bulk);
 }

@@ -68,9 +68,11 @@ function surroundings({ name, jobLog, dependencies }: MemoryJobs, since: number)
   const list = (heading: string, ...states: readonly JobState[]) =>
     listJobs(heading, jobLog.in(states, since), dependencies);
   return [
-    ...(name === 'inline' ? [] : [list('Enqueued', 'enqueued')]),
+    ...(name === 'inline' && jobLog.in(['enqueued'], since).length === 0 ? [] : [list('Enqueued', 'enqueued')]),
     ...(jobLog.in(['pending'], since).length === 0 ? [] : [list('In transactions that have not committed', 'pending')]),
-    list('Performed', 'performing', 'succeeded', 'discarded', 'dead', 'failed', 'cancelled'),
-    ...(name === 'inline' ? ['(useInlineJobs performs every job at once: none stays enqueued)'] : []),
+    list('Performed', 'performing', 'succeeded', 'discarded', 'dead', 'failed', 'cancelled', 'expired'),
+    ...(name === 'inline'
+      ? ['(useInlineJobs performs every job at once: none stays enqueued, unless it snoozes)']
+      : []),
   ];
 }

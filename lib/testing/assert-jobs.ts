@@ -9,7 +9,7 @@ import { type PerformedTestJob, type TestJob, toPerformedJob, toTestJob } from '
 import { connectedMode } from './use-jobs';
 import { requireCount, requireDuring, requireFilter, requireJobClass, requireMatch } from './wrong-arguments';
 
-const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed', 'cancelled'];
+const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed', 'cancelled', 'expired'];
 
 /** What assertions about enqueued and about performed jobs count, and the properties of a match that they compare. */
 interface Kind extends Pick<Counted<unknown>, 'verb' | 'states'> {

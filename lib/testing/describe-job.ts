@@ -15,6 +15,7 @@ const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   dead: 'dead',
   failed: 'failed',
   cancelled: 'cancelled',
+  expired: 'expired',
 };
 
 /** Example: `WelcomeEmailJob('7') on mailer, run 2 times: discarded (Error: gone)`. */

@@ -18,7 +18,8 @@ export interface PerformOptions extends JobFilter {
   readonly at?: Date | undefined;
   /**
    * The treatment of a failed job that would be retried. now: it runs again without waiting, after the others, up to
-   * the limits of its class. due: it stays enqueued until its time. never: its error is thrown at once. Default now.
+   * the limits of its class. due: it stays enqueued until its time. never: its error is thrown at once. Default now. A
+   * job that snoozes has not failed: it always waits for its time.
    */
   readonly retries?: 'now' | 'due' | 'never' | undefined;
 }
@@ -35,8 +36,8 @@ export function matchesFilter({ only, except, queue }: JobFilter): (entry: Logge
 }
 
 /** @returns true if the job's time has come, or if it is a retry that need not wait. */
-export function isDue({ dueAt, runs }: LoggedJob, { at, retries = 'now' }: PerformOptions): boolean {
-  if (runs > 0 && retries === 'now') return true;
+export function isDue({ dueAt, runs, snoozed }: LoggedJob, { at, retries = 'now' }: PerformOptions): boolean {
+  if (runs > 0 && retries === 'now' && !snoozed) return true;
   return dueAt <= (at?.getTime() ?? Date.now());
 }
 

@@ -10,7 +10,7 @@ import { parsePayload } from '../job/record/payload';
 export type JobState = 'pending' | 'enqueued' | 'performing' | JobEnd;
 
 /** failed: it failed under inline jobs, which are not retried. */
-export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed' | 'cancelled';
+export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed' | 'cancelled' | 'expired';
 
 /** One enqueued job, from `performLater` to its end. */
 export class LoggedJob {
@@ -25,6 +25,8 @@ export class LoggedJob {
   dueAt: number;
   /** Error of the last run, if it failed. */
   error: Error | undefined;
+  /** true: its last run has asked to run again at `dueAt`. */
+  snoozed = false;
   /** Number of runs that have begun. */
   runs = 0;
   /** The reason why it was asked to cancel while it ran. */

@@ -57,13 +57,29 @@ export abstract class MemoryJobs implements Enqueuer {
    * @param since a mark of the log; jobs added before it stay enqueued.
    * @throws the error of the first job that dies.
    */
-  abstract perform(options: PerformOptions, since: number): Promise<void>;
+  async perform(options: PerformOptions, since: number): Promise<void> {
+    const wanted = matchesFilter(options);
+    let count = 0;
+    for (;;) {
+      const isEligible = (entry: LoggedJob) => wanted(entry) && isDue(entry, options);
+      const round = this.jobLog.in(['enqueued'], since).filter(isEligible).sort(byTurn);
+      if (round.length === 0) return;
+      for (const entry of round) {
+        count += 1;
+        if (count > MAX_RUNS) throw endless(entry);
+        // Another job of this round may already have performed it.
+        if (entry.state === 'enqueued') await this.performOne(entry, options);
+      }
+    }
+  }
 
   /** Forgets all jobs. */
   clear(): void {
     this.jobLog.clear();
     this.claims.clear();
   }
+
+  protected abstract performOne(entry: LoggedJob, options: PerformOptions): Promise<void>;
 
   /** Called once the job counts as enqueued. */
   protected abstract accept(entry: LoggedJob): Promise<void>;
@@ -112,27 +128,11 @@ const MAX_RUNS = 10_000;
 export class FakeJobs extends MemoryJobs {
   readonly name = 'fake';
 
-  async perform(options: PerformOptions, since: number): Promise<void> {
-    const wanted = matchesFilter(options);
-    let count = 0;
-    for (;;) {
-      const isEligible = (entry: LoggedJob) => wanted(entry) && isDue(entry, options);
-      const round = this.jobLog.in(['enqueued'], since).filter(isEligible).sort(byTurn);
-      if (round.length === 0) return;
-      for (const entry of round) {
-        count += 1;
-        if (count > MAX_RUNS) throw endless(entry);
-        // Another job of this round may already have performed it.
-        if (entry.state === 'enqueued') await this.performOne(entry, options);
-      }
-    }
-  }
-
   protected async accept(entry: LoggedJob): Promise<void> {
     entry.state = 'enqueued';
   }
 
-  private async performOne(entry: LoggedJob, { retries }: PerformOptions): Promise<void> {
+  protected async performOne(entry: LoggedJob, { retries }: PerformOptions): Promise<void> {
     const outcome = await this.runs.run(entry);
     if (outcome === 'dead' || (outcome === 'retrying' && retries === 'never')) throw entry.error;
   }
@@ -149,14 +149,15 @@ function byTurn(one: LoggedJob, other: LoggedJob): number {
   return one.runs - other.runs || one.dueAt - other.dueAt;
 }
 
-/** Performs jobs at once, inside `performLater`. */
+/** Performs jobs at once, inside `performLater`. Only those that snooze stay enqueued. */
 export class InlineJobs extends MemoryJobs {
   readonly name = 'inline';
 
-  /** Does nothing, since no job stays enqueued. */
-  async perform(): Promise<void> {}
+  protected accept(entry: LoggedJob): Promise<void> {
+    return this.performOne(entry);
+  }
 
-  protected async accept(entry: LoggedJob): Promise<void> {
+  protected async performOne(entry: LoggedJob): Promise<void> {
     const outcome = await this.runs.run(entry);
     if (outcome === 'retrying') {
       entry.state = 'failed';

@@ -29,7 +29,8 @@ export interface TestJob {
 export interface PerformedTestJob extends TestJob {
   /**
    * discarded: it failed with an error that its class discards. dead: it failed for the last time, or for good. failed:
-   * it failed under `useInlineJobs`, which does not retry. cancelled: it failed after it was cancelled.
+   * it failed under `useInlineJobs`, which does not retry. cancelled: it failed after it was cancelled. expired: it had not
+   * begun within its `expiresIn`.
    */
   readonly outcome: JobEnd;
   /** Error of the last run. */

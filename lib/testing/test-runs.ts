@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { Events } from '../core/events';
+import { JobExpiredError } from '../job/definition/errors';
 import { JobRegistry } from '../job/job-registry';
 import type { CheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
@@ -9,7 +10,7 @@ import type { Claims } from './claims';
 import type { LoggedJob } from './job-log';
 import type { TestDependencies } from './use-jobs';
 
-export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead' | 'cancelled';
+export type RunOutcome = 'succeeded' | 'retrying' | 'snoozed' | 'discarded' | 'expired' | 'dead' | 'cancelled';
 
 /**
  * Performs jobs with the executor of the job processor, from their serialized records. Only the passage through Redis
@@ -42,7 +43,15 @@ export class TestRuns {
     const { events } = this;
     const { reportError } = dependencies.setup;
     if (reportError) void new ErrorReporter(events, reportError).start();
-    for (const name of ['job.retrying', 'job.discarded', 'job.dead', 'job.left', 'job.rate-limited'] as const) {
+    const failures = [
+      'job.retrying',
+      'job.discarded',
+      'job.expired',
+      'job.dead',
+      'job.left',
+      'job.rate-limited',
+    ] as const;
+    for (const name of failures) {
       events.on(name, ({ id, error }) => {
         const entry = this.running.get(id);
         if (entry) entry.error = error;
@@ -75,7 +84,7 @@ export class TestRuns {
       deliveries: 1,
       claimedAt: '',
       limitKey: null,
-      readyAt: Date.now(),
+      readyAt: entry.dueAt,
     };
     const executor = this.executor(entry);
     this.executors.add(executor);
@@ -85,15 +94,21 @@ export class TestRuns {
     await recorded(!isCancelled, isCancelled ? entry.cancelReason : undefined);
     this.running.delete(id);
     const [hookError] = this.hookErrors.splice(0);
+    entry.snoozed = outcome.op === 'snooze';
     const runsAgain = outcome.op === 'retry' || outcome.op === 'wait';
-    if (!runsAgain || isCancelled) this.claims.release(id);
+    if ((!runsAgain && !entry.snoozed) || isCancelled) this.claims.release(id);
     if (isCancelled) {
       entry.state = 'cancelled';
       if (hookError) throw hookError;
       return 'cancelled';
     }
     if (outcome.op === 'leave') throw this.giveUp(entry);
-    if (outcome.op === 'wait') Object.assign(entry, { state: 'enqueued', dueAt: Date.now() + outcome.waitMs });
+    if (outcome.op === 'wait')
+      Object.assign(entry, {
+        state: 'enqueued',
+        history: outcome.history ?? history,
+        dueAt: Date.now() + outcome.waitMs,
+      });
     else if (outcome.op === 'retry') {
       Object.assign(entry, {
         state: 'enqueued',
@@ -101,12 +116,25 @@ export class TestRuns {
         attempts: outcome.attempts,
         dueAt: Date.now() + outcome.waitMs,
       });
+    } else if (outcome.op === 'snooze') {
+      Object.assign(entry, {
+        state: 'enqueued',
+        history: outcome.history ?? history,
+        dueAt: Date.now() + outcome.waitMs,
+      });
     } else if (outcome.op === 'dead') Object.assign(entry, { state: 'dead', history: outcome.job.history });
     else if (outcome.op === 'delete') entry.state = 'succeeded';
-    else if (outcome.op === 'discard') entry.state = 'discarded';
+    else if (outcome.op === 'discard') this.discarded(entry);
     else throw new Error(`${entry.request.name} was released, but nothing is stopping`);
     if (hookError) throw hookError;
-    return runsAgain ? 'retrying' : (entry.state as RunOutcome);
+    if (runsAgain) return 'retrying';
+    return outcome.op === 'snooze' ? 'snoozed' : (entry.state as RunOutcome);
+  }
+
+  private discarded(entry: LoggedJob): void {
+    const isExpired = entry.error instanceof JobExpiredError;
+    entry.state = isExpired ? 'expired' : 'discarded';
+    if (isExpired) entry.runs -= 1;
   }
 
   /** Aborts the run of a job. */

@@ -32,7 +32,8 @@ export async function useFakeJobs(options: DependencyOptions = {}): Promise<Test
 /**
  * Performs jobs at once, inside `performLater`, or when the outermost transaction commits. `wait` and `waitUntil` are
  * ignored. The error of a job is thrown to the enqueuing code, unless its class discards it, and nothing is retried. A
- * unique job is a duplicate only while another with its key is running. For a job that runs at the commit,
+ * job that snoozes stays enqueued for `performEnqueuedJobs`. A unique job is a duplicate only while another with its key
+ * is running or has snoozed. For a job that runs at the commit,
  * `transaction()` throws the error; in knex's own transactions it becomes an unhandled rejection, which fails the test
  * run.
  */

@@ -35,8 +35,8 @@ const IS: Readonly<Record<string, readonly [what: string, is: (value: unknown) =
   at: ['a Date, or null for at once', (value) => value === null || value instanceof Date],
   where: ['a function of the job', (value) => typeof value === 'function'],
   outcome: [
-    'succeeded, discarded, dead, failed or cancelled',
-    (value) => /^(?:succeeded|discarded|dead|failed|cancelled)$/.test(String(value)),
+    'succeeded, discarded, dead, failed, cancelled or expired',
+    (value) => /^(?:succeeded|discarded|dead|failed|cancelled|expired)$/.test(String(value)),
   ],
 };
 

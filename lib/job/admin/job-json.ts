@@ -39,6 +39,8 @@ export interface JobJson {
   /** Time of its next run, of its start, of its death, or since when it is due. */
   readonly at: string | null;
   readonly enqueued_at: string | null;
+  /** Time from which it leaves without a run; null when it has begun, or does not expire. */
+  readonly expires_at: string | null;
   /** Number of failed runs. */
   readonly attempts: number;
   readonly args: readonly JsonValue[] | null;
@@ -79,6 +81,7 @@ export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
     set: entry.set,
     at: entry.at?.toISOString() ?? null,
     enqueued_at: entry.enqueuedAt?.toISOString() ?? null,
+    expires_at: entry.expiresAt?.toISOString() ?? null,
     attempts: entry.attempts,
     args: whyRedacted === null ? redactor.filter(entry.args, lengths) : null,
     args_redacted: whyRedacted,

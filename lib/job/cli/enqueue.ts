@@ -7,6 +7,7 @@ import { cronJson } from '../admin/job-json';
 import type { CronAction, CronListing } from '../cron/cron-table';
 import { Cron } from '../cron/run-time-cron';
 import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';
+import { queueFor } from '../definition/options';
 import { enqueueJobs } from '../enqueue/enqueue';
 import { deserializeArguments } from '../record/argument-decoder';
 import {
@@ -53,9 +54,13 @@ function parseArguments(json: string): readonly JsonValue[] {
 
 async function enqueue(context: CommandContext, { name, args, options }: Typed): Promise<Answer> {
   const jobClass = findJobClass(context, name);
-  const queue = options.queue ?? jobClass.queue;
+  const { queue, values } = await refusable(async () => {
+    const { setup, models } = context.equipment;
+    const values = await deserializeArguments(args, { serializers: setup?.serializers, models });
+    return { queue: options.queue ?? queueFor(jobClass, values), values };
+  });
   await checkQueues(context, [queue]);
-  const job = await attempt(context, jobClass, args, options);
+  const job = await refusable(() => attempt(jobClass, values, { ...options, queue }));
   const runAt = job.enqueued ? describeRunAt(options) : null;
   const processes = await context.admin.knownProcesses();
   // Without Redis it is not known.
@@ -70,23 +75,20 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
   };
 }
 
-/** Enqueues through the app's own checks, callbacks and middleware, whose errors are the user's. */
-async function attempt(
-  { equipment }: CommandContext,
-  jobClass: JobClass,
-  json: readonly JsonValue[],
-  options: JobOptions,
-): Promise<EnqueuedJob> {
+async function attempt(jobClass: JobClass, args: readonly unknown[], options: JobOptions): Promise<EnqueuedJob> {
+  const [job] = await enqueueJobs([{ jobClass, args, options }], 'jobs enqueue');
+  if (!job) throw new Error('the enqueuer gave no answer');
+  return job;
+}
+
+/** Runs the app's own checks, callbacks and middleware, whose errors are the user's. */
+async function refusable<T>(work: () => Promise<T>): Promise<T> {
   try {
-    const codec = { serializers: equipment.setup?.serializers, models: equipment.models };
-    const args = await deserializeArguments(json, codec);
-    const [job] = await enqueueJobs([{ jobClass, args, options }], 'jobs enqueue');
-    if (job) return job;
+    return await work();
   } catch (thrown) {
     const error = toError(thrown);
     throw Object.assign(new UserError(`It was not enqueued: ${error.message}`), { cause: error });
   }
-  throw new Error('the enqueuer gave no answer');
 }
 
 function explainRefusal(name: string, { id, enqueued, reason }: EnqueuedJob): string[] {

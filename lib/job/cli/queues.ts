@@ -146,8 +146,8 @@ function withToday(total: number, today: number): string {
   return total === 0 ? '0' : `${countText(total)}, ${countText(today)} of them today (UTC)`;
 }
 
-function counts({ processed, failed, retried, dead, discarded, cancelled }: ClassSummary): object {
-  return { processed, failed, retried, dead, discarded, cancelled };
+function counts({ processed, failed, retried, dead, discarded, cancelled, expired }: ClassSummary): object {
+  return { processed, failed, retried, dead, discarded, cancelled, expired };
 }
 
 export const ADOPT: JobCommand = {

@@ -63,6 +63,7 @@ function jobText(job: JobJson, ahead: number | undefined, held: HeldBy | undefin
     ['Cancelled', job.cancel_requested === null ? null : askedText(job.cancel_requested)],
     ['Reason', job.reason === null ? null : escapeControls(job.reason)],
     ['Enqueued', moment(job.enqueued_at)],
+    ['Expires', moment(job.expires_at)],
     ['Failed runs', String(job.attempts)],
     ['Arguments', why === null ? argumentsText(job) : `(${why})`],
     ['Tags', job.tags.length === 0 ? null : job.tags.map(escapeControls).join(', ')],

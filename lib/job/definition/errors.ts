@@ -1,4 +1,4 @@
-import { type Duration, parseDuration } from '../../support/duration';
+import { type Duration, formatDuration, parseDuration } from '../../support/duration';
 import type { EnqueuedJob } from './job-class';
 
 /** Thrown in `perform` to end the job without success or retry, and without an entry in the dead set. */
@@ -34,6 +34,42 @@ export class RateLimited extends Error {
     super(`no job of ${key === undefined ? 'its key' : `the key ${key}`} starts for ${afterMs} ms`);
     this.key = key === undefined ? undefined : String(key);
     this.afterMs = afterMs;
+  }
+}
+
+/**
+ * Thrown in `perform` to run the job again after a while: `throw new Snooze('5m')`. It is no failure: no attempt is used up, and
+ * nothing is reported.
+ */
+export class Snooze extends Error {
+  override readonly name = 'Snooze';
+  /** The wait until the next run, ms. */
+  readonly waitMs: number;
+
+  /** @param wait time from the end of this run. @throws TypeError for an invalid duration, which is then the run's failure. */
+  constructor(wait: Duration) {
+    const waitMs = parseDuration(wait);
+    if (waitMs === undefined) {
+      throw new TypeError(
+        `Snooze: ${JSON.stringify(wait)} is not a length of time; give milliseconds, or text such as '5m'`,
+      );
+    }
+    super(`runs again in ${formatDuration(waitMs)}`);
+    this.waitMs = waitMs;
+  }
+}
+
+/** The job had not begun within its `expiresIn`, so it does not run. `afterDiscard` is called with it. */
+export class JobExpiredError extends Error {
+  override readonly name = 'JobExpiredError';
+
+  constructor(
+    /** The name of the job's class. */
+    readonly jobName: string,
+    /** The job's `expiresIn`, ms. */
+    readonly expiresInMs: number,
+  ) {
+    super(`${jobName} had not begun ${formatDuration(expiresInMs)} after it was due`);
   }
 }
 

@@ -50,8 +50,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly name: string;
   /** The name that jobs carry instead of the class's own. */
   readonly jobName?: string;
-  /** The queue of its jobs, unless the enqueue names another. */
-  readonly queue: string;
+  /** The queue of its jobs, or a function of their arguments that returns it, unless the enqueue names another. */
+  readonly queue: string | ((...args: never[]) => string);
   /** The limit of retries for failures without a rule of their own. */
   readonly retry: RetryOptions;
   /** The rule by which one of its jobs is a duplicate; undefined: none is. */
@@ -60,6 +60,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly tags?: readonly string[];
   /** After this time the run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
   readonly timeout?: Duration;
+  /** A job that has not begun when it has been due for this long leaves without a run. */
+  readonly expiresIn?: Duration;
   /** How many of its jobs, or of those with the same key, run at once, over all processes. */
   readonly limit?: LimitOptions;
   /** How many of its jobs, or of those with the same key, start in a time, over all processes. */
@@ -142,10 +144,18 @@ export interface JobOptions {
   readonly waitUntil?: Date | undefined;
   /** Overrides the queue of the class. */
   readonly queue?: string | undefined;
+  /** Overrides the class's `expiresIn`. */
+  readonly expiresIn?: Duration | undefined;
   /** Added to the tags of the class. */
   readonly tags?: readonly string[] | undefined;
   /** Enqueues in this transaction; needed only where `transaction()` is not in use. */
   readonly trx?: Knex.Transaction | undefined;
+}
+
+/** Options of one enqueue of many jobs. */
+export interface BulkOptions {
+  /** The jobs become due evenly over this time instead of at once: the first at its own time, each other one a step later. */
+  readonly spread?: Duration | undefined;
 }
 
 /** The arguments of a job's `perform`. */
@@ -301,6 +311,8 @@ export interface EnqueueRequest {
   readonly queue: string;
   /** undefined: at once. */
   readonly runAt: RunAt | undefined;
+  /** How long the job may have been due without having begun, ms; then it leaves without a run. undefined: for ever. */
+  readonly expiresInMs?: number | undefined;
   /** The given or the ambient transaction. */
   readonly trx: Knex.Transaction | undefined;
   /** The key of a job whose class has a limit, after its name; undefined for others. */

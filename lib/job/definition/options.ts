@@ -1,7 +1,7 @@
 import { type Duration, parseDuration } from '../../support/duration';
 import type { EnqueueRequest, JobClass, Performable, RunAt, UniqueClaim, UniqueOptions } from './job-class';
 import { type LimitRule, type Limits, limitRule } from './limits';
-import type { RetryOptions } from './retry-policy';
+import { checkRetryFor, type RetryOptions } from './retry-policy';
 
 /** Characters that a queue's name may have, since it is a part of Redis keys. */
 export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
@@ -10,7 +10,11 @@ export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The default of `Job.retry`, as in Sidekiq. */
-export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
+export const DEFAULT_RETRY = Object.freeze({ limit: 25 });
+
+export function retryLimit({ limit = DEFAULT_RETRY.limit }: RetryOptions): number {
+  return limit;
+}
 
 export function effectiveName(jobClass: Pick<JobClass, 'jobName' | 'name'>): string {
   return jobClass.jobName ?? jobClass.name;
@@ -22,6 +26,8 @@ export interface CompiledOptions {
   readonly timeoutMs: number | undefined;
   readonly unique: UniqueRule | undefined;
   readonly limit: LimitRule | undefined;
+  /** How long its jobs may wait for their first run, ms. */
+  readonly expiresInMs: number | undefined;
   readonly before: boolean;
   readonly around: boolean;
   readonly after: boolean;
@@ -49,15 +55,17 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     timeoutMs: readTimeout(jobClass, name),
     unique: uniqueRule(jobClass, name),
     limit: limitRule(jobClass, name),
+    expiresInMs: readExpiry(jobClass.expiresIn, name),
     before,
     around,
     after,
     afterDiscard: afterDiscard !== undefined,
     bare: !before && !around && !after,
   });
-  checkQueue({ name, queue: jobClass.queue });
-  const { limit } = jobClass.retry;
+  if (typeof jobClass.queue !== 'function') checkQueue({ name, queue: jobClass.queue });
+  const limit = retryLimit(jobClass.retry);
   if (!(limit >= 0)) throw new TypeError(`${name}.retry: limit is ${limit}; give a number of retries, 0 for none`);
+  checkRetryFor(jobClass.retry, `${name}.retry`);
   plans.set(jobClass, plan);
   return plan;
 }
@@ -77,6 +85,19 @@ function readTimeout({ timeout }: JobClass, name: string): number | undefined {
   const ms = parseDuration(timeout);
   if (ms !== undefined && ms > 0 && ms <= MAX_TIMEOUT_MS) return ms;
   throw new TypeError(`${name}.timeout is ${JSON.stringify(timeout)}; give a length of time up to 24d, such as '5m'`);
+}
+
+/** @returns undefined: the jobs do not expire. @throws TypeError that names the class, for anything but a length of time. */
+export function readExpiry(expiresIn: Duration | undefined, name: string): number | undefined {
+  if (expiresIn === undefined) return undefined;
+  const ms = parseDuration(expiresIn);
+  if (ms !== undefined && ms > 0) return ms;
+  throw new TypeError(`${name}: expiresIn is ${JSON.stringify(expiresIn)}; give a length of time such as '10m'`);
+}
+
+/** @returns the queue of a job with these arguments, not checked yet. */
+export function queueFor({ queue }: Pick<JobClass, 'queue'>, args: readonly unknown[]): string {
+  return typeof queue === 'function' ? queue(...(args as never[])) : queue;
 }
 
 /** @throws TypeError that names the class and the queue, for an invalid name. */

@@ -6,7 +6,9 @@ export interface RetryOptions {
    * Maximum number of retries; after that the job goes to the dead set. Default 25 (about 20 days). 0: none. Failures
    * that a `retryOn` rule matches are counted by that rule alone.
    */
-  readonly limit: number;
+  readonly limit?: number;
+  /** No retry begins later than this after the first of these failures; then the job is dead, as at the limit. Default: none. */
+  readonly retryFor?: Duration;
 }
 
 /** The decision of a job class about one failure; undefined leaves it to the formula. */
@@ -47,15 +49,20 @@ export interface RetryOnOptions {
    * limit. Default 5.
    */
   readonly attempts?: number;
+  /** No retry begins later than this after the first failure with these errors; then it is dead, too. Default: no limit. */
+  readonly retryFor?: Duration;
   /** Maximum share of the wait that is added at random: 0 to 1. Default 0.15. */
   readonly jitter?: number;
 }
+
+/** The options of a rule, with their defaults. */
+export type RetryRule = Required<Omit<RetryOnOptions, 'retryFor'>> & Pick<RetryOnOptions, 'retryFor'>;
 
 /** A rule of a class for some errors. */
 export interface ErrorRule {
   matches(error: Error): boolean;
   /** undefined: the errors discard the job. */
-  readonly retry: Required<RetryOnOptions> | undefined;
+  readonly retry: RetryRule | undefined;
   /** Key under which the record counts failures; it must be the same in every process. */
   readonly key: string;
   /**
@@ -65,7 +72,7 @@ export interface ErrorRule {
 }
 
 /** The defaults of ActiveJob. */
-const DEFAULTS: Required<RetryOnOptions> = { wait: '3s', attempts: 5, jitter: 0.15 };
+const DEFAULTS: RetryRule = { wait: '3s', attempts: 5, jitter: 0.15 };
 
 const rules = new WeakMap<object, ErrorRule[]>();
 
@@ -87,7 +94,14 @@ export function addRetryRule(
     const advice = "give milliseconds, text such as '10s', 'polynomial', or a function";
     throw new TypeError(`${at}: wait is ${JSON.stringify(wait)}; ${advice}`);
   }
+  checkRetryFor(retry, at);
   addRule(jobClass, at, { errors, retry, handler });
+}
+
+/** @throws TypeError that begins with `at`. */
+export function checkRetryFor({ retryFor }: Pick<RetryOptions, 'retryFor'>, at: string): void {
+  if (retryFor === undefined || (parseDuration(retryFor) ?? 0) > 0) return;
+  throw new TypeError(`${at}: retryFor is ${JSON.stringify(retryFor)}; give a length of time such as '1h'`);
 }
 
 /** @throws TypeError that names the class. */

@@ -2,12 +2,19 @@ import { currentTransaction, endedTransaction } from '../../model/transaction';
 import { deferred } from '../../support/deferred';
 import { toError } from '../../support/to-error';
 import { EnqueueError } from '../definition/errors';
-import type { EnqueuedJob, EnqueueRequest, JobClass, JobOptions, PreparedJob } from '../definition/job-class';
+import type {
+  BulkOptions,
+  EnqueuedJob,
+  EnqueueRequest,
+  JobClass,
+  JobOptions,
+  PreparedJob,
+} from '../definition/job-class';
 import { effectiveName } from '../definition/options';
 import type { EnqueueMiddleware } from '../definition/setup';
 import { type Enqueue, enqueueWithCallbacks, hasEnqueueCallbacks, orCancelled } from './callbacks';
 import { connection, type Enqueuer, type JobConnection } from './connection';
-import { buildRequests } from './request';
+import { buildRequests, spreadOut } from './request';
 
 /**
  * Enqueues jobs through the app's middleware and the callbacks of their classes. All arguments are checked before any
@@ -15,10 +22,14 @@ import { buildRequests } from './request';
  * @param caller named in the error when nothing is connected.
  * @throws TypeError; NotConnectedError; EnqueueError when only some could be enqueued.
  */
-export async function enqueueJobs(jobs: readonly PreparedJob[], caller: string): Promise<EnqueuedJob[]> {
+export async function enqueueJobs(
+  jobs: readonly PreparedJob[],
+  caller: string,
+  options: BulkOptions = {},
+): Promise<EnqueuedJob[]> {
   underWay++;
   try {
-    return await enqueueAll(jobs, caller);
+    return await enqueueAll(jobs, caller, options);
   } finally {
     underWay--;
   }
@@ -31,7 +42,11 @@ export function enqueuesUnderWay(): number {
   return underWay;
 }
 
-async function enqueueAll(jobs: readonly PreparedJob[], caller: string): Promise<EnqueuedJob[]> {
+async function enqueueAll(
+  jobs: readonly PreparedJob[],
+  caller: string,
+  { spread }: BulkOptions,
+): Promise<EnqueuedJob[]> {
   const connected = connection(caller);
   const { enqueuer, setup } = connected;
   const late = jobs.some(({ options }) => !options.trx) && endedTransaction();
@@ -40,7 +55,8 @@ async function enqueueAll(jobs: readonly PreparedJob[], caller: string): Promise
       `${caller} was called in a transaction that has been rolled back: await it inside transaction(), or call it where none is open`,
     );
   }
-  const requests = buildRequests(jobs, connected);
+  const built = buildRequests(jobs, connected);
+  const requests = spread === undefined ? built : spreadOut(built, spread, caller);
   if (late) for (const request of requests) enqueuer.late?.(request);
   const middleware = setup?.enqueueMiddleware ?? [];
   if (middleware.length === 0 && !jobs.some(({ jobClass }) => hasEnqueueCallbacks(jobClass))) {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type Attributes, currentContext, type JsonValue } from '../../core/execution-context';
 import { currentTransaction } from '../../model/transaction';
+import { type Duration, parseDuration } from '../../support/duration';
 import { timeOrderedUuid } from '../../support/uuid';
-import type { CarriedContext, EnqueueRequest, PreparedJob, UniqueClaim } from '../definition/job-class';
+import type { CarriedContext, EnqueueRequest, PreparedJob, RunAt, UniqueClaim } from '../definition/job-class';
 import { limitKey } from '../definition/limits';
-import { compileOptions, runAt, type UniqueRule } from '../definition/options';
+import { compileOptions, queueFor, readExpiry, runAt, type UniqueRule } from '../definition/options';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import type { JobDependencies } from './connection';
 
@@ -21,14 +22,15 @@ export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: J
   const context = carriedContext();
   const ambient = currentTransaction();
   return jobs.map(({ jobClass, args, options }) => {
-    const { name, unique, limit } = compileOptions(jobClass);
+    const { name, unique, limit, expiresInMs } = compileOptions(jobClass);
     return {
       id: timeOrderedUuid(),
       jobClass,
       name,
       args: serializeArguments(name, args, codec),
-      queue: options.queue ?? jobClass.queue,
+      queue: options.queue ?? queueFor(jobClass, args),
       runAt: runAt(options.wait, options.waitUntil),
+      expiresInMs: readExpiry(options.expiresIn, name) ?? expiresInMs,
       trx: options.trx ?? ambient,
       limitKey: limit && limitKey(limit, name, args),
       unique: unique && uniqueClaim(unique, name, args, codec),
@@ -36,6 +38,25 @@ export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: J
       context,
     };
   });
+}
+
+/**
+ * Makes jobs due evenly over a time, the first one at the time that it has.
+ * @throws TypeError that begins with `caller`, for anything but a length of time.
+ */
+export function spreadOut(requests: readonly EnqueueRequest[], spread: Duration, caller: string): EnqueueRequest[] {
+  const ms = parseDuration(spread);
+  if (ms === undefined)
+    throw new TypeError(`${caller}: spread is ${JSON.stringify(spread)}; give a length of time such as '10m'`);
+  return requests.map((request, i) => ({
+    ...request,
+    runAt: laterBy(Math.round((i * ms) / requests.length), request.runAt),
+  }));
+}
+
+function laterBy(ms: number, runAt: RunAt | undefined): RunAt | undefined {
+  if (ms === 0) return runAt;
+  return runAt && 'at' in runAt ? { at: new Date(runAt.at.getTime() + ms) } : { inMs: (runAt?.inMs ?? 0) + ms };
 }
 
 type Tags = readonly string[] | undefined;

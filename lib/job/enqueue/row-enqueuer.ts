@@ -126,7 +126,8 @@ export function createPayload({
   tags,
   context,
   unique,
-}: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique'>): Payload {
+  expiresInMs,
+}: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique' | 'expiresInMs'>): Payload {
   return {
     v: VERSION,
     class: name,
@@ -134,6 +135,7 @@ export function createPayload({
     attrs: context,
     ...(tags.length > 0 && { tags }),
     ...(unique && { unique: unique.until }),
+    ...(expiresInMs !== undefined && { expiresInMs }),
     enqueuedAt: Date.now(),
   };
 }

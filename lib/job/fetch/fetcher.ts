@@ -6,6 +6,7 @@ import { isUuid } from '../../support/uuid';
 import type { Limits } from '../definition/limits';
 import type { Gate } from '../dispatch/gate';
 import type { Hint, HintReader } from '../hint/hint-reader';
+import { begunHistory } from '../record/history';
 import type { CancelledRun } from '../row/cancel';
 import { type Choice, type Claimant, claim, type ReadyJob, releaseUnknown } from '../row/claim';
 import { type Outcome, recordOutcomes } from '../row/end';
@@ -205,7 +206,7 @@ export class Fetcher {
     for (const { delivery } of this.running.values())
       this.ended.push({
         delivery,
-        outcome: { op },
+        outcome: { op, ...begunHistory(delivery) },
         recorded: (applied, reason) => reason === undefined && recorded(delivery, applied),
       });
     this.running.clear();

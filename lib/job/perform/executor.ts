@@ -102,7 +102,10 @@ export class Executor {
       job.read();
       job.jobClass = this.options.registry.get(job.class);
       if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
-      return await this.run(job, this.requireClass(job));
+      const jobClass = this.requireClass(job);
+      const { expiredAfterMs } = job;
+      if (expiredAfterMs !== undefined) return await this.failures.expired(job, expiredAfterMs);
+      return await this.run(job, jobClass);
     } catch (thrown) {
       return await this.conclude(job, toError(thrown));
     } finally {

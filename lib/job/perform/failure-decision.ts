@@ -1,14 +1,14 @@
-import { type Duration, parseDuration } from '../../support/duration';
+import { type Duration, formatDuration, parseDuration } from '../../support/duration';
 import { toError } from '../../support/to-error';
 import { DiscardJob, KillJob, RecordGoneError } from '../definition/errors';
-import { DEFAULT_RETRY } from '../definition/options';
+import { DEFAULT_RETRY, retryLimit } from '../definition/options';
 import {
   type ErrorHandler,
   type ErrorRule,
   listRules,
   type RetryDecision,
-  type RetryOnOptions,
   type RetryOptions,
+  type RetryRule,
 } from '../definition/retry-policy';
 
 export type FailureDecision = (
@@ -18,6 +18,8 @@ export type FailureDecision = (
 ) & {
   /** Key of the retryOn rule that decided; the record counts the failure under it. */
   readonly key?: string | undefined;
+  /** Times of first failures, this one included, if the rule has a `retryFor`. */
+  readonly firstFailedAt?: Readonly<Record<string, number>> | undefined;
   /** To be called before the decision is carried out. */
   readonly handler?: ErrorHandler | undefined;
 };
@@ -37,6 +39,10 @@ export interface Failure {
   readonly error: Error;
   /** Earlier failures by the key of their rule. */
   readonly counts?: Readonly<Record<string, number>> | undefined;
+  /** Times of first failures by the key of their rule, '' for none, ms since 1970. */
+  readonly firstFailedAt?: Readonly<Record<string, number>> | undefined;
+  /** The current time, ms since 1970. Default: Date.now(). */
+  readonly now?: number | undefined;
 }
 
 export interface Deciding {
@@ -74,7 +80,7 @@ export function polynomialWaitMs(n: number, jitter: number, random: () => number
  * - `retryOn` and `discardOn`;
  * - a RecordGoneError, which discards;
  * - the class's `retryIn`;
- * - Sidekiq's formula, within `retry.limit`.
+ * - Sidekiq's formula, within `retry.limit` and `retry.retryFor`.
  */
 export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): FailureDecision {
   const { error, attempt, counts = {} } = failure;
@@ -88,8 +94,8 @@ export function decide(rules: RetryRules, failure: Failure, deciding: Deciding):
   if (answer === 'dead') return { kind: 'dead', reason: error.message };
   const byRules = Object.values(counts).reduce((sum, count) => sum + count, 0);
   const retries = attempt - 1 - byRules;
-  if (retries >= rules.retry.limit) return { kind: 'dead', reason: exhaustedReason(error, attempt) };
-  return { kind: 'retry', waitMs: answer ?? retryWaitMs(retries, deciding.random) };
+  if (retries >= retryLimit(rules.retry)) return { kind: 'dead', reason: exhaustedReason(error, attempt) };
+  return withinTime({ kind: 'retry', waitMs: answer ?? retryWaitMs(retries, deciding.random) }, rules.retry, failure);
 }
 
 function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule | undefined {
@@ -99,16 +105,34 @@ function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule
   return undefined;
 }
 
-function byRule({ retry, key, handler }: ErrorRule, { error, counts }: Failure, deciding: Deciding): FailureDecision {
+/** The retry, or the death of a job whose retry would begin later than `retryFor` after its first failure by the same rule. */
+function withinTime(
+  retry: Extract<FailureDecision, { kind: 'retry' }>,
+  { retryFor }: Pick<RetryOptions, 'retryFor'>,
+  { error, firstFailedAt, now = Date.now() }: Failure,
+): FailureDecision {
+  if (retryFor === undefined) return retry;
+  const { key = '' } = retry;
+  const since = firstFailedAt?.[key] ?? now;
+  const ms = parseDuration(retryFor) ?? Number.POSITIVE_INFINITY;
+  if (now + retry.waitMs - since <= ms) return { ...retry, firstFailedAt: { ...firstFailedAt, [key]: since } };
+  const reason = `${error.message} (its retryFor of ${formatDuration(ms)} ends before the next retry)`;
+  return { kind: 'dead', reason, key: retry.key };
+}
+
+function byRule({ retry, key, handler }: ErrorRule, failure: Failure, deciding: Deciding): FailureDecision {
   if (!retry) return { kind: 'discard', handler };
+  const { error, counts } = failure;
   const failed = (counts?.[key] ?? 0) + 1;
   if (failed >= retry.attempts) return { kind: 'dead', reason: exhaustedReason(error, failed), key, handler };
   const waitMs = guarded(() => computeWait(retry, failed, error, deciding.random), deciding);
-  return { kind: 'retry', waitMs: waitMs ?? retryWaitMs(failed - 1, deciding.random), key };
+  const decision = { kind: 'retry', waitMs: waitMs ?? retryWaitMs(failed - 1, deciding.random), key } as const;
+  const timed = withinTime(decision, retry, failure);
+  return timed.kind === 'dead' ? { ...timed, handler } : timed;
 }
 
 function computeWait(
-  { wait, jitter }: Required<RetryOnOptions>,
+  { wait, jitter }: RetryRule,
   failed: number,
   error: Error,
   random: () => number = Math.random,

@@ -54,6 +54,17 @@ export class JobExecution {
     return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : parsePayload(this.delivery.payload).args;
   }
 
+  /** How long it could wait for its first run, if that time was over at its claim, by the clock of Postgres, ms. */
+  get expiredAfterMs(): number | undefined {
+    const { expiresInMs } = this.payload;
+    if (expiresInMs === undefined) return undefined;
+    const { attempts, deliveries, claimedAt, readyAt } = this.delivery;
+    if (attempts > 0 || deliveries > 1 || this.history.begun) return undefined;
+    // Postgres writes an offset as `+00`. In tests there is no claim.
+    const now = claimedAt === '' ? Date.now() : Date.parse(claimedAt.replace(/([+-]\d\d)$/, '$1:00'));
+    return now - readyAt > expiresInMs ? expiresInMs : undefined;
+  }
+
   /** Time since the job could have run, ms. */
   waitedMs(now = Date.now()): number {
     return Math.max(0, now - this.delivery.readyAt);

@@ -2,11 +2,11 @@ import os from 'node:os';
 import type { Events } from '../../core/events';
 import type { Redactor } from '../../core/redact';
 import { toError } from '../../support/to-error';
-import { NewerFormatError, NotHereError, RateLimited } from '../definition/errors';
+import { JobExpiredError, NewerFormatError, NotHereError, RateLimited, Snooze } from '../definition/errors';
 import { keyOf } from '../definition/limits';
 import { compileOptions } from '../definition/options';
 import type { ExecutionResult } from '../fetch/fetcher';
-import { type FailedRun, failedHistory, searchedErrors } from '../record/history';
+import { begunHistory, type FailedRun, failedHistory, searchedErrors } from '../record/history';
 import { UnreadableJobError } from '../record/payload';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
 import type { JobExecution } from './job-execution';
@@ -51,9 +51,23 @@ export class Outcomes {
     return this.final({ op: 'cancel' }, job, () => undefined);
   }
 
-  retrying(job: JobExecution, error: Error, waitMs: number, key: string | undefined): ExecutionResult {
+  expired(job: JobExecution, error: JobExpiredError): ExecutionResult {
+    return this.final({ op: 'discard' }, job, () =>
+      this.options.events.emit('job.expired', { error, ...this.about(job) }),
+    );
+  }
+
+  /** Runs again later by its own wish. */
+  snoozed(job: JobExecution, waitMs: number): ExecutionResult {
+    return this.final({ op: 'snooze', waitMs, ...begunHistory(job.delivery) }, job, () =>
+      this.options.events.emit('job.snoozed', { waitMs, ...this.about(job) }),
+    );
+  }
+
+  retrying(job: JobExecution, error: Error, decision: Extract<FailureDecision, { kind: 'retry' }>): ExecutionResult {
     const { events } = this.options;
-    const history = failedHistory(job.history, error, { key, run: this.failedRun(job) });
+    const { waitMs, key, firstFailedAt } = decision;
+    const history = failedHistory(job.history, error, { key, firstFailedAt, run: this.failedRun(job) });
     const written = { history: JSON.stringify(history), ...searchedErrors(history), attempts: job.attempt };
     return this.final({ op: 'retry', waitMs, ...written }, job, () =>
       events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
@@ -71,7 +85,8 @@ export class Outcomes {
   /** @param counted true if its run may have brought the process down. */
   returned(job: JobExecution, counted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
-    return this.final({ op: counted ? 'return-counted' : 'return' }, job, () =>
+    const op = counted ? 'return-counted' : 'return';
+    return this.final({ op, ...begunHistory(job.delivery) }, job, () =>
       this.options.events.emit('job.released', { id, class: name, queue }),
     );
   }
@@ -89,15 +104,20 @@ export class Outcomes {
     const { key, afterMs: waitMs } = error;
     const { id, class: name, queue, delivery } = job;
     const held = key === undefined || delivery.limitKey === null ? delivery.limitKey : keyOf(name, key);
-    return this.final({ op: 'wait', waitMs, key: held }, job, () =>
+    return this.final({ op: 'wait', waitMs, key: held, ...begunHistory(delivery) }, job, () =>
       this.options.events.emit('job.rate-limited', { id, class: name, queue, waitMs, key: held, error }),
     );
   }
 
   /** How long the job has been due, ms. */
   dueForMs(job: JobExecution): number {
+    return this.now() - job.delivery.readyAt;
+  }
+
+  /** The current time, ms since 1970. */
+  now(): number {
     const { now = Date.now } = this.options;
-    return now() - job.delivery.readyAt;
+    return now();
   }
 
   /** Not an outcome: announces that the run begins. */
@@ -115,8 +135,7 @@ export class Outcomes {
   }
 
   private failedRun({ attempt, run }: JobExecution): FailedRun {
-    const { now = Date.now } = this.options;
-    return { at: now(), attempt, ms: run?.durationMs, host: HOST, pid: process.pid };
+    return { at: this.now(), attempt, ms: run?.durationMs, host: HOST, pid: process.pid };
   }
 
   private final(outcome: ExecutionResult['outcome'], job: JobExecution, announce: () => void): ExecutionResult {
@@ -161,12 +180,13 @@ export class Failures {
       await this.afterDiscard(job, error);
       return this.options.outcomes.cancelled(job);
     }
+    if (error instanceof Snooze) return this.options.outcomes.snoozed(job, error.waitMs);
     const outcome = error instanceof NotHereError && this.leave(job, error);
     if (outcome) return outcome;
     if (error instanceof RateLimited) return this.options.outcomes.waiting(job, error);
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
     const decision = this.decide(job, error);
-    if (decision.kind === 'retry') return this.options.outcomes.retrying(job, error, decision.waitMs, decision.key);
+    if (decision.kind === 'retry') return this.options.outcomes.retrying(job, error, decision);
     const handled = await this.handle(decision, job, error);
     if (handled === 'failed') return this.dead(job, error, error.message, decision.key);
     if (decision.kind === 'dead' && handled === 'none') return this.dead(job, error, decision.reason, decision.key);
@@ -179,6 +199,13 @@ export class Failures {
     return this.options.outcomes.dead(job, error, reason, key);
   }
 
+  /** Ends a job without running it: it has not begun in time. */
+  async expired(job: JobExecution, expiresInMs: number): Promise<ExecutionResult> {
+    const error = new JobExpiredError(job.class, expiresInMs);
+    await this.afterDiscard(job, error);
+    return this.options.outcomes.expired(job, error);
+  }
+
   /** @returns undefined for a job that fails: it has been due for too long. */
   private leave(job: JobExecution, error: NotHereError): ExecutionResult | undefined {
     const { outcomes } = this.options;
@@ -188,8 +215,9 @@ export class Failures {
   }
 
   private decide(job: JobExecution, error: Error): FailureDecision {
-    const { random } = this.options;
-    const failure = { attempt: job.attempt, error, counts: job.history.attemptsBy };
+    const { random, outcomes } = this.options;
+    const { attemptsBy: counts, firstFailedAt } = job.history;
+    const failure = { attempt: job.attempt, error, counts, firstFailedAt, now: outcomes.now() };
     const onBrokenRule = (broken: Error) => this.report(broken, `deciding when to retry ${job.class}`);
     return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule });
   }

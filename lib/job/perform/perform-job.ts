@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CarriedContext, JobClass, Performable } from '../definition/job-class';
-import { type CompiledOptions, compileOptions } from '../definition/options';
+import { type CompiledOptions, compileOptions, queueFor } from '../definition/options';
 import type { JobRun, PerformMiddleware } from '../definition/setup';
 import { Checkpoint } from './checkpoint';
 import { attachRun, Run, runInOwnContext, watchTimeout } from './run';
@@ -107,7 +107,7 @@ export async function performNow(
   {
     id = randomUUID(),
     attempt = 1,
-    queue = jobClass.queue,
+    queue = queueFor(jobClass, args),
     tags = jobClass.tags ?? [],
     carried = {},
     middleware = [],

@@ -27,6 +27,10 @@ export interface JobHistory {
   readonly failures?: readonly FailedRun[];
   /** Failed runs by the key of the `retryOn` rule that matched. */
   readonly attemptsBy?: Readonly<Record<string, number>>;
+  /** Time of the first failure by the key of the rule that matched, '' for none: of rules with a `retryFor`. ms since 1970. */
+  readonly firstFailedAt?: Readonly<Record<string, number>>;
+  /** true: a run has begun and was to be continued, so that the job does not expire. Noted for jobs that may. */
+  readonly begun?: boolean;
   /** The reason why it is dead. */
   readonly reason?: string;
 }
@@ -36,19 +40,34 @@ export interface FailureNotes {
   /** Key of the `retryOn` rule that matched. */
   readonly key?: string | undefined;
   readonly deadReason?: string | undefined;
+  /** Times of first failures, this one included. */
+  readonly firstFailedAt?: JobHistory['firstFailedAt'] | undefined;
   readonly run?: FailedRun | undefined;
 }
 
 /** The history after one more failed run. */
-export function failedHistory(history: JobHistory, error: Error, { key, deadReason, run }: FailureNotes): JobHistory {
+export function failedHistory(history: JobHistory, error: Error, notes: FailureNotes): JobHistory {
+  const { key, deadReason, run, firstFailedAt } = notes;
   const { attemptsBy = {}, stacktraces, failures = [] } = history;
   return {
     ...history,
     stacktraces: newestFirst(storable(fullTrace(error)), stacktraces),
     ...(run && { failures: [run, ...failures].slice(0, ERRORS_KEPT) }),
     ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
+    ...(firstFailedAt && { firstFailedAt }),
     ...(deadReason !== undefined && { reason: storable(withoutPasswords(String(deadReason)).slice(0, MAX_ERROR)) }),
   };
+}
+
+/**
+ * The history of a job that returns to its queue although it has begun, as a part of its outcome.
+ * @returns nothing when that need not be noted, since the job cannot expire.
+ */
+export function begunHistory(row: { readonly payload: string; readonly history: string | null }): {
+  readonly history?: string;
+} {
+  if (!row.payload.includes('"expiresInMs"')) return {};
+  return { history: JSON.stringify({ ...readHistory(row.history), begun: true }) };
 }
 
 /** What is written beside a history, so that operators can filter by it: the latest error's name, and all messages. */
@@ -65,12 +84,17 @@ export function readHistory(text: string | null): JobHistory {
   if (text === null) return {};
   const fields = JSON.parse(text) as unknown;
   if (!isObject(fields)) return {};
-  const { stacktraces, failures, attemptsBy, reason } = fields as Partial<Record<keyof JobHistory, unknown>>;
+  const { stacktraces, failures, attemptsBy, firstFailedAt, begun, reason } = fields as Partial<
+    Record<keyof JobHistory, unknown>
+  >;
   return {
     ...(isTexts(stacktraces) && { stacktraces }),
     ...(Array.isArray(failures) && failures.every(isFailedRun) && { failures }),
     ...(isObject(attemptsBy) &&
       Object.values(attemptsBy).every(isCount) && { attemptsBy: attemptsBy as Record<string, number> }),
+    ...(isObject(firstFailedAt) &&
+      Object.values(firstFailedAt).every(isTime) && { firstFailedAt: firstFailedAt as Record<string, number> }),
+    ...(begun === true && { begun }),
     ...(isText(reason) && { reason }),
   };
 }

@@ -1,5 +1,5 @@
 import type { JsonValue } from '../../core/execution-context';
-import { isObject, isText, isTexts, isTime } from '../../support/type-guards';
+import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
 import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
@@ -19,6 +19,8 @@ export interface Payload {
   readonly tags?: readonly string[];
   /** The job holds a claim (row/unique.ts), which is released before its run, or with its row. */
   readonly unique?: UniqueClaim['until'];
+  /** The job leaves without a run when it has been due for this long and has not begun, ms. */
+  readonly expiresInMs?: number;
   /** ms since 1970. */
   readonly enqueuedAt: number;
 }
@@ -46,7 +48,7 @@ export function parsePayload(text: string): Payload {
  * @throws UnreadableJobError; NewerFormatError when a newer version wrote it.
  */
 export function readPayload(data: unknown, newest = VERSION): Payload {
-  const fields = (data ?? {}) as Partial<Payload>;
+  const { expiresInMs, ...fields } = (data ?? {}) as Partial<Payload>;
   const v = fields.v ?? VERSION;
   if (v > newest) throw new NewerFormatError(isText(fields.class) ? fields.class : 'unreadable', v, VERSION);
   if (typeof fields.class !== 'string') throw new UnreadableJobError('the payload names no job class');
@@ -62,6 +64,7 @@ export function readPayload(data: unknown, newest = VERSION): Payload {
     ...(fields.tags !== undefined && { tags: isTexts(fields.tags) ? fields.tags : [] }),
     // With an invalid value there may still be a claim to release.
     ...(fields.unique !== undefined && { unique: fields.unique === 'executing' ? 'executing' : 'executed' }),
+    ...(isCount(expiresInMs) && { expiresInMs }),
     enqueuedAt: isTime(fields.enqueuedAt) ? fields.enqueuedAt : 0,
   };
 }

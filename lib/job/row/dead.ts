@@ -76,7 +76,7 @@ export async function reviveJobs(knex: Knex, { sql, values }: Deletion): Promise
   const { rowCount } = await knex.raw<{ rowCount: number }>(
     `with gone as (${sql})
      insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, cursor, progress, history, error, messages, run_at)
-     select id, queue, class, payload, tags, limit_key, cursor, progress, (history::jsonb - '{reason,attemptsBy}'::text[])::json,
+     select id, queue, class, payload, tags, limit_key, cursor, progress, (history::jsonb - '{reason,attemptsBy,firstFailedAt}'::text[])::json,
        error, messages, clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
      from gone on conflict (id) do nothing`,
     values as Knex.RawBinding[],

@@ -25,12 +25,14 @@ export type Outcome =
       readonly waitMs: number;
     }
   | { readonly op: 'dead'; readonly job: DeadJob }
+  /** It runs again later, by its own wish: that is not a failure. */
+  | { readonly op: 'snooze'; readonly waitMs: number; readonly history?: string }
   /** Left to another release: it is not a failure, and its delivery is not counted. */
   | { readonly op: 'leave'; readonly waitMs: number }
   /** It was told to wait, with all jobs of this key (null: alone). It is not a failure, and its delivery is not counted. */
-  | { readonly op: 'wait'; readonly waitMs: number; readonly key: string | null }
+  | { readonly op: 'wait'; readonly waitMs: number; readonly key: string | null; readonly history?: string }
   /** Returned to the head of its queue; `return-counted`: it may have brought its process down. */
-  | { readonly op: 'return' | 'return-counted' };
+  | { readonly op: 'return' | 'return-counted'; readonly history?: string };
 
 /** The outcome of one delivery. */
 export interface Ended {
@@ -77,7 +79,7 @@ export async function recordOutcomes<E extends Ended>(
   const kinds = [
     [of('delete'), deleteJobs],
     [of('discard'), discardJobs],
-    [of('retry', 'leave', 'wait', 'return', 'return-counted'), returnJobs],
+    [of('retry', 'snooze', 'leave', 'wait', 'return', 'return-counted'), returnJobs],
     [of('dead'), moveToDead],
   ] as const;
   const results = await Promise.allSettled(
@@ -153,8 +155,8 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
     `update ${TABLES.jobs} set claimed_by = null,
        state = case when wait_ms is null then 'ready' else 'scheduled' end,
        run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
-       left_since = case when op in ('leave', 'wait') then coalesce(left_since, run_at) when op = 'retry' then null else left_since end,
-       deliveries = case op when 'retry' then 0 when 'return-counted' then deliveries else deliveries - 1 end,
+       left_since = case when op in ('leave', 'wait') then coalesce(left_since, run_at) when op in ('retry', 'snooze') then null else left_since end,
+       deliveries = case when op in ('retry', 'snooze') then 0 when op = 'return-counted' then deliveries else deliveries - 1 end,
        attempts = coalesce(failed, attempts),
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
      from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])
@@ -165,7 +167,7 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
       outcomes.map(({ op }) => op),
       outcomes.map((outcome) => ('waitMs' in outcome ? outcome.waitMs : null)),
       retries.map((retry) => retry?.attempts ?? null),
-      retries.map((retry) => retry?.history ?? null),
+      outcomes.map((outcome) => ('history' in outcome && outcome.history) || null),
       retries.map((retry) => retry?.error ?? null),
       retries.map((retry) => retry?.messages ?? null),
       identity,

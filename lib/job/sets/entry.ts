@@ -28,6 +28,8 @@ export interface JobEntry {
   /** Time of its next run (retry, scheduled), of its start (active), of its death (dead), or since when it is due. */
   readonly at: Date | undefined;
   readonly enqueuedAt: Date | undefined;
+  /** Time from which it leaves without a run; undefined when it has begun, or does not expire. */
+  readonly expiresAt: Date | undefined;
   /** Identity of the processor that runs it; null unless it is active. */
   readonly identity: string | null;
   /** Number of failed runs. */
@@ -48,6 +50,8 @@ export interface JobEntry {
   /** The record's text; undefined when it is readable or missing. */
   readonly raw: string | undefined;
 }
+
+const NOT_BEGUN: readonly SetName[] = ['waiting', 'blocked', 'scheduled'];
 
 /** The row of a job, as a set reads it. */
 export interface EntryRow {
@@ -86,12 +90,22 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
     cancelReason: row.cancelReason ?? undefined,
     tags,
   };
-  const nothing = { args: [], enqueuedAt: undefined, context: {}, raw: undefined };
+  const nothing = { args: [], enqueuedAt: undefined, expiresAt: undefined, context: {}, raw: undefined };
   if (payload === null)
     return { ...known, ...nothing, args: [`(${Math.round(bytes / 1024)} kB)`], unreadable: undefined };
   try {
-    const { args, enqueuedAt, attrs: context } = parsePayload(payload);
-    return { ...known, args, enqueuedAt: toDate(enqueuedAt), context, unreadable: undefined, raw: undefined };
+    const { args, enqueuedAt, attrs: context, expiresInMs } = parsePayload(payload);
+    const canExpire = expiresInMs !== undefined && attempts === 0 && !history.begun && NOT_BEGUN.includes(set);
+    const expiresAt = canExpire ? toDate(at + expiresInMs) : undefined;
+    return {
+      ...known,
+      args,
+      enqueuedAt: toDate(enqueuedAt),
+      expiresAt,
+      context,
+      unreadable: undefined,
+      raw: undefined,
+    };
   } catch (thrown) {
     return { ...known, ...nothing, unreadable: toError(thrown).message, raw: payload };
   }

@@ -3,7 +3,7 @@ import { Histogram } from '../../support/histogram';
 export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
 export const HISTOGRAMS = ['latency', 'duration'] as const;
 /** Stored after all others, so that a release that does not know them reads the same. */
-export const LATER_COUNTERS = ['cancelled'] as const;
+export const LATER_COUNTERS = ['cancelled', 'expired'] as const;
 
 /**
  * Upper bounds of the buckets, ms: from 1.5 ms to some two days in 47 steps, each half as large again as the one
@@ -22,6 +22,8 @@ export class ClassStats {
   discarded = 0;
   /** Jobs that were cancelled, while they waited or ran. */
   cancelled = 0;
+  /** Jobs that had not begun within their `expiresIn`. */
+  expired = 0;
   /** Time from when a job was due until its run began, ms. */
   readonly latency = new Histogram(JOB_BOUNDS_MS);
   /** Durations of the runs that succeeded, ms. */

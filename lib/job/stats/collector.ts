@@ -23,6 +23,7 @@ export class OutcomeCounter {
       'job.dead',
       'job.discarded',
       'job.cancelled',
+      'job.expired',
     ] as const;
     const mails = ['mail.sent', 'mail.failed', 'mail.skipped'] as const;
     return events.onAny((name, payload) => this.hear(name, payload), [...jobs, ...mails]);
@@ -70,6 +71,9 @@ export class OutcomeCounter {
         if (was === 'running') this.class(className).cancelled++;
         break;
       }
+      case 'job.expired':
+        this.class((payload as EventMap['job.expired']).class).expired++;
+        break;
       case 'mail.sent':
         this.outcomes.mailer((payload as EventMap['mail.sent']).mailer).sent++;
         break;

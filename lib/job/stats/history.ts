@@ -57,6 +57,8 @@ export interface ClassSummary {
   readonly discarded: number;
   /** Jobs that were cancelled, while they waited or ran. */
   readonly cancelled: number;
+  /** Jobs that had not begun within their `expiresIn`. */
+  readonly expired: number;
   /** Share of failed runs among those that succeeded or failed, 0 to 1; 0 if there were none. */
   readonly errorRate: number;
   /** Time from when a job was due until its run began. */
@@ -80,7 +82,7 @@ function summarize({ classes }: Outcomes): HistorySum {
 }
 
 function summarizeClass(className: string, stats: ClassStats): ClassSummary {
-  const { processed, failed, retried, dead, discarded, cancelled } = stats;
+  const { processed, failed, retried, dead, discarded, cancelled, expired } = stats;
   const runs = processed + failed;
   return {
     class: className,
@@ -90,6 +92,7 @@ function summarizeClass(className: string, stats: ClassStats): ClassSummary {
     dead,
     discarded,
     cancelled,
+    expired,
     errorRate: runs === 0 ? 0 : failed / runs,
     latency: summarizeDurations(stats.latency),
     duration: summarizeDurations(stats.duration),

@@ -2,6 +2,7 @@ import { WHOLE } from '../../core/redact';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { limitJson } from '../../job/admin/job-json';
 import { checkReason } from '../../job/definition/cancel-options';
+import { retryLimit } from '../../job/definition/options';
 import { type ListedProcess, processName } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
 import type { FoundPlace } from '../../job/sets/find-job';
@@ -70,7 +71,8 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
   const failures = showFailures(entry);
   const processor = await findProcessor(site.admin(ctx), entry);
   const page = SET_PAGES.find(({ name }) => name === place.place);
-  const limit = site.classes.get(job.class ?? '')?.retry.limit;
+  const retry = site.classes.get(job.class ?? '')?.retry;
+  const limit = retry && retryLimit(retry);
   const { locale, attributes } = entry.context;
   const shown = {
     job,

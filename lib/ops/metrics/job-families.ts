@@ -33,11 +33,13 @@ export const JOBS: readonly Family[] = [
       'jobs_total',
       'Runs of jobs by class and outcome, of all trees on this Postgres, since its data began.',
       (scrape) =>
-        readClasses(scrape).flatMap(([className, { processed, retried, dead, discarded, cancelled }]) =>
-          Object.entries({ succeeded: processed, retried, dead, discarded, cancelled }).map(([outcome, value]) => ({
-            labels: { class: className, outcome },
-            value,
-          })),
+        readClasses(scrape).flatMap(([className, { processed, retried, dead, discarded, cancelled, expired }]) =>
+          Object.entries({ succeeded: processed, retried, dead, discarded, cancelled, expired }).map(
+            ([outcome, value]) => ({
+              labels: { class: className, outcome },
+              value,
+            }),
+          ),
         ),
     ),
   ),

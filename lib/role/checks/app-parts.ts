@@ -53,8 +53,9 @@ export class AppParts {
     const inspect = (jobClass: JobClass, file: string) => {
       cronEntries([jobClass], codec);
       checkCronOptions(jobClass);
-      if (served === undefined || served.includes(jobClass.queue)) return;
-      const wrong = `${jobClass.name} goes to the queue ${jobClass.queue}, which JOB_QUEUES (${served.join(', ')}) lacks`;
+      const { queue } = jobClass;
+      if (typeof queue === 'function' || served === undefined || served.includes(queue)) return;
+      const wrong = `${jobClass.name} goes to the queue ${queue}, which JOB_QUEUES (${served.join(', ')}) lacks`;
       unserved.push(warningFinding(`${jobsDir}/${file}: ${wrong}: add it there, unless another tree serves it`));
     };
     const onOther = (file: string, exported: unknown) => refuseUnexported(path.join(jobsDir, file), exported);

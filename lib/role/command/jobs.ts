@@ -28,7 +28,7 @@ export const runJobsCommand: AppCommand = async (app, args, readConfig) => {
   const { redis, events, setup, models } = connection;
   const { knex } = connection.database;
   const via = `cli:${userName()}` as const;
-  const classes = [...registry].map(({ queue }) => queue);
+  const classes = [...registry].flatMap(({ queue }) => (typeof queue === 'function' ? [] : queue));
   const queues = [...new Set([...config.jobs.queues.map(({ name }) => name), ...classes])];
   const adopt = async () => {
     const adopted = await adoptDatabase(knex);

@@ -54,7 +54,8 @@ export class CommandLine {
     const processes = () => listProcesses((this.options.redis ?? redis).client);
     const sources = { processes, knex: database.knex, events, via };
     const registry = new JobRegistry(this.classes);
-    const queues = [...new Set(['default', 'mailer', ...this.classes.map((jobClass) => jobClass.queue)])];
+    const named = this.classes.flatMap(({ queue }) => (typeof queue === 'function' ? [] : queue));
+    const queues = [...new Set(['default', 'mailer', ...named])];
     const adopt = () => adoptDatabase(sources.knex);
     const admin = new JobAdmin({ ...sources, queues });
     const context = { admin, registry, equipment, terminal: this.terminal, adopt };

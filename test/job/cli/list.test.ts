@@ -145,6 +145,13 @@ describe('jobs list and jobs show', () => {
     assert.match(await said('--text nowhere'), /^No waiting job matches\.\nThere are more than 100,000 jobs, and only/);
   });
 
+  it('shows when a job expires that has not begun', async () => {
+    const { id } = await SecretJob.set({ expiresIn: '1d' }).performLater('a');
+    assert.match((await commandLine.run(`show ${id}`)).text, /^Expires {6}20/m);
+    const { id: plain } = await SecretJob.performLater('a');
+    assert.doesNotMatch((await commandLine.run(`show ${plain}`)).text, /^Expires/m);
+  });
+
   it('shows no control character of a job', async () => {
     await storeDead(system.database.knex, { class: 'ImportJob', args: ['\x1b[2J'], errors: ['\x1b[2Jgone'] });
     assert.doesNotMatch((await commandLine.run('list dead')).text, /[^\P{Cc}\n]/u);

@@ -76,6 +76,37 @@ describe('the retry policy', () => {
       assert.deepEqual(verdict(rules(), new KillJob('550 no such user')), { kind: 'dead', reason: '550 no such user' });
     });
 
+    it('is dead when the next retry would begin later than retryFor after the first failure by the same rule', () => {
+      class RuledJob extends SilentJob {
+        static override readonly retry = { retryFor: '1h' } as const;
+      }
+      RuledJob.retryOn(BusyError, { wait: '10m', attempts: 9, jitter: 0, retryFor: '30m' });
+      const now = 1_800_000_000_000;
+      const at = (minutesAgo: number | undefined, error: Error, key: string) =>
+        decide(
+          RuledJob,
+          {
+            attempt: 1,
+            error,
+            now,
+            ...(minutesAgo !== undefined && { firstFailedAt: { [key]: now - minutesAgo * 60_000 } }),
+          },
+          { random: () => 0, onBrokenRule: assert.fail },
+        );
+      const verdicts = ([minutesAgo, error, key]: [number | undefined, Error, string]) => {
+        const { kind, firstFailedAt } = at(minutesAgo, error, key);
+        return [kind, firstFailedAt];
+      };
+      const first = { BusyError: now - 20 * 60_000 };
+      assert.deepEqual(verdicts([20, new BusyError(), 'BusyError']), ['retry', first]);
+      assert.equal(at(21, new BusyError(), 'BusyError').kind, 'dead');
+      // The time of one rule does not count for another.
+      assert.deepEqual(verdicts([59, new BusyError(), '']), ['retry', { '': now - 59 * 60_000, BusyError: now }]);
+      assert.deepEqual(verdicts([undefined, failure, '']), ['retry', { '': now }]);
+      assert.equal(at(59, failure, '').kind, 'retry');
+      assert.equal(at(60, failure, '').kind, 'dead');
+    });
+
     it('asks retryIn, within the limit', () => {
       const answer = (given: RetryDecision, attempt = 1, limit = 25) =>
         verdict(

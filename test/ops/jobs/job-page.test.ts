@@ -62,6 +62,14 @@ describe("a job's page", () => {
     assert.doesNotMatch(body, /tok_secret|tok_other|ada@example/);
   });
 
+  it('shows when a job that has not begun expires', async () => {
+    const before = Date.now();
+    const { id } = await ImportRowsJob.set({ expiresIn: '10m' }).performLater({ import: 1, from: 0 });
+    assert.ok((await operator.view(page(id))).facts.has('Expires'));
+    const { expires_at } = await operator.json<{ readonly expires_at: string }>(page(id));
+    assert.equal(Math.round((Date.parse(expires_at) - before) / 60_000), 10);
+  });
+
   it('can show a long value in full, but still redacts what is in it', async () => {
     const text = 'long '.repeat(300);
     const items = Array.from({ length: 60 }, (_, n) => n);

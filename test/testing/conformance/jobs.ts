@@ -1,5 +1,5 @@
 import { currentContext } from '../../../lib/core/execution-context';
-import { DiscardJob, KillJob, RateLimited } from '../../../lib/job/definition/errors';
+import { DiscardJob, KillJob, RateLimited, Snooze } from '../../../lib/job/definition/errors';
 import type { EnqueuedJob, JobArgument } from '../../../lib/job/definition/job-class';
 import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
@@ -129,6 +129,36 @@ export class FlakyJob extends Job<[fails: number]> {
   perform(fails: number) {
     log.push(`run ${this.context.attempt}`);
     if (this.context.attempt <= fails) throw new RangeError(`failure ${this.context.attempt}`);
+  }
+}
+
+/** Runs for good at its third run. */
+export class SnoozyJob extends Job {
+  static override unique = true as const;
+  private static left = 0;
+
+  static snoozes(times: number) {
+    SnoozyJob.left = times;
+  }
+
+  perform() {
+    log.push(`run ${this.context.attempt}`);
+    if (SnoozyJob.left-- > 0) throw new Snooze('1h');
+  }
+}
+
+/** Its queue is a function of its arguments. */
+export class ReminderJob extends Job<[size: 'large' | 'small' | 'a b']> {
+  static override readonly expiresIn = '10m';
+  static override readonly queue = (size: string) => (size === 'small' ? 'default' : size);
+
+  perform(size: string) {
+    log.push(size);
+    if (size === 'small') throw new Snooze('1h');
+  }
+
+  override afterDiscard(error: Error) {
+    log.push(error.name);
   }
 }
 

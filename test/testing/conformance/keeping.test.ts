@@ -12,7 +12,19 @@ import {
   travel,
 } from '../../../lib/testing';
 import { conformance } from './adapters';
-import { BusyError, ChainJob, DebouncedJob, EchoJob, FlakyJob, RuledJob, StepsJob, told, UniqueJob } from './jobs';
+import {
+  BusyError,
+  ChainJob,
+  DebouncedJob,
+  EchoJob,
+  FlakyJob,
+  ReminderJob,
+  RuledJob,
+  SnoozyJob,
+  StepsJob,
+  told,
+  UniqueJob,
+} from './jobs';
 
 conformance('what is kept, when it runs, and transactions', (conform, grounds) => {
   describe('keeps', () => {
@@ -141,6 +153,78 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
             await ChainJob.performLater(3);
             await EchoJob.set({ queue: 'mailer' }).performLater('a');
             assert.deepEqual(told(), [3, 2, 1, 0, ['a']]);
+          },
+        },
+      },
+    );
+
+    conform('a job that snoozes once its time has come, at no cost to it', async () => {
+      SnoozyJob.snoozes(1);
+      const { id } = await SnoozyJob.performLater();
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), ['run 1']);
+      assertEnqueued(SnoozyJob, { at: new Date(Date.now() + 3_600_000), times: 1 });
+      const twin = await SnoozyJob.performLater();
+      assert.deepEqual(twin, { id, enqueued: false, reason: 'duplicate' }, 'it keeps its unique key');
+      await travel('61m', () => performEnqueuedJobs());
+      assert.deepEqual(told(), ['run 1', 'run 1']);
+      assertPerformed(SnoozyJob, { times: 1 });
+    });
+
+    conform(
+      'no job that has not begun in time',
+      async () => {
+        await ReminderJob.performLater('large');
+        await ReminderJob.set({ wait: '1h' }).performLater('large');
+        await ReminderJob.set({ expiresIn: '1h' }).performLater('large');
+        await ReminderJob.performLater('small');
+        await travel('9m', () => performEnqueuedJobs({ queue: 'default' }));
+        await travel('11m', () => performEnqueuedJobs());
+        const [first, , third] = performedJobs({ queue: 'large' });
+        assert.deepEqual([first?.outcome, first?.runs, third], ['expired', 0, undefined]);
+        await travel('75m', () => performEnqueuedJobs());
+        assertPerformed(ReminderJob, { outcome: 'expired', times: 2 });
+        assertPerformed(ReminderJob, { times: 1 });
+        // What has begun does not expire.
+        assertEnqueued(ReminderJob, { queue: 'default', times: 1 });
+        assert.deepEqual(told(), ['small', 'JobExpiredError', 'large', 'JobExpiredError', 'small']);
+      },
+      {
+        inline: {
+          because: 'each begins at once',
+          run: async () => {
+            await ReminderJob.set({ wait: '1h' }).performLater('large');
+            assertPerformed(ReminderJob);
+          },
+        },
+      },
+    );
+
+    conform('jobs on the queue that their arguments choose', async () => {
+      await ReminderJob.performLater('large');
+      await ReminderJob.set({ queue: 'mailer' }).performLater('large');
+      await assert.rejects(ReminderJob.performLater('a b'), /ReminderJob: queue is "a b"/);
+      await performEnqueuedJobs();
+      const queues = performedJobs().map(({ queue }) => queue);
+      assert.deepEqual(queues, ['large', 'mailer']);
+    });
+
+    conform(
+      'the jobs of a bulk spread over a time',
+      async () => {
+        const before = Date.now();
+        await EchoJob.performAllLater([[1], [2], [3], [4]], { spread: '20m' });
+        const minutes = enqueuedJobs().map(({ at }) => at && Math.round((at.getTime() - before) / 60_000));
+        assert.deepEqual(minutes, [undefined, 5, 10, 15]);
+        const wrong = EchoJob.performAllLater([[1]], { spread: 'soon' as '1s' });
+        await assert.rejects(wrong, /EchoJob.performAllLater: spread is "soon"/);
+      },
+      {
+        inline: {
+          because: 'nothing waits',
+          run: async () => {
+            await EchoJob.performAllLater([[1], [2]], { spread: '20m' });
+            assertPerformed(EchoJob, { times: 2 });
           },
         },
       },
