@@ -93,7 +93,7 @@ describe('the jobs of a dead or silent process', () => {
     const { knex } = system.database;
     let looks = 0;
     const note = ({ sql }: { readonly sql: string }) => {
-      if (sql.endsWith('as running')) looks++;
+      if (sql.endsWith('as exists')) looks++;
     };
     const dispatch = { lookMs: HOUR, overdueMs: 150, silentMs: 300, upkeepMs: 100 };
     const processor = await system.processor([NamedJob], { tuning: { dispatch } });
