@@ -23,11 +23,12 @@ export class RateLimited extends Error {
   readonly afterMs: number;
 
   /**
-   * @param options.after the time to wait. @param options.key as the class's key function returns it. Default: the job's own. A
-   * class without `limit` and `rate` has no keys: then only the job itself waits.
+   * @param options `after`: the time to wait. `key`: the key to hold, as the class's key function returns it; default the job's
+   * own. A class without `limit` and `rate` has no keys, so only the job itself waits.
    * @throws TypeError for an invalid time.
    */
-  constructor({ after, key }: { readonly after: Duration; readonly key?: string | number | bigint }) {
+  constructor(options: { readonly after: Duration; readonly key?: string | number | bigint }) {
+    const { after, key } = options;
     const afterMs = parseDuration(after);
     if (afterMs === undefined)
       throw new TypeError(`RateLimited: after is ${JSON.stringify(after)}; give a length of time such as '30s'`);
