@@ -7,6 +7,7 @@ export type { Knex } from 'knex';
 export type { Channel, JsonMessage } from './broadcast/broadcast';
 export type {
   Config,
+  EncryptionKey,
   HeapCaps,
   JobsConfig,
   ListenAddress,

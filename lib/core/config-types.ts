@@ -88,6 +88,14 @@ export interface WebConfig {
   readonly bootTimeoutMs: number;
 }
 
+/** One key of JOB_ENCRYPTION_KEYS. */
+export interface EncryptionKey {
+  /** The name that what it has encrypted carries. */
+  readonly id: string;
+  /** 32 bytes, in base64. */
+  readonly key: string;
+}
+
 /** The job processor and its queues. */
 export interface JobsConfig {
   /** false: the tree runs no jobs, as with JOB_PROCESSOR=0 or `--only web`; it enqueues them all the same. */
@@ -100,6 +108,8 @@ export interface JobsConfig {
   readonly weighted: boolean;
   /** Latency of a queue above which a warning is logged, ms. 0: never. */
   readonly latencyWarningMs: number;
+  /** The keys for arguments: the first encrypts, all decrypt. Default: none. */
+  readonly encryptionKeys?: readonly EncryptionKey[];
 }
 
 /** The delivery of mails. */

@@ -40,6 +40,7 @@ const USUAL_NAMES = [
 /** The property of a class that says whether its arguments may be shown. */
 interface Showable {
   readonly logArguments?: boolean;
+  readonly encrypt?: boolean;
 }
 
 /**
@@ -66,7 +67,7 @@ export class Redactor {
 
   /** @returns the redacted arguments; undefined for a class that shows none, and for an unknown one. */
   show(jobClass: Showable | undefined, args: readonly JsonValue[]): readonly JsonValue[] | undefined {
-    if (!jobClass || jobClass.logArguments === false) return undefined;
+    if (!jobClass || jobClass.logArguments === false || jobClass.encrypt) return undefined;
     return this.filter(args);
   }
 

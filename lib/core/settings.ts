@@ -4,7 +4,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseRate, type Rate } from '../support/duration';
 import { isAddress, isDomain } from '../support/email-address';
-import { type Config, DEFAULT_SCHEMA, type ListenAddress, type OpsConfig, type TrustedProxies } from './config';
+import {
+  type Config,
+  DEFAULT_SCHEMA,
+  type EncryptionKey,
+  type ListenAddress,
+  type OpsConfig,
+  type TrustedProxies,
+} from './config';
 import { canonicalLocale } from './locales';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
 import { REDIS_URL, readRedisOff, readRedisUrl, withRedisPrefix } from './redis-settings';
@@ -190,7 +197,23 @@ function readJobs(read: SettingsReader, enabled: boolean): Config['jobs'] {
     queues: queues.map(({ name, weight }) => ({ name, weight })),
     weighted: queues.some(({ weighted }) => weighted),
     latencyWarningMs: read.get('JOB_LATENCY_WARNING', time(0, DAY, '60s, up to 1d; 0 for never'), 60 * SECOND),
+    encryptionKeys: readEncryptionKeys(read),
   };
+}
+
+/** Nothing of the keys is shown, not even of one in the place of its id. */
+function readEncryptionKeys(read: SettingsReader): readonly EncryptionKey[] {
+  const given = read.raw('JOB_ENCRYPTION_KEYS')?.split(',') ?? [];
+  const keys = given.map((part) => {
+    const [, id = '', key = ''] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/_-]{43}=?)$/.exec(part.trim()) ?? [];
+    return { id, key };
+  });
+  const wrong = keys.findIndex(({ id }, at) => id === '' || keys.slice(0, at).some((other) => other.id === id));
+  if (wrong < 0) return keys;
+  const what = keys[wrong]?.id ? 'has the id of another' : 'is not ID:KEY with 32 bytes in base64';
+  const allowed = 'a list such as 2026a:KEY,2025b:KEY, the key that encrypts first, each of openssl rand -base64 32';
+  read.complain('JOB_ENCRYPTION_KEYS', `<${keys.length} of which number ${wrong + 1} ${what}>`, allowed);
+  return [];
 }
 
 type Servers = Pick<

@@ -93,6 +93,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static rate?: RateOptions;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
+  /**
+   * true: its arguments are stored encrypted, with the keys of JOB_ENCRYPTION_KEYS, and shown nowhere. The keys of its `unique`,
+   * `limit` and `rate` are stored as keyed digests. Queue, class, tags and what the job itself stores stay plain.
+   */
+  static encrypt = false;
 
   /**
    * Overrides the wait after one failure: a duration, 'discard', 'dead', or undefined for the default formula. The

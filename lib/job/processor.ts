@@ -25,6 +25,7 @@ import { CancelWatch } from './perform/cancel-watch';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { Run } from './perform/run';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
+import { keyringOf } from './record/encryption';
 import type { CancelledRun } from './row/cancel';
 import type { Delivery } from './row/job-row';
 import type { RescuedJob } from './row/rescue';
@@ -124,6 +125,7 @@ export class JobProcessor implements Service {
       events,
       setup: options.setup ?? {},
       models: options.models,
+      keys: keyringOf(config.jobs.encryptionKeys),
       tuning,
     });
     this.cancelWatch = new CancelWatch({

@@ -2,6 +2,7 @@ import { NotConnectedError } from '../core/errors';
 import { currentContext } from '../core/execution-context';
 import type { EnqueuedJob, JobArgument, JobOptions } from '../job/definition/job-class';
 import { jobEquipment } from '../job/enqueue/connection';
+import { enqueueJobs } from '../job/enqueue/enqueue';
 import { Job } from '../job/job';
 import { serializeArguments } from '../job/record/arguments';
 import type { DeliveryResult, MailMessage } from './message';
@@ -83,7 +84,9 @@ export async function enqueueMail(message: MailMessage, options: JobOptions): Pr
     ...(locale === undefined ? {} : { locale }),
   } as SerializedMessage;
   const tags = [message.title, ...(options.tags ?? [])];
-  return DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).performLater(serialized);
+  const job = DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).prepare(serialized);
+  const [enqueued] = await enqueueJobs([{ ...job, encrypt: Boolean(mailer.encrypt) }], `${mailer.name}.deliverLater`);
+  return enqueued as EnqueuedJob;
 }
 
 /** Drops trailing undefined arguments, which equal omitted ones and cannot be serialized. */

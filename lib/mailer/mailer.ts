@@ -47,6 +47,8 @@ export abstract class Mailer<P extends object = NoParams> {
   static readonly queue: string = 'mailer';
   /** false: mails of this class are built but not sent. */
   static readonly performDeliveries: boolean = true;
+  /** true: the jobs that `deliverLater` enqueues store arguments and params encrypted, as `encrypt` of a job class says. */
+  static readonly encrypt: boolean = false;
 
   /**
    * Sets the delivery that all mailers of this process use. The role calls it at boot; `undefined` disconnects.

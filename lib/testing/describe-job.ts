@@ -21,8 +21,8 @@ const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
 /** Example: `WelcomeEmailJob('7') on mailer, run 2 times: discarded (Error: gone)`. */
 function describeJob(entry: LoggedJob, { codec, redactor }: TestDependencies): string {
   const { at, runs } = toTestJob(entry, codec);
-  const { name, queue, jobClass } = entry.request;
-  const shown = redactor.show(jobClass, entry.args);
+  const { name, queue, jobClass, encrypt } = entry.request;
+  const shown = encrypt ? undefined : redactor.show(jobClass, entry.args);
   const waits = entry.state === 'enqueued' || entry.state === 'pending';
   const { runAt } = entry.request;
   const what =

@@ -1,6 +1,7 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest } from '../job/definition/job-class';
 import { createPayload } from '../job/enqueue/row-enqueuer';
+import { type Keyring, readArguments } from '../job/record/encryption';
 import { parsePayload } from '../job/record/payload';
 
 /**
@@ -32,14 +33,17 @@ export class LoggedJob {
   /** The reason why it was asked to cancel while it ran. */
   cancelReason: string | undefined;
 
-  constructor(readonly request: EnqueueRequest) {
-    this.payload = JSON.stringify(createPayload(request));
+  constructor(
+    readonly request: EnqueueRequest,
+    private readonly keys: Keyring,
+  ) {
+    this.payload = JSON.stringify(createPayload(request, keys));
     this.dueAt = dueAt(request);
   }
 
   /** The arguments in serialized form. */
   get args(): readonly JsonValue[] {
-    return parsePayload(this.payload).args;
+    return readArguments(parsePayload(this.payload), this.request.id, this.keys);
   }
 }
 

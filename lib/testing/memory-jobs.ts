@@ -86,7 +86,7 @@ export abstract class MemoryJobs implements Enqueuer {
 
   private async enqueueOne(request: EnqueueRequest): Promise<EnqueuedJob> {
     const { id } = request;
-    const entry = new LoggedJob(request);
+    const entry = new LoggedJob(request, this.dependencies.keys);
     const holder = this.claims.take(request, entry.dueAt);
     if (holder !== undefined) return { id: holder, enqueued: false, reason: 'duplicate' };
     this.jobLog.add(entry);

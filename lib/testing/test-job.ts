@@ -39,10 +39,10 @@ export interface PerformedTestJob extends TestJob {
 
 export function toTestJob(entry: LoggedJob, codec: ArgumentCodec): TestJob {
   const { request, dueAt, runs } = entry;
-  const { args, attrs, tags = [] } = parsePayload(entry.payload);
+  const { attrs, tags = [] } = parsePayload(entry.payload);
   const at = request.runAt || runs > 0 ? new Date(dueAt) : undefined;
   const { id, name, queue } = request;
-  return { id, class: name, args: readable(args, codec), queue, at, tags, context: attrs, runs };
+  return { id, class: name, args: readable(entry.args, codec), queue, at, tags, context: attrs, runs };
 }
 
 export function toPerformedJob(entry: LoggedJob, codec: ArgumentCodec): PerformedTestJob {

@@ -150,7 +150,7 @@ export class TestRuns {
   }
 
   private executor({ request }: LoggedJob): Executor {
-    const { setup, codec, redactor } = this.dependencies;
+    const { setup, codec, redactor, keys } = this.dependencies;
     return new Executor({
       registry: new JobRegistry([request.jobClass]),
       events: this.events,
@@ -158,6 +158,7 @@ export class TestRuns {
       middleware: setup.performMiddleware,
       decode: (args) => deserializeArguments(args, codec),
       filter: redactor,
+      keys,
       checkpoints: () => this.checkpoints,
       releaseUnique: async (id) => this.claims.release(id),
     });

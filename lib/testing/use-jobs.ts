@@ -5,6 +5,7 @@ import { Redactor } from '../core/redact';
 import type { JobSetup } from '../job/definition/setup';
 import { Job } from '../job/job';
 import type { ArgumentCodec } from '../job/record/arguments';
+import { ephemeralKeyring } from '../job/record/encryption';
 import { loadModels, type ModelLookup } from '../model/model-lookup';
 import type { AppDefinition } from '../role/app/app-definition';
 import { loadJobSetup } from '../role/app/load-parts';
@@ -93,6 +94,7 @@ export interface DependencyOptions {
 export class TestDependencies {
   readonly codec: ArgumentCodec;
   readonly redactor: Redactor;
+  readonly keys = ephemeralKeyring();
 
   private constructor(
     readonly setup: JobSetup,

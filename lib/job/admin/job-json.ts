@@ -26,8 +26,8 @@ export interface JobErrorJson {
   } | null;
 }
 
-/** The reason why arguments are redacted: the class's `logArguments`, an unknown class, or no readable record. */
-export type WhyRedacted = 'class' | 'unknown' | 'unreadable';
+/** The reason why arguments are redacted: they are encrypted, or would be today, the class's `logArguments`, an unknown class, or no readable record. */
+export type WhyRedacted = 'encrypted' | 'class' | 'unknown' | 'unreadable';
 
 /** The JSON of a job, for the commands and the pages. Times are ISO 8601; redacted values are null. */
 export interface JobJson {
@@ -110,6 +110,7 @@ export function limitJson(
 function argsRedacted(entry: JobEntry, { jobs }: JobJsonRules): WhyRedacted | null {
   if (entry.unreadable !== undefined) return 'unreadable';
   const jobClass = jobs.get(entry.class ?? '');
+  if (entry.encrypted || jobClass?.encrypt) return 'encrypted';
   if (!jobClass) return 'unknown';
   return jobClass.logArguments === false ? 'class' : null;
 }

@@ -110,6 +110,7 @@ function summary(name: ListName, request: ListRequest, shown: number, extent: Ex
 }
 
 const REDACTED = '(redacted)';
+const ENCRYPTED = '(encrypted)';
 const UNREADABLE = '(unreadable)';
 const NONE = '–';
 type ColumnName =
@@ -145,7 +146,8 @@ function cell(job: JobJson, name: ColumnName): string {
 }
 
 /** The arguments as JSON, as `jobs enqueue` takes them. */
-export function argumentsText({ args, unreadable }: JobJson): string {
+export function argumentsText({ args, args_redacted: why, unreadable }: JobJson): string {
+  if (why === 'encrypted') return ENCRYPTED;
   if (args === null) return unreadable === null ? REDACTED : UNREADABLE;
   return escapeControls(JSON.stringify(args));
 }

@@ -20,6 +20,7 @@ const PLACES: Readonly<Record<SetName, readonly [state: string, time: string]>> 
   dead: ['dead', 'Died'],
 };
 const WHY_REDACTED: Readonly<Record<WhyRedacted, (name: string) => string>> = {
+  encrypted: () => 'encrypted',
   class: (name) => `not shown: ${name} says logArguments = false`,
   unknown: () => 'not shown: the class is unknown',
   unreadable: () => 'cannot be read',

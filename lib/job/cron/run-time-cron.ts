@@ -1,7 +1,7 @@
 import { UserError } from '../../core/errors';
 import { databaseInUse } from '../../model/transaction';
 import type { Args, CronOptions, JobClass, Performable } from '../definition/job-class';
-import { effectiveName } from '../definition/options';
+import { compileOptions, effectiveName } from '../definition/options';
 import { jobEquipment } from '../enqueue/connection';
 import { serializeArguments } from '../record/arguments';
 import { type CronListing, CronTable, removeCron, upsertCron } from './cron-table';
@@ -36,6 +36,10 @@ export const Cron = Object.freeze({
     if (typeof jobClass !== 'function') throw new UserError(`Cron.upsert: the class of ${name} is ${String(jobClass)}`);
     if (typeof at !== 'string') {
       throw new UserError(`Cron.upsert: at of ${name} is ${JSON.stringify(at)}; give text such as '0 3 * * *'`);
+    }
+    if (args.length > 0 && compileOptions(jobClass).encrypt) {
+      const why = `${effectiveName(jobClass)} has encrypt = true, but the arguments of a recurring job are stored in plain`;
+      throw new UserError(`Cron.upsert of ${name}: ${why}; give none, and let a job without encrypt enqueue it`);
     }
     const { spec, policy, ...checked } = checkCron(given, codec);
     const isDeclared = await upsertCron(databaseInUse('Cron.upsert()'), {

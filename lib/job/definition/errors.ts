@@ -98,6 +98,17 @@ export class NewerFormatError extends NotHereError {
   }
 }
 
+/** The arguments of a job are encrypted with a key that is not in JOB_ENCRYPTION_KEYS. */
+export class MissingKeyError extends NotHereError {
+  override readonly name = 'MissingKeyError';
+
+  constructor(jobName: string, keyId: string) {
+    super(
+      `the arguments of ${jobName} are encrypted with the key ${JSON.stringify(keyId.slice(0, 40))}, which JOB_ENCRYPTION_KEYS lacks`,
+    );
+  }
+}
+
 /** The row of a record that a job was given is gone. It discards the job, unless the class decides otherwise. */
 export class RecordGoneError extends Error {
   override readonly name = 'RecordGoneError';

@@ -70,6 +70,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly cron?: string | CronOptions | readonly CronOptions[];
   /** false: logs and reports show no arguments of this class. Default true. */
   readonly logArguments?: boolean;
+  /** true: its arguments are stored encrypted, and shown nowhere. Default false. */
+  readonly encrypt?: boolean;
   /** Decides the wait after one failure; undefined leaves it to the formula. */
   retryIn?(attempt: number, error: Error): RetryDecision;
 }
@@ -207,6 +209,8 @@ export interface PreparedJob {
   readonly args: readonly unknown[];
   /** The options that were given to `set()`; empty without them. */
   readonly options: JobOptions;
+  /** true: the arguments are stored encrypted, whatever the class says. */
+  readonly encrypt?: boolean;
 }
 
 /** The result of one `performLater`, told apart by `enqueued` and `reason`. */
@@ -307,6 +311,8 @@ export interface EnqueueRequest {
   readonly name: string;
   /** The serialized arguments. */
   readonly args: readonly JsonValue[];
+  /** true: they are stored encrypted. */
+  readonly encrypt: boolean;
   /** The queue to which the job goes. */
   readonly queue: string;
   /** undefined: at once. */

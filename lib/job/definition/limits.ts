@@ -76,24 +76,31 @@ function readKey(limit: LimitOptions | undefined, rate: RateOptions | undefined,
   };
 }
 
+/** Makes the digests that stand in for keys where arguments are encrypted. */
+export interface Digests {
+  digest(text: string): string;
+}
+
 /**
  * @param args as `perform` would get them.
+ * @param digests stands in for the key where arguments are encrypted.
  * @returns what all jobs have in common that the rule counts together.
  * @throws TypeError when the key function returns neither text nor a number.
  */
-export function limitKey({ key }: LimitRule, name: string, args: readonly unknown[]): string {
+export function limitKey({ key }: LimitRule, name: string, args: readonly unknown[], digests?: Digests): string {
   if (!key) return name;
   const value = key(...(args as never[]));
   if (typeof value !== 'string' && typeof value !== 'bigint' && !Number.isFinite(value)) {
-    const shown = JSON.stringify(value) ?? String(value);
+    const shown = digests ? `of the type ${typeof value}` : (JSON.stringify(value) ?? String(value));
     throw new TypeError(
       `${name}: the key of its limit or rate is ${shown} for these arguments; return text or a number`,
     );
   }
-  return keyOf(name, String(value));
+  return keyOf(name, String(value), digests);
 }
 
 /** @returns the key of a class for what its key function returned. */
-export function keyOf(name: string, text: string): string {
+export function keyOf(name: string, text: string, digests?: Digests): string {
+  if (digests) return `${name}:${digests.digest(text)}`;
   return `${name}:${PLAIN_KEY.test(text) ? text : createHash('sha256').update(text).digest('base64url')}`;
 }

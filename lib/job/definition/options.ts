@@ -28,6 +28,7 @@ export interface CompiledOptions {
   readonly limit: LimitRule | undefined;
   /** How long its jobs may wait for their first run, ms. */
   readonly expiresInMs: number | undefined;
+  readonly encrypt: boolean;
   readonly before: boolean;
   readonly around: boolean;
   readonly after: boolean;
@@ -56,6 +57,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     unique: uniqueRule(jobClass, name),
     limit: limitRule(jobClass, name),
     expiresInMs: readExpiry(jobClass.expiresIn, name),
+    encrypt: readEncrypt(jobClass, name),
     before,
     around,
     after,
@@ -98,6 +100,11 @@ export function readExpiry(expiresIn: Duration | undefined, name: string): numbe
 /** @returns the queue of a job with these arguments, not checked yet. */
 export function queueFor({ queue }: Pick<JobClass, 'queue'>, args: readonly unknown[]): string {
   return typeof queue === 'function' ? queue(...(args as never[])) : queue;
+}
+
+function readEncrypt({ encrypt = false }: JobClass, name: string): boolean {
+  if (typeof encrypt === 'boolean') return encrypt;
+  throw new TypeError(`${name}: encrypt is ${JSON.stringify(encrypt)}; give true or false`);
 }
 
 /** @throws TypeError that names the class and the queue, for an invalid name. */

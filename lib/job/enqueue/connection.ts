@@ -2,6 +2,7 @@ import { NotConnectedError } from '../../core/errors';
 import type { ModelLookup } from '../../model/model-lookup';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import type { JobSetup } from '../definition/setup';
+import type { Keyring } from '../record/encryption';
 import type { CancelChoice } from '../row/cancel';
 
 /** The destination of enqueued jobs: Postgres, or memory in tests. */
@@ -21,6 +22,8 @@ export interface JobDependencies {
   readonly setup?: JobSetup | undefined;
   /** Loads arguments that are models. */
   readonly models?: ModelLookup | undefined;
+  /** Encrypts the arguments of classes that say so. */
+  readonly keys?: Keyring | undefined;
 }
 
 export interface JobConnection extends JobDependencies {

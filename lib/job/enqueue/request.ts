@@ -7,6 +7,7 @@ import type { CarriedContext, EnqueueRequest, PreparedJob, RunAt, UniqueClaim } 
 import { limitKey } from '../definition/limits';
 import { compileOptions, queueFor, readExpiry, runAt, type UniqueRule } from '../definition/options';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';
+import { type Keyring, requireKeys } from '../record/encryption';
 import type { JobDependencies } from './connection';
 
 /** A tag is one line of text. Postgres cannot store NUL or lone surrogates. */
@@ -15,25 +16,31 @@ const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /**
  * Builds requests for these jobs, each with a new id. Nothing is enqueued yet.
- * @throws TypeError for arguments that cannot be serialized, or invalid options.
+ * @throws TypeError for arguments that cannot be serialized, or invalid options; UserError when there is no key to encrypt with.
  */
-export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: JobDependencies): EnqueueRequest[] {
+export function buildRequests(
+  jobs: readonly PreparedJob[],
+  { setup, models, keys }: JobDependencies,
+): EnqueueRequest[] {
   const codec = { serializers: setup?.serializers, models };
   const context = carriedContext();
   const ambient = currentTransaction();
-  return jobs.map(({ jobClass, args, options }) => {
-    const { name, unique, limit, expiresInMs } = compileOptions(jobClass);
+  return jobs.map(({ jobClass, args, options, encrypt: isWanted }) => {
+    const { name, unique, limit, expiresInMs, encrypt: isDeclared } = compileOptions(jobClass);
+    const encrypt = isWanted || isDeclared;
+    const digests = encrypt ? requireKeys(name, keys) : undefined;
     return {
       id: timeOrderedUuid(),
       jobClass,
       name,
       args: serializeArguments(name, args, codec),
+      encrypt,
       queue: options.queue ?? queueFor(jobClass, args),
       runAt: runAt(options.wait, options.waitUntil),
       expiresInMs: readExpiry(options.expiresIn, name) ?? expiresInMs,
       trx: options.trx ?? ambient,
-      limitKey: limit && limitKey(limit, name, args),
-      unique: unique && uniqueClaim(unique, name, args, codec),
+      limitKey: limit && limitKey(limit, name, args, digests),
+      unique: unique && uniqueClaim(unique, name, args, codec, digests),
       tags: allTags(name, jobClass.tags, options.tags),
       context,
     };
@@ -100,6 +107,7 @@ function checkAttributes(attributes: Attributes): void {
 /**
  * The claim of one job. Its key is the class's name and a digest of the value that `by` returns for the arguments; the
  * order of an object's keys does not matter.
+ * @param digests makes the digest of a job whose arguments are encrypted.
  * @throws TypeError if the value of `by` cannot be serialized.
  */
 function uniqueClaim(
@@ -107,10 +115,12 @@ function uniqueClaim(
   name: string,
   args: readonly unknown[],
   codec: ArgumentCodec,
+  digests: Keyring | undefined,
 ): UniqueClaim {
   const parts = by ? [by(...(args as never[]))] : args;
   const json = serializeArguments(`${name}, unique.by`, parts, codec);
-  const digest = createHash('sha256').update(canonicalJson(json)).digest('base64url');
+  const text = canonicalJson(json);
+  const digest = digests?.digest(text) ?? createHash('sha256').update(text).digest('base64url');
   return { key: `${name}:${digest}`, until, ttlMs };
 }
 

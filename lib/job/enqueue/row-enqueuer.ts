@@ -7,11 +7,12 @@ import type { LimitRule } from '../definition/limits';
 import { checkQueue, compileOptions } from '../definition/options';
 import { Admitter } from '../hint/admitter';
 import { Announcer, type Hints } from '../hint/hints';
-import { type Payload, VERSION } from '../record/payload';
+import { type Keyring, requireKeys } from '../record/encryption';
+import type { Payload } from '../record/payload';
 import type { CancelChoice } from '../row/cancel';
 import { insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
-import type { Enqueuer } from './connection';
+import { type Enqueuer, jobEquipment } from './connection';
 import { allEnqueued } from './enqueue';
 
 /**
@@ -90,7 +91,11 @@ export class RowEnqueuer implements Enqueuer {
     requests: readonly EnqueueRequest[],
     jobs: Map<EnqueueRequest, EnqueuedJob>,
   ): Promise<void> {
-    const inserted = await insertJobs(knex, requests.map(toRow));
+    const { keys } = jobEquipment();
+    const inserted = await insertJobs(
+      knex,
+      requests.map((request) => toRow(request, keys)),
+    );
     const ready = requests.filter((_, i) => inserted[i]?.ready).map(({ id, queue }) => ({ id, queue }));
     const scheduled = requests.some(({ id, runAt }, i) => runAt !== undefined && inserted[i]?.id === id);
     const held = requests.flatMap((request, i) => (inserted[i]?.id === request.id ? this.heldKey(request) : []));
@@ -119,19 +124,16 @@ export class RowEnqueuer implements Enqueuer {
   }
 }
 
-/** The content of a new job. */
-export function createPayload({
-  name,
-  args,
-  tags,
-  context,
-  unique,
-  expiresInMs,
-}: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique' | 'expiresInMs'>): Payload {
+/** The content of a new job. @throws UserError when there is no key to encrypt with. */
+export function createPayload(request: EnqueueRequest, keys: Keyring | undefined): Payload {
+  const { id, name, args, encrypt, tags, context, unique, expiresInMs } = request;
+  const content = encrypt
+    ? { args: [], encrypted: requireKeys(name, keys).encrypt(args, { id, class: name }) }
+    : { args };
   return {
-    v: VERSION,
+    v: encrypt ? 2 : 1,
     class: name,
-    args,
+    ...content,
     attrs: context,
     ...(tags.length > 0 && { tags }),
     ...(unique && { unique: unique.until }),
@@ -140,9 +142,9 @@ export function createPayload({
   };
 }
 
-function toRow(request: EnqueueRequest): NewJobRow {
+function toRow(request: EnqueueRequest, keys: Keyring | undefined): NewJobRow {
   const { id, name, queue, runAt, unique, tags, limitKey } = request;
-  const payload = JSON.stringify(createPayload(request));
+  const payload = JSON.stringify(createPayload(request, keys));
   return { id, queue, class: name, payload, tags, runAt, unique, limitKey };
 }
 

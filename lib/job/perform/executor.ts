@@ -10,6 +10,7 @@ import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
 import { type ExecutionResult, MAX_DELIVERIES } from '../fetch/fetcher';
 import { deserializeArguments } from '../record/argument-decoder';
+import type { Keyring } from '../record/encryption';
 import type { Delivery } from '../row/job-row';
 import { releaseUnique } from '../row/unique';
 import { Checkpoint, type CheckpointStore, PostgresCheckpointStore } from './checkpoint';
@@ -27,6 +28,8 @@ export interface ExecutorDependencies {
   readonly middleware?: readonly PerformMiddleware[] | undefined;
   /** Deserializes the arguments for `perform`. Default: they stay as they are. */
   readonly decode?: ((args: readonly JsonValue[]) => readonly unknown[] | Promise<readonly unknown[]>) | undefined;
+  /** Decrypts the arguments of jobs whose are encrypted. Default: such jobs are left to others. */
+  readonly keys?: Keyring | undefined;
   /** Redacts the arguments in events. Default: the default names. */
   readonly filter?: Redactor | undefined;
   /** @returns the store of cursors and progress. Default: in memory, for the length of a run. */
@@ -101,6 +104,7 @@ export class Executor {
     try {
       job.read();
       job.jobClass = this.options.registry.get(job.class);
+      if (job.jobClass) job.decrypt(this.options.keys);
       if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
       const jobClass = this.requireClass(job);
       const { expiredAfterMs } = job;
@@ -290,6 +294,7 @@ export interface ExecutorOptions {
   readonly events: Events;
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
+  readonly keys?: Keyring | undefined;
   readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'leftForMs' | 'graceMs' | 'uncaughtGraceMs'> & {
     readonly checkpointMs?: number;
   };

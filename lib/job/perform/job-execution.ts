@@ -1,4 +1,6 @@
 import type { JobClass, Performable } from '../definition/job-class';
+import type { Digests } from '../definition/limits';
+import { type Keyring, readArguments } from '../record/encryption';
 import { type JobHistory, readHistory } from '../record/history';
 import { type Payload, parsePayload } from '../record/payload';
 import type { Delivery } from '../row/job-row';
@@ -10,6 +12,10 @@ const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, en
 /** A delivered job, with everything that is known of it at the time of its outcome. */
 export class JobExecution {
   payload = NO_PAYLOAD;
+  /** JSON of the arguments, if they are encrypted. */
+  private decrypted: string | undefined;
+  /** Stands in for the keys of a job whose arguments are encrypted. */
+  digests: Digests | undefined;
   /** undefined if the payload could not be read, or this app has no such class. */
   jobClass: JobClass | undefined;
   run: Run | undefined;
@@ -25,6 +31,15 @@ export class JobExecution {
   /** @throws UnreadableJobError; NewerFormatError. */
   read(): void {
     this.payload = parsePayload(this.delivery.payload);
+  }
+
+  /** Decrypts the arguments, if they are encrypted. @throws MissingKeyError; UnreadableJobError. */
+  decrypt(keys: Keyring | undefined): void {
+    if (this.payload.encrypted === undefined) return;
+    this.digests = keys;
+    const args = readArguments(this.payload, this.id, keys);
+    this.decrypted = JSON.stringify(args);
+    this.payload = { ...this.payload, args };
   }
 
   get id(): string {
@@ -51,6 +66,7 @@ export class JobExecution {
 
   /** The arguments as delivered: the app's code gets parts of `payload`, and may have modified them. */
   argsAsDelivered(): Payload['args'] {
+    if (this.decrypted !== undefined) return JSON.parse(this.decrypted) as Payload['args'];
     return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : parsePayload(this.delivery.payload).args;
   }
 

@@ -103,7 +103,7 @@ export class Outcomes {
   waiting(job: JobExecution, error: RateLimited): ExecutionResult {
     const { key, afterMs: waitMs } = error;
     const { id, class: name, queue, delivery } = job;
-    const held = key === undefined || delivery.limitKey === null ? delivery.limitKey : keyOf(name, key);
+    const held = key === undefined || delivery.limitKey === null ? delivery.limitKey : keyOf(name, key, job.digests);
     return this.final({ op: 'wait', waitMs, key: held, ...begunHistory(delivery) }, job, () =>
       this.options.events.emit('job.rate-limited', { id, class: name, queue, waitMs, key: held, error }),
     );
@@ -130,7 +130,8 @@ export class Outcomes {
   about(job: JobExecution) {
     const { id, class: name, queue, attempt } = job;
     const { requestId } = job.payload.attrs;
-    const args = () => this.options.filter.show(job.jobClass, job.argsAsDelivered());
+    const isEncrypted = job.payload.encrypted !== undefined;
+    const args = () => (isEncrypted ? undefined : this.options.filter.show(job.jobClass, job.argsAsDelivered()));
     return { id, class: name, queue, attempt, requestId, args };
   }
 

@@ -4,16 +4,19 @@ import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
 /**
- * The version of the payload. Raise it only for a change that older code would misread, because older code then leaves such
+ * The newest version of a payload. 1: its arguments are plain. 2: they are encrypted. Raise it only for a change that older code would misread, because older code then leaves such
  * jobs to newer code (perform/jobs-left.ts). Add fields that older code may ignore under new names.
  */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** The content of a job, as `payload` of its row. */
 export interface Payload {
   readonly v: number;
   readonly class: string;
+  /** Empty if they are encrypted. */
   readonly args: readonly JsonValue[];
+  /** The arguments, as `Keyring` encrypts them. */
+  readonly encrypted?: string;
   /** The context of the enqueuing code, which the job runs in. */
   readonly attrs: CarriedContext;
   readonly tags?: readonly string[];
@@ -49,15 +52,20 @@ export function parsePayload(text: string): Payload {
  */
 export function readPayload(data: unknown, newest = VERSION): Payload {
   const { expiresInMs, ...fields } = (data ?? {}) as Partial<Payload>;
-  const v = fields.v ?? VERSION;
+  const v = fields.v ?? 1;
   if (v > newest) throw new NewerFormatError(isText(fields.class) ? fields.class : 'unreadable', v, VERSION);
   if (typeof fields.class !== 'string') throw new UnreadableJobError('the payload names no job class');
   if (fields.args !== undefined && !Array.isArray(fields.args)) {
     throw new UnreadableJobError(`the arguments of ${fields.class} are not an array`);
   }
+  const { encrypted, ...plain } = fields;
+  if (encrypted !== undefined && !isText(encrypted)) {
+    throw new UnreadableJobError(`the encrypted arguments of ${fields.class} are no text`);
+  }
   return {
     args: [],
-    ...fields,
+    ...plain,
+    ...(encrypted !== undefined && { encrypted, args: [] }),
     v,
     class: fields.class,
     attrs: readContext(fields.attrs),

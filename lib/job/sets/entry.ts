@@ -25,6 +25,8 @@ export interface JobEntry {
   readonly class: string | undefined;
   /** Serialized arguments: dates, models and the like are in their tagged form. */
   readonly args: readonly JsonValue[];
+  /** true: its arguments are encrypted, and `args` is empty. */
+  readonly encrypted: boolean;
   /** Time of its next run (retry, scheduled), of its start (active), of its death (dead), or since when it is due. */
   readonly at: Date | undefined;
   readonly enqueuedAt: Date | undefined;
@@ -90,16 +92,24 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
     cancelReason: row.cancelReason ?? undefined,
     tags,
   };
-  const nothing = { args: [], enqueuedAt: undefined, expiresAt: undefined, context: {}, raw: undefined };
+  const nothing = {
+    args: [],
+    encrypted: false,
+    enqueuedAt: undefined,
+    expiresAt: undefined,
+    context: {},
+    raw: undefined,
+  };
   if (payload === null)
     return { ...known, ...nothing, args: [`(${Math.round(bytes / 1024)} kB)`], unreadable: undefined };
   try {
-    const { args, enqueuedAt, attrs: context, expiresInMs } = parsePayload(payload);
+    const { args, encrypted, enqueuedAt, attrs: context, expiresInMs } = parsePayload(payload);
     const canExpire = expiresInMs !== undefined && attempts === 0 && !history.begun && NOT_BEGUN.includes(set);
     const expiresAt = canExpire ? toDate(at + expiresInMs) : undefined;
     return {
       ...known,
       args,
+      encrypted: encrypted !== undefined,
       enqueuedAt: toDate(enqueuedAt),
       expiresAt,
       context,

@@ -32,6 +32,8 @@ export interface MailerClass<M extends AnyMailer = AnyMailer> {
   readonly queue: string;
   /** false: its mails are built but not sent. */
   readonly performDeliveries: boolean;
+  /** true: the jobs of its mails store their arguments encrypted. Default false. */
+  readonly encrypt?: boolean;
 }
 
 /** Finds mailers by class name. */

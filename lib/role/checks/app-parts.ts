@@ -9,6 +9,7 @@ import { cronEntries } from '../../job/cron/schedule';
 import type { CronOptions, JobClass } from '../../job/definition/job-class';
 import { effectiveName } from '../../job/definition/options';
 import { loadJobs } from '../../job/job-registry';
+import { requireKeys } from '../../job/record/encryption';
 import { checkMailers } from '../../mailer/check/check-mailers';
 import { loadMailers } from '../../mailer/mailer-registry';
 import { loadPreviews } from '../../mailer/preview/preview-registry';
@@ -68,6 +69,14 @@ export class AppParts {
     const [{ value: jobs }, codec] = [await this.jobs(), await this.codec()];
     return attempt(async () => cronEntries(jobs, codec), undefined);
   });
+
+  /** Classes and mailers that encrypt, when there is no key. */
+  async encryption(): Promise<readonly Finding[]> {
+    if (!this.config || this.config.jobs.encryptionKeys?.length) return [];
+    const [{ value: jobs }, { value: mailers }] = [await this.jobs(), await this.mailers()];
+    const first = [...jobs, ...mailers].find(({ encrypt }) => encrypt);
+    return first ? attempt(async () => requireKeys(first.name, undefined), undefined).then(({ found }) => found) : [];
+  }
 
   private get defaultLocale(): string {
     return this.config?.defaultLocale ?? 'en';

@@ -7,21 +7,22 @@ import type { JobDependencies } from '../../job/enqueue/connection';
 import { RowEnqueuer } from '../../job/enqueue/row-enqueuer';
 import { Hints } from '../../job/hint/hints';
 import { Job } from '../../job/job';
+import { keyringOf } from '../../job/record/encryption';
 import type { Database } from '../../model/database';
 
-interface JobConnections extends JobDependencies {
+interface JobConnections extends Omit<JobDependencies, 'keys'> {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
-  readonly queues?: Config['jobs']['queues'];
+  readonly jobs?: Pick<Config['jobs'], 'queues' | 'encryptionKeys'>;
 }
 
 /** Makes `performLater` work in this process. @returns a function that undoes it. */
-export function connectJobs({ database, redis, events, setup, models, queues }: JobConnections): () => void {
-  const served = queues?.map(({ name }) => name);
+export function connectJobs({ database, redis, events, setup, models, jobs }: JobConnections): () => void {
+  const served = jobs?.queues.map(({ name }) => name);
   const enqueuer = new RowEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
   enqueuer.started();
-  Job.connect(enqueuer, { setup, models });
+  Job.connect(enqueuer, { setup, models, keys: keyringOf(jobs?.encryptionKeys) });
   return () => Job.connect(undefined, {});
 }
 

@@ -63,7 +63,7 @@ export class AppConnection {
       connectBroadcasts(undefined);
       connectTransactions(undefined);
     };
-    const undoJobs = connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    const undoJobs = connectJobs({ database, redis, events, setup, models, jobs: config.jobs });
     connectToSubscribers({ app: app.name, redis, events });
     const connection = new AppConnection(events, database, redis, setup, models, undo);
     try {

@@ -210,7 +210,7 @@ export class JobProcessorRole {
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
-    connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    connectJobs({ database, redis, events, setup, models, jobs: config.jobs });
     connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
     Mailer.connect(mail, mailers);
     const reports = setup.reportError && (await import('../../job/perform/error-reporter'));

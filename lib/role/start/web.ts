@@ -121,7 +121,7 @@ export class WebRole implements DrainableServer {
     const models = await loadModels(app.modelsDir, app);
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
-    connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    connectJobs({ database, redis, events, setup, models, jobs: config.jobs });
     connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
     const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.isOff ? undefined : redis.client);
