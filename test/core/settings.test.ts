@@ -18,6 +18,8 @@ function complaints(env: Record<string, string>, only?: string): string {
   throw new assert.AssertionError({ message: 'nothing was complained of' });
 }
 
+const KEY = `SECRET${'0'.repeat(36)}A=`;
+
 const PRODUCTION = {
   NODE_ENV: 'production',
   DATABASE_URL: 'postgres://u:p@db.example/shop',
@@ -65,6 +67,7 @@ describe('settings', () => {
       ],
       weighted: false,
       latencyWarningMs: 60_000,
+      encryptionKeys: [],
     });
     assert.equal(config.databaseUrl, null);
     assert.equal(config.redisUrl, null);
@@ -217,6 +220,19 @@ describe('settings', () => {
     JOB_PROCESSOR: [({ jobs }) => jobs.enabled, { 0: false, 1: true }, ['2']],
     JOB_QUEUES: [({ jobs }) => jobs.queues[0]?.weight, { a: 1, 'a:999': 999 }, ['a:0', 'a:1000', 'a,a', 'a b']],
     JOB_LATENCY_WARNING: [({ jobs }) => jobs.latencyWarningMs, { 0: 0, '5m': 300_000, '1d': 86_400_000 }, ['25h']],
+    JOB_ENCRYPTION_KEYS: [
+      ({ jobs }) => jobs.encryptionKeys?.map(({ id }) => id).join(),
+      { '': '', [`2026a:${KEY}, b:${KEY.slice(0, -1)}`]: '2026a,b' },
+      [
+        KEY,
+        `a:${KEY.slice(4)}`,
+        `a:A${KEY}`,
+        `a:${KEY},a:${KEY}`,
+        `a:${KEY},`,
+        `a b:${KEY}`,
+        `a:${KEY.replace('S', '!')}`,
+      ],
+    ],
     DATABASE_POOL: [({ databasePool }) => databasePool.web, { 1: 1, 1000: 1000 }, ['0', '1001']],
     REDIS: [(config) => config.redisOff, { '': false, off: true }, ['on', 'Off', '0', 'redis://u:pass@localhost']],
     REDIS_PREFIX: [(config) => config.redisPrefix, { 'a.b-c_1': 'a.b-c_1' }, ['a:b', '{a}', 'a'.repeat(65)]],
@@ -251,6 +267,7 @@ describe('settings', () => {
         const message = complaints({ [variable]: given });
         assert.match(message, /a setting is wrong/, given);
         if (/TOKEN|@/.test(variable + given)) assert.ok(!message.includes(given), 'a secret');
+        assert.doesNotMatch(message, /secret/i);
       }
     });
 

@@ -29,6 +29,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   JOB_CONCURRENCY: ['2'],
   JOB_QUEUES: ['default,mailer', 'a:3,b:1'],
   JOB_LATENCY_WARNING: ['0', '60s'],
+  JOB_ENCRYPTION_KEYS: [`a:${'SECRET'.repeat(7)}E=`, `b:${'SECRET'.repeat(7)}E,a:${'SECRET'.repeat(7)}E=`],
   DATABASE_URL: ['postgres://u:SECRET@db.example:5432/x?sslmode=require'],
   DATABASE_DIRECT_URL: ['postgres://u:SECRET@direct.example:5432/x'],
   DATABASE_POOL: ['1', '20'],

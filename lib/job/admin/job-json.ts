@@ -26,7 +26,10 @@ export interface JobErrorJson {
   } | null;
 }
 
-/** The reason why arguments are redacted: they are encrypted, or would be today, the class's `logArguments`, an unknown class, or no readable record. */
+/**
+ * The reason why arguments are redacted: they are encrypted, or the class says so by now; its `logArguments`; an unknown class; no
+ * readable record.
+ */
 export type WhyRedacted = 'encrypted' | 'class' | 'unknown' | 'unreadable';
 
 /** The JSON of a job, for the commands and the pages. Times are ISO 8601; redacted values are null. */

@@ -42,6 +42,11 @@ export class JobExecution {
     this.payload = { ...this.payload, args };
   }
 
+  /** true: its arguments are encrypted, and could not be decrypted. */
+  get isUndecrypted(): boolean {
+    return this.payload.encrypted !== undefined && this.decrypted === undefined;
+  }
+
   get id(): string {
     return this.delivery.id;
   }

@@ -248,7 +248,7 @@ export class Failures {
     try {
       if (!compileOptions(jobClass).afterDiscard) return;
       // The arguments could not be read, so it would be called without any.
-      if (job.run && !job.argsAreRead) return;
+      if (job.isUndecrypted || (job.run && !job.argsAreRead)) return;
       const { run: ended } = job;
       const run = ended ?? (await this.options.prepare(job));
       const args = ended ? await this.options.argsFor(job, ended) : run.args;

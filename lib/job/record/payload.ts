@@ -4,8 +4,9 @@ import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
 /**
- * The newest version of a payload. 1: its arguments are plain. 2: they are encrypted. Raise it only for a change that older code would misread, because older code then leaves such
- * jobs to newer code (perform/jobs-left.ts). Add fields that older code may ignore under new names.
+ * The newest version of a payload. 1: its arguments are plain. 2: they are encrypted. Raise it only for a change that older code
+ * would misread, because older code then leaves such jobs to newer code (perform/jobs-left.ts). Add fields that older code may
+ * ignore under new names.
  */
 export const VERSION = 2;
 

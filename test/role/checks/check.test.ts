@@ -69,6 +69,22 @@ describe('the check of an app', () => {
     assert.equal(warnings.filter((message) => /queue reports/.test(message)).length, 1);
   });
 
+  it('refuses a class or a mailer that encrypts while there is no key', async () => {
+    const wave = `import { Job } from 'catamount';\nexport default class WaveJob extends Job { static encrypt = true; perform() {} }`;
+    const clinic = `import { Mailer } from 'catamount';\nexport class ClinicMailer extends Mailer { static encrypt = true; }`;
+    for (const [file, text] of [
+      ['jobs/wave.js', wave],
+      ['mailers/clinic-mailer.js', clinic],
+    ] as const) {
+      const { found } = await check({ files: { [file]: text } });
+      assert.deepEqual(
+        found.map(({ id, severity }) => [id, severity]),
+        [['encryption', 'error']],
+      );
+      assert.match(found[0]?.text ?? '', /^(WaveJob|ClinicMailer) .*JOB_ENCRYPTION_KEYS/);
+    }
+  });
+
   it('names the file of routes that export no function', async () => {
     const routes = async () => ({ default: {} });
     await assert.rejects(

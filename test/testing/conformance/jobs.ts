@@ -71,6 +71,15 @@ export class EchoJob extends Job<JobArgument[]> {
   }
 }
 
+export class SecretJob extends Job<[secret: string]> {
+  static override readonly encrypt = true;
+  static override readonly unique = true;
+
+  perform(secret: string) {
+    log.push(secret);
+  }
+}
+
 export class ContextJob extends Job {
   static override tags = ['of the class'];
 

@@ -20,6 +20,7 @@ import {
   FlakyJob,
   ReminderJob,
   RuledJob,
+  SecretJob,
   SnoozyJob,
   StepsJob,
   told,
@@ -28,6 +29,17 @@ import {
 
 conformance('what is kept, when it runs, and transactions', (conform, grounds) => {
   describe('keeps', () => {
+    conform('arguments that are encrypted, which it shows to the test only', async () => {
+      await SecretJob.performLater('tuberculosis');
+      await performEnqueuedJobs();
+      const [{ args } = assert.fail('none')] = assertPerformed(SecretJob, { args: ['tuberculosis'] });
+      assert.deepEqual([args, told()], [['tuberculosis'], ['tuberculosis']]);
+      assert.throws(
+        () => assertEnqueued(SecretJob),
+        (error: Error) => /SecretJob\(…\)/.test(error.message) && !/tuberculosis/.test(error.message),
+      );
+    });
+
     conform(
       'the checkpoint of a job for its next run',
       async () => {
