@@ -14,6 +14,7 @@ export {
   EnqueueError,
   JobCancelledError,
   JobExpiredError,
+  JobTakenError,
   JobTimeoutError,
   KillJob,
   RateLimited,

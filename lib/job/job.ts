@@ -36,6 +36,7 @@ import { enqueueJobs, enqueueOne } from './enqueue/enqueue';
 import { checkTag } from './enqueue/request';
 import type { Cursor } from './perform/checkpoint';
 import { requireContext, requireRun } from './perform/run';
+import type { StepOptions, Work } from './perform/steps';
 import { serializeArguments } from './record/arguments';
 
 /** A subclass of `Job`, abstract ones included. */
@@ -178,20 +179,48 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
 
   /**
    * Stores the position of the work for `resumeFrom` of the next run. Throws when this run is to end, so call it between the
-   * steps of long work. It is cheap: Postgres is written at most four times a second, and always before the end.
-   * @throws the reason, when the process stops, the timeout is up or the job was cancelled; TypeError for an invalid cursor.
+   * steps of long work. It is cheap: Postgres is written at most four times a second, and always before the end. In a `step` it
+   * stores the position within that step.
+   * @throws the reason, when the process stops, the timeout is up or the job was cancelled; TypeError for an invalid cursor, and
+   * in a step that is a transaction.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
     await requireRun(this).checkpoint.save(cursor);
   }
 
   /**
-   * Reads the checkpoint of an earlier run.
+   * Reads the checkpoint of an earlier run; in a `step` that of the step.
    * @returns the latest cursor, whether that run failed, was stopped or crashed; undefined if there is none.
-   * @throws errors of Postgres.
+   * @throws errors of Postgres; TypeError in a step that is a transaction.
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
     return (await requireRun(this).checkpoint.cursor()) as T | undefined;
+  }
+
+  /**
+   * Runs a step of the work, once it is done never again: a later run of the job (after a failure, a stop or a crash) gets the
+   * stored result. The result travels as arguments do; a step without one returns undefined. With `{ transaction: true }` the
+   * step's writes and the fact that it is done are committed together, or not at all. Without it, a step that a crash interrupts
+   * runs again.
+   * @param name 1 to 100 characters, different from those of all other steps of the job.
+   * @throws TypeError for an invalid name, one that was used in this run, or a result that cannot travel; JobTakenError if the
+   * job was given to another process: a transaction is rolled back; the reason, when the run is aborted.
+   */
+  protected step<T>(name: string, work: Work<T>, options: { readonly transaction: true }): Promise<Awaited<T>>;
+  protected step<T>(name: string, work: () => T, options?: StepOptions): Promise<Awaited<T>>;
+  protected step<T>(name: string, work: Work<T>, options: StepOptions = {}): Promise<Awaited<T>> {
+    const { setup, models } = jobEquipment();
+    return requireRun(this).checkpoint.steps.step(name, work, options, { serializers: setup?.serializers, models });
+  }
+
+  /**
+   * Ends the job together with the writes of `work`, in one transaction. After it nothing runs the job again, so `perform` may
+   * only return: an error is reported, and the job is done all the same.
+   * @returns the result of `work`. @throws JobTakenError if the job was given to another process, and TypeError inside a
+   * transaction or after another commit; the reason, when the run is aborted; errors of `work`. All is rolled back then.
+   */
+  protected commit<T = void>(work?: Work<T>): Promise<Awaited<T> | undefined> {
+    return requireRun(this).checkpoint.steps.commit(work);
   }
 
   /**

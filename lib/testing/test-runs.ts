@@ -5,7 +5,9 @@ import { JobRegistry } from '../job/job-registry';
 import type { CheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
+import type { StoredSteps } from '../job/perform/steps';
 import { deserializeArguments } from '../job/record/argument-decoder';
+import { currentTransaction, onOutcome } from '../model/transaction';
 import type { Claims } from './claims';
 import type { LoggedJob } from './job-log';
 import type { TestDependencies } from './use-jobs';
@@ -24,12 +26,24 @@ export class TestRuns {
   private readonly outside = new AsyncResource('CatamountTestRun');
   private readonly events = new Events();
   private readonly cursors = new Map<string, string>();
+  private readonly steps = new Map<string, StoredSteps>();
   private readonly checkpoints: CheckpointStore = {
-    write: async ({ id }, { cursor }) => {
+    write: async ({ id }, { cursor, steps = {} }) => {
       if (cursor !== undefined) this.cursors.set(id, cursor);
+      const done = Object.entries(this.steps.get(id) ?? {}).filter(([, step]) => 'at' in step);
+      this.steps.set(id, { ...this.steps.get(id), ...steps, ...Object.fromEntries(done) });
       return 'kept';
     },
     readCursor: async ({ id }) => this.cursors.get(id),
+    readSteps: async ({ id }) => this.steps.get(id) ?? {},
+    finishStep: async ({ id }, name, step) => {
+      const keep = (kept: boolean) => void (kept && this.steps.set(id, { ...this.steps.get(id), [name]: step }));
+      const trx = currentTransaction();
+      if (trx) onOutcome(trx, keep);
+      else keep(true);
+      return 'kept';
+    },
+    deleteJob: async () => 'kept',
   };
   private readonly running = new Map<string, LoggedJob>();
   private readonly executors = new Set<Executor>();

@@ -31,7 +31,7 @@ export const SHOW: JobCommand = {
   name: 'show',
   operands: [{ name: 'ID' }],
   options: ['queue'],
-  help: 'all that is known about a job: where it is, arguments, errors, tags, progress',
+  help: 'all that is known about a job: where it is, arguments, errors, tags, progress, steps',
   prepare: ({ operands: [id = ''], options }) => {
     const ref = { id, queue: onlyOne('queue', options.queue) };
     checkRef(ref);
@@ -44,13 +44,22 @@ async function show(
   ref: { readonly id: string; readonly queue: string | undefined },
 ): Promise<Answer> {
   await checkQueues(context, ref.queue === undefined ? [] : [ref.queue]);
-  const { entry, ahead, held } = await context.admin.find(ref);
+  const { entry, ahead, held, steps } = await context.admin.find(ref);
   if (!entry) throw new UserError(unknownJob(ref.id));
   const job = jobJson(entry, redactionRules(context), WHOLE);
-  return { json: { ...job, ahead: ahead ?? null, limit: limitJson(job, held) }, text: jobText(job, ahead, held) };
+  const done = steps.map(({ name, at }) => ({ name, at: new Date(at).toISOString() }));
+  return {
+    json: { ...job, ahead: ahead ?? null, limit: limitJson(job, held), steps: done },
+    text: jobText(job, ahead, held, done),
+  };
 }
 
-function jobText(job: JobJson, ahead: number | undefined, held: HeldBy | undefined): string {
+function jobText(
+  job: JobJson,
+  ahead: number | undefined,
+  held: HeldBy | undefined,
+  steps: readonly { readonly name: string; readonly at: string }[],
+): string {
   const json = (value: unknown) => escapeControls(JSON.stringify(value));
   const why = job.args_redacted && WHY_REDACTED[job.args_redacted](escapeControls(job.class ?? ''));
   const [state, time] = PLACES[job.set];
@@ -71,6 +80,7 @@ function jobText(job: JobJson, ahead: number | undefined, held: HeldBy | undefin
     ['Request', job.request_id === null ? null : escapeControls(job.request_id)],
     ['Attributes', job.attributes === null ? null : json(job.attributes)],
     ['Progress', job.progress === null ? null : json(job.progress)],
+    ...steps.map(({ name, at }): [string, string] => ['Step done', `${escapeControls(name)}, ${fullMoment(at)}`]),
     ['Unreadable', job.unreadable === null ? null : escapeControls(job.unreadable)],
   ];
   const lines = rows.flatMap(([label, text]) =>

@@ -159,6 +159,11 @@ export class JobCancelledError extends Error {
   }
 }
 
+/** The job was given to another process that took this one for dead, so the rest of this run would be done twice. */
+export class JobTakenError extends Error {
+  override readonly name = 'JobTakenError';
+}
+
 /** A run took longer than its class's `timeout`. Its `cause` is the error that the handler threw then. */
 export class JobTimeoutError extends Error {
   override readonly name = 'JobTimeoutError';

@@ -2,11 +2,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import type { JsonValue } from '../../core/execution-context';
+import { currentTransaction } from '../../model/transaction';
 import { withTimeout } from '../../support/deadline';
 import { toError } from '../../support/to-error';
+import { JobTakenError } from '../definition/errors';
 import { deserializeArguments } from '../record/argument-decoder';
 import { serializeArguments } from '../record/arguments';
 import type { Run } from './run';
+import { type StepStore, Steps, type StoredStep, type StoredSteps } from './steps';
 
 /** Minimum interval between two writes to Postgres for one run, ms. */
 const WRITE_MS = 250;
@@ -19,11 +22,6 @@ const NO_MODELS = { models: { get: () => undefined, place: 'a cursor' } };
 /** The position that a job has reached: JSON, dates and bigints. */
 export type Cursor = JsonValue | Date | bigint | readonly Cursor[] | { readonly [key: string]: Cursor };
 
-/** The job was given to another process that took this one for dead, so the rest of this run would be done twice. */
-export class JobTakenError extends Error {
-  override readonly name = 'JobTakenError';
-}
-
 export interface CheckpointOptions {
   readonly run: Run;
   readonly owner: CheckpointOwner;
@@ -35,6 +33,7 @@ export interface CheckpointOptions {
 
 /** Cursor and progress of one run. Values that come faster than they may be written wait here; the latest wins. */
 export class Checkpoint {
+  readonly steps: Steps;
   private latest: string | undefined;
   private pending: CheckpointData = {};
   private writing: Promise<void> | undefined;
@@ -44,13 +43,22 @@ export class Checkpoint {
   private failing = false;
   private closed = false;
 
-  constructor(private readonly options: CheckpointOptions) {}
+  constructor(private readonly options: CheckpointOptions) {
+    this.steps = new Steps(options);
+  }
 
   /** @throws TypeError for an invalid cursor; the reason when the run is aborted, after the cursor was stored. */
   async save(cursor: Cursor): Promise<void> {
     const [encoded] = serializeArguments(`${this.options.run.class}.checkpoint`, [cursor], NO_MODELS);
-    this.latest = JSON.stringify(encoded);
-    await this.note({ cursor: this.latest });
+    const text = JSON.stringify(encoded);
+    const step = this.steps.within('checkpoint');
+    if (step === undefined) {
+      this.latest = text;
+      await this.note({ cursor: text });
+    } else {
+      this.steps.noteCursor(step, text);
+      await this.note({ steps: { [step]: { cursor: text } } });
+    }
     const { abortReason } = this.options.run;
     if (!abortReason) return;
     await this.flush();
@@ -63,15 +71,16 @@ export class Checkpoint {
     await this.note({ progress: JSON.stringify(value) });
   }
 
-  /** @returns the latest cursor of this run or an earlier one. @throws errors of Postgres. */
+  /** @returns the latest cursor of this run or an earlier one, of the step that calls it if any. @throws errors of Postgres. */
   async cursor(): Promise<unknown> {
-    const text = await this.cursorText();
+    const step = this.steps.within('resumeFrom');
+    const text = await (step === undefined ? this.cursorText() : this.steps.cursorText(step));
     if (text === undefined) return undefined;
     const [cursor] = await deserializeArguments([JSON.parse(text) as JsonValue], NO_MODELS);
     return cursor;
   }
 
-  async cursorText(): Promise<string | undefined> {
+  private async cursorText(): Promise<string | undefined> {
     const { store, owner } = this.options;
     return this.latest ?? (await store?.readCursor(owner));
   }
@@ -81,7 +90,7 @@ export class Checkpoint {
     clearTimeout(this.timer);
     this.timer = undefined;
     while (this.writing) await this.writing;
-    if (this.pending.cursor === undefined && this.pending.progress === undefined) return;
+    if (Object.keys(this.pending).length === 0) return;
     this.writing = this.write();
     await this.writing;
     this.writing = undefined;
@@ -94,7 +103,7 @@ export class Checkpoint {
   }
 
   private async note(notes: CheckpointData): Promise<void> {
-    this.pending = { ...this.pending, ...notes };
+    this.pending = merge(this.pending, notes);
     const now = performance.now();
     const due = this.wroteAt + WRITE_MS - now;
     if (due <= 0 && !this.writing) {
@@ -110,16 +119,19 @@ export class Checkpoint {
 
   private async write(): Promise<void> {
     const { store, owner, run, onError } = this.options;
+    // Its row has gone.
+    if (run.isCommitted) return;
     const notes = this.pending;
     this.pending = {};
     this.wroteAt = performance.now();
     try {
       const kept = await store?.write(owner, notes);
       this.failing = false;
-      if (kept === 'taken') run.abort(new JobTakenError(`${run.class} was given to another process meanwhile`));
+      if (kept === 'taken' && !run.isCommitted)
+        run.abort(new JobTakenError(`${run.class} was given to another process meanwhile`));
     } catch (thrown) {
       // The next write includes it, unless there is a newer value by then.
-      this.pending = { ...notes, ...this.pending };
+      this.pending = merge(notes, this.pending);
       if (!this.failing) onError(toError(thrown));
       this.failing = true;
     }
@@ -130,6 +142,13 @@ export class Checkpoint {
 export interface CheckpointData {
   readonly cursor?: string;
   readonly progress?: string;
+  /** Cursors of steps. They change nothing in steps that are done. */
+  readonly steps?: StoredSteps;
+}
+
+function merge(older: CheckpointData, newer: CheckpointData): CheckpointData {
+  const both = { ...older, ...newer };
+  return older.steps && newer.steps ? { ...both, steps: { ...older.steps, ...newer.steps } } : both;
 }
 
 /** Identifies one delivery of a job. */
@@ -141,10 +160,14 @@ export interface CheckpointOwner {
 /** taken: another process has the job. */
 export type Kept = 'kept' | 'taken';
 
-export interface CheckpointStore {
+export interface CheckpointStore extends StepStore {
   write(owner: CheckpointOwner, notes: CheckpointData): Promise<Kept>;
   readCursor(owner: Pick<CheckpointOwner, 'id'>): Promise<string | undefined>;
 }
+
+/** SQL: the cursors of steps, added to the steps of the row, except to those that are done: a late write must not undo them. */
+const MERGED_STEPS = `coalesce(coalesce(steps, '{}') || (
+  select jsonb_object_agg(key, value) from jsonb_each(?::jsonb) where steps -> key -> 'at' is null), steps)`;
 
 /** Timeout of one write, ms. It is shorter than the time that a stop leaves a job to react to its signal. */
 const ANSWER_MS = 250;
@@ -162,11 +185,18 @@ export class PostgresCheckpointStore implements CheckpointStore {
   ) {}
 
   /** Only the delivery that has the job may write: one that stalled must not overwrite the data of its successor. */
-  async write({ id, claimedAt }: CheckpointOwner, { cursor, progress }: CheckpointData): Promise<Kept> {
+  async write({ id, claimedAt }: CheckpointOwner, { cursor, progress, steps }: CheckpointData): Promise<Kept> {
     const written = this.knex.raw<{ rowCount: number }>(
       `update ${TABLES.jobs} set cursor = coalesce(?::json, cursor), progress = coalesce(?::json, progress)
-       where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`,
-      [cursor ?? null, progress ?? null, id, this.identity, claimedAt] as Knex.RawBinding[],
+       ${steps ? `, steps = ${MERGED_STEPS}` : ''} where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`,
+      [
+        cursor ?? null,
+        progress ?? null,
+        ...(steps ? [JSON.stringify(steps)] : []),
+        id,
+        this.identity,
+        claimedAt,
+      ] as Knex.RawBinding[],
     );
     const late = () => new Error(`Postgres did not answer within ${this.answerMs} ms`);
     const { rowCount } = await withTimeout(Promise.resolve(written), this.answerMs, late);
@@ -179,5 +209,35 @@ export class PostgresCheckpointStore implements CheckpointStore {
       [id],
     );
     return rows[0]?.cursor ?? undefined;
+  }
+
+  async readSteps({ id }: CheckpointOwner): Promise<StoredSteps> {
+    const { rows } = await this.db.raw<{ rows: { readonly steps: StoredSteps | null }[] }>(
+      `select steps from ${TABLES.jobs} where id = ?::uuid`,
+      [id],
+    );
+    return rows[0]?.steps ?? {};
+  }
+
+  finishStep(owner: CheckpointOwner, name: string, step: StoredStep): Promise<Kept> {
+    const text = JSON.stringify({ [name]: step });
+    return this.fenced(owner, `update ${TABLES.jobs} set steps = coalesce(steps, '{}') || ?::jsonb`, [text]);
+  }
+
+  deleteJob(owner: CheckpointOwner): Promise<Kept> {
+    return this.fenced(owner, `delete from ${TABLES.jobs}`, []);
+  }
+
+  /** A step belongs to the transaction that it runs in. */
+  private get db(): Knex {
+    return currentTransaction() ?? this.knex;
+  }
+
+  private async fenced({ id, claimedAt }: CheckpointOwner, change: string, values: readonly string[]): Promise<Kept> {
+    const { rowCount } = await this.db.raw<{ rowCount: number }>(
+      `${change} where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`,
+      [...values, id, this.identity, claimedAt],
+    );
+    return rowCount > 0 ? 'kept' : 'taken';
   }
 }

@@ -166,13 +166,18 @@ export class Executor {
       if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.pauseBriefly();
       await run.settle(working);
       // The run may have returned early because of the signal, with its work unfinished.
-      if (run.isAborted && run.watchesSignal) throw run.abortReason;
+      if (run.isAborted && run.watchesSignal && !run.isCommitted) throw run.abortReason;
       unwatch?.();
       run.openCheckpoint?.close();
       return this.outcomes.succeeded(job);
     } catch (thrown) {
       unwatch?.();
       run.end();
+      if (run.isCommitted) {
+        run.openCheckpoint?.close();
+        if (!run.isAborted) this.outcomes.failedAfterCommit(job, toError(thrown));
+        return this.outcomes.succeeded(job);
+      }
       await run.openCheckpoint?.flush();
       run.openCheckpoint?.close();
       if (run.isAborted) return this.outcomes.returned(job, this.returnsCount);

@@ -35,9 +35,14 @@ export class Outcomes {
     const { id, class: name, queue } = job;
     const { requestId } = job.payload.attrs;
     const durationMs = job.run?.durationMs ?? 0;
-    return this.final({ op: 'delete' }, job, () =>
+    return this.final(job.run?.isCommitted ? { op: 'delete', isCommitted: true } : { op: 'delete' }, job, () =>
       this.options.events.emit('job.succeeded', { id, class: name, queue, requestId, durationMs }),
     );
+  }
+
+  /** Reports an error after `commit`, which does not change that the job is done. */
+  failedAfterCommit(job: JobExecution, error: Error): void {
+    this.options.events.emit('process.error', { error, during: `the end of ${job.class} after its commit()` });
   }
 
   discarded(job: JobExecution, error: Error): ExecutionResult {

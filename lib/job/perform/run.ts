@@ -27,6 +27,8 @@ export class Run implements JobRun {
   readonly startedAt = Date.now();
   /** The arguments as `perform` gets them; empty until they are read. */
   args: readonly unknown[] = [];
+  /** true once `commit` has ended the job: whatever happens now cannot run it again. */
+  isCommitted = false;
   private readonly began = performance.now();
   private controller: AbortController | undefined;
   private reason: Error | undefined;

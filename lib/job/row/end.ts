@@ -8,8 +8,8 @@ import { holdKeys } from './limited';
 
 /** What becomes of a job whose run has ended. */
 export type Outcome =
-  /** Done: its row goes. */
-  | { readonly op: 'delete' }
+  /** Done: its row goes. `isCommitted`: it has gone already, in a transaction of the job. */
+  | { readonly op: 'delete'; readonly isCommitted?: boolean }
   /** Discarded: its row goes, too. */
   | { readonly op: 'discard' }
   /** Its run has failed after it was asked to cancel: its row goes. */
@@ -53,6 +53,8 @@ const NOT_ASKED = () => `${TABLES.jobs}.cancel_reason is null`;
 /** A run that is done is done, in spite of a request. */
 const isCancellable = ({ outcome }: Ended) => outcome.op !== 'delete';
 
+const isCommitted = ({ outcome }: Ended) => outcome.op === 'delete' && outcome.isCommitted === true;
+
 /** What became of outcomes that were to be recorded. */
 interface Recorded<E> {
   /** Ids of the jobs whose outcomes were applied. */
@@ -74,10 +76,10 @@ export async function recordOutcomes<E extends Ended>(
   identity: string,
   endings: readonly E[],
 ): Promise<Recorded<E>> {
-  const applied = new Set<string>();
+  const applied = new Set(endings.filter(isCommitted).map(({ delivery }) => delivery.id));
   const of = (...ops: readonly Outcome['op'][]) => endings.filter(({ outcome }) => ops.includes(outcome.op));
   const kinds = [
-    [of('delete'), deleteJobs],
+    [of('delete').filter((ended) => !isCommitted(ended)), deleteJobs],
     [of('discard'), discardJobs],
     [of('retry', 'snooze', 'leave', 'wait', 'return', 'return-counted'), returnJobs],
     [of('dead'), moveToDead],

@@ -11,8 +11,17 @@ export interface FoundPlace {
   readonly entry: JobEntry | undefined;
   /** Number of jobs before it in its queue, up to 10,000; undefined unless it waits. */
   readonly ahead: number | undefined;
+  /** The steps that its runs have done, in order. */
+  readonly steps: readonly DoneStep[];
   /** Why it is held; undefined unless a limit holds it. */
   readonly held: HeldBy | undefined;
+}
+
+/** A step of a job that is done. Its result is not shown. */
+export interface DoneStep {
+  readonly name: string;
+  /** ms since 1970. */
+  readonly at: number;
 }
 
 /** What a held job waits for. Counts end at 10,000. */
@@ -27,11 +36,15 @@ export interface HeldBy {
   readonly usedUntil: Date | null;
 }
 
-const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined, held: undefined };
+const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined, steps: [], held: undefined };
 const MAX_COUNTED = 10_000;
 /** The place of a row that is not dead. */
 const PLACE = `case state when 'ready' then 'waiting' when 'running' then 'active' when 'held' then 'blocked'
   else case when attempts > 0 then 'retry' else 'scheduled' end end as place`;
+
+/** SQL: the steps that are done, in order. */
+const STEPS = `array(select json_build_object('name', key, 'at', step -> 'at') from jsonb_each(steps) as stored (key, step)
+  where step -> 'at' is not null order by step -> 'at', key) as steps`;
 
 /** @returns the place of each of these jobs that has one. */
 export async function locateJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlyMap<string, SetName>> {
@@ -51,9 +64,11 @@ export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
   const isRunning = (column: string, otherwise: string) =>
     `case state when 'running' then ${column} else ${otherwise} end`;
   const living = entryColumns(isRunning('claimed_at', 'run_at'), isRunning('claimed_by', 'null'));
-  const { rows } = await knex.raw<{ rows: (EntryRow & { readonly place: SetName })[] }>(
-    `select ${PLACE}, payload::text, ${living} from ${TABLES.jobs} where ${sql}
-     union all select 'dead', payload::text, ${entryColumns('died_at', 'null')} from ${TABLES.dead} where ${sql}`,
+  const { rows } = await knex.raw<{
+    rows: (EntryRow & { readonly place: SetName; readonly steps: readonly DoneStep[] })[];
+  }>(
+    `select ${PLACE}, payload::text, ${STEPS}, ${living} from ${TABLES.jobs} where ${sql}
+     union all select 'dead', payload::text, ${STEPS}, ${entryColumns('died_at', 'null')} from ${TABLES.dead} where ${sql}`,
     [...values, ...values],
   );
   const [row] = rows;
@@ -63,6 +78,7 @@ export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
     place,
     entry: describeRow(place, row),
     ahead: place === 'waiting' ? await countAhead(knex, row.id) : undefined,
+    steps: row.steps,
     held: place === 'blocked' ? await findHold(knex, row) : undefined,
   };
 }

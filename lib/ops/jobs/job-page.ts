@@ -83,6 +83,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     processor: processor ?? null,
     progress: entry.progress === undefined ? null : showValues(entry.progress, rules, WHOLE),
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
+    steps: place.steps.map(({ name, at }) => ({ name, at: new Date(at) })),
     cancelReason: entry.cancelReason ?? null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
@@ -109,6 +110,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     limit: limitJson({ args_redacted: job.argsHidden }, place.held),
     process: processor ? processName(processor) : null,
     raw: shown.raw,
+    steps: shown.steps,
     mails: snakeCase(shown.mails ?? null),
   });
 }

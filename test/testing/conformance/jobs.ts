@@ -4,6 +4,7 @@ import type { EnqueuedJob, JobArgument } from '../../../lib/job/definition/job-c
 import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
 import { Model } from '../../../lib/model/model';
+import { transaction } from '../../../lib/model/transaction';
 
 /** What the jobs below, their callbacks and their middleware have done, in order. */
 export const log: unknown[] = [];
@@ -277,5 +278,29 @@ export class AskingJob extends Job<[api: string]> {
   perform(api: string) {
     log.push(`ask ${api}, run ${this.context.attempt}`);
     if (lines(/^ask/).length === 1) throw new RateLimited({ after: '1h' });
+  }
+}
+
+/** Has steps, two of them in transactions. Its first run fails in the third, and takes its second back. */
+export class KeptStepsJob extends Job {
+  async perform() {
+    const first = this.context.attempt === 1;
+    const note = (text: string) => Note.query().insert({ text });
+    log.push((await this.step('note', () => note('first'))).text);
+    const undone = transaction(async () => {
+      await this.step('undone', () => note('second'));
+      if (first) throw new RangeError('taken back');
+    });
+    await undone.catch(() => undefined);
+    await this.step(
+      'third',
+      async () => {
+        await note('third');
+        if (first) throw new RangeError('half way');
+      },
+      { transaction: true },
+    );
+    await this.commit(() => note('last'));
+    log.push('committed');
   }
 }

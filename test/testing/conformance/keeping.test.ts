@@ -18,6 +18,8 @@ import {
   DebouncedJob,
   EchoJob,
   FlakyJob,
+  KeptStepsJob,
+  Note,
   ReminderJob,
   RuledJob,
   SecretJob,
@@ -51,6 +53,30 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
         inline: {
           because: 'there is no next run',
           run: () => assert.rejects(StepsJob.performLater(), /half way/),
+        },
+      },
+    );
+
+    const notes = async () => (await Note.query().orderBy('id')).map(({ text }) => text);
+    const clear = () => Note.query().delete();
+    conform(
+      'the steps of a job for its next run, unless a rollback takes them back',
+      async () => {
+        await clear();
+        await KeptStepsJob.performLater();
+        await performEnqueuedJobs();
+        assert.deepEqual(await notes(), ['first', 'second', 'third', 'last']);
+        assert.deepEqual(told(), ['first', 'first', 'committed']);
+        assert.deepEqual(performedJobs()[0]?.outcome, 'succeeded');
+      },
+      {
+        inline: {
+          because: 'there is no next run',
+          run: async () => {
+            await clear();
+            await assert.rejects(KeptStepsJob.performLater(), /half way/);
+            assert.deepEqual(await notes(), ['first']);
+          },
         },
       },
     );
