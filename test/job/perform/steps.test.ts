@@ -223,7 +223,7 @@ describe('steps', () => {
     await system.processor(CLASSES);
     await StoppedJob.performLater();
     await held();
-    await system.stopProcessors(60_000);
+    await system.stopProcessors();
     assert.equal(system.eventsNamed('job.released').length, 1);
     gate.open();
     await system.processor(CLASSES);
