@@ -225,6 +225,7 @@ describe('steps', () => {
     await held();
     await system.stopProcessors();
     assert.equal(system.eventsNamed('job.released').length, 1);
+    assert.deepEqual(log, ['one']);
     gate.open();
     await system.processor(CLASSES);
     await ended();
@@ -247,6 +248,16 @@ describe('steps', () => {
       assert.deepEqual(await effects(), ['by delivery 2']);
       assert.deepEqual(failures(), []);
     });
+
+  it('cannot end by commit a job that another process has', async () => {
+    await system.processor(CLASSES);
+    await HeldJob.performLater('commit');
+    await held();
+    await system.postgres.query("update job_queue set claimed_by = 'another process'");
+    gate.open();
+    await until('the run has ended', () => system.eventsNamed('job.fenced').length === 1);
+    assert.deepEqual([log, await effects(), await system.jobCount()], [['taken'], [], 1]);
+  });
 
   it('end by commit with the job: its row goes with it, and nothing that fails later runs it again', async () => {
     await system.processor(CLASSES);
