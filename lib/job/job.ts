@@ -36,7 +36,7 @@ import { enqueueJobs, enqueueOne } from './enqueue/enqueue';
 import { checkTag } from './enqueue/request';
 import type { Cursor } from './perform/checkpoint';
 import { requireContext, requireRun } from './perform/run';
-import type { StepOptions, Work } from './perform/steps';
+import type { StepOptions, TransactionWork } from './perform/steps';
 import { serializeArguments } from './record/arguments';
 
 /** A subclass of `Job`, abstract ones included. */
@@ -206,9 +206,13 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * @throws TypeError for an invalid name, one that was used in this run, or a result that cannot travel; JobTakenError if the
    * job was given to another process: a transaction is rolled back; the reason, when the run is aborted.
    */
-  protected step<T>(name: string, work: Work<T>, options: { readonly transaction: true }): Promise<Awaited<T>>;
+  protected step<T>(
+    name: string,
+    work: TransactionWork<T>,
+    options: { readonly transaction: true },
+  ): Promise<Awaited<T>>;
   protected step<T>(name: string, work: () => T, options?: StepOptions): Promise<Awaited<T>>;
-  protected step<T>(name: string, work: Work<T>, options: StepOptions = {}): Promise<Awaited<T>> {
+  protected step<T>(name: string, work: TransactionWork<T>, options: StepOptions = {}): Promise<Awaited<T>> {
     const { setup, models } = jobEquipment();
     return requireRun(this).checkpoint.steps.step(name, work, options, { serializers: setup?.serializers, models });
   }
@@ -219,7 +223,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * @returns the result of `work`. @throws JobTakenError if the job was given to another process, and TypeError inside a
    * transaction or after another commit; the reason, when the run is aborted; errors of `work`. All is rolled back then.
    */
-  protected commit<T = void>(work?: Work<T>): Promise<Awaited<T> | undefined> {
+  protected commit<T = void>(work?: TransactionWork<T>): Promise<Awaited<T> | undefined> {
     return requireRun(this).checkpoint.steps.commit(work);
   }
 

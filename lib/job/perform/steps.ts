@@ -15,7 +15,7 @@ export interface StepOptions {
 }
 
 /** What a transaction does. Queries of models join it by themselves; others are made on `trx`. */
-export type Work<T> = (trx: Knex.Transaction) => T;
+export type TransactionWork<T> = (trx: Knex.Transaction) => T;
 
 /** A step, as the job's row has it. Results and cursors are texts, since jsonb would sort their keys. */
 export type StoredStep = DoneStep | { readonly cursor: string };
@@ -65,7 +65,7 @@ export class Steps {
   /** Runs a step, unless an earlier run has done it. @returns its result. */
   async step<T>(
     name: string,
-    work: Work<T>,
+    work: TransactionWork<T>,
     { transaction: inTransaction = false }: StepOptions,
     codec: ArgumentCodec,
   ): Promise<Awaited<T>> {
@@ -85,7 +85,7 @@ export class Steps {
   }
 
   /** Ends the job in the transaction in which `work` runs. */
-  async commit<T>(work: Work<T> | undefined): Promise<Awaited<T> | undefined> {
+  async commit<T>(work: TransactionWork<T> | undefined): Promise<Awaited<T> | undefined> {
     const { run } = this.options;
     const within = `${run.class}.commit`;
     if (run.isCommitted) throw new TypeError(`${within} was called twice: after it, perform may only return`);
