@@ -13,7 +13,7 @@ const mutations: readonly Mutation[] = [
     promise: 'a job that snoozes has not failed',
     file: 'lib/job/perform/outcomes.ts',
     find: 'if (error instanceof Snooze) return',
-    replace: "if (error instanceof Snooze && error.name === '') return",
+    replace: 'if (error instanceof Snooze && error.waitMs < 0) return',
     killedBy: ['test/job/timing.test.ts'],
   },
   {
