@@ -148,7 +148,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'jobs of a process that falls silent are rescued soon, also by a dispatcher that has nothing else to do',
     file: 'lib/job/dispatch/dispatcher.ts',
-    find: 'this.wasAnyRunning ? this.upkeepMs : this.maxLookMs',
+    find: 'this.wasAnyUnderWay ? this.upkeepMs : this.maxLookMs',
     replace: 'this.maxLookMs',
     killedBy: RESCUE_TEST,
   },

@@ -68,8 +68,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job is dead after `limit` retries',
     file: 'lib/job/perform/failure-decision.ts',
-    find: 'retries >= rules.retry.limit',
-    replace: 'retries > rules.retry.limit',
+    find: 'retries >= retryLimit(rules.retry)',
+    replace: 'retries > retryLimit(rules.retry)',
     killedBy: ['test/job/perform/retry-policy.test.ts', 'test/job/perform/executor.test.ts'],
   },
   {
@@ -110,16 +110,23 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that kills its processes keeps its count while it is left to others',
     file: 'lib/job/row/end.ts',
-    find: "case op when 'retry' then 0",
-    replace: "case op when 'retry' then 0 when 'leave' then 0",
+    find: "case when op in ('retry', 'snooze') then 0",
+    replace: "case when op in ('retry', 'snooze', 'leave') then 0",
     killedBy: ['test/job/perform/leave.test.ts'],
   },
   {
     promise: 'a run whose job was given to another overwrites no cursor',
     file: 'lib/job/perform/checkpoint.ts',
-    find: 'where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`',
-    replace: 'where id = ?::uuid and (claimed_by = ? or claimed_at <> ?::timestamptz)`',
+    find: "''} where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`",
+    replace: "''} where id = ?::uuid and (claimed_by = ? or claimed_at <> ?::timestamptz)`",
     killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
+  {
+    promise: 'a run whose job was given to another commits no step',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: `\${change} where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz\``,
+    replace: `\${change} where id = ?::uuid and (claimed_by = ? or claimed_at <> ?::timestamptz)\``,
+    killedBy: ['test/job/perform/steps.test.ts'],
   },
   {
     promise: 'retrying all failed jobs does not include those that fail again',
