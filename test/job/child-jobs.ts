@@ -1,5 +1,6 @@
 import { KillJob } from '../../lib/job/definition/errors';
 import { Job } from '../../lib/job/job';
+import { currentTransaction } from '../../lib/model/transaction';
 
 // The jobs of child processors, which tell the parent when they run.
 
@@ -61,6 +62,19 @@ export class DyingJob extends Job<[n: number]> {
   async perform(n: number): Promise<void> {
     await this.checkpoint(n);
     throw new KillJob(`no hope for ${n}`);
+  }
+}
+
+/** Writes three effects, each of which may be made once only: two in steps, the last with the end of the job. */
+export class OnceOnlyJob extends Job<[n: number]> {
+  async perform(n: number): Promise<void> {
+    const write = async (what: string) => {
+      await currentTransaction()?.raw('insert into effects (what) values (?)', [`${n} ${what}`]);
+    };
+    await this.step('first', () => write('first'), { transaction: true });
+    await this.step('second', () => write('second'), { transaction: true });
+    await this.commit(() => write('end'));
+    if (n % 10 === 0) throw new RangeError('after the commit');
   }
 }
 

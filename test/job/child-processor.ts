@@ -6,6 +6,7 @@ import { Redis } from '../../lib/core/redis';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
+import { connectTransactions } from '../../lib/model/transaction';
 import { connectJobs } from '../../lib/role/connect/connect-app';
 import * as childJobs from './child-jobs';
 import { TWO_QUEUES } from './job-system';
@@ -35,6 +36,7 @@ async function main({ database: url, redis: redisUrl, ...options }: Urls & Child
   const events = new Events();
   const redis = new Redis(redisUrl, events);
   const database = new Database(url, { production: false, events, poolMax: 6 });
+  connectTransactions(database.knex);
   connectJobs({ database, redis, events });
   const processor = new JobProcessor({
     config: { jobs: { ...TWO_QUEUES, concurrency }, environment: 'test' },
