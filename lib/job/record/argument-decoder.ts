@@ -43,11 +43,17 @@ class ArgumentDecoder {
   private array(value: readonly JsonValue[]): unknown {
     let copy: unknown[] | undefined;
     let late = false;
-    for (let i = 0; i < value.length; i++) {
-      const part = this.anything(value[i] as JsonValue);
-      if (part !== value[i]) copy ??= value.slice();
-      if (copy) copy[i] = part;
-      late ||= isThenable(part);
+    try {
+      for (let i = 0; i < value.length; i++) {
+        const part = this.anything(value[i] as JsonValue);
+        if (part !== value[i]) copy ??= value.slice();
+        if (copy) copy[i] = part;
+        late ||= isThenable(part);
+      }
+    } catch (thrown) {
+      // Nobody awaits the parts before it, of which some may reject.
+      for (const part of copy ?? []) if (isThenable(part)) part.then(undefined, () => undefined);
+      throw thrown;
     }
     return late && copy ? Promise.all(copy) : (copy ?? value);
   }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { User } from '../../../lib/app/models/user';
 import { RecordGoneError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { deserializeArguments } from '../../../lib/job/record/argument-decoder';
 import { serializeArguments } from '../../../lib/job/record/arguments';
+import { UnreadableJobError } from '../../../lib/job/record/payload';
 import { Model } from '../../../lib/model/model';
 import { loadModels, type ModelLookup } from '../../../lib/model/model-lookup';
 import { transaction } from '../../../lib/model/transaction';
@@ -147,5 +149,11 @@ describe('models as arguments', () => {
     const read = async (known?: ModelLookup) => deserializeArguments([{ $model: ['Planet', 1] }], { models: known });
     await assert.rejects(read(models), /an argument is a Planet, which no file in .* exports/);
     await assert.rejects(read(), /this process knows no models/);
+  });
+
+  it('cannot be read beside an argument that is nonsense, and leave no rejection unhandled', async () => {
+    const read = async () => deserializeArguments([{ $model: ['Planet', 1] }, { $date: 'never' }], { models });
+    await assert.rejects(read(), UnreadableJobError);
+    await nextTurn();
   });
 });
