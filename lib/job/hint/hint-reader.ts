@@ -25,14 +25,15 @@ export interface Hint {
 
 // KEYS  `waiting`, `jobs` of each queue
 // ARGV  1 how many ids are wanted, then the numbers of the queues in their order
-// reply for each: number of its queue, id, record or ''
+// reply for each: number of its queue, id, record or '' (an empty record is a space, which is as unreadable)
 const POP = new RedisScript(`
 local call, out = redis.call, {}
 for n = 2, #ARGV do
   local q = tonumber(ARGV[n])
   local base, left = (q - 1) * 2, ARGV[1] - #out / 3
   for _, id in ipairs(left > 0 and call('rpop', KEYS[base + 1], left) or {}) do
-    local record = call('hget', KEYS[base + 2], id) or ''
+    local record = call('hget', KEYS[base + 2], id)
+    record = record == '' and ' ' or record or ''
     for _, value in ipairs({ q, id, record }) do out[#out + 1] = value end
   end
 end
@@ -100,7 +101,8 @@ export class HintReader {
 
   /** @returns the record of a hint that was waited for, if it is a plain producer's job. @throws when Redis does not answer. */
   async readRecord({ queue, id }: Hint): Promise<string | undefined> {
-    return (await this.redis.hGet(queueKey(queue, 'jobs'), id)) ?? undefined;
+    const record = await this.redis.hGet(queueKey(queue, 'jobs'), id);
+    return record === '' ? ' ' : (record ?? undefined);
   }
 
   /** true: there is a hint that was waited for, and it is alone. */
