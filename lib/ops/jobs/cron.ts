@@ -21,6 +21,25 @@ export const cronRoutes: RouteModule = (site) => {
     await showPage(site, ctx, 'cron', locals, { cron: cron.map(cronRowJson) });
   });
 
+  // A recurring job that was declared at run time is nowhere else, so ask first.
+  router.get(`${LIST}/:name/forget`, async (ctx) => {
+    const { t } = ctx.state;
+    const { name = '' } = ctx.params;
+    const found = (await site.admin(ctx).cron.list()).find((one) => one.name === name);
+    if (!found) throw gone(name);
+    await showPage(site, ctx, 'delete-one', {
+      title: t('jobs.cron.forget.question'),
+      cost: t('jobs.cron.forget.cost'),
+      go: t('jobs.cron.actions.forget'),
+      name,
+      job: null,
+      spec: found.spec,
+      target: `${LIST}/${encodeURIComponent(name)}/forget`,
+      back: LIST,
+      current: 'cron',
+    });
+  });
+
   for (const what of ['trigger', 'pause', 'resume', 'forget'] as const) {
     router.post(`${LIST}/:name/${what}`, async (ctx) => {
       const { name = '' } = ctx.params;
@@ -28,12 +47,16 @@ export const cronRoutes: RouteModule = (site) => {
         .admin(ctx)
         .cron.act(what, name)
         .catch((error: unknown) => {
-          throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
+          throw error instanceof UserError ? gone(name) : error;
         });
       showOutcome(ctx, readBack(ctx, LIST), { what: `cron.${what}`, name });
     });
   }
 };
+
+function gone(name: string): Error {
+  return localizedProblem(404, 'cronGone', { values: { name } });
+}
 
 interface CronRow extends CronListing {
   /** The schedule in words; null for an expression without such a form. */

@@ -32,9 +32,14 @@ export const jobPageRoutes: RouteModule = (site) => {
     const { entry, place } = await find(site, ctx);
     if (!entry || place !== 'waiting') throw localizedProblem(409, 'jobsGone');
     const job = showJob(entry, site.classes.rules);
-    await showPage(site, ctx, 'delete-waiting', {
+    await showPage(site, ctx, 'delete-one', {
       title: t('jobs.job.deleteWaiting.question'),
+      cost: t('jobs.confirm.delete.cost', { count: 1 }),
+      go: t('jobs.confirm.delete.go', { count: 1, n: 1 }),
+      name: job.class ?? t('jobs.unnamed'),
       job,
+      target: `${job.href}/delete`,
+      back: job.href,
       current: 'queues',
     });
   });

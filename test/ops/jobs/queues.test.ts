@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Cron } from '../../../lib/job/cron/run-time-cron';
 import { resumeQueue } from '../../../lib/job/row/pauses';
 import { until } from '../../support/until';
 import { processorOf, treeStatusOf } from '../overview/tree-statuses';
@@ -210,6 +211,18 @@ describe('pages of queues, running jobs and recurring jobs', () => {
       shop.actions(),
       done.map(([action, job]) => ({ name: job, action, via })),
     );
+  });
+
+  it('forget a recurring job that was declared at run time, after a question', async () => {
+    await Cron.upsert('send/7%', { class: ImportRowsJob, at: '0 7 * * *', args: [{ import: 7, from: 0 }] });
+    const { rows, links } = await operator.view(CRON);
+    assert.match(rows[0]?.at(-1) ?? '', /Trigger .* Pause .* Forget… send\/7%/);
+    const href = links.get('Forget… send/7%') ?? assert.fail('no link');
+    const question = await operator.view(href);
+    assert.match(question.text, /send\/7% 0 7 \* \* \*/);
+    assert.equal((await operator.view(CRON)).rows.length, 1, 'the question changes nothing');
+    assert.deepEqual((await operator.act(href)).rows, []);
+    assert.equal((await operator.get(href)).status, 404);
   });
 
   it('count the outcomes of jobs by class', async () => {
