@@ -25,7 +25,7 @@ import { CancelWatch } from './perform/cancel-watch';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { Run } from './perform/run';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
-import { keyringOf } from './record/encryption';
+import { type Keyring, keyringOf } from './record/encryption';
 import type { CancelledRun } from './row/cancel';
 import type { Delivery } from './row/job-row';
 import type { RescuedJob } from './row/rescue';
@@ -118,6 +118,7 @@ export class JobProcessor implements Service {
     const { knex } = database;
     const queues = config.jobs.queues.map((queue) => queue.name);
     this.limits = readLimits(registry);
+    const keys = keyringOf(config.jobs.encryptionKeys);
     this.executor = createExecutor({
       knex,
       identity,
@@ -125,7 +126,7 @@ export class JobProcessor implements Service {
       events,
       setup: options.setup ?? {},
       models: options.models,
-      keys: keyringOf(config.jobs.encryptionKeys),
+      keys,
       tuning,
     });
     this.cancelWatch = new CancelWatch({
@@ -201,7 +202,7 @@ export class JobProcessor implements Service {
       onClockJump: () => this.fetcher.scan(),
       tuning: tuning.dispatch,
     });
-    this.cron = createCronService(options, this.gate);
+    this.cron = createCronService(options, this.gate, keys);
     this.reporter = new ProcessReporter({
       config,
       database,
@@ -342,8 +343,10 @@ export class JobProcessor implements Service {
 function createCronService(
   { registry, setup, models, database, events, tuning }: JobProcessorOptions,
   gate: Gate,
+  keys: Keyring | undefined,
 ): CronService {
   const codec = { serializers: setup?.serializers, models };
   const entries = cronEntries(registry, codec);
-  return new CronService({ knex: database.knex, events, entries, registry, codec, tuning: tuning?.cron, gate });
+  const { knex } = database;
+  return new CronService({ knex, events, entries, registry, codec, keys, tuning: tuning?.cron, gate });
 }

@@ -205,11 +205,22 @@ describe('classes that encrypt their arguments', () => {
     assert.doesNotMatch(told(), new RegExp(SECRET));
   });
 
-  it('are refused as recurring jobs with arguments, which would be stored in plain', async () => {
-    const declared = Cron.upsert('daily', { class: FailingJob, at: '@daily', args: [SECRET] });
-    await assert.rejects(declared, { name: 'UserError', message: /daily.*FailingJob has encrypt = true/ });
-    const rows = await system.postgres.query('select 1 from job_cron');
-    assert.equal(rows.length, 0);
+  it('have them encrypted in a recurring job, too, whose times wait for its key', async () => {
+    const declare = () => Cron.upsert('report', { class: SecretJob, at: '* * * * * *', args: [SECRET, DUE] });
+    await declare();
+    const rows = await system.postgres.query('select args from job_cron');
+    assert.match(JSON.stringify(rows), /^\[\{"args":\{"encrypted":"2025b\.[^"]+"\}\}\]$/);
+    await work([NEW], SecretJob);
+    await until('it has no key', () => system.eventsNamed('cron.error').length > 0);
+    const [{ name, error } = {}] = system.eventsNamed('cron.error');
+    assert.deepEqual([name, error?.name], ['report', 'MissingKeyError']);
+    await system.stopProcessors();
+    await work([NEW, OLD], SecretJob);
+    await until('it has run', () => ran.length > 0);
+    assert.deepEqual(ran[0], [SECRET, DUE]);
+    assert.doesNotMatch((await stored()) + told(), new RegExp(SECRET));
+    dependencies.keys = undefined;
+    await assert.rejects(declare(), /JOB_ENCRYPTION_KEYS/);
   });
 
   it('may be mailers, whose jobs then hold neither arguments nor params', async () => {

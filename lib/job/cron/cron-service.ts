@@ -14,8 +14,9 @@ import type { Gate } from '../dispatch/gate';
 import { enqueueOne } from '../enqueue/enqueue';
 import { deserializeArguments } from '../record/argument-decoder';
 import type { ArgumentCodec } from '../record/arguments';
+import { type Keyring, readArguments } from '../record/encryption';
 import { isMadeAt } from '../row/installation';
-import { type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron-table';
+import { argumentOwner, type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron-table';
 import { type CronEntry, Schedule } from './schedule';
 
 export interface CronTuning {
@@ -44,6 +45,8 @@ export interface CronServiceOptions {
   readonly registry: { get(name: string): JobClass | undefined };
   /** Reads their arguments. */
   readonly codec: ArgumentCodec;
+  /** Decrypts them. */
+  readonly keys?: Keyring | undefined;
   /** Closed while this database is a copy of another one. Default: it is none. */
   readonly gate?: Gate | undefined;
   readonly tuning?: CronTuning | undefined;
@@ -141,7 +144,7 @@ export class CronService {
       const schedule = this.schedules.get(key) ?? new Schedule(spec, timeZone);
       this.schedules.set(key, schedule);
       this.reported.delete(name);
-      return { name, jobClass, spec, timeZone, policy, args: row.args, schedule };
+      return { name, jobClass, spec, timeZone, policy, args: [], schedule };
     } catch (thrown) {
       // A newer deploy may have the class, or read the expression.
       if (!this.reported.has(name)) this.options.events.emit('cron.error', { name, error: toError(thrown) });
@@ -206,9 +209,12 @@ export class CronService {
   }
 
   /** @returns the error if a model among them is gone: then its times are skipped. */
-  private async argumentsOf({ args }: CronRow, entry: CronEntry): Promise<readonly unknown[] | RecordGoneError> {
-    if (args === null) return entry.args;
+  private async argumentsOf(row: CronRow, entry: CronEntry): Promise<readonly unknown[] | RecordGoneError> {
+    if (row.args === null) return entry.args;
+    const { id, class: className } = argumentOwner(row);
+    const stored = 'encrypted' in row.args ? { args: [], ...row.args } : { args: row.args };
     try {
+      const args = readArguments({ class: className, ...stored }, id, this.options.keys);
       return await deserializeArguments(args, this.options.codec);
     } catch (thrown) {
       if (thrown instanceof RecordGoneError) return thrown;

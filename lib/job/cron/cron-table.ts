@@ -22,6 +22,14 @@ const KNOWN_FOR = '1 day';
 /** Rows that no processor has refreshed for this long are deleted, since their classes are gone. */
 const KEPT_FOR = '7 days';
 
+/** The arguments of a recurring job that was declared at run time: plain, or encrypted for `argumentOwner`. */
+export type CronArguments = readonly JsonValue[] | { readonly encrypted: string };
+
+/** Whom encrypted arguments belong to. No job has such an id, so that they cannot be moved into one. */
+export function argumentOwner({ name, class: className }: Pick<CronRow, 'name' | 'class'>) {
+  return { id: `cron ${name}`, class: className };
+}
+
 /** A row, with the database's time at which it was read. */
 export interface CronRow {
   readonly name: string;
@@ -32,7 +40,7 @@ export interface CronRow {
   readonly paused: boolean;
   readonly run_requested_at: Date | null;
   /** As in a job's payload; null: its class declares it. */
-  readonly args: readonly JsonValue[] | null;
+  readonly args: CronArguments | null;
   readonly catch_up: CatchUpPolicy;
   readonly now: Date;
 }
@@ -41,7 +49,7 @@ const COLUMNS = `name, class, spec, time_zone, settled_until, paused, run_reques
 
 /** A recurring job to be declared at run time. */
 export interface NewCron extends Pick<CronRow, 'name' | 'class' | 'spec' | 'time_zone' | 'catch_up'> {
-  readonly args: readonly JsonValue[];
+  readonly args: CronArguments;
 }
 
 /** All columns of a row. */

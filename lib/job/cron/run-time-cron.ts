@@ -1,17 +1,18 @@
 import { UserError } from '../../core/errors';
 import { databaseInUse } from '../../model/transaction';
 import type { Args, CronOptions, JobClass, Performable } from '../definition/job-class';
-import { compileOptions, effectiveName } from '../definition/options';
+import { compileOptions } from '../definition/options';
 import { jobEquipment } from '../enqueue/connection';
 import { serializeArguments } from '../record/arguments';
-import { type CronListing, CronTable, removeCron, upsertCron } from './cron-table';
+import { requireKeys } from '../record/encryption';
+import { argumentOwner, type CronArguments, type CronListing, CronTable, removeCron, upsertCron } from './cron-table';
 import { checkCron } from './schedule';
 
 /** A recurring job that is declared at run time. */
 export interface RunTimeCronOptions<J extends Performable> extends Pick<CronOptions, 'at' | 'timeZone' | 'catchUp'> {
   /** The job to enqueue at each time. */
   readonly class: JobClass<J>;
-  /** Arguments of `perform`. Models are loaded again for each run. Default none. */
+  /** Arguments of `perform`. Models are loaded again for each run. They are encrypted if the class says so. Default none. */
   readonly args?: Readonly<Args<J>>;
 }
 
@@ -25,30 +26,31 @@ export const Cron = Object.freeze({
    * Declares a recurring job, or changes the one of this name. A new one, or one with another schedule, starts from now; one with
    * the same schedule misses no time.
    * @param name at most 200 characters without spaces.
-   * @throws UserError that names the recurring job, for a wrong name, time, zone or policy, and for the name of a `static cron`;
-   * TypeError for arguments that cannot travel; NotConnectedError.
+   * @throws UserError that names the recurring job, for a wrong name, time, zone or policy, for the name of a `static cron`, and
+   * without a key to encrypt with; TypeError for arguments that cannot travel; NotConnectedError.
    */
   async upsert<J extends Performable>(name: string, options: RunTimeCronOptions<J>): Promise<void> {
     const { class: jobClass, at, timeZone, catchUp, args = [] } = options;
-    const { setup, models } = jobEquipment();
+    const { setup, models, keys } = jobEquipment();
     const codec = { serializers: setup?.serializers, models };
     const given = { name, at, args, ...(timeZone !== undefined && { timeZone }), ...(catchUp && { catchUp }) };
     if (typeof jobClass !== 'function') throw new UserError(`Cron.upsert: the class of ${name} is ${String(jobClass)}`);
     if (typeof at !== 'string') {
       throw new UserError(`Cron.upsert: at of ${name} is ${JSON.stringify(at)}; give text such as '0 3 * * *'`);
     }
-    if (args.length > 0 && compileOptions(jobClass).encrypt) {
-      const why = `${effectiveName(jobClass)} has encrypt = true, but the arguments of a recurring job are stored in plain`;
-      throw new UserError(`Cron.upsert of ${name}: ${why}; give none, and let a job without encrypt enqueue it`);
-    }
     const { spec, policy, ...checked } = checkCron(given, codec);
+    const { name: className, encrypt } = compileOptions(jobClass);
+    const json = serializeArguments(`Cron.upsert of ${name}`, args, codec);
+    const encrypted = (): CronArguments => {
+      return { encrypted: requireKeys(className, keys).encrypt(json, argumentOwner({ name, class: className })) };
+    };
     const isDeclared = await upsertCron(databaseInUse('Cron.upsert()'), {
       name,
-      class: effectiveName(jobClass),
+      class: className,
       spec,
       time_zone: checked.timeZone,
       catch_up: policy,
-      args: serializeArguments(`Cron.upsert of ${name}`, args, codec),
+      args: encrypt && args.length > 0 ? encrypted() : json,
     });
     if (isDeclared) return;
     throw new UserError(`Cron.upsert: a class declares the recurring job ${name} by static cron; give another name`);

@@ -83,9 +83,12 @@ export function requireKeys(name: string, keys: Keyring | undefined): Keyring {
  * The arguments of a job, decrypted if they are encrypted.
  * @throws MissingKeyError; UnreadableJobError when they were changed, or belong to another job.
  */
-export function readArguments(payload: Payload, id: string, keys: Keyring | undefined): Payload['args'] {
-  const { encrypted, class: name } = payload;
-  if (encrypted === undefined) return payload.args;
+export function readArguments(
+  { encrypted, class: name, args }: Pick<Payload, 'class' | 'args' | 'encrypted'>,
+  id: string,
+  keys: Keyring | undefined,
+): Payload['args'] {
+  if (encrypted === undefined) return args;
   if (!keys) throw new MissingKeyError(name, encrypted.split('.', 1)[0] ?? '');
   return JSON.parse(keys.decrypt(encrypted, { id, class: name })) as Payload['args'];
 }
