@@ -7,6 +7,7 @@ import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
 import type { StoredSteps } from '../job/perform/steps';
 import { deserializeArguments } from '../job/record/argument-decoder';
+import type { Outcome } from '../job/row/end';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import type { Claims } from './claims';
 import type { LoggedJob } from './job-log';
@@ -108,47 +109,40 @@ export class TestRuns {
     await recorded(!isCancelled, isCancelled ? entry.cancelReason : undefined);
     this.running.delete(id);
     const [hookError] = this.hookErrors.splice(0);
-    entry.snoozed = outcome.op === 'snooze';
-    const runsAgain = outcome.op === 'retry' || outcome.op === 'wait';
-    if ((!runsAgain && !entry.snoozed) || isCancelled) this.claims.release(id);
-    if (isCancelled) {
-      entry.state = 'cancelled';
-      if (hookError) throw hookError;
-      return 'cancelled';
-    }
-    if (outcome.op === 'leave') throw this.giveUp(entry);
-    if (outcome.op === 'wait')
-      Object.assign(entry, {
-        state: 'enqueued',
-        history: outcome.history ?? history,
-        dueAt: Date.now() + outcome.waitMs,
-      });
-    else if (outcome.op === 'retry') {
-      Object.assign(entry, {
-        state: 'enqueued',
-        history: outcome.history,
-        attempts: outcome.attempts,
-        dueAt: Date.now() + outcome.waitMs,
-      });
-    } else if (outcome.op === 'snooze') {
-      Object.assign(entry, {
-        state: 'enqueued',
-        history: outcome.history ?? history,
-        dueAt: Date.now() + outcome.waitMs,
-      });
-    } else if (outcome.op === 'dead') Object.assign(entry, { state: 'dead', history: outcome.job.history });
-    else if (outcome.op === 'delete') entry.state = 'succeeded';
-    else if (outcome.op === 'discard') this.discarded(entry);
-    else throw new Error(`${entry.request.name} was released, but nothing is stopping`);
+    const became = isCancelled ? 'cancelled' : this.becomes(entry, outcome);
+    entry.snoozed = became === 'snoozed';
+    const runsAgain = became === 'retrying' || became === 'snoozed';
+    entry.state = runsAgain ? 'enqueued' : became;
+    if (!runsAgain) this.claims.release(id);
     if (hookError) throw hookError;
-    if (runsAgain) return 'retrying';
-    return outcome.op === 'snooze' ? 'snoozed' : (entry.state as RunOutcome);
+    return became;
   }
 
-  private discarded(entry: LoggedJob): void {
-    const isExpired = entry.error instanceof JobExpiredError;
-    entry.state = isExpired ? 'expired' : 'discarded';
-    if (isExpired) entry.runs -= 1;
+  /** Writes an outcome into the entry, as `row/end` does into the row. */
+  private becomes(entry: LoggedJob, outcome: Outcome): RunOutcome {
+    switch (outcome.op) {
+      case 'retry':
+      case 'wait':
+      case 'snooze': {
+        const { history = entry.history, waitMs } = outcome;
+        const { attempts } = outcome.op === 'retry' ? outcome : entry;
+        Object.assign(entry, { history, attempts, dueAt: Date.now() + waitMs });
+        return outcome.op === 'snooze' ? 'snoozed' : 'retrying';
+      }
+      case 'dead':
+        entry.history = outcome.job.history;
+        return 'dead';
+      case 'delete':
+        return 'succeeded';
+      case 'discard':
+        if (!(entry.error instanceof JobExpiredError)) return 'discarded';
+        entry.runs -= 1;
+        return 'expired';
+      case 'leave':
+        throw this.giveUp(entry);
+      default:
+        throw new Error(`${entry.request.name} was released, but nothing is stopping`);
+    }
   }
 
   /** Aborts the run of a job. */
