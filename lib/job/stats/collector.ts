@@ -4,6 +4,17 @@ import { Outcomes } from './class-stats';
 /** The name under which unknown classes are counted. */
 export const OTHER_CLASSES = '(other classes)';
 
+/** A job's run has begun, or its outcome is recorded. */
+export const RUN_EVENTS = [
+  'job.started',
+  'job.succeeded',
+  'job.retrying',
+  'job.dead',
+  'job.discarded',
+  'job.cancelled',
+  'job.expired',
+] as const;
+
 /** Counts the outcomes of jobs and mails in this process until they are written. Costs a job a few increments. */
 export class OutcomeCounter {
   private outcomes = new Outcomes();
@@ -16,17 +27,8 @@ export class OutcomeCounter {
 
   /** @returns a function that stops it. */
   listen(events: Events): () => void {
-    const jobs = [
-      'job.started',
-      'job.succeeded',
-      'job.retrying',
-      'job.dead',
-      'job.discarded',
-      'job.cancelled',
-      'job.expired',
-    ] as const;
     const mails = ['mail.sent', 'mail.failed', 'mail.skipped'] as const;
-    return events.onAny((name, payload) => this.hear(name, payload), [...jobs, ...mails]);
+    return events.onAny((name, payload) => this.hear(name, payload), [...RUN_EVENTS, ...mails]);
   }
 
   /** Returns the counts since the last call. */
