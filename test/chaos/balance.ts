@@ -1,7 +1,6 @@
 import { lostWelcomes } from '../process/lost-welcomes';
 import type { LoggedJob } from '../process/mail-ledger';
 import { until } from '../support/until';
-import { isTakenBack } from './ledger';
 import { checkNotes, isOfNote, mailsByName } from './note-balance';
 import { asOperator, type Environment, type Incident, type Operator, type StoresOfScene } from './scene/environment';
 
@@ -36,6 +35,7 @@ export async function balance(environment: Scene): Promise<Balance> {
   });
   const notes = await checkNotes(environment);
   const tasks = checkTasks(environment);
+  const effects = await checkEffects(environment);
   const ticks = [...environment.jobLedger.ticks().keys()];
   const duplicates = duplicatesOf(mailsByName(mails.entries), incidents);
   return {
@@ -47,6 +47,7 @@ export async function balance(environment: Scene): Promise<Balance> {
       ...users,
       ...notes.losses,
       ...tasks.losses,
+      ...effects,
       ...missedTicks(ticks),
       ...duplicates
         .filter(({ reason }) => !reason)
@@ -68,18 +69,34 @@ export async function balance(environment: Scene): Promise<Balance> {
 function checkTasks({ ledger, jobLedger }: Scene) {
   const done = jobLedger.tasks();
   const known = new Set([...ledger.tasks.map(({ id }) => id), ...ledger.unsureTasks]);
-  const undone = ledger.tasks.filter(({ id, kind }) => !isTakenBack(kind) && !done.has(id));
+  const undone = ledger.tasks.filter(({ id, promised }) => promised === 'a run' && !done.has(id));
   return {
     ranAgain: ranAgain(done),
     losses: [
       ...undone.map(({ id, kind }) => `job ${id} (${kind}) never ran`),
       ...ledger.tasks
-        .filter(({ id, kind }) => isTakenBack(kind) && done.has(id))
-        .map(({ id }) => `job ${id} ran, although its transaction was rolled back`),
+        .filter(({ id, promised }) => promised === 'no run' && done.has(id))
+        .map(({ id, kind }) => `job ${id} (${kind}) ran, although it was taken back`),
       ...[...done.keys()].filter((id) => !known.has(id)).map((id) => `job ${id} ran, but was never enqueued`),
       ...[...jobLedger.checkpoints()].flatMap(([id, steps]) => skippedSteps(id, steps)),
     ],
   };
+}
+
+/** The writes of steps and commits are made once, and all or none of them. */
+async function checkEffects({ ledger, postgres }: Scene): Promise<string[]> {
+  const rows = await postgres.administer<{ task: number; names: string }>(
+    `select task, string_agg(name, ' ' order by name) as names from effects group by task`,
+  );
+  const made = new Map(rows.map(({ task, names }) => [task, names]));
+  return [
+    ...rows
+      .filter(({ names }) => names !== EFFECTS)
+      .map(({ task, names }) => `the effects of job ${task} are: ${names}`),
+    ...ledger.tasks
+      .filter(({ id, kind }) => kind === 'stepped' && !made.has(id))
+      .map(({ id }) => `job ${id} (stepped) has no effects`),
+  ];
 }
 
 /** A step may repeat when a process dies right after it, but none may be skipped. */
@@ -144,6 +161,8 @@ function explained(first: LoggedJob, second: LoggedJob, incidents: readonly Inci
     : undefined;
 }
 
+/** The effects of each job of SteppedJob. */
+const EFFECTS = 'booked paid';
 const SETTLE_MS = 180_000;
 
 export interface Settled {

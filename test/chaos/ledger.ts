@@ -4,14 +4,20 @@ import type { Outcome } from './traffic';
 /** The ways to enqueue a task (test/fixtures/chaos-app) that clients use all the time. */
 export const TASKS = [
   ...(['alone', 'transaction', 'later', 'retried', 'checkpointed', 'limited', 'notes'] as const),
+  ...(['rated', 'stepped', 'snoozing', 'secret', 'cancelled'] as const),
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
 /** All kinds of tasks; the additional ones are only enqueued by faults. */
 export type TaskKind = (typeof TASKS)[number] | 'long';
 
-/** @returns true if the task's transaction is rolled back, so that it must never run. */
-export function isTakenBack(kind: TaskKind): boolean {
-  return kind === 'rolled-back' || kind === 'late-rolled-back';
+/** What the answer to the enqueue of a task promises: that it runs, that it never does, or nothing. */
+export type Promised = 'a run' | 'no run' | 'nothing';
+
+/** @param status of the response; undefined: there was none, so that the task may or may not have been committed. */
+export function promisedBy(kind: TaskKind, status: number | undefined): Promised {
+  if (kind === 'rolled-back' || kind === 'late-rolled-back') return 'no run';
+  if (kind === 'cancelled') return status === 204 ? 'no run' : 'nothing';
+  return status === 201 ? 'a run' : 'nothing';
 }
 
 /**
@@ -37,6 +43,7 @@ export interface SignedUp {
 export interface AcceptedTask {
   readonly id: number;
   readonly kind: TaskKind;
+  readonly promised: Exclude<Promised, 'nothing'>;
   /** Time of the response, as `performance.now()`. */
   readonly at: number;
 }
@@ -48,7 +55,7 @@ export class Ledger {
   readonly mishaps: Mishap[] = [];
   /** Addresses whose sign-up got no response: it may or may not have been committed. */
   readonly unsure = new Set<string>();
-  /** Tasks that got no response, and may or may not have been committed. */
+  /** Tasks that were promised nothing. They may run. */
   readonly unsureTasks = new Set<number>();
   /** Broken promises detected during the run. */
   readonly broken: string[] = [];

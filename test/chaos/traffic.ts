@@ -1,6 +1,6 @@
 import http from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { isTakenBack, type Ledger, TASKS, type TaskKind } from './ledger';
+import { type Ledger, promisedBy, TASKS, type TaskKind } from './ledger';
 
 export type Outcome =
   | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
@@ -170,12 +170,10 @@ class TaskClient extends Client {
     const id = ++tasks;
     const outcome = await this.send(`POST /tasks/${kind}`, `/tasks/${kind}?id=${id}`, { method: 'POST' });
     if (!outcome) return undefined;
-    if (status(outcome) === 201 || status(outcome) === 204) {
-      ledger.tasks.push({ id, kind, at: performance.now() });
-      return id;
-    }
-    if (isTakenBack(kind)) ledger.tasks.push({ id, kind, at: performance.now() });
-    else ledger.unsureTasks.add(id);
+    const promised = promisedBy(kind, status(outcome));
+    if (promised === 'nothing') ledger.unsureTasks.add(id);
+    else ledger.tasks.push({ id, kind, promised, at: performance.now() });
+    if (promised === 'a run') return id;
     return undefined;
   }
 

@@ -36,6 +36,8 @@ const TRIES = 50;
 const NOTES = `create table notes (
   id bigint generated always as identity primary key, task int not null, text text not null, sent bool not null default false
 )`;
+/** What the jobs with steps write, each once: no constraint would hide a second time. */
+const EFFECTS = 'create table effects (task int not null, name text not null)';
 /** Several times the space that a long run needs. */
 const DISK_MB = 256;
 
@@ -77,6 +79,7 @@ export class ChaosPostgres {
   async makeNotes(): Promise<void> {
     const client = await this.connect();
     await client.query(NOTES);
+    await client.query(EFFECTS);
     await client.end();
   }
 
