@@ -14,6 +14,7 @@ export {
   EnqueueError,
   JobCancelledError,
   JobExpiredError,
+  JobResultError,
   JobTakenError,
   JobTimeoutError,
   KillJob,

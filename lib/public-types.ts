@@ -39,6 +39,7 @@ export type { Translate } from './core/i18n';
 export type { ImportFile } from './core/load-classes';
 export type { CronListing } from './job/cron/cron-table';
 export type { RunTimeCronOptions } from './job/cron/run-time-cron';
+export type { NoResult } from './job/definition/errors';
 export type {
   AcceptedJob,
   Args,
@@ -58,11 +59,15 @@ export type {
   JobArguments,
   JobClass,
   JobContext,
+  JobHandle,
   JobOptions,
+  KeepOptions,
   LimitOptions,
   Performable,
   PreparedJob,
   RateOptions,
+  ResultOf,
+  ResultOptions,
   RunAt,
   SerializableTypes,
   Taken,

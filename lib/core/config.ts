@@ -99,6 +99,7 @@ export const TABLES = {
   schema: undefined as string | undefined,
   jobs: 'job_queue',
   dead: 'job_dead',
+  finished: 'job_finished',
   cron: 'job_cron',
   processes: 'job_processes',
   pauses: 'job_pauses',

@@ -200,6 +200,8 @@ const CATALOG: Catalog = {
   'job.succeeded': info((e) => `${e.class} done in ${countText(e.durationMs)} ms`, {
     fields: (e) => ({ jobId: e.id, requestId: e.requestId }),
   }),
+  'job.result-lost': warn((e) => `${e.class} is done, but its result is not kept: ${e.why}`, { fields: jobId }),
+  'job.log': info((e) => e.text, { fields: jobId }),
   'job.retrying': warn(
     (e) => `${e.class} failed (attempt ${e.attempt}), retried in ${formatDuration(e.waitMs)}: ${e.error.message}`,
     { fields: failureFields },

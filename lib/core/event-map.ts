@@ -187,6 +187,10 @@ export interface EventMap {
   /** `waitedMs` counts from the time at which the job was ready. */
   'job.started': AboutJob & { readonly waitedMs: number };
   'job.succeeded': Omit<AboutJob, 'attempt' | 'args'> & { readonly durationMs: number };
+  /** The job is done and was kept, but without its result. */
+  'job.result-lost': { readonly id: string; readonly class: string; readonly queue: string; readonly why: string };
+  /** A line that the job has written. Its fields are attributes of the context. */
+  'job.log': { readonly id: string; readonly class: string; readonly text: string };
   'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
   'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
   'job.discarded': AboutJob & { readonly error: Error };

@@ -1,6 +1,7 @@
-import type { JsonValue } from '../core/execution-context';
+import { type Attributes, type JsonValue, withAttributes } from '../core/execution-context';
 import type { Duration } from '../support/duration';
 import { checkJobId, checkReason, outcomeOf } from './definition/cancel-options';
+import { JobResultError } from './definition/errors';
 import type {
   AcceptedJob,
   Args,
@@ -14,14 +15,18 @@ import type {
   EnqueuedJob,
   JobClass,
   JobContext,
+  JobHandle,
   JobOptions,
+  KeepOptions,
   LimitOptions,
   Performable,
   PreparedJob,
   RateOptions,
+  ResultOf,
+  ResultOptions,
   UniqueOptions,
 } from './definition/job-class';
-import { DEFAULT_RETRY, effectiveName } from './definition/options';
+import { compileOptions, DEFAULT_RETRY, effectiveName } from './definition/options';
 import type {
   ErrorHandler,
   ErrorMatchers,
@@ -31,7 +36,14 @@ import type {
   RetryOptions,
 } from './definition/retry-policy';
 import { addDiscardRule, addRetryRule } from './definition/retry-policy';
-import { connectEnqueuer, connection, type Enqueuer, type JobDependencies, jobEquipment } from './enqueue/connection';
+import {
+  connectEnqueuer,
+  connection,
+  type Enqueuer,
+  type JobDependencies,
+  jobEquipment,
+  logLine,
+} from './enqueue/connection';
 import { enqueueJobs, enqueueOne } from './enqueue/enqueue';
 import { checkTag } from './enqueue/request';
 import type { Cursor } from './perform/checkpoint';
@@ -45,7 +57,7 @@ export type AbstractJobClass<J extends Performable> = (abstract new () => J) & P
 /** A job class with options, as `set()` returns it. */
 export interface ConfiguredJob<J extends Performable> {
   /** Enqueues a run with these options. Errors as of `Job.performLater`; TypeError for invalid options. */
-  performLater(...args: Args<J>): Promise<EnqueuedJob>;
+  performLater(...args: Args<J>): Promise<EnqueuedJob & JobHandle<ResultOf<J>>>;
   /** Enqueues many runs at once, each with its own arguments. Errors as of `Job.performAllLater`. */
   performAllLater(all: readonly Readonly<Args<J>>[], options?: BulkOptions): Promise<EnqueuedJob[]>;
   /** Prepares a job for the `performAllLater` function, which takes jobs of several classes. */
@@ -92,6 +104,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * `limit`. The others wait in their order, without a slot.
    */
   static rate?: RateOptions;
+  /**
+   * How long its finished jobs are kept, with their results: `'7d'`, or `{ for: '7d', limit: 50_000 }`, of which the default is
+   * 10,000. Declare it `readonly … as const`. Default: a job that is done leaves nothing.
+   */
+  static keep?: Duration | KeepOptions;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
   /**
@@ -228,6 +245,16 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   }
 
   /**
+   * Writes a line to the log of this process, which names the job. A class with `keep` also keeps the first 1,000 lines, or 64 kB,
+   * of the run that ends the job. @param fields JSON, shown as attributes.
+   */
+  protected log(text: string, fields?: Attributes): void {
+    const run = requireRun(this);
+    run.keeping?.note(text, fields);
+    withAttributes(fields ?? {}, () => logLine(run, text));
+  }
+
+  /**
    * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is not JSON.
    */
   protected async progress(value: JsonValue): Promise<void> {
@@ -247,8 +274,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * Enqueues a run. Inside a transaction the run belongs to it: the job runs once that commits, and never if it rolls back.
    * @throws TypeError for arguments that cannot be serialized; NotConnectedError before boot.
    */
-  static performLater<J extends Performable>(this: JobClass<J>, ...args: Args<J>): Promise<EnqueuedJob> {
-    return enqueueOne(this, {}, args);
+  static performLater<J extends Performable>(
+    this: JobClass<J>,
+    ...args: Args<J>
+  ): Promise<EnqueuedJob & JobHandle<ResultOf<J>>> {
+    return enqueueOne(this, {}, args).then((job) => withResult(this, job));
   }
 
   /**
@@ -295,6 +325,21 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     return connection(caller).enqueuer.cancel({ class: name, tag }, checkReason(reason));
   }
 
+  /**
+   * Waits for the end of a job of this class that any process has enqueued; `Job.result` for that of a job of any class.
+   * @returns and @throws as the `result` of what `performLater` returns; TypeError for an id that is no UUID.
+   */
+  static async result<J extends Performable>(
+    this: AbstractJobClass<J> & Pick<JobClass, 'jobName'>,
+    id: string,
+    options?: ResultOptions,
+  ): Promise<ResultOf<J>> {
+    const isAny = (this as unknown) === Job;
+    if (!isAny) requireKept(this as unknown as JobClass, id);
+    const { awaitResult } = await import('./enqueue/result');
+    return (await awaitResult(`${isAny ? 'Job' : effectiveName(this)}.result`, checkJobId(id), options)) as ResultOf<J>;
+  }
+
   /** Runs the job in the calling code. @returns the result of `perform`. */
   static async performNow<J extends Performable>(
     this: JobClass<J>,
@@ -319,7 +364,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    */
   static set<J extends Performable>(this: JobClass<J>, options: JobOptions): ConfiguredJob<J> {
     return {
-      performLater: (...args) => enqueueOne(this, options, args),
+      performLater: (...args) => enqueueOne(this, options, args).then((job) => withResult(this, job)),
       performAllLater: (all, bulk) => enqueueAll(this, options, all, bulk),
       prepare: (...args) => ({ jobClass: this, options, args }),
     };
@@ -336,6 +381,30 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
  */
 export function performAllLater(jobs: readonly PreparedJob[], options?: BulkOptions): Promise<EnqueuedJob[]> {
   return enqueueJobs(jobs, 'performAllLater', options);
+}
+
+/** Adds `result`, which is no property of the job's data. */
+function withResult<J extends Performable>(
+  jobClass: JobClass<J>,
+  job: EnqueuedJob,
+): EnqueuedJob & JobHandle<ResultOf<J>> {
+  const result = async (options?: ResultOptions) => {
+    requireKept(jobClass, job.id);
+    const { awaitResult } = await import('./enqueue/result');
+    return awaitResult(`the result() of a ${effectiveName(jobClass)}`, job.id, options);
+  };
+  return Object.defineProperty({ ...job }, 'result', { value: result }) as EnqueuedJob & JobHandle<ResultOf<J>>;
+}
+
+/** @throws JobResultError for a class without `keep`. */
+function requireKept(jobClass: JobClass, id: string): void {
+  const { name, keep } = compileOptions(jobClass);
+  if (!keep)
+    throw new JobResultError(
+      id,
+      'not kept',
+      `${name} keeps no results: declare static override readonly keep = '7d' in it`,
+    );
 }
 
 function enqueueAll(

@@ -30,6 +30,8 @@ export class LoggedJob {
   snoozed = false;
   /** Number of runs that have begun. */
   runs = 0;
+  /** The text of an `Ending`, once a job whose class has `keep` is done. */
+  ending: string | null = null;
   /** The reason why it was asked to cancel while it ran. */
   cancelReason: string | undefined;
 

@@ -3,6 +3,7 @@ import { checkQueue } from '../job/definition/options';
 import type { Enqueuer } from '../job/enqueue/connection';
 import { allEnqueued } from '../job/enqueue/enqueue';
 import type { CancelChoice } from '../job/row/cancel';
+import type { EndedJob } from '../job/row/finished';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/to-error';
 import { Claims } from './claims';
@@ -50,6 +51,19 @@ export abstract class MemoryJobs implements Enqueuer {
     }
     for (const entry of performing) this.runs.cancel(entry, reason);
     return { cancelled: waiting.length, requested: performing.length };
+  }
+
+  async endings(ids: readonly string[]): Promise<ReadonlyMap<string, EndedJob>> {
+    const states = { pending: 'open', enqueued: 'open', performing: 'open', succeeded: 'done', dead: 'dead' } as const;
+    const known = this.jobLog
+      .in(Object.keys(states) as (keyof typeof states)[])
+      .filter(({ request }) => ids.includes(request.id));
+    return new Map(
+      known.map(({ request, state, ending }) => [
+        request.id,
+        { state: states[state as keyof typeof states], class: request.name, ending },
+      ]),
+    );
   }
 
   /**

@@ -6,7 +6,6 @@ import type { CheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
 import type { StoredSteps } from '../job/perform/steps';
-import { deserializeArguments } from '../job/record/argument-decoder';
 import type { Outcome } from '../job/row/end';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import type { Claims } from './claims';
@@ -44,7 +43,11 @@ export class TestRuns {
       else keep(true);
       return 'kept';
     },
-    deleteJob: async () => 'kept',
+    deleteJob: async ({ id }, finished) => {
+      const entry = this.running.get(id);
+      if (entry) entry.ending = finished?.ending ?? null;
+      return 'kept';
+    },
   };
   private readonly running = new Map<string, LoggedJob>();
   private readonly executors = new Set<Executor>();
@@ -133,6 +136,7 @@ export class TestRuns {
         entry.history = outcome.job.history;
         return 'dead';
       case 'delete':
+        entry.ending = outcome.finished?.ending ?? entry.ending;
         return 'succeeded';
       case 'discard':
         if (!(entry.error instanceof JobExpiredError)) return 'discarded';
@@ -164,7 +168,7 @@ export class TestRuns {
       events: this.events,
       maxDeliveries: 1,
       middleware: setup.performMiddleware,
-      decode: (args) => deserializeArguments(args, codec),
+      codec,
       filter: redactor,
       keys,
       checkpoints: () => this.checkpoints,

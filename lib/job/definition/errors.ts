@@ -104,7 +104,7 @@ export class MissingKeyError extends NotHereError {
 
   constructor(jobName: string, keyId: string) {
     super(
-      `the arguments of ${jobName} are encrypted with the key ${JSON.stringify(keyId.slice(0, 40))}, which JOB_ENCRYPTION_KEYS lacks`,
+      `what ${jobName} stores is encrypted with the key ${JSON.stringify(keyId.slice(0, 40))}, which JOB_ENCRYPTION_KEYS lacks`,
     );
   }
 }
@@ -156,6 +156,28 @@ export class JobCancelledError extends Error {
     readonly reason: string,
   ) {
     super(`${jobName} was cancelled${reason === '' ? '' : `: ${reason}`}`);
+  }
+}
+
+/**
+ * Why a job has no result. not kept: its class has no `keep`, or it cannot be stored. dead: it died. gone: it was discarded,
+ * cancelled or deleted, has expired, was kept for long enough, or never existed. timeout: it has not ended in time.
+ */
+export type NoResult = 'not kept' | 'dead' | 'gone' | 'timeout';
+
+/** The result of a job that has none, or none yet. */
+export class JobResultError extends Error {
+  override readonly name = 'JobResultError';
+
+  constructor(
+    /** The UUID of the job. */
+    readonly jobId: string,
+    /** Why there is no result. */
+    readonly reason: NoResult,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
   }
 }
 

@@ -72,6 +72,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly logArguments?: boolean;
   /** true: its arguments are stored encrypted, and shown nowhere. Default false. */
   readonly encrypt?: boolean;
+  /** How long its finished jobs are kept, with their results. Default: they leave nothing. */
+  readonly keep?: Duration | KeepOptions;
   /** Decides the wait after one failure; undefined leaves it to the formula. */
   retryIn?(attempt: number, error: Error): RetryDecision;
 }
@@ -100,6 +102,14 @@ export interface RateOptions {
   readonly key?: (...args: never[]) => unknown;
   /** How many more may start at once after a quiet time, or to make up for delays: a whole number. Default 0. */
   readonly burst?: number;
+}
+
+/** How long the finished jobs of a class are kept, with their results. */
+export interface KeepOptions {
+  /** The time from the end of a job on. */
+  readonly for: Duration;
+  /** Maximum number of finished jobs of the class: the newest ones. Default 10,000. */
+  readonly limit?: number;
 }
 
 /** While one job holds a key, another one with the same key is a duplicate and is not enqueued. */
@@ -245,6 +255,25 @@ export interface CancelledJob {
   /** Tells this result from that of a duplicate. */
   readonly reason: 'cancelled';
 }
+
+/** Options of `result`. */
+export interface ResultOptions {
+  /** How long to wait for the end of the job at most. Default 30 s. */
+  readonly timeout?: Duration | undefined;
+}
+
+/** The end of a job, for those who have enqueued it. */
+export interface JobHandle<R> {
+  /**
+   * Waits until the job has ended. @returns what its `perform` has returned, or the work of its `commit`.
+   * @throws JobResultError when there is none: the class has no `keep`, the job died, or left without being done, or the time is
+   * up. TypeError inside a transaction, for which the job may wait. Errors of the arguments' types, such as RecordGoneError.
+   */
+  result(options?: ResultOptions): Promise<R>;
+}
+
+/** What the `perform` of a job returns. */
+export type ResultOf<J extends Performable> = Awaited<ReturnType<J['perform']>>;
 
 /** Options of `cancel`. */
 export interface CancelOptions {

@@ -1,5 +1,13 @@
 import { type Duration, parseDuration } from '../../support/duration';
-import type { EnqueueRequest, JobClass, Performable, RunAt, UniqueClaim, UniqueOptions } from './job-class';
+import type {
+  EnqueueRequest,
+  JobClass,
+  KeepOptions,
+  Performable,
+  RunAt,
+  UniqueClaim,
+  UniqueOptions,
+} from './job-class';
 import { type LimitRule, type Limits, limitRule } from './limits';
 import { checkRetryFor, type RetryOptions } from './retry-policy';
 
@@ -29,6 +37,8 @@ export interface CompiledOptions {
   /** How long its jobs may wait for their first run, ms. */
   readonly expiresInMs: number | undefined;
   readonly encrypt: boolean;
+  /** How long its finished jobs are kept; undefined: they are not. */
+  readonly keep: KeepRule | undefined;
   readonly before: boolean;
   readonly around: boolean;
   readonly after: boolean;
@@ -58,6 +68,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     limit: limitRule(jobClass, name),
     expiresInMs: readExpiry(jobClass.expiresIn, name),
     encrypt: readEncrypt(jobClass, name),
+    keep: keepRule(jobClass, name),
     before,
     around,
     after,
@@ -106,6 +117,34 @@ function readEncrypt({ encrypt = false }: JobClass, name: string): boolean {
   if (typeof encrypt === 'boolean') return encrypt;
   throw new TypeError(`${name}: encrypt is ${JSON.stringify(encrypt)}; give true or false`);
 }
+
+/** The rule that `static keep` of a class declares. */
+export interface KeepRule {
+  readonly ms: number;
+  /** The newest ones that are kept. */
+  readonly limit: number;
+}
+
+/** As many as the dead set keeps of a queue. */
+const MAX_KEPT = 10_000;
+
+/** @throws TypeError that names the class, for anything but a length of time, or options with one. */
+function keepRule({ keep }: Pick<JobClass, 'keep'>, name: string): KeepRule | undefined {
+  if (keep === undefined) return undefined;
+  const given: Partial<KeepOptions> = typeof keep === 'object' && keep !== null ? keep : { for: keep };
+  const ms = given.for === undefined ? undefined : parseDuration(given.for);
+  if (!ms)
+    throw new TypeError(
+      `${name}: keep is ${JSON.stringify(keep)}; give a length of time such as '7d', or { for: '7d', limit: 50_000 }`,
+    );
+  const { limit = MAX_KEPT } = given;
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)
+    throw new TypeError(`${name}: keep.limit is ${JSON.stringify(limit)}; give a whole number of jobs from 1`);
+  return { ms, limit };
+}
+
+/** The greatest integer of Postgres. */
+const MAX_LIMIT = 2 ** 31 - 1;
 
 /** @throws TypeError that names the class and the queue, for an invalid name. */
 export function checkQueue({ name, queue }: Pick<EnqueueRequest, 'name' | 'queue'>): void {

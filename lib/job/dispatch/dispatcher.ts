@@ -7,6 +7,7 @@ import { byPlace } from '../hint/admitter';
 import { type Hints, MAX_HINTS } from '../hint/hints';
 import type { ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
+import { pruneFinished } from '../row/finished';
 import { admit, dueKeys, heldKeys } from '../row/limited';
 import { MAX_DUE, makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
 import { isAnyUnderWay, type RescuedJob, rescue } from '../row/rescue';
@@ -42,6 +43,8 @@ const SLOW_MS = 5000;
 /** Interval of the looks at a database that is a copy, ms. */
 const CLOSED_MS = 2000;
 const PRUNE_INTERVAL_MS = 3_600_000;
+/** Interval of the looks for finished jobs that are kept no longer, ms. */
+const PRUNE_FINISHED_MS = 60_000;
 /** After this many deaths the limits of the dead set are checked before the interval is over. */
 const PRUNE_AFTER = 1000;
 
@@ -98,6 +101,7 @@ export class Dispatcher {
   private lookMs: number;
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private prunedAt = Number.NEGATIVE_INFINITY;
+  private finishedPrunedAt = Number.NEGATIVE_INFINITY;
   private deaths = 0;
   /** true: a job was running or held at the last upkeep. */
   private wasAnyUnderWay = false;
@@ -274,6 +278,7 @@ export class Dispatcher {
       this.wasAnyUnderWay = await isAnyUnderWay(knex);
       await this.admitHeld();
       await analyzeAfterBurst(knex);
+      if (now - this.finishedPrunedAt >= PRUNE_FINISHED_MS && !(await pruneFinished(knex))) this.finishedPrunedAt = now;
       this.upkeptAt = now;
     } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) await this.admitHeld();
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;

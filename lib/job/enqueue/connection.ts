@@ -1,9 +1,10 @@
 import { NotConnectedError } from '../../core/errors';
 import type { ModelLookup } from '../../model/model-lookup';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
-import type { JobSetup } from '../definition/setup';
+import type { JobRun, JobSetup } from '../definition/setup';
 import type { Keyring } from '../record/encryption';
 import type { CancelChoice } from '../row/cancel';
+import type { EndedJob } from '../row/finished';
 
 /** The destination of enqueued jobs: Postgres, or memory in tests. */
 export interface Enqueuer {
@@ -15,6 +16,10 @@ export interface Enqueuer {
   late?(request: EnqueueRequest): void;
   /** Cancels the job, or the jobs that match. @param reason '' for none. */
   cancel(choice: CancelChoice, reason: string): Promise<CancelCounts>;
+  /** @returns what became of these jobs; one that is in no place is not among them. */
+  endings(ids: readonly string[]): Promise<ReadonlyMap<string, EndedJob>>;
+  /** Called for a line that a job writes to the log of its process. */
+  log?(job: Pick<JobRun, 'id' | 'class'>, text: string): void;
 }
 
 /** The app's parts that its jobs depend on. */
@@ -45,6 +50,11 @@ export function connection(caller: string): JobConnection {
   throw new NotConnectedError(
     `${caller} was called in a process that is not connected: call it from a request or a job, from a file that catamount run runs, or after await connect(app)`,
   );
+}
+
+/** Writes a line of a job to the log of its process, if there is one. */
+export function logLine(job: Pick<JobRun, 'id' | 'class'>, text: string): void {
+  enqueuer?.log?.(job, text);
 }
 
 /** Empty before `boot()`. */

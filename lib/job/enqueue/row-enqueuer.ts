@@ -5,11 +5,13 @@ import { toError } from '../../support/to-error';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import type { LimitRule } from '../definition/limits';
 import { checkQueue, compileOptions } from '../definition/options';
+import type { JobRun } from '../definition/setup';
 import { Admitter } from '../hint/admitter';
 import { Announcer, type Hints } from '../hint/hints';
 import { type Keyring, requireKeys } from '../record/encryption';
 import type { Payload } from '../record/payload';
 import type { CancelChoice } from '../row/cancel';
+import type { EndedJob } from '../row/finished';
 import { insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
 import { type Enqueuer, jobEquipment } from './connection';
@@ -66,6 +68,15 @@ export class RowEnqueuer implements Enqueuer {
     // Loaded on demand: most processes cancel no job.
     const { Canceller } = await import('./canceller');
     return new Canceller(this.knex, this.events).cancel(choice, reason);
+  }
+
+  async endings(ids: readonly string[]): Promise<ReadonlyMap<string, EndedJob>> {
+    const { readEndings } = await import('../row/finished');
+    return readEndings(this.knex, ids);
+  }
+
+  log({ id, class: name }: Pick<JobRun, 'id' | 'class'>, text: string): void {
+    this.events.emit('job.log', { id, class: name, text });
   }
 
   cancelled({ id, name, queue }: EnqueueRequest): void {

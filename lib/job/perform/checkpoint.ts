@@ -8,6 +8,7 @@ import { toError } from '../../support/to-error';
 import { JobTakenError } from '../definition/errors';
 import { deserializeArguments } from '../record/argument-decoder';
 import { serializeArguments } from '../record/arguments';
+import { type FinishedJob, insertFinished } from '../row/finished';
 import type { Run } from './run';
 import { type StepStore, Steps, type StoredStep, type StoredSteps } from './steps';
 
@@ -169,6 +170,9 @@ export interface CheckpointStore extends StepStore {
 const MERGED_STEPS = `coalesce(coalesce(steps, '{}') || (
   select jsonb_object_agg(key, value) from jsonb_each(?::jsonb) where steps -> key -> 'at' is null), steps)`;
 
+/** SQL: the row is that of this delivery. */
+const FENCE = 'id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz';
+
 /** Timeout of one write, ms. It is shorter than the time that a stop leaves a job to react to its signal. */
 const ANSWER_MS = 250;
 
@@ -188,7 +192,7 @@ export class PostgresCheckpointStore implements CheckpointStore {
   async write({ id, claimedAt }: CheckpointOwner, { cursor, progress, steps }: CheckpointData): Promise<Kept> {
     const written = this.knex.raw<{ rowCount: number }>(
       `update ${TABLES.jobs} set cursor = coalesce(?::json, cursor), progress = coalesce(?::json, progress)
-       ${steps ? `, steps = ${MERGED_STEPS}` : ''} where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`,
+       ${steps ? `, steps = ${MERGED_STEPS}` : ''} where ${FENCE}`,
       [
         cursor ?? null,
         progress ?? null,
@@ -224,8 +228,13 @@ export class PostgresCheckpointStore implements CheckpointStore {
     return this.fenced(owner, `update ${TABLES.jobs} set steps = coalesce(steps, '{}') || ?::jsonb`, [text]);
   }
 
-  deleteJob(owner: CheckpointOwner): Promise<Kept> {
-    return this.fenced(owner, `delete from ${TABLES.jobs}`, []);
+  async deleteJob(owner: CheckpointOwner, finished: FinishedJob | undefined): Promise<Kept> {
+    if (!finished) return this.fenced(owner, `delete from ${TABLES.jobs}`, []);
+    const deletion = {
+      sql: `delete from ${TABLES.jobs} where ${FENCE} returning *`,
+      values: [owner.id, this.identity, owner.claimedAt],
+    };
+    return (await insertFinished(this.db, [finished], deletion)).length > 0 ? 'kept' : 'taken';
   }
 
   /** A step belongs to the transaction that it runs in. */
@@ -234,10 +243,12 @@ export class PostgresCheckpointStore implements CheckpointStore {
   }
 
   private async fenced({ id, claimedAt }: CheckpointOwner, change: string, values: readonly string[]): Promise<Kept> {
-    const { rowCount } = await this.db.raw<{ rowCount: number }>(
-      `${change} where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`,
-      [...values, id, this.identity, claimedAt],
-    );
+    const { rowCount } = await this.db.raw<{ rowCount: number }>(`${change} where ${FENCE}`, [
+      ...values,
+      id,
+      this.identity,
+      claimedAt,
+    ]);
     return rowCount > 0 ? 'kept' : 'taken';
   }
 }

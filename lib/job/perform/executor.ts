@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Events } from '../../core/events';
-import type { JsonValue } from '../../core/execution-context';
 import { Redactor } from '../../core/redact';
 import type { ModelLookup } from '../../model/model-lookup';
 import { toError } from '../../support/to-error';
@@ -10,11 +9,13 @@ import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
 import { type ExecutionResult, MAX_DELIVERIES } from '../fetch/fetcher';
 import { deserializeArguments } from '../record/argument-decoder';
+import type { ArgumentCodec } from '../record/arguments';
 import type { Keyring } from '../record/encryption';
 import type { Delivery } from '../row/job-row';
 import { releaseUnique } from '../row/unique';
 import { Checkpoint, type CheckpointStore, PostgresCheckpointStore } from './checkpoint';
 import { JobExecution } from './job-execution';
+import { Keeping } from './keeping';
 import { Failures, Outcomes } from './outcomes';
 import { performJob } from './perform-job';
 import { attachRun, deliveredRun, Run, runAsDelivered, watchTimeout } from './run';
@@ -26,8 +27,8 @@ export interface ExecutorDependencies {
   readonly maxDeliveries: number;
   /** Runs around every run; the first one is the outermost. */
   readonly middleware?: readonly PerformMiddleware[] | undefined;
-  /** Deserializes the arguments for `perform`. Default: they stay as they are. */
-  readonly decode?: ((args: readonly JsonValue[]) => readonly unknown[] | Promise<readonly unknown[]>) | undefined;
+  /** Reads the arguments, and writes the results of classes with `keep`. */
+  readonly codec?: ArgumentCodec | undefined;
   /** Decrypts the arguments of jobs whose are encrypted. Default: such jobs are left to others. */
   readonly keys?: Keyring | undefined;
   /** Redacts the arguments in events. Default: the default names. */
@@ -169,7 +170,8 @@ export class Executor {
       if (run.isAborted && run.watchesSignal && !run.isCommitted) throw run.abortReason;
       unwatch?.();
       run.openCheckpoint?.close();
-      return this.outcomes.succeeded(job);
+      const finished = run.isCommitted ? undefined : run.keeping?.finished(run, await working);
+      return this.outcomes.succeeded(job, finished);
     } catch (thrown) {
       unwatch?.();
       run.end();
@@ -194,7 +196,10 @@ export class Executor {
   }
 
   private begin(job: JobExecution): Run {
-    const { delivery, payload } = job;
+    const { delivery, payload, jobClass } = job;
+    const { encrypt, keep: rule } = jobClass ? compileOptions(jobClass) : { encrypt: false, keep: undefined };
+    const { codec = {} } = this.options;
+    const keys = encrypt || payload.encrypted !== undefined ? this.options.keys : undefined;
     const run: Run = new Run({
       id: delivery.id,
       queue: delivery.queue,
@@ -205,6 +210,8 @@ export class Executor {
       enqueuedAtMs: payload.enqueuedAt,
       carried: payload.attrs,
       makeCheckpoint: () => this.makeCheckpoint(job, run),
+      keys,
+      keeping: rule && new Keeping({ rule, codec, keys }),
     });
     job.run = run;
     return run;
@@ -227,9 +234,7 @@ export class Executor {
 
   /** @returns a promise only if something has to be awaited. */
   private readArguments(job: JobExecution, run: Run): Promise<void> | undefined {
-    const { decode } = this.options;
-    const { args } = job.payload;
-    const read = decode ? decode(args) : args;
+    const read = deserializeArguments(job.payload.args, this.options.codec);
     if (read instanceof Promise) return read.then((values) => take(job, run, values));
     take(job, run, read);
     return undefined;
@@ -239,10 +244,8 @@ export class Executor {
    * Decodes the arguments again. If a record is gone, often deleted by this very job, the run's own arguments are used.
    */
   private async decodeAgain(job: JobExecution, run: Run): Promise<readonly unknown[]> {
-    const { decode } = this.options;
-    const args = job.argsAsDelivered();
     try {
-      return decode ? await decode(args) : args;
+      return await deserializeArguments(job.argsAsDelivered(), this.options.codec);
     } catch {
       return run.args;
     }
@@ -307,13 +310,12 @@ export interface ExecutorOptions {
 
 /** Makes an executor on the stores of this process, with the app's setup. */
 export function createExecutor({ knex, identity, setup, models, tuning, ...options }: ExecutorOptions) {
-  const codec = { serializers: setup.serializers, models };
   return new Executor({
     ...options,
     ...tuning,
     maxDeliveries: MAX_DELIVERIES,
     middleware: setup.performMiddleware,
-    decode: (args) => deserializeArguments(args, codec),
+    codec: { serializers: setup.serializers, models },
     filter: new Redactor(setup.filterArguments),
     checkpoints: () => new PostgresCheckpointStore(knex, identity, tuning.checkpointMs),
     releaseUnique: (id) => releaseUnique(knex, id),

@@ -8,6 +8,7 @@ import { compileOptions } from '../definition/options';
 import type { ExecutionResult } from '../fetch/fetcher';
 import { begunHistory, type FailedRun, failedHistory, searchedErrors } from '../record/history';
 import { UnreadableJobError } from '../record/payload';
+import type { FinishedJob } from '../row/finished';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
 import type { JobExecution } from './job-execution';
 import { JobsLeft, type LeftFor } from './jobs-left';
@@ -31,13 +32,17 @@ export interface OutcomesOptions {
 export class Outcomes {
   constructor(private readonly options: OutcomesOptions) {}
 
-  succeeded(job: JobExecution): ExecutionResult {
+  /** @param finished what is kept of it; undefined: nothing, or `commit` has kept it. */
+  succeeded(job: JobExecution, finished?: FinishedJob): ExecutionResult {
     const { id, class: name, queue } = job;
     const { requestId } = job.payload.attrs;
-    const durationMs = job.run?.durationMs ?? 0;
-    return this.final(job.run?.isCommitted ? { op: 'delete', isCommitted: true } : { op: 'delete' }, job, () =>
-      this.options.events.emit('job.succeeded', { id, class: name, queue, requestId, durationMs }),
-    );
+    const { isCommitted = false, keeping, durationMs = 0 } = job.run ?? {};
+    const { events } = this.options;
+    const how = isCommitted ? { isCommitted } : finished && { finished };
+    return this.final({ op: 'delete', ...how }, job, () => {
+      events.emit('job.succeeded', { id, class: name, queue, requestId, durationMs });
+      if (keeping?.lost !== undefined) events.emit('job.result-lost', { id, class: name, queue, why: keeping.lost });
+    });
   }
 
   /** Reports an error after `commit`, which does not change that the job is done. */

@@ -4,7 +4,9 @@ import { toError } from '../../support/to-error';
 import { JobCancelledError, JobTimeoutError } from '../definition/errors';
 import type { CarriedContext, JobContext } from '../definition/job-class';
 import type { JobRun } from '../definition/setup';
+import type { Keyring } from '../record/encryption';
 import type { Checkpoint } from './checkpoint';
+import type { Keeping } from './keeping';
 
 /** The data of a run. */
 export interface RunSubject {
@@ -19,6 +21,10 @@ export interface RunSubject {
   readonly carried: CarriedContext;
   /** Makes the checkpoint, which stores cursor and progress. */
   readonly makeCheckpoint: () => Checkpoint;
+  /** The keys of a job that encrypts, for what it stores. */
+  readonly keys?: Keyring | undefined;
+  /** undefined: its class does not keep finished jobs. */
+  readonly keeping?: Keeping | undefined;
 }
 
 /** One run of a job in this process. */
@@ -71,6 +77,14 @@ export class Run implements JobRun {
 
   get carried(): CarriedContext {
     return this.subject.carried;
+  }
+
+  get keys(): Keyring | undefined {
+    return this.subject.keys;
+  }
+
+  get keeping(): Keeping | undefined {
+    return this.subject.keeping;
   }
 
   /** Made on first use, since few jobs use it. */

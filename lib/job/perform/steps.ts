@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
-import type { JsonValue } from '../../core/execution-context';
 import { currentTransaction, transaction } from '../../model/transaction';
 import { JobTakenError } from '../definition/errors';
-import { deserializeArguments } from '../record/argument-decoder';
-import { type ArgumentCodec, serializeArguments } from '../record/arguments';
+import type { ArgumentCodec } from '../record/arguments';
+import { decodeResult, encodeResult, type ResultOwner, type StoredResult } from '../record/ending';
+import type { FinishedJob } from '../row/finished';
 import type { CheckpointOptions, CheckpointOwner, Kept } from './checkpoint';
 import type { Run } from './run';
 
@@ -20,11 +20,9 @@ export type TransactionWork<T> = (trx: Knex.Transaction) => T;
 /** A step, as the job's row has it. Results and cursors are texts, since jsonb would sort their keys. */
 export type StoredStep = DoneStep | { readonly cursor: string };
 
-interface DoneStep {
+interface DoneStep extends StoredResult {
   /** ms since 1970. */
   readonly at: number;
-  /** Encoded as an argument; absent if the step had no result. */
-  readonly result?: string;
 }
 
 /** Steps by name. */
@@ -34,8 +32,8 @@ export type StoredSteps = Readonly<Record<string, StoredStep>>;
 export interface StepStore {
   readSteps(owner: CheckpointOwner): Promise<StoredSteps>;
   finishStep(owner: CheckpointOwner, name: string, step: DoneStep): Promise<Kept>;
-  /** Ends the job. */
-  deleteJob(owner: CheckpointOwner): Promise<Kept>;
+  /** Ends the job. @param finished what is kept of it, if its class keeps any. */
+  deleteJob(owner: CheckpointOwner, finished: FinishedJob | undefined): Promise<Kept>;
 }
 
 const MAX_NAME = 100;
@@ -71,14 +69,16 @@ export class Steps {
   ): Promise<Awaited<T>> {
     this.claimName(name);
     const stored = await this.stored(name);
-    if (stored && 'at' in stored) return (await decode(stored, codec)) as Awaited<T>;
     const { run } = this.options;
+    const owner: ResultOwner = { id: run.id, class: run.class, part: `result of the step ${name}`, keys: run.keys };
+    if (stored && 'at' in stored) return (await decodeResult(stored, codec, owner)) as Awaited<T>;
     if (run.abortReason) throw run.abortReason;
     const isWhole = inTransaction || currentTransaction() !== undefined;
     const runAndStore = async (trx?: Knex.Transaction) => {
       const result = await current.run({ run, name, isWhole }, async () => work(trx as Knex.Transaction));
-      const step = { at: Date.now(), ...encode(result, `the result of the step ${name} of ${run.class}`, codec) };
-      await this.keep((store, owner) => store.finishStep(owner, name, step));
+      const subject = `the result of the step ${name} of ${run.class}`;
+      const step = { at: Date.now(), ...encodeResult(result, subject, codec, owner) };
+      await this.keep((store, delivery) => store.finishStep(delivery, name, step));
       return result;
     };
     return await (inTransaction ? transaction(runAndStore) : runAndStore());
@@ -94,7 +94,8 @@ export class Steps {
     if (run.abortReason) throw run.abortReason;
     const result = await transaction(async (trx) => {
       const done = await current.run({ run, name: 'commit()', isWhole: true }, async () => work?.(trx));
-      await this.keep((store, owner) => store.deleteJob(owner));
+      const finished = run.keeping?.finished(run, done);
+      await this.keep((store, owner) => store.deleteJob(owner, finished));
       return done;
     });
     run.isCommitted = true;
@@ -151,12 +152,4 @@ export class Steps {
     run.abort(taken);
     throw taken;
   }
-}
-
-function encode(result: unknown, subject: string, codec: ArgumentCodec): Pick<DoneStep, 'result'> {
-  return result === undefined ? {} : { result: JSON.stringify(serializeArguments(subject, [result], codec)[0]) };
-}
-
-async function decode({ result }: DoneStep, codec: ArgumentCodec): Promise<unknown> {
-  return result === undefined ? undefined : (await deserializeArguments([JSON.parse(result) as JsonValue], codec))[0];
 }

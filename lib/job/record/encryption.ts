@@ -9,10 +9,12 @@ const CIPHER = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG = { authTagLength: 16 } as const;
 
-/** The job that encrypted arguments belong to. With another id or class they cannot be read. */
+/** What encrypted values belong to. With another id, class or part they cannot be read. */
 interface Owner {
   readonly id: string;
   readonly class: string;
+  /** Which values of the job they are. Default: its arguments. */
+  readonly part?: string;
 }
 
 /** The keys of JOB_ENCRYPTION_KEYS: the first encrypts, all decrypt. */
@@ -26,17 +28,17 @@ export class Keyring {
     this.digestKey = Buffer.from(hkdfSync('sha256', Buffer.from(given[0].key, 'base64'), '', 'catamount digest', 32));
   }
 
-  /** @returns the id of the key, the nonce, the tag and the encrypted arguments, with points between. */
-  encrypt(args: readonly JsonValue[], owner: Owner): string {
+  /** @returns the id of the key, the nonce, the tag and the encrypted values, with points between. */
+  encrypt(values: readonly JsonValue[], owner: Owner): string {
     const [{ id }] = this.given;
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, this.keys.get(id) as Buffer, nonce, TAG).setAAD(boundTo(owner));
-    const text = Buffer.concat([cipher.update(JSON.stringify(args), 'utf8'), cipher.final()]);
+    const text = Buffer.concat([cipher.update(JSON.stringify(values), 'utf8'), cipher.final()]);
     return [id, ...[nonce, cipher.getAuthTag(), text].map((part) => part.toString('base64url'))].join('.');
   }
 
   /**
-   * @returns the JSON of the arguments.
+   * @returns the JSON of the values.
    * @throws MissingKeyError; UnreadableJobError when the text was changed, or belongs to another job.
    */
   decrypt(encrypted: string, owner: Owner): string {
@@ -50,7 +52,10 @@ export class Keyring {
       return Buffer.concat([decipher.update(text), decipher.final()]).toString('utf8');
     } catch (cause) {
       const why = `they were changed, belong to another job, or the key ${id} is another one`;
-      throw new UnreadableJobError(`the encrypted arguments of ${owner.class} cannot be read: ${why}`, { cause });
+      throw new UnreadableJobError(
+        `the encrypted ${owner.part ?? 'arguments'} of ${owner.class} cannot be read: ${why}`,
+        { cause },
+      );
     }
   }
 
@@ -93,6 +98,6 @@ export function readArguments(
   return JSON.parse(keys.decrypt(encrypted, { id, class: name })) as Payload['args'];
 }
 
-function boundTo({ id, class: name }: Owner): Buffer {
-  return Buffer.from(JSON.stringify([id.toLowerCase(), name]));
+function boundTo({ id, class: name, part }: Owner): Buffer {
+  return Buffer.from(JSON.stringify([id.toLowerCase(), name, ...(part === undefined ? [] : [part])]));
 }

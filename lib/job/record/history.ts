@@ -7,7 +7,7 @@ const MAX_ERROR = 4000;
 /** Maximum length of the text of messages that is searched, characters. */
 const MAX_SEARCHED = 2000;
 
-/** Time and place of a failed run. */
+/** Time and place of a run that has ended. */
 export interface FailedRun {
   /** ms since 1970. */
   readonly at: number;
@@ -99,7 +99,7 @@ export function readHistory(text: string | null): JobHistory {
   };
 }
 
-function isFailedRun(value: unknown): value is FailedRun {
+export function isFailedRun(value: unknown): value is FailedRun {
   const { at, attempt, host, pid } = (value ?? {}) as Partial<FailedRun>;
   return isTime(at) && isCount(attempt) && isText(host) && isCount(pid);
 }

@@ -14,7 +14,7 @@ export interface DeadJob {
 }
 
 /** A statement that deletes rows of `job_queue` and returns them. */
-interface Deletion {
+export interface Deletion {
   readonly sql: string;
   readonly values: readonly unknown[];
 }

@@ -3,13 +3,14 @@ import { TABLES } from '../../core/config';
 import { type CancelledRun, deleteAsked } from './cancel';
 import { ASYNCHRONOUS } from './claim';
 import { type DeadJob, insertDead } from './dead';
+import { type FinishedJob, insertFinished } from './finished';
 import type { Delivery } from './job-row';
 import { holdKeys } from './limited';
 
 /** What becomes of a job whose run has ended. */
 export type Outcome =
-  /** Done: its row goes. `isCommitted`: it has gone already, in a transaction of the job. */
-  | { readonly op: 'delete'; readonly isCommitted?: boolean }
+  /** Done: its row goes; `finished`: to the finished jobs. `isCommitted`: it has gone already, in a transaction of the job. */
+  | { readonly op: 'delete'; readonly isCommitted?: boolean; readonly finished?: FinishedJob }
   /** Discarded: its row goes, too. */
   | { readonly op: 'discard' }
   /** Its run has failed after it was asked to cancel: its row goes. */
@@ -54,6 +55,7 @@ const NOT_ASKED = () => `${TABLES.jobs}.cancel_reason is null`;
 const isCancellable = ({ outcome }: Ended) => outcome.op !== 'delete';
 
 const isCommitted = ({ outcome }: Ended) => outcome.op === 'delete' && outcome.isCommitted === true;
+const isKept = ({ outcome }: Ended) => outcome.op === 'delete' && outcome.finished !== undefined;
 
 /** What became of outcomes that were to be recorded. */
 interface Recorded<E> {
@@ -78,8 +80,10 @@ export async function recordOutcomes<E extends Ended>(
 ): Promise<Recorded<E>> {
   const applied = new Set(endings.filter(isCommitted).map(({ delivery }) => delivery.id));
   const of = (...ops: readonly Outcome['op'][]) => endings.filter(({ outcome }) => ops.includes(outcome.op));
+  const done = of('delete').filter((ended) => !isCommitted(ended));
   const kinds = [
-    [of('delete').filter((ended) => !isCommitted(ended)), deleteJobs],
+    [done.filter((ended) => !isKept(ended)), deleteJobs],
+    [done.filter(isKept), finishJobs],
     [of('discard'), discardJobs],
     [of('retry', 'snooze', 'leave', 'wait', 'return', 'return-counted'), returnJobs],
     [of('dead'), moveToDead],
@@ -117,12 +121,16 @@ async function returnedIds(knex: Knex, sql: string, values: readonly unknown[]):
   return rows.map(({ id }) => id);
 }
 
+const DELETE_DONE = () =>
+  `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}`;
+
 function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
-  return returnedIds(
-    knex,
-    `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
-    [...fences(endings), identity],
-  );
+  return returnedIds(knex, `${DELETE_DONE()}.id`, [...fences(endings), identity]);
+}
+
+function finishJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
+  const jobs = endings.flatMap(({ outcome }) => (outcome.op === 'delete' && outcome.finished) || []);
+  return insertFinished(knex, jobs, { sql: `${DELETE_DONE()}.*`, values: [...fences(endings), identity] });
 }
 
 function discardJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {

@@ -13,13 +13,14 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * | claim; its limit is reached after all | `claim`, `claimLimited` |
  * | admitted | `admit` |
  * | done, discarded, fails, left, returned | `recordOutcomes` |
+ * | done, of a class with `keep` | `recordOutcomes`, by `insertFinished`; by `commit`, `deleteJob` in perform/checkpoint.ts |
  * | gives up | `recordOutcomes`, by `insertDead` |
  * | its process has died | `rescue` |
  * | cancelled | `cancelRows`; after a run `deleteAsked`, by the function that would end or return it |
  * | the reply to a claim was lost | `releaseUnknown` |
  * | an operator promotes, deletes or clears | `makeReady`, `deleteChosen`, `clearQueue` |
  * | an operator kills, or retries a dead job | `killJobs`, `reviveJobs` |
- * | dead for too long, or too many | `pruneDead` |
+ * | dead or finished for too long, or too many | `pruneDead`, `pruneFinished` |
  */
 export type JobState = 'scheduled' | 'held' | 'ready' | 'running';
 
