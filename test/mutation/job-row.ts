@@ -14,6 +14,13 @@ const ENQUEUER_TEST = ['test/job/enqueue/enqueuer.test.ts'];
 /** Mutations of the rows of jobs: their enqueue, claims, limits, outcomes and deaths, and the rescue from dead processes. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'of finished jobs a class keeps as many as it says',
+    file: 'lib/job/row/finished.ts',
+    find: 'offset classes.keep_limit limit',
+    replace: 'offset 2 * classes.keep_limit limit',
+    killedBy: ['test/job/results.test.ts'],
+  },
+  {
     promise: 'a job is claimed by one processor only',
     file: CLAIM,
     find: `where id = \${sql} and \${IS_READY} and limit_key is null`,

@@ -59,7 +59,7 @@ describe('enqueuing', () => {
         },
         cancelled: ({ name }) => cancelled.push(name),
         cancel: assert.fail,
-        endings: assert.fail,
+        endings: () => assert.fail(),
       },
       { setup },
     );

@@ -115,6 +115,11 @@ class HeldJob extends Job<[how: 'step' | 'commit']> {
   }
 }
 
+/** The same, of a class that keeps finished jobs. */
+class KeptHeldJob extends HeldJob {
+  static override readonly keep = '7d';
+}
+
 /** Has a cursor of its own and one in each of two steps; fails in the second. */
 class CursorJob extends Job {
   async perform(): Promise<void> {
@@ -142,7 +147,7 @@ class StoppedJob extends Job {
   }
 }
 
-const CLASSES = [OrderJob, FailingJob, MisusedJob, CommittingJob, HeldJob, CursorJob, StoppedJob];
+const CLASSES = [OrderJob, FailingJob, MisusedJob, CommittingJob, HeldJob, KeptHeldJob, CursorJob, StoppedJob];
 
 describe('steps', () => {
   const system = useJobSystem({ gate, empty: [log] });
@@ -249,15 +254,16 @@ describe('steps', () => {
       assert.deepEqual(failures(), []);
     });
 
-  it('cannot end by commit a job that another process has', async () => {
-    await system.processor(CLASSES);
-    await HeldJob.performLater('commit');
-    await held();
-    await system.postgres.query("update job_queue set claimed_by = 'another process'");
-    gate.open();
-    await until('the run has ended', () => system.eventsNamed('job.fenced').length === 1);
-    assert.deepEqual([log, await effects(), await system.jobCount()], [['taken'], [], 1]);
-  });
+  for (const jobClass of [HeldJob, KeptHeldJob])
+    it(`cannot end by commit a job that another process has: ${jobClass.name}`, async () => {
+      await system.processor(CLASSES);
+      await jobClass.performLater('commit');
+      await held();
+      await system.postgres.query("update job_queue set claimed_by = 'another process'");
+      gate.open();
+      await until('the run has ended', () => system.eventsNamed('job.fenced').length === 1);
+      assert.deepEqual([log, await effects(), await system.jobCount()], [['taken'], [], 1]);
+    });
 
   it('end by commit with the job: its row goes with it, and nothing that fails later runs it again', async () => {
     await system.processor(CLASSES);

@@ -191,6 +191,26 @@ export class RuledJob extends Job<[how: 'busy' | 'type']> {
   }
 }
 
+/** Returns its argument, or ends by a commit of it. */
+export class KeptJob extends Job<[value: JobArgument, how?: 'commit' | 'discard']> {
+  static override readonly keep = '7d';
+
+  async perform(value: JobArgument, how?: string): Promise<unknown> {
+    this.log('a line', { how: how ?? null });
+    if (how === 'discard') throw new DiscardJob('not needed');
+    return how === 'commit' ? void (await this.commit(() => value)) : value;
+  }
+}
+
+export class KeptSecretJob extends Job<[secret: string]> {
+  static override readonly keep = '7d';
+  static override readonly encrypt = true;
+
+  async perform(secret: string) {
+    return [await this.step('look', () => secret)];
+  }
+}
+
 export class VerdictJob extends Job<[verdict: 'discard' | 'kill']> {
   perform(verdict: 'discard' | 'kill') {
     throw verdict === 'discard' ? new DiscardJob('not needed') : new KillJob('no use');

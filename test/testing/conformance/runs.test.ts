@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
+import { JobResultError, JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
@@ -19,6 +19,8 @@ import {
   ContextJob,
   EchoJob,
   FlakyJob,
+  KeptJob,
+  KeptSecretJob,
   lines,
   log,
   Money,
@@ -47,6 +49,23 @@ conformance('runs and their ends', (conform) => {
       const [echo] = assertPerformed(EchoJob, { args: given as [string], times: 1 });
       assert.deepEqual(echo?.args, given);
       assertPerformed(NoteJob, { args: [note] });
+    });
+
+    conform('results of classes that keep them', async () => {
+      const note = await Note.query().insert({ text: 'kept' });
+      const value = [new Date(1), 2n, new Money(7, 'EUR') as never];
+      const jobs = [await KeptJob.performLater(value), await KeptJob.performLater(value, 'commit')];
+      const model = await KeptJob.performLater(note);
+      const secret = await KeptSecretJob.performLater('flu');
+      const discarded = await KeptJob.performLater(1, 'discard');
+      await performEnqueuedJobs();
+      for (const job of jobs) assert.deepEqual(await job.result(), value);
+      assert.equal(((await model.result()) as Note).text, 'kept');
+      assert.deepEqual(await KeptSecretJob.result(secret.id), ['flu']);
+      const reason = (wanted: string) => (error: unknown) => error instanceof JobResultError && error.reason === wanted;
+      await assert.rejects(discarded.result(), reason('gone'));
+      const plain = await EchoJob.performLater('a');
+      await assert.rejects(plain.result(), reason('not kept'));
     });
 
     conform('no arguments that cannot be serialized', async () => {
