@@ -4,6 +4,7 @@ export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] 
 export const HISTOGRAMS = ['latency', 'duration'] as const;
 /** Stored after all others, so that a release that does not know them reads the same. */
 export const LATER_COUNTERS = ['cancelled', 'expired'] as const;
+export type Counter = (typeof COUNTERS | typeof LATER_COUNTERS)[number];
 
 /**
  * Upper bounds of the buckets, ms: from 1.5 ms to some two days in 47 steps, each half as large again as the one

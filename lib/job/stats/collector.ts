@@ -1,19 +1,8 @@
-import type { EventMap, EventName, Events } from '../../core/events';
-import { Outcomes } from './class-stats';
+import type { EventName, Events } from '../../core/events';
+import { type ClassStats, type Counter, Outcomes } from './class-stats';
 
 /** The name under which unknown classes are counted. */
 export const OTHER_CLASSES = '(other classes)';
-
-/** A job's run has begun, or its outcome is recorded. */
-export const RUN_EVENTS = [
-  'job.started',
-  'job.succeeded',
-  'job.retrying',
-  'job.dead',
-  'job.discarded',
-  'job.cancelled',
-  'job.expired',
-] as const;
 
 /** Counts the outcomes of jobs and mails in this process until they are written. Costs a job a few increments. */
 export class OutcomeCounter {
@@ -27,8 +16,22 @@ export class OutcomeCounter {
 
   /** @returns a function that stops it. */
   listen(events: Events): () => void {
-    const mails = ['mail.sent', 'mail.failed', 'mail.skipped'] as const;
-    return events.onAny((name, payload) => this.hear(name, payload), [...RUN_EVENTS, ...mails]);
+    const ends = [
+      events.on('job.started', (e) => this.class(e.class).latency.observe(e.waitedMs)),
+      events.on('job.succeeded', (e) => this.add(e, ['processed']).duration.observe(e.durationMs)),
+      events.on('job.retrying', (e) => this.add(e, ['failed', 'retried'])),
+      events.on('job.dead', (e) => this.add(e, ['failed', 'dead'])),
+      events.on('job.discarded', (e) => this.add(e, ['discarded'])),
+      // Whoever cancels waiting jobs counts them.
+      events.on('job.cancelled', (e) => e.was === 'running' && this.add(e, ['cancelled'])),
+      events.on('job.expired', (e) => this.add(e, ['expired'])),
+      events.on('mail.sent', (e) => this.outcomes.mailer(e.mailer).sent++),
+      events.on('mail.failed', (e) => this.outcomes.mailer(e.mailer).failed++),
+      events.on('mail.skipped', (e) => this.outcomes.mailer(e.mailer).skipped++),
+    ];
+    return () => {
+      for (const end of ends) end();
+    };
   }
 
   /** Returns the counts since the last call. */
@@ -38,57 +41,13 @@ export class OutcomeCounter {
     return outcomes;
   }
 
-  private hear(name: EventName, payload: EventMap[EventName]): void {
-    switch (name) {
-      case 'job.started': {
-        const { class: className, waitedMs } = payload as EventMap['job.started'];
-        this.class(className).latency.observe(waitedMs);
-        break;
-      }
-      case 'job.succeeded': {
-        const { class: className, durationMs } = payload as EventMap['job.succeeded'];
-        const stats = this.class(className);
-        stats.processed++;
-        stats.duration.observe(durationMs);
-        break;
-      }
-      case 'job.retrying': {
-        const stats = this.class((payload as EventMap['job.retrying']).class);
-        stats.failed++;
-        stats.retried++;
-        break;
-      }
-      case 'job.dead': {
-        const stats = this.class((payload as EventMap['job.dead']).class);
-        stats.failed++;
-        stats.dead++;
-        break;
-      }
-      case 'job.discarded':
-        this.class((payload as EventMap['job.discarded']).class).discarded++;
-        break;
-      case 'job.cancelled': {
-        const { class: className, was } = payload as EventMap['job.cancelled'];
-        // Whoever cancels waiting jobs counts them.
-        if (was === 'running') this.class(className).cancelled++;
-        break;
-      }
-      case 'job.expired':
-        this.class((payload as EventMap['job.expired']).class).expired++;
-        break;
-      case 'mail.sent':
-        this.outcomes.mailer((payload as EventMap['mail.sent']).mailer).sent++;
-        break;
-      case 'mail.failed':
-        this.outcomes.mailer((payload as EventMap['mail.failed']).mailer).failed++;
-        break;
-      case 'mail.skipped':
-        this.outcomes.mailer((payload as EventMap['mail.skipped']).mailer).skipped++;
-        break;
-    }
+  private add({ class: name }: { readonly class: string }, counters: readonly Counter[]): ClassStats {
+    const stats = this.class(name);
+    for (const counter of counters) stats[counter]++;
+    return stats;
   }
 
-  private class(name: string) {
+  private class(name: string): ClassStats {
     return this.outcomes.classes.get(name) ?? this.outcomes.class(this.isKnown(name) ? name : OTHER_CLASSES);
   }
 }

@@ -2,7 +2,6 @@ import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
 import { STOP_PHASES } from '../../core/shutdown';
-import { RUN_EVENTS } from '../../job/stats/collector';
 import type { Deadline } from '../../support/deadline';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
@@ -42,7 +41,17 @@ const DAY_MS = 24 * 3600 * 1000;
 /** A failure counts for this long, ms: by then its job has tried again several times, or has given up. */
 const FORGET_MS = 600_000;
 /** Events of a job after which its next mail belongs to another run. */
-const RUN_EDGES = [...RUN_EVENTS, 'job.released', 'job.rate-limited', 'job.fenced'] as const;
+const RUN_EDGES = [
+  'job.started',
+  'job.succeeded',
+  'job.retrying',
+  'job.dead',
+  'job.discarded',
+  'job.cancelled',
+  'job.released',
+  'job.rate-limited',
+  'job.fenced',
+] as const;
 
 /**
  * Turns a message into a mail and sends it: action, draft, claim, parts, interceptors, transport, record. It loads
