@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventBuffer } from '../../lib/cluster/primary/event-buffer';
-import { type Caller, Events } from '../../lib/core/events';
-import { onNotable, recentEvent } from '../../lib/core/notable-events';
+import { Events } from '../../lib/core/events';
+import { onNotable } from '../../lib/core/notable-events';
 
 describe('the recent events of a tree', () => {
   it('are the newest 30, newest first, with their plain values only', () => {
@@ -15,24 +15,6 @@ describe('the recent events of a tree', () => {
     assert.deepEqual(
       [kept[0]?.name, kept[0]?.about],
       ['worker.unresponsive', { slot: 49, pid: 1, heartbeatAgeMs: 3000, lastRequest: null }],
-    );
-  });
-
-  it('combine what one operator does to many jobs one by one', () => {
-    const events = new Events();
-    const recent = new EventBuffer(events);
-    const add = (action: string, count: number, via: Caller) =>
-      recent.add(recentEvent('operator.jobs', { action, set: 'dead', count, via }));
-    for (let n = 0; n < 40; n++) add('retry', 1, 'pages:ada');
-    recent.add({
-      ...recentEvent('operator.jobs', { action: 'retry', set: 'dead', count: 7, via: 'pages:ada' }),
-      at: new Date(Date.now() + 20_000).toISOString(),
-    });
-    add('delete', 2, 'pages:ada');
-    add('delete', 3, 'pages:bob');
-    assert.deepEqual(
-      recent.list().map(({ about }) => `${about.via} ${about.action} ${about.count}`),
-      ['pages:bob delete 3', 'pages:ada delete 2', 'pages:ada retry 7', 'pages:ada retry 40'],
     );
   });
 
