@@ -8,7 +8,9 @@ export { boot } from './boot';
 export { broadcast, subscribe } from './broadcast/broadcast';
 export { MissingValueError, UserError } from './core/errors';
 export { currentContext, withAttributes } from './core/execution-context';
+export { Batch } from './job/batch';
 export { Cron } from './job/cron/run-time-cron';
+export { BatchEndedError } from './job/definition/batch';
 export {
   DiscardJob,
   EnqueueError,

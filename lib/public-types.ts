@@ -39,6 +39,7 @@ export type { Translate } from './core/i18n';
 export type { ImportFile } from './core/load-classes';
 export type { CronListing } from './job/cron/cron-table';
 export type { RunTimeCronOptions } from './job/cron/run-time-cron';
+export type { BatchOptions, BatchRef, BatchState, BatchStatus } from './job/definition/batch';
 export type { NoResult } from './job/definition/errors';
 export type {
   AcceptedJob,

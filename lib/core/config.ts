@@ -104,6 +104,7 @@ export const TABLES = {
   processes: 'job_processes',
   pauses: 'job_pauses',
   rates: 'job_rates',
+  batches: 'job_batches',
   stats: 'job_stats',
   installation: 'job_installation',
   deliveries: 'mail_deliveries',

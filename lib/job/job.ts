@@ -1,5 +1,6 @@
 import { type Attributes, type JsonValue, withAttributes } from '../core/execution-context';
 import type { Duration } from '../support/duration';
+import { Batch } from './batch';
 import { checkJobId, checkReason, outcomeOf } from './definition/cancel-options';
 import { JobResultError } from './definition/errors';
 import type {
@@ -192,6 +193,12 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** @throws NotConnectedError when this instance is not being performed. */
   get context(): JobContext {
     return requireContext(this);
+  }
+
+  /** The batch that it is a job or a callback of. @throws NotConnectedError when this instance is not being performed. */
+  get batch(): Batch | undefined {
+    const { batchId } = this.context;
+    return batchId === undefined ? undefined : Batch.of(batchId);
   }
 
   /**

@@ -17,6 +17,7 @@ import { DispatchService, type DispatchTuning } from './dispatch/dispatch-servic
 import { Gate } from './dispatch/gate';
 import { Fetcher } from './fetch/fetcher';
 import { Admitter } from './hint/admitter';
+import { BatchSettler } from './hint/batch-settler';
 import { HintReader } from './hint/hint-reader';
 import { Announcer, Hints } from './hint/hints';
 import { PlainProducers } from './hint/plain-producers';
@@ -143,6 +144,7 @@ export class JobProcessor implements Service {
     this.hintReader = redis && redisUrl !== undefined ? new HintReader(redis.client, redisUrl, queues) : undefined;
     this.announcer = new Announcer(knex, this.hints);
     this.admitter = new Admitter(knex, this.limits, this.announcer, false);
+    const settler = new BatchSettler(knex, this.announcer);
     const admit = (keys: readonly string[]) => this.admitter.admit(keys);
     this.plainProducers =
       redis &&
@@ -174,6 +176,7 @@ export class JobProcessor implements Service {
       onScheduled: () => this.announcer.announce([], true),
       onCancelled: (jobs) => this.tellCancelled(jobs),
       admit,
+      onBatches: (ids) => settler.settle(ids),
       onError: (error) => events.emit('queue.error', { error, during: 'fetching jobs' }),
     });
     const onRescued = (jobs: readonly RescuedJob[]) => {

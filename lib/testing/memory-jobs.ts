@@ -1,3 +1,4 @@
+import type { BatchStore } from '../job/definition/batch';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
 import type { Enqueuer } from '../job/enqueue/connection';
@@ -10,6 +11,7 @@ import { Claims } from './claims';
 import type { PerformOptions } from './job-filter';
 import { isDue, matchesFilter } from './job-filter';
 import { JobLog, LoggedJob } from './job-log';
+import { MemoryBatches } from './memory-batches';
 import { TestRuns } from './test-runs';
 import type { TestDependencies } from './use-jobs';
 
@@ -21,6 +23,12 @@ export abstract class MemoryJobs implements Enqueuer {
   readonly jobLog = new JobLog();
   protected readonly runs: TestRuns;
   protected readonly claims = new Claims();
+  protected readonly memoryBatches = new MemoryBatches(
+    this.jobLog,
+    (request) => this.enqueue([request]),
+    (batch, reason) => this.cancel({ batch }, reason),
+    (batch) => this.retryDead(batch),
+  );
 
   constructor(readonly dependencies: TestDependencies) {
     this.runs = new TestRuns(dependencies, this.claims);
@@ -37,7 +45,8 @@ export abstract class MemoryJobs implements Enqueuer {
     const trx = currentTransaction();
     const isMeant = ({ request }: LoggedJob) => {
       if ('id' in choice) return request.id === choice.id.toLowerCase();
-      const { class: name = request.name, tag } = choice;
+      const { class: name = request.name, tag, batch } = choice;
+      if (batch !== undefined && this.memoryBatches.batchOf(request) !== batch) return false;
       return request.name === name && (tag === undefined || request.tags.includes(tag));
     };
     // A job that is not committed is seen within its transaction only.
@@ -50,6 +59,7 @@ export abstract class MemoryJobs implements Enqueuer {
       if (trx && !isOfTransaction) void onOutcome(trx, (committed) => committed || this.restore(entry));
     }
     for (const entry of performing) this.runs.cancel(entry, reason);
+    if (waiting.length > 0) await this.memoryBatches.settle();
     return { cancelled: waiting.length, requested: performing.length };
   }
 
@@ -64,6 +74,10 @@ export abstract class MemoryJobs implements Enqueuer {
         { state: states[state as keyof typeof states], class: request.name, ending },
       ]),
     );
+  }
+
+  async batches(): Promise<BatchStore> {
+    return this.memoryBatches;
   }
 
   /**
@@ -82,7 +96,7 @@ export abstract class MemoryJobs implements Enqueuer {
         count += 1;
         if (count > MAX_RUNS) throw endless(entry);
         // Another job of this round may already have performed it.
-        if (entry.state === 'enqueued') await this.performOne(entry, options);
+        if (entry.state === 'enqueued') await this.performAndSettle(entry, () => this.performOne(entry, options));
       }
     }
   }
@@ -91,6 +105,7 @@ export abstract class MemoryJobs implements Enqueuer {
   clear(): void {
     this.jobLog.clear();
     this.claims.clear();
+    this.memoryBatches.clear();
   }
 
   protected abstract performOne(entry: LoggedJob, options: PerformOptions): Promise<void>;
@@ -103,11 +118,15 @@ export abstract class MemoryJobs implements Enqueuer {
     const entry = new LoggedJob(request, this.dependencies.keys);
     const holder = this.claims.take(request, entry.dueAt);
     if (holder !== undefined) return { id: holder, enqueued: false, reason: 'duplicate' };
+    this.memoryBatches.add(request);
     this.jobLog.add(entry);
     try {
       await this.acceptAtCommit(entry);
     } catch (thrown) {
-      if (entry.state === 'pending') this.takeBack(entry);
+      if (entry.state === 'pending') {
+        this.memoryBatches.remove(entry.request);
+        this.takeBack(entry);
+      }
       throw thrown;
     }
     return { id, enqueued: true };
@@ -117,9 +136,27 @@ export abstract class MemoryJobs implements Enqueuer {
     const trx = entry.request.trx ?? currentTransaction();
     if (!trx) return this.accept(entry);
     await onOutcome(trx, (committed) => {
-      if (!committed) return this.takeBack(entry);
+      if (!committed) {
+        this.memoryBatches.remove(entry.request);
+        return this.takeBack(entry);
+      }
       return entry.state === 'pending' ? this.accept(entry) : undefined;
     });
+  }
+
+  /** Performs a job of a batch; then the batch may have ended. */
+  protected async performAndSettle(entry: LoggedJob, perform: () => Promise<void>): Promise<void> {
+    try {
+      await perform();
+    } finally {
+      if (entry.request.batchId !== undefined) await this.memoryBatches.settle();
+    }
+  }
+
+  private retryDead(batch: string): number {
+    const dead = this.jobLog.in(['dead']).filter(({ request }) => this.memoryBatches.batchOf(request) === batch);
+    for (const entry of dead) Object.assign(entry, { state: 'enqueued', attempts: 0, dueAt: Date.now() });
+    return dead.length;
   }
 
   /** Undoes a cancel whose transaction was rolled back. */
@@ -168,7 +205,7 @@ export class InlineJobs extends MemoryJobs {
   readonly name = 'inline';
 
   protected accept(entry: LoggedJob): Promise<void> {
-    return this.performOne(entry);
+    return this.performAndSettle(entry, () => this.performOne(entry));
   }
 
   protected async performOne(entry: LoggedJob): Promise<void> {

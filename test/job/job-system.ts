@@ -161,7 +161,7 @@ export class JobSystem {
     await until('hints are sent', async () => (await this.hints.push([probe])) === 'pushed');
     await this.redis.client.flushAll();
     await this.postgres.query(
-      'truncate job_queue, job_finished, job_pauses, job_rates, job_dead, job_processes, job_cron, job_stats',
+      'truncate job_queue, job_finished, job_pauses, job_rates, job_batches, job_dead, job_processes, job_cron, job_stats',
     );
     await this.postgres.query('drop function if exists skip_wait cascade');
     this.heard.length = 0;

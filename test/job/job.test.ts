@@ -33,6 +33,7 @@ describe('Job', () => {
       },
       cancel: assert.fail,
       endings: () => assert.fail(),
+      batches: assert.fail,
     }),
   );
   after(() => Job.connect(undefined));
@@ -237,7 +238,12 @@ describe('Job', () => {
   });
 
   it('says what to do when nothing is connected', async () => {
-    const enqueuer = { enqueue: async () => [], cancel: assert.fail, endings: () => assert.fail() };
+    const enqueuer = {
+      enqueue: async () => [],
+      cancel: assert.fail,
+      endings: () => assert.fail(),
+      batches: () => assert.fail(),
+    };
     Job.connect(undefined);
     await assert.rejects(
       GreetJob.performLater('Ann'),

@@ -178,8 +178,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a unique job is enqueued once',
     file: INSERT,
-    find: `\${RUN_AT}, key,\n`,
-    replace: `\${RUN_AT}, nullif(key, key),\n`,
+    find: `'')::uuid, key,\n`,
+    replace: `'')::uuid, nullif(key, key),\n`,
     killedBy: UNIQUE_TEST,
   },
   {

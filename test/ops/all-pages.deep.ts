@@ -47,6 +47,7 @@ describe('all pages are accessible and fit a phone', () => {
       'dead-ticked': '/ops/jobs/dead?select=page',
       'dead-none': '/ops/jobs/dead?q=synkinvoice&queue=mailer',
       cron: '/ops/jobs/cron',
+      batches: '/ops/jobs/batches',
       classes: '/ops/jobs/classes',
       job: `/ops/jobs/job/default/${id}`,
       'job-waiting': `/ops/jobs/job/default/${waiting}`,

@@ -21,6 +21,7 @@ import {
   type SetSources,
 } from '../sets/query';
 import { History } from '../stats/history';
+import { Batches } from './batches';
 import { Queues } from './queues';
 
 /** The sets that each action applies to; the commands and the pages are both made from this table. */
@@ -67,6 +68,10 @@ export class JobAdmin {
   /** What runs on the slots of all processors, the longest running first. */
   running(): Promise<readonly RunningJob[]> {
     return readRunning(this.sources.knex);
+  }
+
+  get batches(): Batches {
+    return new Batches(this.sources);
   }
 
   get history(): History {

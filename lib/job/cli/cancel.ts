@@ -43,7 +43,7 @@ export const CANCEL: JobCommand = {
   },
 };
 
-function readReason(given: string | undefined): string {
+export function readReason(given: string | undefined): string {
   try {
     return checkReason(given);
   } catch (thrown) {
@@ -68,7 +68,7 @@ async function cancelByIds(
   const count = (wanted: CancelOutcome) => jobs.filter(({ outcome }) => outcome === wanted).length;
   return {
     json: { jobs },
-    text: doneText({ cancelled: count('cancelled'), requested: count('requested') }),
+    text: cancelledText({ cancelled: count('cancelled'), requested: count('requested') }),
     notes,
     ok: notes.length === 0,
   };
@@ -95,13 +95,14 @@ async function cancelAll(context: CommandContext, filter: CancelFilter, reason: 
   });
   return {
     json: done,
-    text: doneText(done),
+    text: cancelledText(done),
     notes: interrupted ? ['It was interrupted; the same command continues where it stopped.'] : [],
     ok: !interrupted,
   };
 }
 
-function doneText({ cancelled, requested }: CancelCounts): string {
+/** What a cancel did, a line each. */
+export function cancelledText({ cancelled, requested }: CancelCounts): string {
   const lines = [
     ...(cancelled > 0 ? [`Cancelled ${pluralize(cancelled, 'job')}.`] : []),
     ...(requested > 0 ? [`Asked ${pluralize(requested, 'running job')} to end.`] : []),

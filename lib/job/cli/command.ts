@@ -86,6 +86,7 @@ export const OPTIONS = {
   },
   class: { type: 'string', value: 'CLASS', help: 'only jobs of this class' },
   tag: { type: 'string', multiple: true, value: 'TAG', help: 'only jobs with this tag' },
+  batch: { type: 'string', value: 'ID', help: 'only jobs of this batch' },
   error: { type: 'string', value: 'TEXT', help: 'only jobs with this in an error or in the reason why they died' },
   text: { type: 'string', value: 'TEXT', help: 'only jobs with this in id, class, arguments, tags, request or errors' },
   limit: { type: 'string', value: 'N', help: 'at most this many jobs' },
@@ -109,11 +110,11 @@ export type OptionName = keyof typeof OPTIONS;
 /** The options that were given. */
 export type Options = ReturnType<typeof parseArgs<{ readonly options: typeof OPTIONS }>>['values'];
 
-export const FILTERS = ['queue', 'class', 'tag', 'error', 'text'] as const satisfies readonly OptionName[];
+export const FILTERS = ['queue', 'class', 'tag', 'batch', 'error', 'text'] as const satisfies readonly OptionName[];
 
 /** @throws UserError for an invalid filter. */
-export function readFilter({ queue, class: name, tag, error, text }: Options): JobFilter {
-  const filter = { queue, class: name, tag: onlyOne('tag', tag), error, text };
+export function readFilter({ queue, class: name, tag, batch, error, text }: Options): JobFilter {
+  const filter = { queue, class: name, tag: onlyOne('tag', tag), batch, error, text };
   checkFilter(filter);
   return filter;
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { wrongArguments } from '../../core/command-line';
 import { toError } from '../../support/to-error';
+import { BATCH } from './batches';
 import { CANCEL } from './cancel';
 import {
   describeUsage,
@@ -27,6 +28,7 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   CANCEL,
   ENQUEUE,
   ...CRON,
+  ...BATCH,
   PAUSE,
   RESUME,
   CLEAR,

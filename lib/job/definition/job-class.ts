@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { Model } from 'objection';
 import type { Attributes, JsonValue } from '../../core/execution-context';
 import type { Duration } from '../../support/duration';
+import type { BatchRef } from './batch';
 import type { RetryDecision, RetryOptions } from './retry-policy';
 
 /** The data of its run that a job reads from `this.context`. */
@@ -20,6 +21,8 @@ export interface JobContext {
   readonly enqueuedAt: Date;
   /** Deliveries without an outcome, this one included: above 1, a process died or stalled with the job. */
   readonly deliveries: number;
+  /** The batch that it is a job or a callback of. */
+  readonly batchId: string | undefined;
   /**
    * Aborted when the process stops and cannot wait any longer. A job that still runs then returns to the head of its queue. So
    * does one that ends because of it, with or without an error. The signal is also aborted, with a JobTimeoutError, when the
@@ -160,6 +163,8 @@ export interface JobOptions {
   readonly expiresIn?: Duration | undefined;
   /** Added to the tags of the class. */
   readonly tags?: readonly string[] | undefined;
+  /** Makes it a job of this batch. */
+  readonly batch?: BatchRef | undefined;
   /** Enqueues in this transaction; needed only where `transaction()` is not in use. */
   readonly trx?: Knex.Transaction | undefined;
 }
@@ -356,6 +361,8 @@ export interface EnqueueRequest {
   readonly unique: UniqueClaim | undefined;
   /** Tags of the class and of the enqueue, each once. */
   readonly tags: readonly string[];
+  /** The batch that it is a job of; undefined for others. */
+  readonly batchId?: string | undefined;
   /** Context that the job will run in. */
   readonly context: CarriedContext;
 }

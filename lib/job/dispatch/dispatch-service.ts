@@ -71,6 +71,7 @@ export class DispatchService {
       onUnhinted: () => this.unhinted(),
       onRescued: options.onRescued,
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
+      onUnsealed: ({ id, description }) => events.emit('process.warning', { message: unsealed(id, description) }),
       onError: this.report('looking for jobs that are due'),
       id: identity,
       isNotified: () => this.listener.isNotified === true,
@@ -198,4 +199,9 @@ export class DispatchService {
     const { knex } = this.options.database;
     await knex.raw("select pg_notify(?, '')", [TABLES.leaderChannel]).catch(() => undefined);
   }
+}
+
+function unsealed(id: string, description: string): string {
+  const named = description === '' ? id : `${id} (${description})`;
+  return `the batch ${named} was not filled to its end: catamount jobs batch seal ${id} lets it end, catamount jobs batch cancel ${id} takes it back`;
 }

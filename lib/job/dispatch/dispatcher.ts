@@ -5,6 +5,7 @@ import { Progress } from '../../support/progress';
 import type { Limits } from '../definition/limits';
 import { byPlace } from '../hint/admitter';
 import { type Hints, MAX_HINTS } from '../hint/hints';
+import { pruneBatches, reportUnsealed, settleBatches, type UnsealedBatch } from '../row/batch';
 import type { ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
 import { pruneFinished } from '../row/finished';
@@ -58,6 +59,7 @@ export interface DispatcherOptions {
   readonly onUnhinted: () => void;
   readonly onRescued: (jobs: readonly RescuedJob[]) => void;
   readonly onDropped: (dropped: DroppedJobs) => void;
+  readonly onUnsealed: (batch: UnsealedBatch) => void;
   readonly onError: (error: Error) => void;
   /** Unique among all dispatchers. */
   readonly id: string;
@@ -277,13 +279,19 @@ export class Dispatcher {
       onRescued(rescued);
       this.wasAnyUnderWay = await isAnyUnderWay(knex);
       await this.admitHeld();
+      await this.hint(await settleBatches(knex));
       await analyzeAfterBurst(knex);
       if (now - this.finishedPrunedAt >= PRUNE_FINISHED_MS && !(await pruneFinished(knex))) this.finishedPrunedAt = now;
       this.upkeptAt = now;
-    } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) await this.admitHeld();
+    } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) {
+      await this.admitHeld();
+      await this.hint(await settleBatches(knex));
+    }
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;
     this.deaths = 0;
     for (const dropped of await pruneDead(knex)) onDropped(dropped);
+    for (const batch of await reportUnsealed(knex)) this.options.onUnsealed(batch);
+    await pruneBatches(knex);
     this.prunedAt = now;
   }
 

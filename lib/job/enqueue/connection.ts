@@ -1,5 +1,6 @@
 import { NotConnectedError } from '../../core/errors';
 import type { ModelLookup } from '../../model/model-lookup';
+import type { BatchStore } from '../definition/batch';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import type { JobRun, JobSetup } from '../definition/setup';
 import type { Keyring } from '../record/encryption';
@@ -20,6 +21,8 @@ export interface Enqueuer {
   endings(ids: readonly string[]): Promise<ReadonlyMap<string, EndedJob>>;
   /** Called for a line that a job writes to the log of its process. */
   log?(job: Pick<JobRun, 'id' | 'class'>, text: string): void;
+  /** Loaded on demand, since most processes have no batches. */
+  batches(): Promise<BatchStore>;
 }
 
 /** The app's parts that its jobs depend on. */

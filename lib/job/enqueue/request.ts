@@ -3,6 +3,7 @@ import { type Attributes, currentContext, type JsonValue } from '../../core/exec
 import { currentTransaction } from '../../model/transaction';
 import { type Duration, parseDuration } from '../../support/duration';
 import { timeOrderedUuid } from '../../support/uuid';
+import { checkBatchId } from '../definition/batch';
 import type { CarriedContext, EnqueueRequest, PreparedJob, RunAt, UniqueClaim } from '../definition/job-class';
 import { limitKey } from '../definition/limits';
 import { compileOptions, queueFor, readExpiry, runAt, type UniqueRule } from '../definition/options';
@@ -42,6 +43,7 @@ export function buildRequests(
       limitKey: limit && limitKey(limit, name, args, digests),
       unique: unique && uniqueClaim(unique, name, args, codec, digests),
       tags: allTags(name, jobClass.tags, options.tags),
+      ...(options.batch && { batchId: checkBatchId(options.batch.id, name) }),
       context,
     };
   });

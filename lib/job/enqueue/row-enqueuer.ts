@@ -2,17 +2,20 @@ import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
 import { currentTransaction } from '../../model/transaction';
 import { toError } from '../../support/to-error';
+import type { BatchStore } from '../definition/batch';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import type { LimitRule } from '../definition/limits';
 import { checkQueue, compileOptions } from '../definition/options';
 import type { JobRun } from '../definition/setup';
 import { Admitter } from '../hint/admitter';
+import type { BatchSettler } from '../hint/batch-settler';
 import { Announcer, type Hints } from '../hint/hints';
 import { type Keyring, requireKeys } from '../record/encryption';
 import type { Payload } from '../record/payload';
+import { countAdded } from '../row/batch';
 import type { CancelChoice } from '../row/cancel';
 import type { EndedJob } from '../row/finished';
-import { insertJobs } from '../row/insert';
+import { type Inserted, insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
 import { type Enqueuer, jobEquipment } from './connection';
 import { allEnqueued } from './enqueue';
@@ -24,6 +27,7 @@ import { allEnqueued } from './enqueue';
 export class RowEnqueuer implements Enqueuer {
   private readonly announcer: Announcer;
   private readonly admitter: Admitter;
+  private settler: BatchSettler | undefined;
   /** The limits of the classes that were enqueued here. */
   private readonly limits = new Map<string, LimitRule>();
   /** Classes that were reported as late, once each. */
@@ -79,6 +83,17 @@ export class RowEnqueuer implements Enqueuer {
     this.events.emit('job.log', { id, class: name, text });
   }
 
+  async batches(): Promise<BatchStore> {
+    const [{ AppBatches }, { BatchSettler }] = await Promise.all([
+      import('./batch-rows'),
+      import('../hint/batch-settler'),
+    ]);
+    const { keys } = jobEquipment();
+    this.settler ??= new BatchSettler(this.knex, this.announcer);
+    const onChanged = (ids: readonly string[]) => this.settler?.settle(ids);
+    return new AppBatches(this.knex, this.events, onChanged, (request) => toRow(request, keys));
+  }
+
   cancelled({ id, name, queue }: EnqueueRequest): void {
     this.events.emit('job.enqueue-cancelled', { id, class: name, queue });
   }
@@ -103,7 +118,7 @@ export class RowEnqueuer implements Enqueuer {
     jobs: Map<EnqueueRequest, EnqueuedJob>,
   ): Promise<void> {
     const { keys } = jobEquipment();
-    const inserted = await insertJobs(
+    const inserted = await insertWithBatches(
       knex,
       requests.map((request) => toRow(request, keys)),
     );
@@ -137,7 +152,7 @@ export class RowEnqueuer implements Enqueuer {
 
 /** The content of a new job. @throws UserError when there is no key to encrypt with. */
 export function createPayload(request: EnqueueRequest, keys: Keyring | undefined): Payload {
-  const { id, name, args, encrypt, tags, context, unique, expiresInMs } = request;
+  const { id, name, args, encrypt, tags, context, unique, expiresInMs, batchId } = request;
   const content = encrypt
     ? { args: [], encrypted: requireKeys(name, keys).encrypt(args, { id, class: name }) }
     : { args };
@@ -149,14 +164,27 @@ export function createPayload(request: EnqueueRequest, keys: Keyring | undefined
     ...(tags.length > 0 && { tags }),
     ...(unique && { unique: unique.until }),
     ...(expiresInMs !== undefined && { expiresInMs }),
+    ...(batchId !== undefined && { batch: batchId }),
     enqueuedAt: Date.now(),
   };
 }
 
+/** Jobs of batches are inserted and counted in one transaction. @throws BatchEndedError. */
+async function insertWithBatches(knex: Knex, rows: readonly NewJobRow[]): Promise<Inserted[]> {
+  if (!rows.some(({ batchId }) => batchId !== undefined)) return insertJobs(knex, rows);
+  if (!knex.isTransaction) return knex.transaction((trx) => insertWithBatches(trx, rows));
+  const inserted = await insertJobs(knex, rows);
+  const added = new Map<string, number>();
+  for (const [i, { id, batchId }] of rows.entries())
+    if (batchId !== undefined && inserted[i]?.id === id) added.set(batchId, (added.get(batchId) ?? 0) + 1);
+  await countAdded(knex, added);
+  return inserted;
+}
+
 function toRow(request: EnqueueRequest, keys: Keyring | undefined): NewJobRow {
-  const { id, name, queue, runAt, unique, tags, limitKey } = request;
+  const { id, name, queue, runAt, unique, tags, limitKey, batchId } = request;
   const payload = JSON.stringify(createPayload(request, keys));
-  return { id, queue, class: name, payload, tags, runAt, unique, limitKey };
+  return { id, queue, class: name, payload, tags, runAt, unique, limitKey, batchId };
 }
 
 function addTo(groups: Map<Knex, EnqueueRequest[]>, key: Knex, request: EnqueueRequest): void {

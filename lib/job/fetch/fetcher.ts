@@ -52,6 +52,8 @@ export interface ExecutionResult {
    * for it, and has left instead.
    */
   readonly recorded: (applied: boolean, cancelReason?: string) => unknown;
+  /** The batch that may have ended with the job. */
+  readonly batchId?: string | undefined;
 }
 
 interface Ending extends ExecutionResult {
@@ -86,6 +88,8 @@ export interface FetcherOptions {
   readonly onScheduled: () => void;
   /** Has held jobs of these keys run, since jobs of theirs have begun or ended. */
   readonly admit: (limitKeys: readonly string[]) => void;
+  /** Called with batches of which jobs have ended, or have died. */
+  readonly onBatches: (ids: readonly string[]) => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -308,6 +312,8 @@ export class Fetcher {
     if (recorded.some(({ outcome }) => 'waitMs' in outcome)) onScheduled();
     const limitKeys = new Set(recorded.flatMap(({ delivery }) => delivery.limitKey ?? []));
     if (limitKeys.size > 0) admit([...limitKeys]);
+    const batchIds = new Set(recorded.flatMap(({ batchId }) => batchId ?? []));
+    if (batchIds.size > 0) this.options.onBatches([...batchIds]);
     if (error) throw error;
   }
 

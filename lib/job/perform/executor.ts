@@ -209,6 +209,7 @@ export class Executor {
       tags: payload.tags ?? NO_TAGS,
       enqueuedAtMs: payload.enqueuedAt,
       carried: payload.attrs,
+      batchId: payload.batch,
       makeCheckpoint: () => this.makeCheckpoint(job, run),
       keys,
       keeping: rule && new Keeping({ rule, codec, keys }),

@@ -158,7 +158,7 @@ export class Outcomes {
       else events.emit('job.fenced', { id, class: job.class, queue });
       return undefined;
     };
-    return { outcome, recorded };
+    return { outcome, recorded, batchId: job.payload.batch };
   }
 }
 

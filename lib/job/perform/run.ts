@@ -19,6 +19,7 @@ export interface RunSubject {
   /** ms since 1970. */
   readonly enqueuedAtMs: number;
   readonly carried: CarriedContext;
+  readonly batchId?: string | undefined;
   /** Makes the checkpoint, which stores cursor and progress. */
   readonly makeCheckpoint: () => Checkpoint;
   /** The keys of a job that encrypts, for what it stores. */
@@ -73,6 +74,10 @@ export class Run implements JobRun {
 
   get enqueuedAt(): Date {
     return new Date(this.subject.enqueuedAtMs);
+  }
+
+  get batchId(): string | undefined {
+    return this.subject.batchId;
   }
 
   get carried(): CarriedContext {

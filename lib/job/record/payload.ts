@@ -1,5 +1,6 @@
 import type { JsonValue } from '../../core/execution-context';
 import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
+import { isUuid } from '../../support/uuid';
 import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
@@ -25,6 +26,8 @@ export interface Payload {
   readonly unique?: UniqueClaim['until'];
   /** The job leaves without a run when it has been due for this long and has not begun, ms. */
   readonly expiresInMs?: number;
+  /** The batch that it is a job or a callback of. */
+  readonly batch?: string;
   /** ms since 1970. */
   readonly enqueuedAt: number;
 }
@@ -52,7 +55,7 @@ export function parsePayload(text: string): Payload {
  * @throws UnreadableJobError; NewerFormatError when a newer version wrote it.
  */
 export function readPayload(data: unknown, newest = VERSION): Payload {
-  const { expiresInMs, ...fields } = (data ?? {}) as Partial<Payload>;
+  const { expiresInMs, batch, ...fields } = (data ?? {}) as Partial<Payload>;
   const v = fields.v ?? 1;
   if (v > newest) throw new NewerFormatError(isText(fields.class) ? fields.class : 'unreadable', v, VERSION);
   if (typeof fields.class !== 'string') throw new UnreadableJobError('the payload names no job class');
@@ -74,6 +77,7 @@ export function readPayload(data: unknown, newest = VERSION): Payload {
     // With an invalid value there may still be a claim to release.
     ...(fields.unique !== undefined && { unique: fields.unique === 'executing' ? 'executing' : 'executed' }),
     ...(isCount(expiresInMs) && { expiresInMs }),
+    ...(isText(batch) && isUuid(batch) && { batch }),
     enqueuedAt: isTime(fields.enqueuedAt) ? fields.enqueuedAt : 0,
   };
 }

@@ -10,6 +10,7 @@ export interface CancelFilter {
   readonly class?: string | undefined;
   readonly tag?: string | undefined;
   readonly queue?: string | undefined;
+  readonly batch?: string | undefined;
 }
 
 /** A job that was cancelled while it waited, or was asked to cancel while it ran. */
@@ -51,6 +52,7 @@ export async function cancelRows(
   else {
     add('class = ?', choice.class);
     add(`tags @> array[?]::text[] and tags <> '{}'`, choice.tag);
+    add('batch_id = ?::uuid', choice.batch);
   }
   add('queue = ?', choice.queue);
   add('created_at <= ?::timestamptz and cancel_reason is null', enqueuedUntil);
@@ -59,12 +61,12 @@ export async function cancelRows(
        select id, state from ${TABLES.jobs} where ${conditions.join(' and ')} limit ? for update ${skipsLocked ? 'skip locked' : ''}
      ), gone as (
        delete from ${TABLES.jobs} using chosen where ${TABLES.jobs}.id = chosen.id and chosen.state <> 'running'
-       returning ${TABLES.jobs}.id, class, queue, limit_key
+       returning ${TABLES.jobs}.id, class, queue, limit_key, batch_id
      ), asked as (
        update ${TABLES.jobs} set cancel_reason = coalesce(cancel_reason, ?) from chosen
        where ${TABLES.jobs}.id = chosen.id and chosen.state = 'running' returning ${TABLES.jobs}.id, class, queue
      )
-     select id, class, queue, 'cancelled' as became, case when limit_key is not null then pg_notify(?, 'look')::text end as told from gone
+     select id, class, queue, 'cancelled' as became, case when limit_key is not null or batch_id is not null then pg_notify(?, 'look')::text end as told from gone
      union all select id, class, queue, 'requested', pg_notify(?, 'cancel')::text from asked`,
     [...values, limit, reason, TABLES.channel, TABLES.channel],
   );

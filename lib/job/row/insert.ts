@@ -68,7 +68,7 @@ const TAGS = `array(select json_array_elements_text(tags::json))`;
 
 async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void> {
   const [only] = rows;
-  if (rows.length === 1 && only && isReady(only)) {
+  if (rows.length === 1 && only && isReady(only) && only.batchId === undefined) {
     const { id, queue, class: name, payload, tags } = only;
     const statement = `insert into ${TABLES.jobs} (id, queue, class, payload, tags) values (?, ?, ?, ?, ?::text[])
          on conflict (id) do nothing`;
@@ -78,10 +78,10 @@ async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void
     return;
   }
   await knex.raw(
-    `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at)
-     select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}
-     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[])
-       with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, n)
+    `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, batch_id)
+     select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, nullif(batch_id, '')::uuid
+     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[])
+       with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, batch_id, n)
      on conflict (id) do nothing`,
     columns(rows),
   );
@@ -92,11 +92,11 @@ async function insertUnclaimed(knex: Knex, rows: readonly NewJobRow[]): Promise<
   const claims = rows.flatMap(({ unique }) => unique ?? []);
   // Rows are inserted in the order of their keys, so that two bulks that want the same keys do not deadlock.
   const { rows: inserted } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, unique_key, unique_until)
-     select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, key,
+    `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, batch_id, unique_key, unique_until)
+     select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, nullif(batch_id, '')::uuid, key,
        ${RUN_AT} + nullif(ttl_ms, '')::float8 * interval '1 millisecond'
-     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::text[])
-       with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, key, ttl_ms, n)
+     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::text[], ?::text[])
+       with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, batch_id, key, ttl_ms, n)
      order by key
      on conflict (unique_key) where unique_key is not null do nothing
      returning id`,
@@ -115,5 +115,6 @@ function columns(rows: readonly NewJobRow[]): string[][] {
     rows.map((row) => row.limitKey ?? ''),
     rows.map(({ runAt }) => (runAt && 'at' in runAt ? runAt.at.toISOString() : '')),
     rows.map(({ runAt }) => String(runAt && 'inMs' in runAt ? runAt.inMs : 0)),
+    rows.map((row) => row.batchId ?? ''),
   ];
 }

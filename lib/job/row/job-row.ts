@@ -21,6 +21,7 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * | an operator promotes, deletes or clears | `makeReady`, `deleteChosen`, `clearQueue` |
  * | an operator kills, or retries a dead job | `killJobs`, `reviveJobs` |
  * | dead or finished for too long, or too many | `pruneDead`, `pruneFinished` |
+| of a batch nothing is left, or a job has died | `settleBatches` |
  */
 export type JobState = 'scheduled' | 'held' | 'ready' | 'running';
 
@@ -37,6 +38,8 @@ export interface NewJobRow {
   /** The key that its limit counts by; undefined for a class without one. */
   readonly limitKey?: string | undefined;
   readonly unique?: UniqueClaim | undefined;
+  /** The batch that it is a job of. */
+  readonly batchId?: string | undefined;
 }
 
 /** A job that this process has claimed: it is `running`, and nobody else runs it unless this process seems to be dead. */

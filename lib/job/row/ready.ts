@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import { IS_ANY_BATCH_DUE } from './batch';
 import type { ReadyJob } from './claim';
 
 /** Maximum number of jobs, and of retries, that one statement makes ready. */
@@ -122,7 +123,8 @@ export async function msOfCalm(knex: Knex, maxMs: number, message?: LookMessage[
      ) as answer
      where ms > 0 and not exists (select from ${TABLES.jobs} where state = 'ready')
        and not exists (select from ${TABLES.jobs} where state = 'running')
-       and not exists (select from ${TABLES.jobs} where state = 'held')`,
+       and not exists (select from ${TABLES.jobs} where state = 'held')
+       and not ${IS_ANY_BATCH_DUE()}`,
     [...(message === undefined ? [] : [TABLES.leaderChannel, message]), Math.round(maxMs)],
   );
   return rows[0] && Number(rows[0].ms);

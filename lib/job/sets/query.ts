@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { EXIT, UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
+import { isUuid } from '../../support/uuid';
 import { QUEUE_NAME } from '../definition/options';
 import type { ListProcesses } from '../processes/process-list';
 import type { JobEntry } from './entry';
@@ -13,6 +14,8 @@ export interface JobFilter {
   readonly class?: string | undefined;
   /** One of the job's tags, exactly. */
   readonly tag?: string | undefined;
+  /** The id of the batch that it is a job of. */
+  readonly batch?: string | undefined;
   /** Part of the message of one of its errors, or of the reason why it died; case does not matter. */
   readonly error?: string | undefined;
   /** Part of its id, class, arguments, tags, request id, attributes or errors; case does not matter. */
@@ -33,6 +36,7 @@ export interface CheckedFilter {
   readonly queues: readonly string[] | undefined;
   readonly class: string | undefined;
   readonly tag: string | undefined;
+  readonly batch: string | undefined;
   readonly error: string | undefined;
   readonly text: string | undefined;
   /** ms since 1970. */
@@ -56,8 +60,11 @@ export function checkFilter(filter: JobFilter): CheckedFilter {
     checked[name] = given;
   }
   const { class: className, tag, error, text } = checked;
+  const { batch } = filter;
+  if (batch !== undefined && !isUuid(batch))
+    throw new InvalidRequestError(`the batch is ${JSON.stringify(batch).slice(0, 100)}; give the id of a batch`);
   const [since, until] = [checkTime('since', filter.since), checkTime('until', filter.until)];
-  return { queues, class: className, tag, error, text, since, until };
+  return { queues, class: className, tag, batch, error, text, since, until };
 }
 
 function checkTime(name: string, time: Date | undefined): number | undefined {

@@ -92,10 +92,11 @@ function conditionsFor({ where, time, searched }: SetTable, filter: CheckedFilte
   const columns: Sql[] = [where];
   const texts: Sql[] = [];
   const add = (sql: string, ...values: Knex.RawBinding[]) => columns.push({ sql, values });
-  const { queues, class: name, tag, error, text, since, until } = filter;
+  const { queues, class: name, tag, batch, error, text, since, until } = filter;
   if (queues) add('queue = any(?::text[])', [...queues] as unknown as Knex.RawBinding);
   if (name !== undefined) add('class = ?', name);
   if (tag !== undefined) add(`tags @> array[?]::text[] and tags <> '{}'`, tag);
+  if (batch !== undefined) add('batch_id = ?::uuid', batch);
   if (since !== undefined) add(`${time} >= ${MOMENT}`, since);
   if (until !== undefined) add(`${time} <= ${MOMENT}`, until);
   if (error !== undefined) texts.push({ sql: 'strpos(messages, ?) > 0', values: [error.toLowerCase()] });

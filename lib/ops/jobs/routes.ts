@@ -1,6 +1,7 @@
 import type { PageModule } from '../ui/page-types';
 
 import { actionRoutes } from './actions';
+import { batchRoutes } from './batches';
 import { busyRoutes } from './busy';
 import { classRoutes } from './classes';
 import { cronRoutes } from './cron';
@@ -16,6 +17,15 @@ export const jobRoutes: PageModule = (site) => {
   const jobSite = jobPageContext(site);
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));
   const lists = SET_PAGES.flatMap((page) => [listRoutes(page), actionRoutes(page)]);
-  for (const pages of [queueRoutes, busyRoutes, ...lists, cronRoutes, classRoutes, jobPageRoutes, findRoutes])
+  for (const pages of [
+    queueRoutes,
+    busyRoutes,
+    ...lists,
+    cronRoutes,
+    batchRoutes,
+    classRoutes,
+    jobPageRoutes,
+    findRoutes,
+  ])
     pages(jobSite);
 };

@@ -115,6 +115,7 @@ const NAV = [
   { key: 'retry', href: '/ops/jobs/retry' },
   { key: 'dead', href: '/ops/jobs/dead' },
   { key: 'cron', href: '/ops/jobs/cron' },
+  { key: 'batches', href: '/ops/jobs/batches' },
   { key: 'classes', href: '/ops/jobs/classes' },
   { key: 'mail', href: '/ops/mail/deliveries', below: '/ops/mail' },
 ] as const;

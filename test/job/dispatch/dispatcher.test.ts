@@ -56,6 +56,7 @@ describe('the dispatcher', () => {
       onUnhinted,
       onRescued: () => undefined,
       onDropped: () => undefined,
+      onUnsealed: () => undefined,
       onError: assert.fail,
       id: 'alone',
       isNotified: () => isNotified,

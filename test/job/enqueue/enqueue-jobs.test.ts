@@ -60,6 +60,7 @@ describe('enqueuing', () => {
         cancelled: ({ name }) => cancelled.push(name),
         cancel: assert.fail,
         endings: () => assert.fail(),
+        batches: assert.fail,
       },
       { setup },
     );

@@ -38,7 +38,9 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
     );
     const query = encodeURIComponent(EVIL);
     paths.push(
-      ...'dead retry scheduled queues queues/default cron busy classes'.split(' ').map((name) => `/ops/jobs/${name}`),
+      ...'dead retry scheduled queues queues/default cron batches busy classes'
+        .split(' ')
+        .map((name) => `/ops/jobs/${name}`),
       ...[unknown, waiting, ...others].map((id) => `/ops/jobs/job/default/${id}`),
       `/ops/jobs/job/default/${waiting}/delete`,
       ...['q', 'class', 'error', 'tag'].map((name) => `/ops/jobs/dead?${name}=${query}`),

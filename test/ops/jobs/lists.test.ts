@@ -101,7 +101,7 @@ describe('lists of jobs', () => {
   });
 
   it('as JSON have the same keys as the output of the commands', async () => {
-    for (const place of 'dead retry scheduled queues queues/default busy cron classes'.split(' ')) {
+    for (const place of 'dead retry scheduled queues queues/default busy cron batches classes'.split(' ')) {
       const { body } = await operator.get(`/ops/jobs/${place}`, { Accept: 'application/json' });
       assert.doesNotMatch(body, /"(?!orderId|accessToken)[a-z]+[A-Z]\w*":/, place);
     }

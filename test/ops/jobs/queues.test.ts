@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Batch } from '../../../lib/job/batch';
 import { Cron } from '../../../lib/job/cron/run-time-cron';
 import { resumeQueue } from '../../../lib/job/row/pauses';
 import { until } from '../../support/until';
@@ -240,5 +241,27 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     );
     for (const period of ['day', 'all'])
       assert.match(await operator.read(`/ops/jobs/classes?period=${period}`), /PruneSessionsJob 1/);
+  });
+
+  it('list batches with what is left of them, retry what is dead, and cancel one after a question', async () => {
+    const BATCHES = '/ops/jobs/batches';
+    assert.match(await operator.read(BATCHES), /No batches/);
+    const { id } = await Batch.create({ description: 'import of May', tags: ['may'] }, (batch) =>
+      batch.add(PruneSessionsJob.prepare(), PruneSessionsJob.prepare(), PruneSessionsJob.prepare()),
+    );
+    await shop.ops.database.query(
+      `with gone as (delete from job_queue where id = (select id from job_queue where batch_id = $1 limit 1) returning *)
+       insert into job_dead (id, queue, class, payload, error, attempts, tags, messages, search, batch_id)
+       select id, queue, class, payload, 'Error', 1, tags, '', '', batch_id from gone`,
+      [id],
+    );
+    const { rows, buttons } = await operator.view(BATCHES);
+    assert.deepEqual(rows[0]?.slice(1, 5), ['running', '0 / 3', '2', '1']);
+    assert.ok(buttons.includes('Retry dead import of May'), buttons.join());
+    assert.match((await operator.act(`${BATCHES}/${id}/retry`)).notes.join(), /1 job is back on its queue/);
+    assert.match(await operator.read(`${BATCHES}/${id}/cancel`), /Cancel this batch\?.*3 jobs of it are cancelled/);
+    assert.match((await operator.act(`${BATCHES}/${id}/cancel`)).notes.join(), /is cancelled, with its jobs/);
+    assert.deepEqual((await operator.view(BATCHES)).rows[0]?.slice(1, 5), ['cancelled', '3 / 3', '0', '0']);
+    assert.equal((await operator.get(`${BATCHES}/${id}/cancel`)).status, 404);
   });
 });

@@ -38,6 +38,7 @@ describe('pages of jobs while Redis is away', () => {
       ['scheduled', 'Scheduled jobs'],
       ['dead', 'Dead jobs'],
       ['cron', 'Cron'],
+      ['batches', 'Batches'],
       ['classes', 'Job classes'],
     ] as const)
       assert.equal((await operator.view(`/ops/jobs/${path}`)).headings[0], heading);

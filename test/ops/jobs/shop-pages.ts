@@ -132,7 +132,9 @@ export class ShopPages {
     await this.ops.redis.start();
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.ops.database.query('truncate job_queue, job_cron, job_pauses, job_dead, job_processes, job_stats');
+    await this.ops.database.query(
+      'truncate job_queue, job_cron, job_pauses, job_batches, job_dead, job_processes, job_stats',
+    );
     billing.works = false;
     for (const list of [billing.invoices, this.heard, this.ops.operated]) list.length = 0;
   }

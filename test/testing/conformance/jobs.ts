@@ -324,3 +324,21 @@ export class KeptStepsJob extends Job {
     log.push('committed');
   }
 }
+
+/** Records how its batch stands. */
+export class ReportJob extends Job<[text: string]> {
+  async perform(text: string): Promise<void> {
+    const { state, done, dead } = (await this.batch?.status()) ?? {};
+    log.push(`${text}: ${state}, ${done} done, ${dead} dead`);
+  }
+}
+
+/** Adds another part to its batch, or dies of its errors. */
+export class PartJob extends Job<[what: 'adds' | 'works' | 'dies']> {
+  static override retry = { limit: 0 };
+
+  async perform(what: 'adds' | 'works' | 'dies'): Promise<void> {
+    if (what === 'adds') await this.batch?.add(PartJob.prepare('works'));
+    if (what === 'dies') throw new KillJob('as told');
+  }
+}

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { Batch } from '../../../lib/job/batch';
+import { BatchEndedError } from '../../../lib/job/definition/batch';
 import { JobResultError, JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
 import { Job, performAllLater } from '../../../lib/job/job';
@@ -26,6 +28,8 @@ import {
   Money,
   Note,
   NoteJob,
+  PartJob,
+  ReportJob,
   RuledJob,
   SelfCancellingJob,
   SlowJob,
@@ -328,5 +332,38 @@ conformance('runs and their ends', (conform) => {
       assert.deepEqual(outcomes(), [['NoteJob', 'discarded', 1]]);
       assert.match(String(performedJobs()[0]?.error), /the Note with the id \d+ is gone/);
     });
+
+    conform('a batch by its callbacks, each once, when its jobs and those that they add have ended', async () => {
+      const callbacks = { onSuccess: ReportJob.prepare('success'), onComplete: ReportJob.prepare('complete') };
+      const batch = await Batch.create(callbacks, (open) =>
+        open.add(PartJob.prepare('adds'), PartJob.prepare('works')),
+      );
+      await performEnqueuedJobs();
+      assert.deepEqual(lines(/done/), ['complete: succeeded, 3 done, 0 dead', 'success: succeeded, 3 done, 0 dead']);
+      await assert.rejects(batch.add(PartJob.prepare('works')), BatchEndedError);
+    });
+
+    conform(
+      'a batch that is cancelled, and one whose transaction is rolled back, as if it had never been',
+      async () => {
+        const later = PartJob.set({ wait: '1h' });
+        const batch = await Batch.create({ onComplete: ReportJob.prepare('complete') }, (open) =>
+          open.add(later.prepare('works')),
+        );
+        if ((await batch.status())?.state === 'running')
+          assert.deepEqual(await batch.cancel(), { cancelled: 1, requested: 0 });
+        let lost: Batch | undefined;
+        const failing = transaction(async () => {
+          lost = await Batch.create({ onComplete: ReportJob.prepare('lost') }, (open) =>
+            open.add(later.prepare('works')),
+          );
+          throw new Error('rolled back');
+        });
+        await assert.rejects(failing, /rolled back/);
+        await performEnqueuedJobs();
+        assert.equal(await lost?.status(), undefined);
+        assert.deepEqual(lines(/lost/), []);
+      },
+    );
   });
 });

@@ -1,0 +1,56 @@
+import { isUuid } from '../../support/uuid';
+import type { BatchStatus } from '../definition/batch';
+import { checkReason } from '../definition/cancel-options';
+import type { CancelCounts, CancelOptions } from '../definition/job-class';
+import { BatchRows } from '../enqueue/batch-rows';
+import { notify } from '../hint/notifier';
+import { readBatches } from '../row/batch';
+import { InvalidRequestError, type SetSources } from '../sets/query';
+
+/** What operators see of batches, and do with them. */
+export class Batches {
+  private readonly rows: BatchRows;
+
+  constructor(private readonly sources: SetSources) {
+    const { knex, events } = sources;
+    this.rows = new BatchRows(knex, events, () => void notify(knex, 'look').catch(() => undefined));
+  }
+
+  /** The latest ones. @param open only those that have not ended. */
+  list({ limit, open = false }: { readonly limit: number; readonly open?: boolean }): Promise<BatchStatus[]> {
+    return readBatches(this.sources.knex, { limit, open });
+  }
+
+  /** @throws InvalidRequestError for an id that is no UUID. */
+  find(id: string): Promise<BatchStatus | undefined> {
+    return this.rows.status(checkId(id));
+  }
+
+  /** Lets a batch end whose filling has stopped. */
+  async seal(id: string): Promise<void> {
+    await this.rows.seal(checkId(id));
+  }
+
+  async cancel(id: string, { reason }: CancelOptions = {}): Promise<CancelCounts> {
+    const counts = await this.rows.cancel(checkId(id), checkReason(reason));
+    this.tell('cancel', 'waiting or running', counts.cancelled + counts.requested);
+    return counts;
+  }
+
+  /** @returns how many dead jobs are back on their queues. */
+  async retryDead(id: string): Promise<number> {
+    const count = await this.rows.retryDead(checkId(id));
+    this.tell('retry', 'dead', count);
+    return count;
+  }
+
+  private tell(action: 'cancel' | 'retry', set: 'dead' | 'waiting or running', count: number): void {
+    const { events, via } = this.sources;
+    if (count > 0) events.emit('operator.jobs', { action, set, count, via });
+  }
+}
+
+function checkId(id: string): string {
+  if (isUuid(id)) return id.toLowerCase();
+  throw new InvalidRequestError(`the batch is ${JSON.stringify(id).slice(0, 100)}; give the id of a batch`);
+}
