@@ -6,9 +6,9 @@ import { table } from '../support/text-table';
 const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests', 'lag p99', 'memory', 'restarts'];
 
 /** The text that `catamount stats` prints without `--json`. */
-export function statsText(stats: TreeStats, now = Date.now()): string {
+export function statsText(stats: TreeStats): string {
   const { versions, pid, phase, workers, bootedWorkers, oldWorkers } = stats;
-  const up = formatSpan(now - Date.parse(stats.startedAt));
+  const up = formatSpan(Date.now() - Date.parse(stats.startedAt));
   const old = oldWorkers > 0 ? `, ${oldWorkers} of an older phase` : '';
   const lines = [
     `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}`,

@@ -16,11 +16,7 @@ export class DescriptorWatch {
   private reportedAt = Number.NEGATIVE_INFINITY;
   private isExhausted = false;
 
-  /** @param now a monotonic clock, ms. */
-  constructor(
-    private readonly events: Events,
-    private readonly now: () => number = () => performance.now(),
-  ) {}
+  constructor(private readonly events: Events) {}
 
   /** Checks until the process ends, without keeping it alive. */
   start(): void {
@@ -29,8 +25,8 @@ export class DescriptorWatch {
 
   check(): void {
     const code = shortage();
-    if (code !== undefined && this.now() - this.reportedAt >= DESCRIPTOR_REPORT_INTERVAL_MS) {
-      this.reportedAt = this.now();
+    if (code !== undefined && performance.now() - this.reportedAt >= DESCRIPTOR_REPORT_INTERVAL_MS) {
+      this.reportedAt = performance.now();
       this.events.emit('descriptors.exhausted', { code });
     }
     if (code === undefined && this.isExhausted) this.events.emit('descriptors.freed', {});

@@ -16,17 +16,10 @@ export class RedisScript {
 
   /**
    * @param limitMs timeout of the reply, ms. Default 5,000.
-   * @param onLate called with a reply that comes after the timeout.
    * @throws RedisTimeoutError when there is no reply within `limitMs`; the script may run all the same, even later.
    */
-  run(
-    client: RedisClient,
-    keys: string[],
-    args: string[],
-    limitMs: number = ANSWER_MS,
-    onLate?: (answer: unknown) => void,
-  ): Promise<unknown> {
-    return answerWithin(limitMs, this.send(client, keys, args), onLate);
+  run(client: RedisClient, keys: string[], args: string[], limitMs: number = ANSWER_MS): Promise<unknown> {
+    return answerWithin(limitMs, this.send(client, keys, args));
   }
 
   /** The same without a timeout. */
@@ -52,11 +45,10 @@ export class RedisTimeoutError extends Error {
 
 /**
  * Limits the wait for a reply. The client's own timeout does not cover a Redis that takes a command and never replies.
- * @param onLate called with a reply that comes after the timeout.
  * @throws RedisTimeoutError.
  */
-export function answerWithin<T>(limitMs: number, answer: Promise<T>, onLate?: (answer: T) => void): Promise<T> {
-  return withTimeout(answer, limitMs, () => new RedisTimeoutError(limitMs), onLate);
+export function answerWithin<T>(limitMs: number, answer: Promise<T>): Promise<T> {
+  return withTimeout(answer, limitMs, () => new RedisTimeoutError(limitMs));
 }
 
 /** @returns the fields of INFO's reply, by name. */

@@ -34,11 +34,6 @@ const WORTH_BYTES = 5 * 1048576;
 const GROWN_BYTES = 2 * 1048576;
 const GROWN_LOOKS = 60;
 
-export interface HeapSize {
-  readonly aliveBytes: number;
-  readonly takenBytes: number;
-}
-
 /**
  * Out-of-band collection, as in Puma: an idle process collects the garbage that its work or its start has left. V8
  * often would not do so until there is work again; the garbage is about a third of a worker's memory.
@@ -48,11 +43,6 @@ export class OutOfBandGc {
   private isDue = true;
   private last = { aliveBytes: 0, takenBytes: 0, look: 0 };
   private doneBefore = 0;
-
-  constructor(
-    private readonly collect: () => void = collectGarbage,
-    private readonly size: () => HeapSize = heapSize,
-  ) {}
 
   /** To be called once a second. @param inHand pieces of work in progress. @param done pieces of work so far. */
   tick(inHand: number, done: number): void {
@@ -65,21 +55,21 @@ export class OutOfBandGc {
     }
     this.quietLooks++;
     if (this.quietLooks < QUIET_LOOKS) return;
-    const pays = this.isDue ? this.size().takenBytes - this.last.aliveBytes >= WORTH_BYTES : this.hasGrown();
+    const pays = this.isDue ? heapSize().takenBytes - this.last.aliveBytes >= WORTH_BYTES : this.hasGrown();
     if (!pays) return;
     this.isDue = false;
-    this.collect();
-    this.last = { look: this.quietLooks, ...this.size() };
+    collectGarbage();
+    this.last = { look: this.quietLooks, ...heapSize() };
   }
 
   /** An idle process allocates, too, for example for an open overview page. */
   private hasGrown(): boolean {
     const { look, takenBytes } = this.last;
-    return this.quietLooks - look >= GROWN_LOOKS && this.size().takenBytes - takenBytes >= GROWN_BYTES;
+    return this.quietLooks - look >= GROWN_LOOKS && heapSize().takenBytes - takenBytes >= GROWN_BYTES;
   }
 }
 
-function heapSize(): HeapSize {
+function heapSize() {
   const { used_heap_size: aliveBytes, total_physical_size: takenBytes } = getHeapStatistics();
   return { aliveBytes, takenBytes };
 }

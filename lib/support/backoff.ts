@@ -3,11 +3,9 @@ interface BackoffOptions {
   readonly base: number;
   /** Longest wait, ms. */
   readonly max: number;
-  /** Growth per step. Default 2. */
-  readonly factor?: number;
 }
 
-/** Exponential backoff: waits of `base * factor^n` ms, at most `max`; `reset()` starts again. */
+/** Exponential backoff: waits of `base * 2^n` ms, at most `max`; `reset()` starts again. */
 export class Backoff {
   private step = 0;
 
@@ -19,8 +17,8 @@ export class Backoff {
   }
 
   next(): number {
-    const { base, max, factor = 2 } = this.options;
-    return Math.min(max, base * factor ** this.step++);
+    const { base, max } = this.options;
+    return Math.min(max, base * 2 ** this.step++);
   }
 
   reset(): void {

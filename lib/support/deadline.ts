@@ -79,18 +79,12 @@ async function unlessLate<T>(work: Promise<T>, ms: number): Promise<T | typeof L
 
 /**
  * Waits for `work`, but not longer than `ms`.
- * @param onLate called with a result that comes after that.
  * @throws (rejects) what `timeoutError` makes when `work` is late, and as `work` does when it fails in time.
  */
-export async function withTimeout<T>(
-  work: Promise<T>,
-  ms: number,
-  timeoutError: () => Error,
-  onLate?: (value: T) => void,
-): Promise<T> {
+export async function withTimeout<T>(work: Promise<T>, ms: number, timeoutError: () => Error): Promise<T> {
   const value = await unlessLate(work, ms);
   if (value !== LATE) return value;
-  work.then(onLate, () => undefined);
+  work.catch(() => undefined);
   throw timeoutError();
 }
 

@@ -12,7 +12,6 @@ export interface ProgressReading {
 }
 
 interface ProgressOptions {
-  readonly now?: () => number;
   /** Time after the last sign of anything to do after which nothing is due any more, ms. Default: never. */
   readonly forgetMs?: number;
 }
@@ -25,30 +24,28 @@ export class Progress {
   private hasFailed = false;
 
   private touchedAt = 0;
-  private readonly now: () => number;
   private readonly forgetMs: number;
 
-  constructor({ now = () => performance.now(), forgetMs = Number.POSITIVE_INFINITY }: ProgressOptions = {}) {
-    this.now = now;
+  constructor({ forgetMs = Number.POSITIVE_INFINITY }: ProgressOptions = {}) {
     this.forgetMs = forgetMs;
   }
 
   /** Call when there is something to do, also repeatedly: the first call counts. */
   due(): void {
-    this.touchedAt = this.now();
+    this.touchedAt = performance.now();
     this.owedSince ??= this.touchedAt;
   }
 
   /** Call when it has succeeded, even in part, and when there is nothing to do. */
   moved(): void {
-    this.movedAt = this.now();
+    this.movedAt = performance.now();
     this.owedSince = undefined;
     this.error = undefined;
   }
 
   /** Call when there turns out to be nothing to do; it clears no failure. */
   confirmedIdle(): void {
-    if (this.owedSince === undefined) this.movedAt = this.now();
+    if (this.owedSince === undefined) this.movedAt = performance.now();
   }
 
   /** Call when it has failed, or cannot be done for now. */
@@ -71,8 +68,8 @@ export class Progress {
 
   read(): ProgressReading {
     const { movedAt, error } = this;
-    const owedSince = this.now() - this.touchedAt > this.forgetMs ? undefined : this.owedSince;
-    const since = (time: number) => Math.max(0, this.now() - time);
+    const owedSince = performance.now() - this.touchedAt > this.forgetMs ? undefined : this.owedSince;
+    const since = (time: number) => Math.max(0, performance.now() - time);
     return {
       movedMs: movedAt === undefined ? null : since(movedAt),
       owedMs: owedSince === undefined ? 0 : since(owedSince),

@@ -22,12 +22,8 @@ import { type CronEntry, Schedule } from './schedule';
 export interface CronTuning {
   /** Maximum pause between two passes, ms. It bounds the delay after a suspend or a clock jump. Default 10,000. */
   readonly pollMs?: number;
-  /** A tick that is enqueued within this time is on time, ms. Default 60,000. */
-  readonly graceMs?: number;
   /** Interval at which the rows are marked as known, ms. Default 60,000. */
   readonly refreshMs?: number;
-  /** Maximum number of ticks of an entry that are caught up. Default 1,000. */
-  readonly limit?: number;
 }
 
 /** Delay before the next try for a row that another processor has locked, ms. */
@@ -192,7 +188,8 @@ export class CronService {
     const { gate } = this.options;
     // A dump of another installation may have been restored meanwhile.
     if (gate?.origin !== undefined && !(await isMadeAt(trx, gate.origin))) return undefined;
-    const plan = row.paused ? NOTHING : catchUp(entry.schedule, row.settled_until, row.now, this.catchUpOptions(entry));
+    const options = { policy: entry.policy, ...USUAL_LIMITS };
+    const plan = row.paused ? NOTHING : catchUp(entry.schedule, row.settled_until, row.now, options);
     const times = row.run_requested_at ? [...plan.ticks, row.run_requested_at] : plan.ticks;
     const runs: Done['runs'][number][] = [];
     const args = times.length > 0 ? await this.argumentsOf(row, entry) : [];
@@ -220,11 +217,6 @@ export class CronService {
       if (thrown instanceof RecordGoneError) return thrown;
       throw thrown;
     }
-  }
-
-  private catchUpOptions({ policy }: CronEntry): CatchUpOptions {
-    const { graceMs = USUAL_LIMITS.graceMs, limit = USUAL_LIMITS.limit } = this.options.tuning ?? {};
-    return { policy, graceMs, limit };
   }
 
   private report({ name, jobClass, policy }: CronEntry, { plan, runs }: Done): void {
@@ -269,7 +261,7 @@ export interface CatchUpOptions {
   readonly limit: number;
 }
 
-/** The limits of a processor without tuning. */
+/** The limits of a job processor. */
 export const USUAL_LIMITS = Object.freeze({ graceMs: 60_000, limit: 1000 });
 
 export interface CatchUp {

@@ -16,7 +16,8 @@ export class JobCounts {
 
   constructor(private readonly options: Pick<OpsOptions, 'config' | 'knex'>) {}
 
-  read(now = Date.now()): Promise<Counts> {
+  read(): Promise<Counts> {
+    const now = Date.now();
     if (!this.latest || now - this.latest.at > FRESH_MS) this.latest = { counts: this.count(), at: now };
     return this.latest.counts;
   }
