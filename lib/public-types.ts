@@ -53,6 +53,7 @@ export type {
   CancelOutcome,
   CarriedContext,
   CronOptions,
+  DebounceOptions,
   DuplicateJob,
   EnqueuedJob,
   EnqueueRequest,
@@ -72,6 +73,8 @@ export type {
   RunAt,
   SerializableTypes,
   Taken,
+  ThrottledJob,
+  ThrottleOptions,
   UniqueClaim,
   UniqueOptions,
 } from './job/definition/job-class';

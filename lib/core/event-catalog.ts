@@ -193,6 +193,10 @@ const CATALOG: Catalog = {
   'job.duplicate': debug((e) => `${e.class} not enqueued: another job holds its unique key`, {
     fields: jobId,
   }),
+  'job.replaced': debug((e) => `enqueued ${e.class} on ${e.queue} in place of the one that waits`, { fields: jobId }),
+  'job.throttled': debug((e) => `${e.class} not enqueued: another has begun within the time of its throttle`, {
+    fields: jobId,
+  }),
   'job.enqueue-cancelled': debug((e) => `${e.class} not enqueued: cancelled by a callback or a middleware`, {
     fields: jobId,
   }),

@@ -182,6 +182,10 @@ export interface EventMap {
   };
   /** A unique job was not enqueued, since the job `id` holds its claim. */
   'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
+  /** A job that waits, which has this id, got the arguments and the time of a later enqueue. */
+  'job.replaced': { readonly id: string; readonly class: string; readonly queue: string };
+  /** A job was discarded by `throttle`; none has this id. */
+  'job.throttled': { readonly id: string; readonly class: string; readonly queue: string };
   /** A callback or a middleware prevented the enqueue. */
   'job.enqueue-cancelled': { readonly id: string; readonly class: string; readonly queue: string };
   /** `waitedMs` counts from the time at which the job was ready. */

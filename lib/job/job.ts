@@ -13,6 +13,7 @@ import type {
   CancelOptions,
   CancelOutcome,
   CronOptions,
+  DebounceOptions,
   EnqueuedJob,
   JobClass,
   JobContext,
@@ -25,6 +26,7 @@ import type {
   RateOptions,
   ResultOf,
   ResultOptions,
+  ThrottleOptions,
   UniqueOptions,
 } from './definition/job-class';
 import { compileOptions, DEFAULT_RETRY, effectiveName } from './definition/options';
@@ -84,6 +86,16 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * like `cron` and `timeout`. Otherwise TypeScript rejects its texts as mere strings.
    */
   static unique?: UniqueOptions | boolean;
+  /**
+   * `{ wait: '5s', maxWait: '1m' }`: it runs once, when no other was enqueued for `wait`, or `maxWait` after the first of them,
+   * with the arguments of the last. Default key: the class.
+   */
+  static debounce?: DebounceOptions;
+  /**
+   * `{ per: '1m' }`: at most one run begins in that time. What is enqueued meanwhile leads to one run at its end, with the
+   * arguments of the last. Default key: the class.
+   */
+  static throttle?: ThrottleOptions;
   /** Attached to each job, so that operators can search for them. */
   static tags?: readonly string[];
   /** Enqueues it by the clock: `'0 3 * * *'` (UTC), or with options, or several of these under different names. */

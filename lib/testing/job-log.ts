@@ -1,5 +1,6 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest } from '../job/definition/job-class';
+import { compileOptions } from '../job/definition/options';
 import { createPayload } from '../job/enqueue/row-enqueuer';
 import { type Keyring, readArguments } from '../job/record/encryption';
 import { parsePayload } from '../job/record/payload';
@@ -32,6 +33,8 @@ export class LoggedJob {
   runs = 0;
   /** The text of an `Ending`, once a job whose class has `keep` is done. */
   ending: string | null = null;
+  /** Called if its transaction is rolled back: restores the job that it has replaced, or overtaken. */
+  undo: (() => void) | undefined;
   /** The reason why it was asked to cancel while it ran. */
   cancelReason: string | undefined;
 
@@ -41,6 +44,12 @@ export class LoggedJob {
   ) {
     this.payload = JSON.stringify(createPayload(request, keys));
     this.dueAt = dueAt(request);
+  }
+
+  /** The key whose jobs run in order; undefined for other jobs. */
+  get inOrderOf(): string | undefined {
+    const { jobClass, limitKey } = this.request;
+    return compileOptions(jobClass).unique?.isInOrder ? limitKey : undefined;
   }
 
   /** The arguments in serialized form. */

@@ -3,7 +3,7 @@ import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../job/definitio
 import { checkQueue } from '../job/definition/options';
 import type { Enqueuer } from '../job/enqueue/connection';
 import { allEnqueued } from '../job/enqueue/enqueue';
-import type { CancelChoice } from '../job/row/cancel';
+import { type CancelChoice, REPLACED } from '../job/row/cancel';
 import type { EndedJob } from '../job/row/finished';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/to-error';
@@ -89,14 +89,15 @@ export abstract class MemoryJobs implements Enqueuer {
     const wanted = matchesFilter(options);
     let count = 0;
     for (;;) {
-      const isEligible = (entry: LoggedJob) => wanted(entry) && isDue(entry, options);
+      const isEligible = (entry: LoggedJob) => wanted(entry) && isDue(entry, options) && !this.isBehind(entry);
       const round = this.jobLog.in(['enqueued'], since).filter(isEligible).sort(byTurn);
       if (round.length === 0) return;
       for (const entry of round) {
         count += 1;
         if (count > MAX_RUNS) throw endless(entry);
-        // Another job of this round may already have performed it.
-        if (entry.state === 'enqueued') await this.performAndSettle(entry, () => this.performOne(entry, options));
+        // Another job of this round may already have performed it, or be before it in its order.
+        if (entry.state === 'enqueued' && !this.isBehind(entry))
+          await this.performAndSettle(entry, () => this.performOne(entry, options));
       }
     }
   }
@@ -115,10 +116,18 @@ export abstract class MemoryJobs implements Enqueuer {
 
   private async enqueueOne(request: EnqueueRequest): Promise<EnqueuedJob> {
     const { id } = request;
-    const entry = new LoggedJob(request, this.dependencies.keys);
-    const holder = this.claims.take(request, entry.dueAt);
-    if (holder !== undefined) return { id: holder, enqueued: false, reason: 'duplicate' };
+    const given = new LoggedJob(request, this.dependencies.keys);
+    const holder = this.claims.holderOf(given);
+    const throttledUntil = this.claims.throttledUntil(given);
+    const { onConflict, isThrottled } = request.unique ?? {};
+    if (holder && onConflict === 'discard') return { id: holder.request.id, enqueued: false, reason: 'duplicate' };
+    if (isThrottled && throttledUntil > Date.now()) return { id, enqueued: false, reason: 'throttled' };
     this.memoryBatches.add(request);
+    const replaced = holder?.state === 'enqueued' || holder?.state === 'pending' ? holder : undefined;
+    const entry = replaced ? this.successor(request, replaced) : given;
+    entry.dueAt = Math.max(entry.dueAt, throttledUntil);
+    this.claims.give(entry, replaced);
+    if (holder) entry.undo = replaced ? this.replace(replaced) : this.overtake(holder);
     this.jobLog.add(entry);
     try {
       await this.acceptAtCommit(entry);
@@ -129,18 +138,19 @@ export abstract class MemoryJobs implements Enqueuer {
       }
       throw thrown;
     }
-    return { id, enqueued: true };
+    if (replaced?.request.batchId !== undefined) await this.memoryBatches.settle();
+    return { id: entry.request.id, enqueued: true, ...(replaced && { replaced: true }) };
   }
 
   private async acceptAtCommit(entry: LoggedJob): Promise<void> {
     const trx = entry.request.trx ?? currentTransaction();
     if (!trx) return this.accept(entry);
     await onOutcome(trx, (committed) => {
-      if (!committed) {
-        this.memoryBatches.remove(entry.request);
-        return this.takeBack(entry);
-      }
-      return entry.state === 'pending' ? this.accept(entry) : undefined;
+      const isPending = entry.state === 'pending';
+      if (committed) return isPending ? this.accept(entry) : undefined;
+      this.memoryBatches.remove(entry.request);
+      if (isPending) this.takeBack(entry);
+      return entry.undo?.();
     });
   }
 
@@ -159,11 +169,45 @@ export abstract class MemoryJobs implements Enqueuer {
     return dead.length;
   }
 
+  /** true: a job of its key has begun that runs again before it, since they run in order. */
+  private isBehind(entry: LoggedJob): boolean {
+    const { inOrderOf } = entry;
+    if (inOrderOf === undefined || entry.runs > 0) return false;
+    return this.jobLog.in(['enqueued']).some((other) => other.inOrderOf === inOrderOf && other.runs > 0);
+  }
+
+  /** A job in place of one that waits: it has its id, and its place if both may run at once. */
+  private successor(request: EnqueueRequest, { request: { id }, dueAt }: LoggedJob): LoggedJob {
+    const entry = new LoggedJob({ ...request, id }, this.dependencies.keys);
+    if (!request.runAt) entry.dueAt = Math.min(entry.dueAt, dueAt);
+    this.runs.forget(id);
+    return entry;
+  }
+
+  /** Removes a job that waits. @returns what a rollback puts back: the job, or what it has replaced in the same transaction. */
+  private replace(entry: LoggedJob): (() => void) | undefined {
+    const { state, undo } = entry;
+    this.jobLog.remove(entry);
+    entry.state = 'cancelled';
+    entry.undo = undefined;
+    return state === 'pending' ? undo : () => this.restore(entry);
+  }
+
+  /** A later job has the key of this one, which runs: it runs no more after this. @returns what undoes that. */
+  private overtake(entry: LoggedJob): () => void {
+    const { cancelReason } = entry;
+    entry.cancelReason ??= REPLACED;
+    return () => {
+      entry.cancelReason = cancelReason;
+      this.claims.give(entry);
+    };
+  }
+
   /** Undoes a cancel whose transaction was rolled back. */
   private restore(entry: LoggedJob): void {
     entry.state = 'enqueued';
     this.jobLog.add(entry);
-    this.claims.take(entry.request, entry.dueAt);
+    this.claims.give(entry);
   }
 
   private takeBack(entry: LoggedJob): void {

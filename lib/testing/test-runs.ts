@@ -6,6 +6,7 @@ import type { CheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
 import type { StoredSteps } from '../job/perform/steps';
+import { REPLACED } from '../job/row/cancel';
 import type { Outcome } from '../job/row/end';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import type { Claims } from './claims';
@@ -89,6 +90,7 @@ export class TestRuns {
   async run(entry: LoggedJob): Promise<RunOutcome> {
     const { id, queue } = entry.request;
     entry.state = 'performing';
+    this.claims.begun(entry);
     entry.runs += 1;
     entry.error = undefined;
     this.running.set(id, entry);
@@ -149,9 +151,15 @@ export class TestRuns {
     }
   }
 
+  /** Drops what earlier runs of a job have left: another one takes its place. */
+  forget(id: string): void {
+    this.cursors.delete(id);
+    this.steps.delete(id);
+  }
+
   /** Aborts the run of a job. */
   cancel(entry: LoggedJob, reason: string): void {
-    entry.cancelReason ??= reason;
+    if (entry.cancelReason === undefined || entry.cancelReason === REPLACED) entry.cancelReason = reason;
     for (const executor of this.executors) executor.cancel(new Map([[entry.request.id, entry.cancelReason]]));
   }
 

@@ -61,7 +61,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that has snoozed does not expire',
     file: 'lib/job/perform/outcomes.ts',
-    find: "op: 'snooze', waitMs, ...begunHistory(job.delivery)",
+    find: "op: 'snooze', waitMs, inOrderOf: job.inOrderOf, ...begunHistory(job.delivery)",
     replace: "op: 'snooze', waitMs",
     killedBy: ['test/job/timing.test.ts'],
   },

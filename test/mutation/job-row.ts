@@ -8,6 +8,7 @@ const INSERT = 'lib/job/row/insert.ts';
 const CLAIM_TEST = ['test/job/row/claim.test.ts'];
 const DEAD_TEST = ['test/job/row/dead.test.ts'];
 const CANCEL_TEST = ['test/job/cancel.test.ts'];
+const LATEST_TEST = ['test/job/latest-wins.test.ts'];
 const UNIQUE_TEST = ['test/job/enqueue/unique.test.ts'];
 const ENQUEUER_TEST = ['test/job/enqueue/enqueuer.test.ts'];
 
@@ -185,16 +186,44 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'two bulks with the same unique keys do not deadlock',
     file: INSERT,
-    find: '     order by key\n',
-    replace: '     order by n\n',
+    find: '   order by key`;',
+    replace: '   order by n`;',
     killedBy: UNIQUE_TEST,
   },
   {
     promise: 'a bulk that Postgres rejects in part is rejected as a whole',
     file: INSERT,
-    find: 'plain.length + unique.length > 1 && !knex.isTransaction',
-    replace: 'plain.length + unique.length > 99 && !knex.isTransaction',
+    find: 'replacing.length > 1;',
+    replace: 'replacing.length > 99;',
     killedBy: ENQUEUER_TEST,
+  },
+  {
+    promise: 'a debounced job is postponed until maxWait at most',
+    file: INSERT,
+    find: `least(\${old}.unique_until, excluded.unique_until)`,
+    replace: 'excluded.unique_until',
+    killedBy: LATEST_TEST,
+  },
+  {
+    promise: 'a run that fails is not repeated when a later job waits',
+    file: INSERT,
+    find: 'cancel_reason = coalesce(cancel_reason, ?)',
+    replace: `cancel_reason = case when length(?) = 0 then '' end`,
+    killedBy: LATEST_TEST,
+  },
+  {
+    promise: 'jobs that wait for each other keep their order when one is retried',
+    file: END,
+    find: `when in_order then 'held' else`,
+    replace: 'else',
+    killedBy: LATEST_TEST,
+  },
+  {
+    promise: 'no processor waits for a transaction that replaces a job',
+    file: LIMITED,
+    find: 'for update of job skip locked',
+    replace: '',
+    killedBy: LATEST_TEST,
   },
 ];
 

@@ -70,7 +70,7 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
     text: job.enqueued
       ? `Enqueued ${name} ${job.id} on ${queue}${runAt === null ? '' : `, to run at ${fullMoment(runAt)}`}.\n`
       : '',
-    notes: [...explainRefusal(name, job), ...(served ? [] : [`No running job processor serves the queue ${queue}.`])],
+    notes: [...explainResult(name, job), ...(served ? [] : [`No running job processor serves the queue ${queue}.`])],
     ok: job.enqueued,
   };
 }
@@ -91,9 +91,11 @@ async function refusable<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function explainRefusal(name: string, { id, enqueued, reason }: EnqueuedJob): string[] {
-  if (enqueued) return [];
+function explainResult(name: string, job: EnqueuedJob): string[] {
+  if (job.enqueued) return job.replaced ? [`It takes the place of the ${name} that waited.`] : [];
+  const { id, reason } = job;
   if (reason === 'duplicate') return [`Not enqueued: ${name} is unique, and job ${id} is on its way.`];
+  if (reason === 'throttled') return [`Not enqueued: ${name} is throttled, and one has begun just now.`];
   return [`Not enqueued: the app's own code cancelled it.`];
 }
 

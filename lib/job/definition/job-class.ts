@@ -59,6 +59,10 @@ export interface JobClass<J extends Performable = Performable> {
   readonly retry: RetryOptions;
   /** The rule by which one of its jobs is a duplicate; undefined: none is. */
   readonly unique?: UniqueOptions | boolean;
+  /** Each enqueue postpones the one job that waits, and gives it new arguments. */
+  readonly debounce?: DebounceOptions;
+  /** At most one of its jobs, or of those with the same key, begins in a time. */
+  readonly throttle?: ThrottleOptions;
   /** Attached to each job, so that operators can search for them. */
   readonly tags?: readonly string[];
   /** After this time the run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
@@ -115,7 +119,7 @@ export interface KeepOptions {
   readonly limit?: number;
 }
 
-/** While one job holds a key, another one with the same key is a duplicate and is not enqueued. */
+/** While one job holds a key, another one with the same key is not enqueued, replaces it, or waits for its end. */
 export interface UniqueOptions {
   /** Returns the part of the arguments that makes the key. Default: all of them. */
   readonly by?: (...args: never[]) => unknown;
@@ -126,6 +130,35 @@ export interface UniqueOptions {
   readonly until?: 'executed' | 'executing';
   /** Maximum lifetime of the claim, from when the job is due. Default: the lifetime of the job. */
   readonly ttl?: Duration;
+  /**
+   * What becomes of the later enqueue. discard: it is a duplicate, and is not enqueued. replace: the job that waits gets its
+   * arguments and its time; behind one that runs it waits. wait: it is held until all earlier jobs of the key have ended.
+   * `until` and `ttl` are for 'discard' only. Default discard.
+   */
+  readonly onConflict?: 'discard' | 'replace' | 'wait';
+}
+
+/** The job runs once no other was enqueued for a time, with the arguments of the last enqueue. */
+export interface DebounceOptions {
+  /** The time from the last enqueue to the run. */
+  readonly wait: Duration;
+  /** The time from the first enqueue after which the run is postponed no more: at least `wait`. */
+  readonly maxWait: Duration;
+  /** Returns the part of the arguments that makes the key. Default: one key for the class. */
+  readonly key?: (...args: never[]) => unknown;
+}
+
+/** At most one job of a key begins in a time. */
+export interface ThrottleOptions {
+  /** The time between the beginnings of two runs. */
+  readonly per: Duration;
+  /** Returns the part of the arguments that makes the key. Default: one key for the class. */
+  readonly key?: (...args: never[]) => unknown;
+  /**
+   * What becomes of an enqueue within that time. replace: all of them lead to one run at its end, with the arguments of the last.
+   * discard: it is not enqueued. Default replace.
+   */
+  readonly onConflict?: 'replace' | 'discard';
 }
 
 /**
@@ -229,7 +262,7 @@ export interface PreparedJob {
 }
 
 /** The result of one `performLater`, told apart by `enqueued` and `reason`. */
-export type EnqueuedJob = AcceptedJob | DuplicateJob | CancelledJob;
+export type EnqueuedJob = AcceptedJob | DuplicateJob | ThrottledJob | CancelledJob;
 
 /** The job was enqueued; inside a transaction, it will be with the commit. */
 export interface AcceptedJob {
@@ -237,7 +270,9 @@ export interface AcceptedJob {
   readonly id: string;
   /** true: the job was enqueued. */
   readonly enqueued: true;
-  /** Always absent, so that `reason` alone tells the three results apart, too. */
+  /** true: a job that was enqueued earlier, and has this id, got its arguments and its time. */
+  readonly replaced?: true;
+  /** Always absent, so that `reason` alone tells the results apart, too. */
   readonly reason?: undefined;
 }
 
@@ -249,6 +284,16 @@ export interface DuplicateJob {
   readonly enqueued: false;
   /** Tells this result from that of a cancelled job. */
   readonly reason: 'duplicate';
+}
+
+/** Nothing was enqueued, since a job of the same key began within the time of the class's `throttle`. */
+export interface ThrottledJob {
+  /** The UUID that the job would have had. No job has it. */
+  readonly id: string;
+  /** false: nothing was enqueued. */
+  readonly enqueued: false;
+  /** Tells this result from that of a duplicate. */
+  readonly reason: 'throttled';
 }
 
 /** Nothing was enqueued, since a callback or a middleware prevented it. */
@@ -301,14 +346,21 @@ export type CancelOutcome = 'cancelled' | 'requested' | 'gone';
 /** What `cancelAll` did, in numbers of jobs; the words are those of CancelOutcome. */
 export type CancelCounts = Readonly<Record<Exclude<CancelOutcome, 'gone'>, number>>;
 
-/** The claim of a unique job: while another job holds its key, this one is a duplicate. */
+/** The claim of a unique job: what becomes of it while another job holds its key. */
 export interface UniqueClaim {
   /** The class's name and a digest of the arguments that count. */
   readonly key: string;
   /** The end of the claim: the job's outcome, or the start of its run. */
   readonly until: 'executed' | 'executing';
-  /** Maximum lifetime of the claim, from when the job is due, ms; null: the lifetime of the job. */
+  /**
+   * From when the job is due, ms: the maximum lifetime of the claim, or how long later enqueues that replace the job may postpone
+   * it. null: without a limit.
+   */
   readonly ttlMs: number | null;
+  /** discard: this one is a duplicate. replace: the other one, if it waits, gets the arguments and the time of this one. */
+  readonly onConflict: 'discard' | 'replace';
+  /** true: it is discarded while the rate of its limit key leaves no room, too. */
+  readonly isThrottled: boolean;
 }
 
 /** The earliest time of a run. A relative wait stays relative, so that only the database's clock counts. */

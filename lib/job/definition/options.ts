@@ -1,15 +1,8 @@
 import { type Duration, parseDuration } from '../../support/duration';
-import type {
-  EnqueueRequest,
-  JobClass,
-  KeepOptions,
-  Performable,
-  RunAt,
-  UniqueClaim,
-  UniqueOptions,
-} from './job-class';
+import type { EnqueueRequest, JobClass, KeepOptions, Performable, RunAt } from './job-class';
 import { type LimitRule, type Limits, limitRule } from './limits';
 import { checkRetryFor, type RetryOptions } from './retry-policy';
+import { type UniqueRule, uniqueRule } from './unique';
 
 /** Characters that a queue's name may have, since it is a part of Redis keys. */
 export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
@@ -61,11 +54,12 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
   const before = beforePerform !== undefined;
   const around = aroundPerform !== undefined;
   const after = afterPerform !== undefined;
+  const unique = uniqueRule(jobClass, name);
   const plan = Object.freeze({
     name,
     timeoutMs: readTimeout(jobClass, name),
-    unique: uniqueRule(jobClass, name),
-    limit: limitRule(jobClass, name),
+    unique,
+    limit: limitRule(jobClass, name) ?? unique?.limit,
     expiresInMs: readExpiry(jobClass.expiresIn, name),
     encrypt: readEncrypt(jobClass, name),
     keep: keepRule(jobClass, name),
@@ -176,27 +170,3 @@ export function runAt(wait: Duration | undefined, waitUntil: Date | undefined): 
 
 /** ISO dates after the year 9999 have a sign, which Postgres cannot read. */
 const LATEST = Date.UTC(9999, 11, 31);
-
-/** The rule that `static unique` of a class declares. */
-export interface UniqueRule extends Omit<UniqueClaim, 'key'> {
-  readonly by: UniqueOptions['by'];
-}
-
-/** @returns undefined for a class that is not unique. @throws TypeError that names the class, for invalid options. */
-function uniqueRule({ unique }: Pick<JobClass, 'unique'>, name: string): UniqueRule | undefined {
-  if (!unique) return undefined;
-  if (unique !== true && typeof unique !== 'object') {
-    throw new TypeError(`${name}: unique is ${JSON.stringify(unique)}; give true, or options: { until: 'executing' }`);
-  }
-  const { by, until = 'executed', ttl } = unique === true ? {} : unique;
-  if (by !== undefined && typeof by !== 'function') {
-    throw new TypeError(`${name}: unique.by is ${JSON.stringify(by)}; give a function of the arguments`);
-  }
-  if (until !== 'executed' && until !== 'executing') {
-    throw new TypeError(`${name}: unique.until is ${JSON.stringify(until)}; give 'executed' or 'executing'`);
-  }
-  const ttlMs = ttl === undefined ? null : parseDuration(ttl);
-  if (ttlMs === 0 || ttlMs === undefined)
-    throw new TypeError(`${name}: unique.ttl is ${JSON.stringify(ttl)}; give a length of time such as '10m'`);
-  return { by, until, ttlMs };
-}

@@ -6,7 +6,8 @@ import { timeOrderedUuid } from '../../support/uuid';
 import { checkBatchId } from '../definition/batch';
 import type { CarriedContext, EnqueueRequest, PreparedJob, RunAt, UniqueClaim } from '../definition/job-class';
 import { limitKey } from '../definition/limits';
-import { compileOptions, queueFor, readExpiry, runAt, type UniqueRule } from '../definition/options';
+import { compileOptions, queueFor, readExpiry, runAt } from '../definition/options';
+import type { UniqueRule } from '../definition/unique';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import { type Keyring, requireKeys } from '../record/encryption';
 import type { JobDependencies } from './connection';
@@ -30,6 +31,8 @@ export function buildRequests(
     const { name, unique, limit, expiresInMs, encrypt: isDeclared } = compileOptions(jobClass);
     const encrypt = isWanted || isDeclared;
     const digests = encrypt ? requireKeys(name, keys) : undefined;
+    const isTimed = options.wait !== undefined || options.waitUntil !== undefined;
+    const claim = unique && uniqueClaim(unique, name, args, codec, digests, isTimed);
     return {
       id: timeOrderedUuid(),
       jobClass,
@@ -37,11 +40,11 @@ export function buildRequests(
       args: serializeArguments(name, args, codec),
       encrypt,
       queue: options.queue ?? queueFor(jobClass, args),
-      runAt: runAt(options.wait, options.waitUntil),
+      runAt: runAt(isTimed ? options.wait : unique?.waitMs, options.waitUntil),
       expiresInMs: readExpiry(options.expiresIn, name) ?? expiresInMs,
       trx: options.trx ?? ambient,
-      limitKey: limit && limitKey(limit, name, args, digests),
-      unique: unique && uniqueClaim(unique, name, args, codec, digests),
+      limitKey: claim && limit === unique.limit ? claim.key : limit && limitKey(limit, name, args, digests),
+      unique: unique?.isInOrder ? undefined : claim,
       tags: allTags(name, jobClass.tags, options.tags),
       ...(options.batch && { batchId: checkBatchId(options.batch.id, name) }),
       context,
@@ -110,20 +113,23 @@ function checkAttributes(attributes: Attributes): void {
  * The claim of one job. Its key is the class's name and a digest of the value that `by` returns for the arguments; the
  * order of an object's keys does not matter.
  * @param digests makes the digest of a job whose arguments are encrypted.
+ * @param isTimed true: the enqueue names the time of the run, which counts instead of the class's.
  * @throws TypeError if the value of `by` cannot be serialized.
  */
 function uniqueClaim(
-  { by, until, ttlMs }: UniqueRule,
+  { by, named, until, ttlMs, onConflict, isThrottled, waitMs }: UniqueRule,
   name: string,
   args: readonly unknown[],
   codec: ArgumentCodec,
   digests: Keyring | undefined,
+  isTimed: boolean,
 ): UniqueClaim {
   const parts = by ? [by(...(args as never[]))] : args;
-  const json = serializeArguments(`${name}, unique.by`, parts, codec);
+  const json = serializeArguments(`${name}, ${named}`, parts, codec);
   const text = canonicalJson(json);
   const digest = digests?.digest(text) ?? createHash('sha256').update(text).digest('base64url');
-  return { key: `${name}:${digest}`, until, ttlMs };
+  const key = `${name}:${digest}`;
+  return { key, until, ttlMs: isTimed && waitMs !== undefined ? null : ttlMs, onConflict, isThrottled };
 }
 
 /** Writes equal values as equal texts, whatever the order of their keys. */

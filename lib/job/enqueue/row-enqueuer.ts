@@ -122,13 +122,14 @@ export class RowEnqueuer implements Enqueuer {
       knex,
       requests.map((request) => toRow(request, keys)),
     );
-    const ready = requests.filter((_, i) => inserted[i]?.ready).map(({ id, queue }) => ({ id, queue }));
-    const scheduled = requests.some(({ id, runAt }, i) => runAt !== undefined && inserted[i]?.id === id);
-    const held = requests.flatMap((request, i) => (inserted[i]?.id === request.id ? this.heldKey(request) : []));
+    const ready = requests.flatMap(({ queue }, i) => (inserted[i]?.ready ? { id: inserted[i].id, queue } : []));
+    const waiting = requests.filter((_, i) => isEnqueued(inserted[i]));
+    const scheduled = waiting.some(({ runAt }) => runAt !== undefined);
+    const held = waiting.flatMap((request) => this.heldKey(request));
     this.announcer.inserted(knex, ready, scheduled, held.length === 0 ? undefined : () => this.admitter.admit(held));
     requests.forEach((request, i) => {
-      const id = inserted[i]?.id ?? request.id;
-      jobs.set(request, id === request.id ? this.enqueued(request) : this.duplicate(request, id));
+      const { id, as } = inserted[i] ?? { id: request.id, as: 'new' };
+      jobs.set(request, this.resultOf(request, id, as));
     });
   }
 
@@ -139,25 +140,36 @@ export class RowEnqueuer implements Enqueuer {
     return [limitKey];
   }
 
-  private enqueued({ id, name, queue }: EnqueueRequest): EnqueuedJob {
-    this.events.emit('job.enqueued', { id, class: name, queue });
-    return { id, enqueued: true };
+  private resultOf({ name, queue }: EnqueueRequest, id: string, as: Inserted['as']): EnqueuedJob {
+    this.events.emit(EVENTS[as], { id, class: name, queue });
+    if (as === 'duplicate' || as === 'throttled') return { id, enqueued: false, reason: as };
+    return { id, enqueued: true, ...(as === 'replaced' && { replaced: true }) };
   }
+}
 
-  private duplicate({ name, queue }: EnqueueRequest, id: string): EnqueuedJob {
-    this.events.emit('job.duplicate', { id, class: name, queue });
-    return { id, enqueued: false, reason: 'duplicate' };
-  }
+/** What is emitted for each result. */
+const EVENTS = {
+  new: 'job.enqueued',
+  replaced: 'job.replaced',
+  duplicate: 'job.duplicate',
+  throttled: 'job.throttled',
+} as const;
+
+function isEnqueued(inserted: Inserted | undefined): boolean {
+  return inserted?.as === 'new' || inserted?.as === 'replaced';
 }
 
 /** The content of a new job. @throws UserError when there is no key to encrypt with. */
 export function createPayload(request: EnqueueRequest, keys: Keyring | undefined): Payload {
   const { id, name, args, encrypt, tags, context, unique, expiresInMs, batchId } = request;
+  // It may come to belong to the job that it replaces.
+  const sealedFor = encrypt && unique?.onConflict === 'replace' ? unique.key : undefined;
   const content = encrypt
-    ? { args: [], encrypted: requireKeys(name, keys).encrypt(args, { id, class: name }) }
+    ? { args: [], encrypted: requireKeys(name, keys).encrypt(args, { id, class: name, sealedFor }) }
     : { args };
   return {
-    v: encrypt ? 2 : 1,
+    v: sealedFor === undefined ? (encrypt ? 2 : 1) : 3,
+    ...(sealedFor !== undefined && { sealedFor }),
     class: name,
     ...content,
     attrs: context,
@@ -175,8 +187,8 @@ async function insertWithBatches(knex: Knex, rows: readonly NewJobRow[]): Promis
   if (!knex.isTransaction) return knex.transaction((trx) => insertWithBatches(trx, rows));
   const inserted = await insertJobs(knex, rows);
   const added = new Map<string, number>();
-  for (const [i, { id, batchId }] of rows.entries())
-    if (batchId !== undefined && inserted[i]?.id === id) added.set(batchId, (added.get(batchId) ?? 0) + 1);
+  for (const [i, { batchId }] of rows.entries())
+    if (batchId !== undefined && isEnqueued(inserted[i])) added.set(batchId, (added.get(batchId) ?? 0) + 1);
   await countAdded(knex, added);
   return inserted;
 }

@@ -1,5 +1,6 @@
 import type { JobClass, Performable } from '../definition/job-class';
 import type { Digests } from '../definition/limits';
+import { compileOptions } from '../definition/options';
 import { type Keyring, readArguments } from '../record/encryption';
 import { type JobHistory, readHistory } from '../record/history';
 import { type Payload, parsePayload } from '../record/payload';
@@ -57,6 +58,12 @@ export class JobExecution {
 
   get class(): string {
     return this.payload.class;
+  }
+
+  /** The key whose jobs run in order; undefined for other jobs. */
+  get inOrderOf(): string | undefined {
+    const isInOrder = this.jobClass && compileOptions(this.jobClass).unique?.isInOrder;
+    return isInOrder ? (this.delivery.limitKey ?? undefined) : undefined;
   }
 
   /** 1 for the first run. */

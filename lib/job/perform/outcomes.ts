@@ -69,7 +69,7 @@ export class Outcomes {
 
   /** Runs again later by its own wish. */
   snoozed(job: JobExecution, waitMs: number): ExecutionResult {
-    return this.final({ op: 'snooze', waitMs, ...begunHistory(job.delivery) }, job, () =>
+    return this.final({ op: 'snooze', waitMs, inOrderOf: job.inOrderOf, ...begunHistory(job.delivery) }, job, () =>
       this.options.events.emit('job.snoozed', { waitMs, ...this.about(job) }),
     );
   }
@@ -79,7 +79,7 @@ export class Outcomes {
     const { waitMs, key, firstFailedAt } = decision;
     const history = failedHistory(job.history, error, { key, firstFailedAt, run: this.failedRun(job) });
     const written = { history: JSON.stringify(history), ...searchedErrors(history), attempts: job.attempt };
-    return this.final({ op: 'retry', waitMs, ...written }, job, () =>
+    return this.final({ op: 'retry', waitMs, inOrderOf: job.inOrderOf, ...written }, job, () =>
       events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
     );
   }

@@ -15,6 +15,8 @@ interface Owner {
   readonly class: string;
   /** Which values of the job they are. Default: its arguments. */
   readonly part?: string;
+  /** The unique key of a job that may be replaced: its arguments belong to that instead of the id. */
+  readonly sealedFor?: string | undefined;
 }
 
 /** The keys of JOB_ENCRYPTION_KEYS: the first encrypts, all decrypt. */
@@ -89,15 +91,16 @@ export function requireKeys(name: string, keys: Keyring | undefined): Keyring {
  * @throws MissingKeyError; UnreadableJobError when they were changed, or belong to another job.
  */
 export function readArguments(
-  { encrypted, class: name, args }: Pick<Payload, 'class' | 'args' | 'encrypted'>,
+  { encrypted, sealedFor, class: name, args }: Pick<Payload, 'class' | 'args' | 'encrypted' | 'sealedFor'>,
   id: string,
   keys: Keyring | undefined,
 ): Payload['args'] {
   if (encrypted === undefined) return args;
   if (!keys) throw new MissingKeyError(name, encrypted.split('.', 1)[0] ?? '');
-  return JSON.parse(keys.decrypt(encrypted, { id, class: name })) as Payload['args'];
+  return JSON.parse(keys.decrypt(encrypted, { id, class: name, sealedFor })) as Payload['args'];
 }
 
-function boundTo({ id, class: name, part }: Owner): Buffer {
+function boundTo({ id, class: name, part, sealedFor }: Owner): Buffer {
+  if (sealedFor !== undefined) return Buffer.from(JSON.stringify(['key', sealedFor, name]));
   return Buffer.from(JSON.stringify([id.toLowerCase(), name, ...(part === undefined ? [] : [part])]));
 }

@@ -5,11 +5,11 @@ import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
 /**
- * The newest version of a payload. 1: its arguments are plain. 2: they are encrypted. Raise it only for a change that older code
- * would misread, because older code then leaves such jobs to newer code (perform/jobs-left.ts). Add fields that older code may
- * ignore under new names.
+ * The newest version of a payload. 1: its arguments are plain. 2: they are encrypted. 3: they are, for a unique key and not for one
+ * job. Raise it only for a change that older code would misread, because older code then leaves such jobs to newer code
+ * (perform/jobs-left.ts). Add fields that older code may ignore under new names.
  */
-export const VERSION = 2;
+export const VERSION = 3;
 
 /** The content of a job, as `payload` of its row. */
 export interface Payload {
@@ -19,6 +19,8 @@ export interface Payload {
   readonly args: readonly JsonValue[];
   /** The arguments, as `Keyring` encrypts them. */
   readonly encrypted?: string;
+  /** The unique key that they are encrypted for, since the job may be replaced. Absent: they are for the job's id. */
+  readonly sealedFor?: string;
   /** The context of the enqueuing code, which the job runs in. */
   readonly attrs: CarriedContext;
   readonly tags?: readonly string[];
@@ -62,14 +64,14 @@ export function readPayload(data: unknown, newest = VERSION): Payload {
   if (fields.args !== undefined && !Array.isArray(fields.args)) {
     throw new UnreadableJobError(`the arguments of ${fields.class} are not an array`);
   }
-  const { encrypted, ...plain } = fields;
+  const { encrypted, sealedFor, ...plain } = fields;
   if (encrypted !== undefined && !isText(encrypted)) {
     throw new UnreadableJobError(`the encrypted arguments of ${fields.class} are no text`);
   }
   return {
     args: [],
     ...plain,
-    ...(encrypted !== undefined && { encrypted, args: [] }),
+    ...(encrypted !== undefined && { encrypted, args: [], ...(isText(sealedFor) && { sealedFor }) }),
     v,
     class: fields.class,
     attrs: readContext(fields.attrs),

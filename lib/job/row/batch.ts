@@ -161,7 +161,7 @@ async function settle(
      where id = ?::uuid`,
     [dies, completes, succeeds, succeeds, id],
   );
-  return { parentId, ready: due.filter((_, i) => inserted[i]?.ready).map(({ id, queue }) => ({ id, queue })) };
+  return { parentId, ready: due.flatMap(({ queue }, i) => (inserted[i]?.ready ? { id: inserted[i].id, queue } : [])) };
 }
 
 /** A time was written as text. */

@@ -2,6 +2,12 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import type { CancelOutcome } from '../definition/job-class';
 
+/**
+ * The reason of a running job whose key a later enqueue has taken (`insertOrReplace`). Its signal is not aborted; it only leaves
+ * instead of running again.
+ */
+export const REPLACED = 'replaced by a later enqueue';
+
 /** The jobs to cancel: one, or those that match. */
 export type CancelChoice = { readonly id: string; readonly queue?: string | undefined } | CancelFilter;
 
@@ -55,7 +61,7 @@ export async function cancelRows(
     add('batch_id = ?::uuid', choice.batch);
   }
   add('queue = ?', choice.queue);
-  add('created_at <= ?::timestamptz and cancel_reason is null', enqueuedUntil);
+  add(`created_at <= ?::timestamptz and coalesce(cancel_reason, '${REPLACED}') = '${REPLACED}'`, enqueuedUntil);
   const { rows } = await knex.raw<{ rows: CancelledRow[] }>(
     `with chosen as materialized (
        select id, state from ${TABLES.jobs} where ${conditions.join(' and ')} limit ? for update ${skipsLocked ? 'skip locked' : ''}
@@ -63,7 +69,7 @@ export async function cancelRows(
        delete from ${TABLES.jobs} using chosen where ${TABLES.jobs}.id = chosen.id and chosen.state <> 'running'
        returning ${TABLES.jobs}.id, class, queue, limit_key, batch_id
      ), asked as (
-       update ${TABLES.jobs} set cancel_reason = coalesce(cancel_reason, ?) from chosen
+       update ${TABLES.jobs} set cancel_reason = coalesce(nullif(cancel_reason, '${REPLACED}'), ?) from chosen
        where ${TABLES.jobs}.id = chosen.id and chosen.state = 'running' returning ${TABLES.jobs}.id, class, queue
      )
      select id, class, queue, 'cancelled' as became, case when limit_key is not null or batch_id is not null then pg_notify(?, 'look')::text end as told from gone
@@ -94,8 +100,8 @@ export async function deleteAsked(knex: Knex, where: string, values: readonly un
 export async function readAsked(knex: Knex, identity: string): Promise<ReadonlyMap<string, string>> {
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly reason: string }[] }>(
     `select id, cancel_reason as reason from ${TABLES.jobs}
-     where state = 'running' and claimed_by = ? and cancel_reason is not null`,
-    [identity],
+     where state = 'running' and claimed_by = ? and cancel_reason is not null and cancel_reason <> ?`,
+    [identity, REPLACED],
   );
   return new Map(rows.map(({ id, reason }) => [id, reason]));
 }

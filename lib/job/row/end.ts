@@ -24,10 +24,19 @@ export type Outcome =
       /** Runs that have failed, this one included. */
       readonly attempts: number;
       readonly waitMs: number;
+      readonly inOrderOf?: string | undefined;
     }
   | { readonly op: 'dead'; readonly job: DeadJob }
-  /** It runs again later, by its own wish: that is not a failure. */
-  | { readonly op: 'snooze'; readonly waitMs: number; readonly history?: string }
+  /**
+   * It runs again later, by its own wish: that is not a failure. `inOrderOf`, also of a retry: no job of this key runs before it
+   * does, so it keeps its place among them.
+   */
+  | {
+      readonly op: 'snooze';
+      readonly waitMs: number;
+      readonly history?: string;
+      readonly inOrderOf?: string | undefined;
+    }
   /** Left to another release: it is not a failure, and its delivery is not counted. */
   | { readonly op: 'leave'; readonly waitMs: number }
   /** It was told to wait, with all jobs of this key (null: alone). It is not a failure, and its delivery is not counted. */
@@ -149,33 +158,39 @@ function cancelJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
   ]);
 }
 
+function inOrderOf(outcome: Outcome): string | undefined {
+  return 'inOrderOf' in outcome ? outcome.inOrderOf : undefined;
+}
+
 /** Jobs that will run again: at once, or later. */
 async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   const outcomes = endings.map(({ outcome }) => outcome);
   // Before its job is ready again: if the process dies in between, the key is held and the job is rescued.
   await holdKeys(
     knex,
-    outcomes.flatMap((outcome) =>
-      outcome.op === 'wait' && outcome.key !== null ? [[outcome.key, outcome.waitMs]] : [],
-    ),
+    outcomes.flatMap((outcome) => {
+      const key = outcome.op === 'wait' ? outcome.key : inOrderOf(outcome);
+      return 'waitMs' in outcome && key != null ? [[key, outcome.waitMs]] : [];
+    }),
   );
   const retries = outcomes.map((outcome) => (outcome.op === 'retry' ? outcome : undefined));
   return returnedIds(
     knex,
     `update ${TABLES.jobs} set claimed_by = null,
-       state = case when wait_ms is null then 'ready' else 'scheduled' end,
-       run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
+       state = case when wait_ms is null then 'ready' when in_order then 'held' else 'scheduled' end,
+       run_at = case when in_order then run_at else coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at) end,
        left_since = case when op in ('leave', 'wait') then coalesce(left_since, run_at) when op in ('retry', 'snooze') then null else left_since end,
        deliveries = case when op in ('retry', 'snooze') then 0 when op = 'return-counted' then deliveries else deliveries - 1 end,
        attempts = coalesce(failed, attempts),
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
-     from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])
-       as ended (id, at, op, wait_ms, failed, failure, name, texts)
+     from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::bool[], ?::int[], ?::text[], ?::text[], ?::text[])
+       as ended (id, at, op, wait_ms, in_order, failed, failure, name, texts)
      where ${OWNED()} and ${NOT_ASKED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
     [
       ...fences(endings),
       outcomes.map(({ op }) => op),
       outcomes.map((outcome) => ('waitMs' in outcome ? outcome.waitMs : null)),
+      outcomes.map((outcome) => inOrderOf(outcome) !== undefined),
       retries.map((retry) => retry?.attempts ?? null),
       outcomes.map((outcome) => ('history' in outcome && outcome.history) || null),
       retries.map((retry) => retry?.error ?? null),

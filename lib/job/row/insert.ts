@@ -2,17 +2,21 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { runPrepared } from '../../model/prepared';
 import { chunks } from '../../support/chunks';
+import type { UniqueClaim } from '../definition/job-class';
+import { REPLACED } from './cancel';
 import type { NewJobRow } from './job-row';
-import { claimKeys } from './unique';
+import { type Claimed, claimKeys, throttledKeys, uniqueKey } from './unique';
 
 /** Limits of one statement. */
 const LIMITS = { bytes: 4_000_000, count: 1000 };
 
 /** The result for one row. */
 export interface Inserted {
-  /** The row's own id; for a duplicate of a unique job, the id of the job that holds the claim. */
+  /** The row's own id; for a duplicate or a replacement, the id of the job that holds the key. */
   readonly id: string;
-  /** false: it is scheduled for later, held, or a duplicate. */
+  /** replaced: the job that holds the key has its arguments and its time. */
+  readonly as: 'new' | 'duplicate' | 'replaced' | 'throttled';
+  /** true: it may run at once, and nobody was told of it. */
   readonly ready: boolean;
 }
 
@@ -24,35 +28,38 @@ export async function insertJobs(knex: Knex, rows: readonly NewJobRow[]): Promis
   const [only] = rows;
   if (rows.length === 1 && only && !only.unique) {
     await insertPlain(knex, [only]);
-    return [{ id: only.id, ready: isReady(only) }];
+    return [asNew(only)];
   }
-  const size = (row: NewJobRow) => row.payload.length;
-  const plain = [
-    ...chunks(
-      rows.filter((row) => !row.unique),
-      size,
-      LIMITS,
-    ),
-  ];
-  const unique = [
-    ...chunks(
-      rows.filter((row) => row.unique),
-      size,
-      LIMITS,
-    ),
-  ];
-  const holders = new Map<string, string>();
+  const chunked = (conflict: UniqueClaim['onConflict'] | undefined) => {
+    const some = rows.filter(({ unique }) => unique?.onConflict === conflict);
+    return [...chunks(some, (row) => row.payload.length, LIMITS)];
+  };
+  const [plain, discarding, replacing] = [chunked(undefined), chunked('discard'), chunked('replace')];
+  const placed = new Map<string, Inserted>();
   const insert = async (trx: Knex) => {
     for (const chunk of plain) await insertPlain(trx, chunk);
-    for (const chunk of unique) {
-      for (const [id, holder] of await claimKeys(trx, chunk, insertUnclaimed)) holders.set(id, holder);
+    for (const chunk of discarding) {
+      const throttled = await throttledKeys(trx, chunk);
+      const [late, wanted] = [chunk.filter(isIn(throttled)), chunk.filter((row) => !isIn(throttled)(row))];
+      for (const { id } of late) placed.set(id, { id, as: 'throttled', ready: false });
+      place(await claimKeys(trx, wanted, insertUnclaimed), 'duplicate');
+    }
+    for (const chunk of replacing) place(await claimKeys(trx, chunk, insertOrReplace, true), 'replaced');
+  };
+  const place = (holders: ReadonlyMap<string, Claimed>, as: Inserted['as']) => {
+    for (const [own, { id, state }] of holders) {
+      // Claims have passed over it while this transaction had it locked.
+      const ready = as === 'replaced' && state === 'ready' && knex.isTransaction === true;
+      if (own !== id) placed.set(own, { id, as, ready });
     }
   };
-  await (plain.length + unique.length > 1 && !knex.isTransaction ? knex.transaction(insert) : insert(knex));
-  return rows.map((row) => {
-    const holder = holders.get(row.id) ?? row.id;
-    return { id: holder, ready: isReady(row) && holder === row.id };
-  });
+  const isSeveral = plain.length + discarding.length + replacing.length > 1;
+  await (isSeveral && !knex.isTransaction ? knex.transaction(insert) : insert(knex));
+  return rows.map((row) => placed.get(row.id) ?? asNew(row));
+}
+
+function asNew(row: NewJobRow): Inserted {
+  return { id: row.id, as: 'new', ready: isReady(row) };
 }
 
 /** A job that counts towards a limit is held until it is admitted. So many of one key are never in the way of others. */
@@ -87,22 +94,61 @@ async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void
   );
 }
 
-/** @returns the ids of the rows whose keys were free. Waits for an open transaction that has inserted one. */
-async function insertUnclaimed(knex: Knex, rows: readonly NewJobRow[]): Promise<readonly string[]> {
-  const claims = rows.flatMap(({ unique }) => unique ?? []);
-  // Rows are inserted in the order of their keys, so that two bulks that want the same keys do not deadlock.
-  const { rows: inserted } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, batch_id, unique_key, unique_until)
-     select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, nullif(batch_id, '')::uuid, key,
-       ${RUN_AT} + nullif(ttl_ms, '')::float8 * interval '1 millisecond'
-     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::text[], ?::text[])
-       with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, batch_id, key, ttl_ms, n)
-     order by key
-     on conflict (unique_key) where unique_key is not null do nothing
-     returning id`,
-    [...columns(rows), claims.map(({ key }) => key), claims.map(({ ttlMs }) => ttlMs?.toString() ?? '')],
+const isIn = (keys: ReadonlySet<string>) => (row: NewJobRow) => keys.has(uniqueKey(row));
+
+/** The conflict with the row that holds the key, in `insert … on conflict`. */
+const CONFLICT = 'on conflict (unique_key) where unique_key is not null';
+
+/** SQL: inserts rows in the order of their keys, so that two bulks that want the same keys do not deadlock. */
+const INSERT_KEYED = (from = '') =>
+  `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, batch_id, unique_key, unique_until)
+   select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, nullif(batch_id, '')::uuid, key,
+     ${RUN_AT} + nullif(ttl_ms, '')::float8 * interval '1 millisecond'
+   from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::text[], ?::text[])
+     with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, batch_id, key, ttl_ms, n) ${from}
+   order by key`;
+
+function keyedColumns(rows: readonly NewJobRow[]): string[][] {
+  return [...columns(rows), rows.map(uniqueKey), rows.map(({ unique }) => unique?.ttlMs?.toString() ?? '')];
+}
+
+/** Waits for an open transaction that has inserted one of the keys. */
+async function insertUnclaimed(knex: Knex, rows: readonly NewJobRow[]): Promise<readonly Claimed[]> {
+  const { rows: inserted } = await knex.raw<{ rows: Claimed[] }>(
+    `${INSERT_KEYED()} ${CONFLICT} do nothing returning id, unique_key as key, state`,
+    keyedColumns(rows),
   );
-  return inserted.map((row) => row.id);
+  return inserted;
+}
+
+/**
+ * A job that waits becomes the new one, under its id, and keeps its place if both may run at once. It is postponed until
+ * `unique_until` at most, counted anew if it has begun before. A job that runs gives its key to the new one, and from now on
+ * leaves as cancelled instead of running again. One that begins meanwhile is not in the result.
+ */
+async function insertOrReplace(knex: Knex, rows: readonly NewJobRow[]): Promise<readonly Claimed[]> {
+  const old = TABLES.jobs;
+  const until = `case when excluded.unique_until is null or ${old}.attempts + ${old}.deliveries > 0 or ${old}.history is not null
+    then excluded.unique_until else least(${old}.unique_until, excluded.unique_until) end`;
+  const isLater = `(excluded.state = 'scheduled' and coalesce(${until} > clock_timestamp(), true))`;
+  const isMoved = `(${isLater} or ${old}.state = 'scheduled')`;
+  const { rows: placed } = await knex.raw<{ rows: Claimed[] }>(
+    `with begun as (
+       update ${old} set unique_key = null, unique_until = null, cancel_reason = coalesce(cancel_reason, ?)
+       where id in (select id from ${old} where unique_key = any(?::text[]) and state = 'running' order by unique_key for update)
+       returning id
+     ) ${INSERT_KEYED('cross join (select count(*) from begun) as ended')}
+     ${CONFLICT} do update set queue = excluded.queue, payload = excluded.payload, tags = excluded.tags,
+       limit_key = excluded.limit_key, batch_id = excluded.batch_id, created_at = excluded.created_at, unique_until = ${until},
+       state = case when ${isLater} then 'scheduled' when ${old}.state = 'scheduled' then excluded.state else ${old}.state end,
+       run_at = case when ${isMoved} then least(excluded.run_at, ${until}) else ${old}.run_at end,
+       left_since = case when ${isMoved} then null else excluded.run_at end,
+       attempts = 0, deliveries = 0, history = null, error = null, messages = null, cursor = null, progress = null, steps = null
+     where ${old}.state <> 'running'
+     returning id, unique_key as key, state`,
+    [REPLACED, rows.map(uniqueKey), ...keyedColumns(rows)],
+  );
+  return placed;
 }
 
 function columns(rows: readonly NewJobRow[]): string[][] {

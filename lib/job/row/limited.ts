@@ -65,9 +65,9 @@ const MIN_LOOK_MS = 20;
 const MAX_LOOK_MS = 60_000;
 
 /**
- * Claims as many of the chosen jobs as their limits allow. The others are held until a job of their key ends (`admit`). A held
- * job of the key and queue that is earlier goes first: it is claimed in place of a chosen one. If the class of a job has no limit
- * any more, nothing limits it.
+ * Claims as many of the chosen jobs as their limits allow, but none that an open transaction replaces or cancels. The others are
+ * held until a job of their key ends (`admit`). A held job of the key and queue that is earlier goes first: it is claimed in place
+ * of a chosen one. If the class of a job has no limit any more, nothing limits it.
  */
 export async function claimLimited(
   knex: Knex,
@@ -122,11 +122,14 @@ export async function claimLimited(
            ${AFTER('case when gap is null or hold > 0 then hold else greatest(0, used + (least(wanted, greatest(free, 0)) - burst) * gap) end')}
          from limits cross join clock where gap is not null or hold > 0 order by key
          on conflict (key) do update set arrival = excluded.arrival, look_at = excluded.look_at
+       ), locked as (
+         select job.id, fits, is_open from next join ${TABLES.jobs} as job using (id)
+         where (fits or is_chosen) and job.state || '' in ('ready', 'held') for update of job skip locked
        )
        update ${TABLES.jobs} set state = case when fits then 'running' else 'held' end,
          claimed_by = case when fits then ? end, claimed_at = case when fits then now end,
          deliveries = deliveries + fits::int
-       from next cross join clock where ${TABLES.jobs}.id = next.id and ${TABLES.jobs}.state || '' in ('ready', 'held') and (fits or is_chosen)
+       from locked cross join clock where ${TABLES.jobs}.id = locked.id
        returning state, is_open as "isOpen", ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
       [found.map(({ id }) => id), origin, ...limitsOf(limits), identity] as unknown as Knex.RawBinding[],
     );

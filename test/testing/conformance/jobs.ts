@@ -265,6 +265,53 @@ export class DebouncedJob extends Job<[key: string, again: boolean]> {
   }
 }
 
+/** The later enqueue replaces the one that waits. `again` enqueues another one while it runs, and then fails. */
+export class LatestJob extends Job<[key: string, words: string]> {
+  static override encrypt = true;
+  static override unique = { by: (key: string) => key, onConflict: 'replace' } as const;
+
+  async perform(key: string, words: string) {
+    log.push(words);
+    if (words !== 'again') return;
+    await LatestJob.performLater(key, 'the last');
+    throw new RangeError('as asked');
+  }
+}
+
+export class SearchJob extends Job<[words: string]> {
+  static override debounce = { wait: '5s', maxWait: '8s' } as const;
+
+  perform(words: string) {
+    log.push(words);
+  }
+}
+
+export class SummaryJob extends Job<[words: string]> {
+  static override throttle = { per: '1m' } as const;
+
+  perform(words: string) {
+    log.push(words);
+  }
+}
+
+export class AlertJob extends Job<[words: string]> {
+  static override throttle = { per: '1m', onConflict: 'discard' } as const;
+
+  perform(words: string) {
+    log.push(words);
+  }
+}
+
+/** Jobs that wait for each other. The first run of `fails` fails. */
+export class OrderedJob extends Job<[words: string]> {
+  static override unique = { by: () => 1, onConflict: 'wait' } as const;
+
+  perform(words: string) {
+    log.push(words);
+    if (words === 'fails' && this.context.attempt === 1) throw new RangeError('as asked');
+  }
+}
+
 export class ChainJob extends Job<[left: number]> {
   static override queue = 'mailer';
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EnqueueError } from '../../../lib/job/definition/errors';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import {
@@ -10,21 +11,27 @@ import {
   performEnqueuedJobs,
   performedJobs,
   travel,
+  travelTo,
 } from '../../../lib/testing';
 import { conformance } from './adapters';
 import {
+  AlertJob,
   BusyError,
   ChainJob,
   DebouncedJob,
   EchoJob,
   FlakyJob,
   KeptStepsJob,
+  LatestJob,
   Note,
+  OrderedJob,
   ReminderJob,
   RuledJob,
+  SearchJob,
   SecretJob,
   SnoozyJob,
   StepsJob,
+  SummaryJob,
   told,
   UniqueJob,
 } from './jobs';
@@ -155,6 +162,116 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
       await performEnqueuedJobs();
       assert.deepEqual(told(), [true, false]);
     });
+
+    conform(
+      'the latest arguments of a job that is replaced, unless a rollback takes them back',
+      async () => {
+        const { id } = await LatestJob.set({ tags: ['old'] }).performLater('a', 'one');
+        assert.deepEqual(await LatestJob.performLater('a', 'two'), { id, enqueued: true, replaced: true });
+        const rolledBack = transaction(async () => {
+          await LatestJob.performLater('a', 'three');
+          assert.equal((await LatestJob.performLater('a', 'four')).id, id);
+          throw new RangeError('no');
+        });
+        await assert.rejects(rolledBack, RangeError);
+        assert.deepEqual(assertEnqueued(LatestJob, { times: 1 })[0]?.args, ['a', 'two']);
+        await transaction(() => LatestJob.performLater('a', 'five'));
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), ['five']);
+        await LatestJob.performLater('a', 'again');
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), ['five', 'again', 'the last'], 'a run that fails is not repeated');
+      },
+      {
+        inline: {
+          because: 'no job waits, except for the commit',
+          run: async () => {
+            await transaction(async () => {
+              const { id } = await LatestJob.performLater('a', 'one');
+              assert.deepEqual(await LatestJob.performLater('a', 'two'), { id, enqueued: true, replaced: true });
+            });
+            assert.deepEqual(told(), ['two']);
+          },
+        },
+      },
+    );
+
+    conform(
+      'a debounced job until nothing was enqueued for its wait, or its maxWait is over',
+      async () => {
+        const start = Date.now();
+        const due = (ms: number) => assertEnqueued(SearchJob, { at: new Date(start + ms), times: 1 });
+        await travelTo(new Date(start), () => SearchJob.performLater('one'));
+        await travelTo(new Date(start + 2000), () => SearchJob.performLater('two'));
+        due(7000);
+        await travelTo(new Date(start + 4000), () => SearchJob.performLater('three'));
+        due(8000);
+        await travelTo(new Date(start + 8001), () => performEnqueuedJobs());
+        assert.deepEqual(told(), ['three']);
+      },
+      {
+        inline: {
+          because: 'it does not wait',
+          run: async () => {
+            for (const words of ['one', 'two']) await SearchJob.performLater(words);
+            assert.deepEqual(told(), ['one', 'two']);
+          },
+        },
+      },
+    );
+
+    conform(
+      'a throttled job for the end of its time',
+      async () => {
+        await SummaryJob.performLater('one');
+        await performEnqueuedJobs();
+        for (const words of ['two', 'three']) await SummaryJob.performLater(words);
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), ['one']);
+        await travel('61s', () => performEnqueuedJobs());
+        assert.deepEqual(told(), ['one', 'three']);
+      },
+      {
+        inline: {
+          because: 'it does not wait',
+          run: async () => {
+            for (const words of ['one', 'two']) await SummaryJob.performLater(words);
+            assert.deepEqual(told(), ['one', 'two']);
+          },
+        },
+      },
+    );
+
+    conform('no job that is throttled with discard', async () => {
+      await AlertJob.performLater('one');
+      await performEnqueuedJobs();
+      assert.equal((await AlertJob.performLater('two')).reason, 'throttled');
+      await travel('61s', async () => {
+        assert.equal((await AlertJob.performLater('three')).enqueued, true);
+        await performEnqueuedJobs();
+      });
+      assert.deepEqual(told(), ['one', 'three']);
+    });
+
+    conform(
+      'the order of jobs that wait for each other, when one is retried, too',
+      async () => {
+        await OrderedJob.performAllLater([['one'], ['fails'], ['three'], ['four']]);
+        await performEnqueuedJobs({ retries: 'due' });
+        assert.deepEqual(told(), ['one', 'fails'], 'the others wait with it');
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), ['one', 'fails', 'fails', 'three', 'four']);
+      },
+      {
+        inline: {
+          because: 'nothing is retried',
+          run: async () => {
+            await assert.rejects(OrderedJob.performAllLater([['one'], ['fails'], ['three']]), EnqueueError);
+            assert.deepEqual(told(), ['one', 'fails', 'three']);
+          },
+        },
+      },
+    );
 
     conform('the jobs of a bulk, with a result for each', async () => {
       const all = await EchoJob.performAllLater([[1], [2], [3]]);
