@@ -18,8 +18,11 @@ export interface Entry {
   readonly deliveries?: number;
   /** The time it was due, as ISO 8601. */
   readonly tick?: string;
-  /** The id of a tick's job. */
+  /** The id of the job of a tick or of a callback. */
   readonly job?: string;
+  readonly callback?: string;
+  /** The batch of a callback, as it stood. */
+  readonly batch?: object;
 }
 
 /** Trees of one app on one database and one Redis, and the file that all their jobs write to. */
