@@ -225,6 +225,27 @@ const mutations: readonly Mutation[] = [
     replace: '',
     killedBy: LATEST_TEST,
   },
+  {
+    promise: 'a callback of a batch is enqueued once, whoever ends its last jobs',
+    file: 'lib/job/row/batch.ts',
+    find: `select from \${TABLES.batches} where id = ?::uuid`,
+    replace: `select from \${TABLES.batches} where false and id = ?::uuid`,
+    killedBy: ['test/job/batch.test.ts'],
+  },
+  {
+    promise: 'a batch with dead jobs has not succeeded',
+    file: 'lib/job/row/batch.ts',
+    find: `given_up_at is null and not \${HAS_DEAD()} and`,
+    replace: 'given_up_at is null and',
+    killedBy: ['test/job/batch.test.ts', 'test/process/batch.deep.ts'],
+  },
+  {
+    promise: 'a batch that has ended refuses jobs',
+    file: 'lib/job/enqueue/row-enqueuer.ts',
+    find: 'await countAdded(knex, added);',
+    replace: '',
+    killedBy: ['test/job/batch.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -34,7 +34,12 @@ describe('a batch of 10,000 jobs, of which one in a hundred dies', () => {
     const settled = async () => (await app.unfinished()).length === 0 && told('complete') !== undefined;
     await until('the batch is complete', settled);
     assert.equal(done().size, JOBS - JOBS / 100);
-    assert.deepEqual(callbacks().map(({ callback }) => callback).sort(), ['complete', 'death']);
+    assert.deepEqual(
+      callbacks()
+        .map(({ callback }) => callback)
+        .sort(),
+      ['complete', 'death'],
+    );
     const numbers = { total: JOBS, pending: 0, dead: JOBS / 100, done: JOBS - JOBS / 100 };
     assert.deepEqual(told('complete'), { state: 'completed', ...numbers });
 
