@@ -100,6 +100,25 @@ describe('a batch', () => {
     assert.equal(await system.jobCount(), 0);
   });
 
+  it('does not end while a job is added in a transaction that is open', async () => {
+    const later = PartJob.set({ wait: '1h' }).prepare('done');
+    const batch = await Batch.create(all(), (open) => open.add(later));
+    let settled: Promise<unknown> | undefined;
+    await transaction(async () => {
+      await batch.add(later);
+      await system.postgres.query('delete from job_queue');
+      let isOver = false;
+      settled = settleBatches(system.database.knex, [batch.id]).then(() => {
+        isOver = true;
+      });
+      const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      await until('it waits', async () => isOver || (await system.postgres.query(waiting)).length > 0);
+    });
+    await settled;
+    assert.equal((await batch.status())?.pending, 1);
+    assert.equal(await system.jobCount(), 1);
+  });
+
   it('without jobs succeeds at once', async () => {
     await start();
     await ended(await Batch.create(all(), () => undefined));
