@@ -41,6 +41,7 @@ const DONE: Readonly<Record<string, string>> = {
   forget: 'forgot',
   retry: 'retried',
   promote: 'promoted',
+  rerun: 'enqueued copies of',
   kill: 'killed',
   delete: 'deleted',
   cancel: 'cancelled',

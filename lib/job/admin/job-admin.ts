@@ -28,8 +28,9 @@ import { Queues } from './queues';
 export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   retry: ['retry', 'dead'],
   promote: ['scheduled'],
+  rerun: ['finished'],
   kill: ['retry', 'scheduled'],
-  delete: ['retry', 'scheduled', 'dead', 'waiting'],
+  delete: ['retry', 'scheduled', 'dead', 'finished', 'waiting'],
 };
 
 /** @returns the actions that apply to a set, in the order in which they are offered: the most frequent one first. */
@@ -39,7 +40,7 @@ export function actionsOn(set: string): JobAction[] {
 }
 
 /** The sets that have pages of their own. */
-export type ListedSet = 'retry' | 'scheduled' | 'dead';
+export type ListedSet = 'retry' | 'scheduled' | 'dead' | 'finished';
 
 /**
  * What operators do with jobs, from any process. The commands, the pages and `top` share it. No permissions are checked here:
@@ -98,7 +99,7 @@ export class JobAdmin {
     return this.set(name).count();
   }
 
-  async sizes(): Promise<Readonly<Record<ListedSet, number>>> {
+  async sizes(): Promise<Readonly<Record<'retry' | 'scheduled' | 'dead', number>>> {
     const [retry, scheduled, dead] = await Promise.all([this.size('retry'), this.size('scheduled'), this.size('dead')]);
     return { retry, scheduled, dead };
   }

@@ -4,6 +4,7 @@ import { snakeCase } from '../../support/snake-case';
 import type { CronListing } from '../cron/cron-table';
 import type { JobLookup } from '../definition/job-class';
 import { type ListedProcess, processName } from '../processes/process-list';
+import type { Ending } from '../record/ending';
 import type { JobEntry, JobError, SetName } from '../sets/entry';
 import type { HeldBy } from '../sets/find-job';
 import type { ListedQueue } from './queues';
@@ -39,7 +40,7 @@ export interface JobJson {
   readonly class: string | null;
   readonly queue: string;
   readonly set: SetName;
-  /** Time of its next run, of its start, of its death, or since when it is due. */
+  /** Time of its next run, of its start, of its end, or since when it is due. */
   readonly at: string | null;
   readonly enqueued_at: string | null;
   /** Time from which it leaves without a run; null when it has begun, or does not expire. */
@@ -108,6 +109,37 @@ export function limitJson(
   if (!held) return null;
   const { key, usedUntil, ...counts } = held;
   return { ...counts, key: redacted ? null : (key ?? null), used_until: usedUntil?.toISOString() ?? null };
+}
+
+/** The JSON of the end of a finished job. Its result is null where arguments are not shown. */
+export interface EndingJson {
+  readonly result: JsonValue;
+  /** Why there is no result, although it may have returned one. */
+  readonly result_missing: string | null;
+  readonly run: JobErrorJson['run'];
+  readonly log: readonly { readonly at: string; readonly text: string; readonly fields: JsonValue }[];
+  /** Lines that were not kept. */
+  readonly log_left_out: number;
+}
+
+/** @returns what is kept of the end of a finished job; null for other jobs. */
+export function endingJson(
+  { args_redacted: why }: Pick<JobJson, 'args_redacted'>,
+  ending: Partial<Ending> | undefined,
+  { redactor }: JobJsonRules,
+  lengths?: ShownLengths,
+): EndingJson | null {
+  if (!ending) return null;
+  const { run, result, encrypted, lost, log = [], linesLeftOut = 0 } = ending;
+  const shown = (value: JsonValue): JsonValue => redactor.filter([value], lengths)[0] ?? null;
+  const isHidden = result !== undefined && (encrypted || why !== null);
+  return {
+    result: result === undefined || isHidden ? null : shown(JSON.parse(result) as JsonValue),
+    result_missing: lost ?? (isHidden ? (encrypted ? 'encrypted' : 'not shown, as its arguments') : null),
+    run: run ? runJson(run) : null,
+    log: log.map(({ at, text, fields }) => ({ at: new Date(at).toISOString(), text, fields: shown(fields ?? null) })),
+    log_left_out: linesLeftOut,
+  };
 }
 
 function argsRedacted(entry: JobEntry, { jobs }: JobJsonRules): WhyRedacted | null {

@@ -34,6 +34,11 @@ const LISTS = {
     columns: ['id', 'class', 'queue', 'failed', 'died', 'arguments', 'error'],
     none: 'No job is dead.',
   },
+  finished: {
+    set: 'finished',
+    columns: ['id', 'class', 'queue', 'failed', 'finished', 'arguments'],
+    none: 'No finished job is kept.',
+  },
   waiting: { set: 'waiting', columns: ['id', 'class', 'queue', 'failed', 'since', 'arguments'], none: 'No job waits.' },
   busy: { set: 'active', columns: ['id', 'class', 'queue', 'failed', 'started', 'arguments'], none: 'No job runs.' },
 } as const satisfies Readonly<Record<string, { set: SetName; columns: readonly ColumnName[]; none: string }>>;
@@ -48,7 +53,7 @@ export const LIST: JobCommand = {
   name: 'list',
   operands: [{ name: 'SET' }],
   options: [...FILTERS, 'limit', 'page'],
-  help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
+  help: 'jobs of a set: retry, scheduled, dead, finished, waiting or busy; with filters, page by page',
   prepare: ({ operands: [name = ''], options }) => {
     if (!NAMES.includes(name)) {
       throw wrongUsage(`There is no set of jobs "${name}".${suggestion(name, NAMES)} There are: ${NAMES.join(', ')}.`);
@@ -122,6 +127,7 @@ type ColumnName =
   | 'error'
   | 'next'
   | 'died'
+  | 'finished'
   | 'since'
   | 'due'
   | 'started';

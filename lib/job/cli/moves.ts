@@ -25,13 +25,15 @@ import { unknownJob } from './show';
 const HELP: Readonly<Record<JobAction, string>> = {
   retry: 'run failed or dead jobs now, after the jobs that wait in their queues',
   promote: 'run scheduled jobs now, after the jobs that wait in their queues',
+  rerun: 'enqueue copies of finished jobs, which are new jobs with the same arguments',
   kill: 'move retries or scheduled jobs to the dead set, from where they can be retried by hand',
-  delete: 'delete retries, scheduled, dead or waiting jobs for good',
+  delete: 'delete retries, scheduled, dead, finished or waiting jobs for good',
 };
 
 const DONE: Readonly<Record<JobAction, string>> = {
   retry: 'Retried',
   promote: 'Promoted',
+  rerun: 'Enqueued copies of',
   kill: 'Killed',
   delete: 'Deleted',
 };
@@ -60,7 +62,7 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options)
   if (set === undefined) throw wrongUsage(`Say which jobs are meant: --set ${sets.join(' or --set ')}.`);
   if (set === 'waiting' && action === 'delete')
     throw wrongUsage('To delete all that waits in a queue: jobs clear QUEUE.');
-  if (set !== 'retry' && set !== 'scheduled' && set !== 'dead')
+  if (set !== 'retry' && set !== 'scheduled' && set !== 'dead' && set !== 'finished')
     throw wrongUsage(`There is no set "${set}" for --all.${suggestion(set, sets)} There are: ${sets.join(', ')}.`);
   if (!sets.includes(set)) {
     const others = actionsOn(set).map((other) => `jobs ${other}`);
@@ -80,6 +82,7 @@ const STATE: Readonly<Record<SetName, string>> = {
   retry: 'failed, and will be retried',
   scheduled: 'is scheduled',
   dead: 'is dead',
+  finished: 'is done',
 };
 
 interface NotMoved {

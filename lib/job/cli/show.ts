@@ -3,7 +3,15 @@ import { WHOLE } from '../../core/redact';
 import { pluralize } from '../../support/counted';
 import { formatDuration } from '../../support/duration';
 import { escapeControls, printableLines } from '../../support/terminal-text';
-import { type JobErrorJson, type JobJson, jobJson, limitJson, type WhyRedacted } from '../admin/job-json';
+import {
+  type EndingJson,
+  endingJson,
+  type JobErrorJson,
+  type JobJson,
+  jobJson,
+  limitJson,
+  type WhyRedacted,
+} from '../admin/job-json';
 import type { SetName } from '../sets/entry';
 import type { HeldBy } from '../sets/find-job';
 import { checkRef } from '../sets/query';
@@ -18,6 +26,7 @@ const PLACES: Readonly<Record<SetName, readonly [state: string, time: string]>> 
   retry: ['failed, to be retried', 'Runs'],
   scheduled: ['scheduled', 'Runs'],
   dead: ['dead', 'Died'],
+  finished: ['done, and kept', 'Finished'],
 };
 const WHY_REDACTED: Readonly<Record<WhyRedacted, (name: string) => string>> = {
   encrypted: () => 'encrypted',
@@ -31,7 +40,7 @@ export const SHOW: JobCommand = {
   name: 'show',
   operands: [{ name: 'ID' }],
   options: ['queue'],
-  help: 'all that is known about a job: where it is, arguments, errors, tags, progress, steps',
+  help: 'all that is known about a job: where it is, arguments, errors, tags, progress, steps, result, log',
   prepare: ({ operands: [id = ''], options }) => {
     const ref = { id, queue: onlyOne('queue', options.queue) };
     checkRef(ref);
@@ -44,13 +53,15 @@ async function show(
   ref: { readonly id: string; readonly queue: string | undefined },
 ): Promise<Answer> {
   await checkQueues(context, ref.queue === undefined ? [] : [ref.queue]);
-  const { entry, ahead, held, steps } = await context.admin.find(ref);
+  const { entry, ahead, held, steps, ending } = await context.admin.find(ref);
   if (!entry) throw new UserError(unknownJob(ref.id));
-  const job = jobJson(entry, redactionRules(context), WHOLE);
+  const rules = redactionRules(context);
+  const job = jobJson(entry, rules, WHOLE);
+  const end = endingJson(job, ending, rules, WHOLE);
   const done = steps.map(({ name, at }) => ({ name, at: new Date(at).toISOString() }));
   return {
-    json: { ...job, ahead: ahead ?? null, limit: limitJson(job, held), steps: done },
-    text: jobText(job, ahead, held, done),
+    json: { ...job, ahead: ahead ?? null, limit: limitJson(job, held), steps: done, ending: end as object | null },
+    text: jobText(job, ahead, held, done, end),
   };
 }
 
@@ -59,6 +70,7 @@ function jobText(
   ahead: number | undefined,
   held: HeldBy | undefined,
   steps: readonly { readonly name: string; readonly at: string }[],
+  end: EndingJson | null,
 ): string {
   const json = (value: unknown) => escapeControls(JSON.stringify(value));
   const why = job.args_redacted && WHY_REDACTED[job.args_redacted](escapeControls(job.class ?? ''));
@@ -81,11 +93,22 @@ function jobText(
     ['Attributes', job.attributes === null ? null : json(job.attributes)],
     ['Progress', job.progress === null ? null : json(job.progress)],
     ...steps.map(({ name, at }): [string, string] => ['Step done', `${escapeControls(name)}, ${fullMoment(at)}`]),
+    ['Result', end && (end.result_missing === null ? json(end.result) : `(${escapeControls(end.result_missing)})`)],
+    ['Run', end?.run ? runText({ run: end.run }).slice(2) : null],
     ['Unreadable', job.unreadable === null ? null : escapeControls(job.unreadable)],
   ];
   const lines = rows.flatMap(([label, text]) =>
     text === null ? [] : [`${label.padEnd(LABEL_WIDTH)} ${text}`.trimEnd()],
   );
+  if (end && end.log.length > 0)
+    lines.push(
+      '',
+      'Log',
+      ...end.log.map(
+        ({ at, text, fields }) => `  ${at} ${escapeControls(text)}${fields === null ? '' : ` ${json(fields)}`}`,
+      ),
+      ...(end.log_left_out > 0 ? [`  and ${pluralize(end.log_left_out, 'more line')}, which had no room`] : []),
+    );
   for (const [index, error] of job.errors.entries()) {
     const which = index === 0 ? 'Latest error' : 'Before it';
     lines.push('', `${which}${runText(error)}`, ...printableLines(error.stack ?? '').map((line) => `  ${line}`));
@@ -108,7 +131,7 @@ function moment(iso: string | null): string | null {
   return iso === null ? null : fullMoment(iso);
 }
 
-function runText({ run }: JobErrorJson): string {
+function runText({ run }: Pick<JobErrorJson, 'run'>): string {
   if (!run) return '';
   const took = run.duration_ms === null ? '' : `, after ${formatDuration(run.duration_ms)}`;
   return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${escapeControls(run.process)}`;
@@ -116,5 +139,5 @@ function runText({ run }: JobErrorJson): string {
 
 /** The message for an id that is found nowhere. */
 export function unknownJob(id: string): string {
-  return `There is no job ${id}: it has succeeded, was discarded, cancelled or deleted, or never existed.`;
+  return `There is no job ${id}: it has succeeded and was not kept, was discarded, cancelled or deleted, or never existed.`;
 }

@@ -4,8 +4,8 @@ import type { CarriedContext } from '../definition/job-class';
 import { type FailedRun, type JobHistory, readHistory, withoutFrames } from '../record/history';
 import { parsePayload } from '../record/payload';
 
-/** The places that a job may be in. `blocked`: it waits for the limit of its class or key. */
-export type SetName = 'waiting' | 'active' | 'blocked' | 'retry' | 'scheduled' | 'dead';
+/** The places that a job may be in. `blocked`: it waits for the limit of its class or key. `finished`: it is done, and was kept. */
+export type SetName = 'waiting' | 'active' | 'blocked' | 'retry' | 'scheduled' | 'dead' | 'finished';
 
 export interface JobError {
   /** The error's name and message, and those of its causes. */
@@ -27,7 +27,7 @@ export interface JobEntry {
   readonly args: readonly JsonValue[];
   /** true: its arguments are encrypted, and `args` is empty. */
   readonly encrypted: boolean;
-  /** Time of its next run (retry, scheduled), of its start (active), of its death (dead), or since when it is due. */
+  /** Time of its next run (retry, scheduled), of its start (active), of its end (dead, finished), or since when it is due. */
   readonly at: Date | undefined;
   readonly enqueuedAt: Date | undefined;
   /** Time from which it leaves without a run; undefined when it has begun, or does not expire. */
@@ -70,6 +70,8 @@ export interface EntryRow {
   readonly identity: string | null;
   /** null: it is too long for a list. */
   readonly payload: string | null;
+  /** The text of an `Ending`; only of a finished job that is looked at by itself. */
+  readonly ending?: string | null;
   /** The length of the payload. */
   readonly bytes: number;
 }

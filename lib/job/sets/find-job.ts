@@ -1,17 +1,20 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { isUuid } from '../../support/uuid';
+import { type Ending, readEnding } from '../record/ending';
 import { describeRow, type EntryRow, type JobEntry, type SetName } from './entry';
 import { checkRef, type JobRef } from './query';
 import { EVERY_JOB, entryColumns, these } from './set-reader';
 
-/** The place of a job. `gone`: it has succeeded, was discarded, cancelled or deleted, or never existed. */
+/** The place of a job. `gone`: it has succeeded and was not kept, was discarded, cancelled or deleted, or never existed. */
 export interface FoundPlace {
   readonly place: SetName | 'gone';
   readonly entry: JobEntry | undefined;
   /** Number of jobs before it in its queue, up to 10,000; undefined unless it waits. */
   readonly ahead: number | undefined;
-  /** The steps that its runs have done, in order. */
+  /** What is kept of its end; undefined unless it is finished. */
+  readonly ending: Partial<Ending> | undefined;
+  /** The steps that its runs have done, in order; of a finished job none are kept. */
   readonly steps: readonly DoneStep[];
   /** Why it is held; undefined unless a limit holds it. */
   readonly held: HeldBy | undefined;
@@ -36,7 +39,14 @@ export interface HeldBy {
   readonly usedUntil: Date | null;
 }
 
-const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined, steps: [], held: undefined };
+const GONE: FoundPlace = {
+  place: 'gone',
+  entry: undefined,
+  ahead: undefined,
+  ending: undefined,
+  steps: [],
+  held: undefined,
+};
 const MAX_COUNTED = 10_000;
 /** The place of a row that is not dead. */
 const PLACE = `case state when 'ready' then 'waiting' when 'running' then 'active' when 'held' then 'blocked'
@@ -67,9 +77,10 @@ export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
   const { rows } = await knex.raw<{
     rows: (EntryRow & { readonly place: SetName; readonly steps: readonly DoneStep[] })[];
   }>(
-    `select ${PLACE}, payload::text, ${STEPS}, ${living} from ${TABLES.jobs} where ${sql}
-     union all select 'dead', payload::text, ${STEPS}, ${entryColumns('died_at', 'null')} from ${TABLES.dead} where ${sql}`,
-    [...values, ...values],
+    `select ${PLACE}, payload::text, ${STEPS}, ${living}, null::text as ending from ${TABLES.jobs} where ${sql}
+     union all select 'dead', payload::text, ${STEPS}, ${entryColumns('died_at', 'null')}, null from ${TABLES.dead} where ${sql}
+     union all select 'finished', payload::text, '{}', ${entryColumns('finished_at', 'null')}, ending from ${TABLES.finished} where ${sql}`,
+    [...values, ...values, ...values],
   );
   const [row] = rows;
   if (!row) return GONE;
@@ -78,6 +89,7 @@ export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
     place,
     entry: describeRow(place, row),
     ahead: place === 'waiting' ? await countAhead(knex, row.id) : undefined,
+    ending: typeof row.ending === 'string' ? readEnding(row.ending) : undefined,
     steps: row.steps,
     held: place === 'blocked' ? await findHold(knex, row) : undefined,
   };

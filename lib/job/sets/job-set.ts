@@ -13,7 +13,8 @@ import {
   type Selection,
   type SetSources,
 } from './query';
-import { matching, SetReader, type Sql, these } from './set-reader';
+import { runAgain } from './run-again';
+import { isOfEnded, MAX_COUNTED, matching, SetReader, type Sql, these } from './set-reader';
 
 /**
  * A set of jobs that operators read and move. All methods throw InvalidRequestError for an invalid request, and errors of
@@ -29,8 +30,8 @@ export class JobSet extends SetReader {
 
   /**
    * Moves jobs in chunks. Earlier chunks stay moved when a later one fails. Jobs that are to run go to the tails of their
-   * queues. Retries keep their attempts; dead jobs get all of them again.
-   * @returns how many jobs were moved, without those that are not, or no longer, in this set.
+   * queues. Retries keep their attempts; dead jobs get all of them again. Finished ones stay, and copies of them are enqueued, of
+   * at most 10,000 in one call. @returns how many jobs were moved, without those that are not, or no longer, in this set.
    */
   async move(action: JobAction, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
     const run = new BulkRun(options);
@@ -42,7 +43,10 @@ export class JobSet extends SetReader {
     };
     try {
       if ('ids' in selection) return await this.moveThese(selection.ids.map(checkRef), run, step);
-      return await this.moveMatching(matching(this.set, checkFilter(selection.filter)), run, step);
+      const condition = matching(this.set, checkFilter(selection.filter));
+      return await (action === 'rerun'
+        ? this.copyMatching(condition, run, step)
+        : this.moveMatching(condition, run, step));
     } finally {
       const { events, via } = this.sources;
       if (run.moved > 0) events.emit('operator.jobs', { action, set: this.name, count: run.moved, via });
@@ -53,6 +57,7 @@ export class JobSet extends SetReader {
   private moveChosen(action: JobAction, chosen: Sql): Promise<number> {
     const table = this.set.table();
     if (action === 'delete') return deleteChosen(this.knex, table, chosen);
+    if (action === 'rerun') return runAgain(this.knex, chosen);
     if (action !== 'kill' && this.name !== 'dead') return makeReady(this.knex, chosen);
     const { sql, values } = chosen;
     const deletion = { sql: `delete from ${table} where id in (${sql}) returning *`, values };
@@ -77,6 +82,20 @@ export class JobSet extends SetReader {
     return { moved: run.moved, complete: done >= refs.length };
   }
 
+  /** The jobs stay in the set, so they are chosen once. */
+  private async copyMatching(
+    { sql, values }: Sql,
+    run: BulkRun,
+    step: (chosen: Sql) => Promise<number>,
+  ): Promise<BulkResult> {
+    const { rows } = await this.knex.raw<{ rows: CheckedRef[] }>(
+      `select id, null as queue from ${this.set.table()} where ${sql} order by ${this.set.order} limit ${MAX_COUNTED}`,
+      [...values],
+    );
+    const { moved, complete } = await this.moveThese(rows, run, step);
+    return { moved, complete: complete && rows.length < MAX_COUNTED };
+  }
+
   /** Jobs that come into the set while this runs are left alone, so that it ends. */
   private async moveMatching(
     condition: Sql,
@@ -84,7 +103,7 @@ export class JobSet extends SetReader {
     step: (chosen: Sql) => Promise<number>,
   ): Promise<BulkResult> {
     const { rows } = await this.knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
-    const since = this.name === 'dead' ? 'died_at' : 'greatest(created_at, claimed_at)';
+    const since = isOfEnded(this.set) ? this.set.time : 'greatest(created_at, claimed_at)';
     while (run.chunk > 0) {
       const limit = run.chunk;
       const moved = await step({

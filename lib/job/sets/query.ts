@@ -21,7 +21,7 @@ export interface JobFilter {
   /** Part of its id, class, arguments, tags, request id, attributes or errors; case does not matter. */
   readonly text?: string | undefined;
   /**
-   * The earliest and the latest time of its death, or of its next run, both included. Both are ignored for waiting
+   * The earliest and the latest time of its end, or of its next run, both included. Both are ignored for waiting
    * jobs.
    */
   readonly since?: Date | undefined;
@@ -176,7 +176,7 @@ export interface SetSources extends Auditor {
 }
 
 /** The actions of operators on jobs. */
-export type JobAction = 'retry' | 'promote' | 'kill' | 'delete';
+export type JobAction = 'retry' | 'promote' | 'rerun' | 'kill' | 'delete';
 
 export interface PageRequest extends JobFilter {
   /** Matching jobs to skip. Default 0. */

@@ -29,7 +29,7 @@ export interface SetTable {
   /** The order of the jobs of one class, which may all be in the last queue. Default: `order`. */
   readonly orderOfClass?: string;
   /** The column of the times that the set shows. */
-  readonly time: 'run_at' | 'claimed_at' | 'died_at';
+  readonly time: 'run_at' | 'claimed_at' | 'died_at' | 'finished_at';
   /** The condition for the set's rows in the table. */
   readonly where: Sql;
   /** SQL of the text that a search covers besides the messages. */
@@ -71,7 +71,17 @@ export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
     where: EVERY_JOB,
     searched: searchedDead,
   },
+  finished: {
+    table: () => TABLES.finished,
+    order: 'finished_at desc, id',
+    time: 'finished_at',
+    where: EVERY_JOB,
+    searched: searchedDead,
+  },
 };
+
+/** Whether jobs come into the set at their end. */
+export const isOfEnded = ({ time }: Pick<SetTable, 'time'>): boolean => time === 'died_at' || time === 'finished_at';
 
 function queueTable(where: Sql): SetTable {
   const table = () => TABLES.jobs;
@@ -166,7 +176,7 @@ const MAX_LISTED = 65_536;
 export const entryColumns = (time: string, identity: string): string =>
   `id, queue, class, tags, attempts, history::text, progress::text,
    (extract(epoch from ${time}) * 1000)::float8 as at, ${identity} as identity, octet_length(payload::text) as bytes,
-   ${time === 'died_at' ? 'null::text' : 'cancel_reason'} as "cancelReason"`;
+   ${/^(?:died|finished)_at$/.test(time) ? 'null::text' : 'cancel_reason'} as "cancelReason"`;
 
 const columnsOf = ({ time }: SetTable) => entryColumns(time, time === 'claimed_at' ? 'claimed_by' : 'null');
 

@@ -46,26 +46,26 @@ export function isFiltering(filters: Filters): boolean {
 /**
  * Makes the query of a list from its filters.
  * @param now reference of the spans, ms since 1970.
- * @param options.diedBefore excludes jobs that died later, so that a number shown for confirmation stays valid.
+ * @param options.endedBefore excludes jobs that died, or were done, later, so that a number shown for confirmation stays valid.
  */
 export function jobFilter(
   list: ListedSet | 'waiting',
   filters: Filters,
   now: number,
-  { diedBefore }: { readonly diedBefore?: Date } = {},
+  { endedBefore }: { readonly endedBefore?: Date } = {},
 ): JobFilter {
   const { q, class: className, queue, error, tag, when } = filters;
   const span = when === '' ? undefined : SPANS[when as SpanName];
   const later = span === undefined ? undefined : new Date(now + span);
-  const dead = list === 'dead';
+  const hasEnded = list === 'dead' || list === 'finished';
   return {
     text: q,
     class: className,
     queue,
     error,
     tag,
-    since: dead && span !== undefined ? new Date(now - span) : undefined,
-    until: dead ? diedBefore : later,
+    since: hasEnded && span !== undefined ? new Date(now - span) : undefined,
+    until: hasEnded ? endedBefore : later,
   };
 }
 

@@ -1,6 +1,6 @@
 import { WHOLE } from '../../core/redact';
 import type { JobAdmin } from '../../job/admin/job-admin';
-import { limitJson } from '../../job/admin/job-json';
+import { endingJson, limitJson } from '../../job/admin/job-json';
 import { checkReason } from '../../job/definition/cancel-options';
 import { retryLimit } from '../../job/definition/options';
 import { type ListedProcess, processName } from '../../job/processes/process-list';
@@ -17,6 +17,7 @@ import { localizedProblem } from '../ui/shell';
 import { pageJson, showFailures, showJob, showValues } from './job-view';
 import { type JobPageContext, type RouteModule, showOutcome, showPage } from './page-context';
 import { SET_PAGES } from './set-pages';
+import { shownArguments } from './shown-arguments';
 import { timeline } from './timeline';
 
 const PATH = '/ops/jobs/job/:queue/:id';
@@ -46,7 +47,7 @@ export const jobPageRoutes: RouteModule = (site) => {
 
   router.get(`${PATH}/cancel`, async (ctx) => {
     const { entry, place } = await find(site, ctx);
-    if (!entry || place === 'dead') throw localizedProblem(409, 'jobsGone');
+    if (!entry || place === 'dead' || place === 'finished') throw localizedProblem(409, 'jobsGone');
     const job = showJob(entry, site.classes.rules);
     const current = place === 'active' ? 'busy' : 'queues';
     await showPage(site, ctx, 'cancel', { title: ctx.state.t('jobs.job.cancel.question'), job, place, current });
@@ -73,6 +74,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
   if (!entry) return showGone(site, ctx);
   const rules = site.classes.rules;
   const job = showJob(entry, rules, WHOLE);
+  const ending = endingJson({ args_redacted: job.argsHidden }, place.ending, rules, WHOLE);
   const failures = showFailures(entry);
   const processor = await findProcessor(site.admin(ctx), entry);
   const page = SET_PAGES.find(({ name }) => name === place.place);
@@ -89,6 +91,8 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     progress: entry.progress === undefined ? null : showValues(entry.progress, rules, WHOLE),
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
     steps: place.steps.map(({ name, at }) => ({ name, at: new Date(at) })),
+    ending,
+    result: ending && place.ending?.result !== undefined ? shownArguments([ending.result]) : [],
     cancelReason: entry.cancelReason ?? null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
@@ -116,6 +120,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     process: processor ? processName(processor) : null,
     raw: shown.raw,
     steps: shown.steps,
+    ending,
     mails: snakeCase(shown.mails ?? null),
   });
 }

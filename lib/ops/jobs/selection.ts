@@ -9,7 +9,7 @@ export interface JobSelection {
   /** Jobs as `queue/id`; undefined selects all that match. */
   readonly refs: readonly string[] | undefined;
   readonly filters: Filters;
-  /** Reference of the time filter, ms since 1970. Jobs that died later are not selected. */
+  /** Reference of the time filter, ms since 1970. Jobs that died, or were done, later are not selected. */
   readonly asOf: number;
   readonly selection: Selection;
 }
@@ -35,7 +35,7 @@ export function readSelection(fields: URLSearchParams, page: SetPage): JobSelect
       refs: undefined,
       filters,
       asOf,
-      selection: { filter: jobFilter(page.name, filters, asOf, { diedBefore: new Date(asOf) }) },
+      selection: { filter: jobFilter(page.name, filters, asOf, { endedBefore: new Date(asOf) }) },
     };
   }
   const refs = [...new Set(fields.getAll('id'))];

@@ -18,6 +18,7 @@ export const SET_PAGES: readonly SetPage[] = [
   setPage('scheduled', false),
   setPage('retry', true),
   setPage('dead', true),
+  setPage('finished', false),
 ];
 
 /** An action that destroys more jobs than this asks the operator to type their number. */

@@ -48,6 +48,10 @@ function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] 
     case 'dead':
       if (job.killed) return event('killed', 'bad', 'bad');
       return failures.length === 0 ? event('died', 'bad', 'bad') : [];
+    case 'finished': {
+      const { attempt = job.attempts + 1, ms, host, pid } = place.ending?.run ?? {};
+      return event('finished', 'ok', 'ok', job.at, { count: attempt, ms: ms ?? 0, host, pid });
+    }
     case 'retry':
       return event('next', 'unknown', 'restart');
     case 'scheduled':

@@ -61,6 +61,6 @@ async function lookUp(knex: PageContext['knex'], id: string): Promise<MailJob> {
 function decideOutcome({ state, error }: DeliveryRow, job: MailJob | null): Outcome {
   if (state === 'sent') return error === null ? 'sent' : 'partly';
   if (state === 'claimed') return 'claimed';
-  if (job === null || job.place === 'dead' || job.place === 'gone') return 'failed';
+  if (job === null || job.place === 'dead' || job.place === 'gone' || job.place === 'finished') return 'failed';
   return 'retrying';
 }

@@ -114,6 +114,7 @@ const NAV = [
   { key: 'scheduled', href: '/ops/jobs/scheduled' },
   { key: 'retry', href: '/ops/jobs/retry' },
   { key: 'dead', href: '/ops/jobs/dead' },
+  { key: 'finished', href: '/ops/jobs/finished' },
   { key: 'cron', href: '/ops/jobs/cron' },
   { key: 'batches', href: '/ops/jobs/batches' },
   { key: 'classes', href: '/ops/jobs/classes' },
