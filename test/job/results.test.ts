@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { JobAdmin } from '../../lib/job/admin/job-admin';
 import { DiscardJob, JobResultError, KillJob, type NoResult } from '../../lib/job/definition/errors';
 import type { JobArgument, JobClass } from '../../lib/job/definition/job-class';
 import { compileOptions } from '../../lib/job/definition/options';
@@ -8,8 +9,10 @@ import { keyringOf } from '../../lib/job/record/encryption';
 import { pruneFinished } from '../../lib/job/row/finished';
 import { databaseInUse, transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
+import { CommandLine } from './cli/command-line';
 import { Gate } from './gate';
 import { useJobSystem } from './job-system';
+import { setSources } from './sets/set-sources';
 
 const gate = new Gate();
 const KEY = { id: '2026a', key: randomBytes(32).toString('base64') };
@@ -98,6 +101,18 @@ class LoudJob extends Job {
   }
 }
 
+/** Of these one runs at a time; each says by its tag whose it is. */
+class ReportJob extends Job<[shop: number]> {
+  static override readonly keep = '7d';
+  static override readonly limit = { count: 1 };
+  static override readonly tags = ['report'];
+
+  perform(shop: number) {
+    this.log('wrote it', { rows: shop, token: 'tok_secret' });
+    return { shop, token: 'tok_secret' };
+  }
+}
+
 class PlainJob extends Job {
   perform() {
     this.log('plain', { n: 1 });
@@ -105,7 +120,7 @@ class PlainJob extends Job {
   }
 }
 
-const CLASSES = [EchoJob, OddJob, EndingJob, CommittingJob, SecretJob, LoudJob, PlainJob];
+const CLASSES = [EchoJob, OddJob, EndingJob, CommittingJob, SecretJob, LoudJob, PlainJob, ReportJob];
 
 describe('the results of jobs', () => {
   const keys = keyringOf([KEY]);
@@ -265,6 +280,69 @@ describe('the results of jobs', () => {
     assert.ok(log.length > 50 && (row?.ending.length ?? 0) < 66_000);
     assert.match(row?.ending ?? '', /"last":1\}/);
     assert.doesNotMatch(row?.ending ?? '', /"last":2/);
+  });
+
+  it('are a set, whose jobs operators search, run again and delete', async () => {
+    await work();
+    gate.open();
+    const jobs = [
+      await ReportJob.performLater(7),
+      await ReportJob.performLater(8),
+      await SecretJob.performLater('flu'),
+    ];
+    for (const job of jobs) await job.result();
+    const admin = new JobAdmin(setSources(system));
+    const set = admin.set('finished');
+    const shown = async (filter: object) => (await set.page(filter)).entries.map(({ id }) => id);
+    const [seven, eight, secret] = jobs.map(({ id }) => id) as [string, string, string];
+    assert.deepEqual(await shown({}), [secret, eight, seven]);
+    assert.deepEqual(await shown({ tag: 'report' }), [eight, seven]);
+    assert.deepEqual(await shown({ class: 'ReportJob', text: seven.toUpperCase() }), [seven]);
+    assert.deepEqual(await shown({ text: 'flu' }), []);
+    assert.deepEqual([await set.count({ since: new Date(0) }), await set.count({ until: new Date(0) })], [3, 0]);
+    const found = await admin.find(seven);
+    assert.deepEqual([found.place, found.ending?.run?.attempt, found.entry?.tags], ['finished', 1, ['report']]);
+    await assert.rejects(admin.act('retry', 'finished', seven), /retry is not for finished jobs/);
+
+    const count = (selection: object) => admin.act('rerun', 'finished', selection as { filter: object });
+    assert.deepEqual(await count({ ids: [secret] }), { moved: 1, complete: true });
+    assert.deepEqual(await count({ filter: { class: 'ReportJob' } }), { moved: 2, complete: true });
+    await until('the copies are done', async () => (await set.count()) === 6);
+    assert.equal(await system.jobCount(), 0);
+    const again = (await set.page({ class: 'SecretJob' })).entries.map(({ id }) => id);
+    assert.equal(again.length, 2);
+    assert.deepEqual(await SecretJob.result(again.find((id) => id !== secret) ?? ''), ['flu!']);
+    assert.deepEqual(await ReportJob.result(seven), { shop: 7, token: 'tok_secret' });
+
+    assert.deepEqual(await admin.act('delete', 'finished', { filter: { tag: 'report' } }), {
+      moved: 4,
+      complete: true,
+    });
+    await fails(ReportJob.result(seven), 'gone');
+    assert.equal(await set.count(), 2);
+  });
+
+  it('are shown, run again and deleted by commands, redacted as arguments are', async () => {
+    await work();
+    gate.open();
+    const commandLine = new CommandLine(system, CLASSES, { equipment: { setup: {} } });
+    const { id } = await ReportJob.performLater(7);
+    await ReportJob.result(id);
+    const secret = await SecretJob.performLater('flu');
+    await secret.result();
+    const { text } = await commandLine.run('list finished');
+    assert.match(text, new RegExp(`${id} +ReportJob +default +0 .* \\[7\\]`));
+    const show = await commandLine.run(`show ${id}`);
+    assert.match(show.text, /^State +done, and kept$/m);
+    assert.match(show.text, /^Result +\{"shop":7,"token":"\[FILTERED\]"\}$/m);
+    assert.match(show.text, /^Run +run 1, .*, by \S+ \d+$|^Run +run 1, .*, by .+$/m);
+    assert.match(show.text, /^ {2}\S+Z wrote it \{"rows":7,"token":"\[FILTERED\]"\}$/m);
+    assert.deepEqual((show.json.ending as { result: object }).result, { shop: 7, token: '[FILTERED]' });
+    assert.match((await commandLine.run(`show ${secret.id}`)).text, /^Result +\(encrypted\)$/m);
+    assert.match((await commandLine.run(`rerun ${id}`)).text, /^Enqueued copies of 1 job\.$/m);
+    await until('the copy is done', async () => (await finished()).length === 3);
+    assert.match((await commandLine.run('delete --all --set finished --yes')).text, /^Deleted 3 finished jobs\.$/m);
+    assert.deepEqual(await finished(), []);
   });
 
   it('are deleted when their time is over, or their class has newer ones enough', async () => {

@@ -18,7 +18,7 @@ const SENTENCES = 'overview.sentence.';
 /** Events whose sentence depends on the action or the reason. */
 const KINDS: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>> = {
   'dead.dropped': ['limit', 'age'].map((reason) => ({ reason })),
-  'operator.jobs': ['retry', 'promote', 'kill', 'delete'].map((action) => ({ action })),
+  'operator.jobs': ['retry', 'promote', 'rerun', 'kill', 'delete'].map((action) => ({ action })),
   'operator.queue': ['pause', 'resume', 'clear'].map((action) => ({ action })),
   'operator.cron': ['trigger', 'pause', 'resume', 'forget'].map((action) => ({ action })),
   'operator.mails': ['delete'].map((action) => ({ action })),

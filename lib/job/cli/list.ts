@@ -5,7 +5,6 @@ import { table } from '../../support/text-table';
 import { type JobJson, jobJson } from '../admin/job-json';
 import type { SetName } from '../sets/entry';
 import type { JobFilter, PageRequest } from '../sets/query';
-import { MAX_READ } from '../sets/set-reader';
 import {
   type Answer,
   type CommandContext,
@@ -47,7 +46,8 @@ type ListName = keyof typeof LISTS;
 const NAMES: readonly string[] = Object.keys(LISTS);
 const LIMIT = 25;
 
-const PARTIAL = `\nThere are more than ${countText(MAX_READ)} jobs, and only that many were looked at: select by --class, --queue or --tag.`;
+const partialText = (read: number) =>
+  `\nThere are more than ${countText(read)} jobs, and only that many were looked at: select by --class, --queue or --tag.`;
 
 export const LIST: JobCommand = {
   name: 'list',
@@ -79,7 +79,7 @@ async function list(context: CommandContext, name: ListName, request: ListReques
   const { admin, terminal } = context;
   const { set, columns } = LISTS[name];
   await checkQueues(context, filteredQueues(request));
-  const { entries, total = 0, complete, isPartial } = await admin.set(set).page(request);
+  const { entries, total = 0, complete, isPartial, mostRead } = await admin.set(set).page(request);
   if (total === 0) checkClass(context, request.class);
   const rules = redactionRules(context);
   const jobs = entries.map((entry) => jobJson(entry, rules));
@@ -87,7 +87,7 @@ async function list(context: CommandContext, name: ListName, request: ListReques
   const lines = jobs.length > 0 ? [...table(rows, terminal.columns), ''] : [];
   return {
     json: { set: name, total, complete, jobs },
-    text: `${[...lines, summary(name, request, jobs.length, { total, complete })].join('\n')}${isPartial ? PARTIAL : ''}\n`,
+    text: `${[...lines, summary(name, request, jobs.length, { total, complete })].join('\n')}${isPartial ? partialText(mostRead) : ''}\n`,
   };
 }
 

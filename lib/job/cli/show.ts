@@ -40,7 +40,7 @@ export const SHOW: JobCommand = {
   name: 'show',
   operands: [{ name: 'ID' }],
   options: ['queue'],
-  help: 'all that is known about a job: where it is, arguments, errors, tags, progress, steps, result, log',
+  help: 'all that is known about a job: where it is, arguments, errors, tags, progress, steps, result',
   prepare: ({ operands: [id = ''], options }) => {
     const ref = { id, queue: onlyOne('queue', options.queue) };
     checkRef(ref);
@@ -139,5 +139,5 @@ function runText({ run }: Pick<JobErrorJson, 'run'>): string {
 
 /** The message for an id that is found nowhere. */
 export function unknownJob(id: string): string {
-  return `There is no job ${id}: it has succeeded and was not kept, was discarded, cancelled or deleted, or never existed.`;
+  return `There is no job ${id}: it has succeeded, was discarded, cancelled or deleted, or never existed.`;
 }

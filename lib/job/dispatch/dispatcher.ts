@@ -44,8 +44,9 @@ const SLOW_MS = 5000;
 /** Interval of the looks at a database that is a copy, ms. */
 const CLOSED_MS = 2000;
 const PRUNE_INTERVAL_MS = 3_600_000;
-/** Interval of the looks for finished jobs that are kept no longer, ms. */
+/** Least interval of the looks for finished jobs that are kept no longer, ms, and how many times as long as a look it is. */
 const PRUNE_FINISHED_MS = 60_000;
+const PRUNE_FINISHED_FACTOR = 100;
 /** After this many deaths the limits of the dead set are checked before the interval is over. */
 const PRUNE_AFTER = 1000;
 
@@ -103,7 +104,7 @@ export class Dispatcher {
   private lookMs: number;
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private prunedAt = Number.NEGATIVE_INFINITY;
-  private finishedPrunedAt = Number.NEGATIVE_INFINITY;
+  private pruneFinishedAt = Number.NEGATIVE_INFINITY;
   private deaths = 0;
   /** true: a job was running or held at the last upkeep. */
   private wasAnyUnderWay = false;
@@ -281,7 +282,7 @@ export class Dispatcher {
       await this.admitHeld();
       await this.hint(await settleBatches(knex));
       await analyzeAfterBurst(knex);
-      if (now - this.finishedPrunedAt >= PRUNE_FINISHED_MS && !(await pruneFinished(knex))) this.finishedPrunedAt = now;
+      if (now >= this.pruneFinishedAt) await this.pruneFinished();
       this.upkeptAt = now;
     } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) {
       await this.admitHeld();
@@ -293,6 +294,14 @@ export class Dispatcher {
     for (const batch of await reportUnsealed(knex)) this.options.onUnsealed(batch);
     await pruneBatches(knex);
     this.prunedAt = now;
+  }
+
+  /** Looks again at once if there is more to delete than one look does. */
+  private async pruneFinished(): Promise<void> {
+    const begunAt = performance.now();
+    if (await pruneFinished(this.options.knex)) return;
+    const tookMs = performance.now() - begunAt;
+    this.pruneFinishedAt = begunAt + Math.max(PRUNE_FINISHED_MS, tookMs * PRUNE_FINISHED_FACTOR);
   }
 
   /**

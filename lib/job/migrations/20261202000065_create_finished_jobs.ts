@@ -27,13 +27,13 @@ export async function up(knex: Knex): Promise<void> {
     ) with (
       autovacuum_vacuum_scale_factor = 0.02,
       autovacuum_vacuum_threshold = 500,
-      autovacuum_vacuum_insert_scale_factor = 0.02,
+      autovacuum_vacuum_insert_scale_factor = 0.005,
       autovacuum_vacuum_insert_threshold = 500,
       autovacuum_analyze_scale_factor = 0.05,
       autovacuum_analyze_threshold = 500
     )`);
   await knex.raw('alter table job_finished alter search set storage main');
-  await knex.raw('create index job_finished_by_time on job_finished (finished_at desc, id)');
+  await knex.raw('create index job_finished_by_time on job_finished (finished_at desc, id) include (tags)');
   await knex.raw('create index job_finished_by_queue on job_finished (queue, finished_at desc, id)');
   await knex.raw('create index job_finished_by_class on job_finished (class, finished_at desc, id)');
   await knex.raw('create index job_finished_by_tag on job_finished using gin (tags)');

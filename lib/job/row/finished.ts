@@ -46,24 +46,28 @@ const MAX_STEPS = 20;
 export async function pruneFinished(knex: Knex): Promise<boolean> {
   const first = (condition: string) =>
     `(select class, keep_limit from ${TABLES.finished} where ${condition} order by class, finished_at desc, id limit 1)`;
-  for (let step = 0; step < MAX_STEPS; step++) {
-    const { rowCount } = await knex.raw<{ rowCount: number }>(
-      `with recursive classes as (
-         ${first('true')} union all select next.* from classes, lateral ${first('class > classes.class')} as next
-       )
-       delete from ${TABLES.finished} where id = any(array(
-         select id from (
-           (select id from ${TABLES.finished} where keep_until <= clock_timestamp() order by keep_until limit ${STEP})
-           union all
-           select beyond.id from classes cross join lateral (
-             select id from ${TABLES.finished} as job where job.class = classes.class
-             order by finished_at desc, id offset classes.keep_limit limit ${STEP}
-           ) as beyond
-         ) as over limit ${STEP}))`,
-    );
-    if (rowCount < STEP / 2) return false;
-  }
-  return true;
+  const { rows } = await knex.raw<{ rows: { readonly class: string; readonly since: string }[] }>(
+    `with recursive classes as (
+       ${first('true')} union all select next.* from classes, lateral ${first('class > classes.class')} as next
+     )
+     select class, beyond.since::text from classes cross join lateral (
+       select finished_at as since from ${TABLES.finished} as job where job.class = classes.class
+       order by finished_at desc, id offset classes.keep_limit limit 1
+     ) as beyond`,
+  );
+  let steps = MAX_STEPS;
+  const empty = async (condition: string, values: readonly string[]) => {
+    for (let deleted = STEP; deleted === STEP && steps > 0; steps--) {
+      const { rowCount } = await knex.raw<{ rowCount: number }>(
+        `delete from ${TABLES.finished} where id = any(array(select id from ${TABLES.finished} where ${condition} limit ${STEP}))`,
+        values,
+      );
+      deleted = rowCount;
+    }
+  };
+  await empty('keep_until <= now()', []);
+  for (const { class: name, since } of rows) await empty('class = ? and finished_at <= ?::timestamptz', [name, since]);
+  return steps === 0;
 }
 
 /** Where a job is that somebody waits for, and how it has ended. */

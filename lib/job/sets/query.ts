@@ -193,8 +193,10 @@ export interface JobPage {
   readonly total: number | undefined;
   /** false: more jobs match than `total` says, which counts 10,000 at most, or may match (`isPartial`). */
   readonly complete: boolean;
-  /** true: only 100,000 jobs were searched; there are more. */
+  /** true: only `mostRead` jobs were searched; there are more. */
   readonly isPartial: boolean;
+  /** Jobs that a search like this reads at most. */
+  readonly mostRead: number;
 }
 
 export interface PageBounds {

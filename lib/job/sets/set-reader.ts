@@ -32,6 +32,8 @@ export interface SetTable {
   readonly time: 'run_at' | 'claimed_at' | 'died_at' | 'finished_at';
   /** The condition for the set's rows in the table. */
   readonly where: Sql;
+  /** How many of the newest jobs a search by a text, and one by a tag, read. Default: MAX_READ, in any order. */
+  readonly reads?: { readonly text: number; readonly tag: number };
   /** SQL of the text that a search covers besides the messages. */
   readonly searched: (word: string) => Sql;
 }
@@ -77,6 +79,8 @@ export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
     time: 'finished_at',
     where: EVERY_JOB,
     searched: searchedDead,
+    // There may be millions.
+    reads: { text: 10_000, tag: 1000 },
   },
 };
 
@@ -153,8 +157,8 @@ export function these({ where }: Pick<SetTable, 'where'>, given: readonly Checke
 /** Counts end here, so that they stay fast. */
 export const MAX_COUNTED = 10_000;
 
-/** A page that no index has in its order, such as that of a search, is one of this many jobs at most. */
-export const MAX_READ = 100_000;
+/** A page that no index has in its order, such as that of a search, is one of this many jobs at most, unless its set says `reads`. */
+const MAX_READ = 100_000;
 
 /** A row of a page, or, if it has none, only what is said of all pages. */
 type PageRow = { readonly total: number | null; readonly partial: boolean } & (EntryRow | { readonly id: null });
@@ -198,11 +202,12 @@ export class SetReader {
     const { offset, limit, count } = checkBounds(request);
     const filter = checkFilter(request);
     const { columns, text } = conditionsFor(this.set, filter);
-    const { time, orderOfClass } = this.set;
+    const { time, orderOfClass, reads } = this.set;
+    const most = reads?.[filter.tag === undefined ? 'text' : 'tag'] ?? MAX_READ;
     const order = (filter.class !== undefined && orderOfClass) || this.set.order;
     const table = this.set.table();
     const isOrdered = text === undefined && filter.tag === undefined;
-    const read = `select * from ${table} where ${columns.sql} limit ${MAX_READ}`;
+    const read = `select * from ${table} where ${columns.sql} ${reads ? `order by ${order}` : ''} limit ${most}`;
     const source = isOrdered ? { from: table, where: columns } : { from: 'found', where: EVERY_JOB };
     const { rows } = await this.knex.raw<{ rows: PageRow[] }>(
       `with found as materialized (
@@ -216,7 +221,7 @@ export class SetReader {
        )
        select extent.*, page.* from (select
          (select case when ? then count(*)::int end from (select from ${source.from} where ${source.where.sql} limit ?) as counted) as total,
-         ${isOrdered ? 'false' : `(select count(*) = ${MAX_READ} from ${text ? `(${read})` : 'found'} as read)`} as partial
+         ${isOrdered ? 'false' : `(select count(*) = ${most} from ${text ? `(${read})` : 'found'} as read)`} as partial
        ) as extent left join page on true order by position`,
       [
         ...columns.values,
@@ -238,6 +243,7 @@ export class SetReader {
       total: total === null ? undefined : Math.min(total, MAX_COUNTED),
       complete: !partial && (total === null || total <= MAX_COUNTED),
       isPartial: partial,
+      mostRead: most,
     };
   }
 

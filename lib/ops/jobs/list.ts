@@ -1,5 +1,4 @@
 import type { JobSet } from '../../job/sets/job-set';
-import { MAX_READ } from '../../job/sets/set-reader';
 import type { OpsContext } from '../ui/page-types';
 import { Paging, PER_PAGE } from '../ui/paging';
 import { allowedFilters, isFiltering, jobFilter, readFilters, SPANS } from './filters';
@@ -25,7 +24,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   const filters = readFilters((name) => ctx.query[name], allowedFilters(page));
   const filter = jobFilter(page.name, filters, Date.now());
   const read = (offset: number) => set.page({ ...filter, offset, limit: PER_PAGE });
-  const { entries, total = 0, complete, isPartial, paging } = await Paging.read(ctx, read);
+  const { entries, total = 0, complete, isPartial, mostRead, paging } = await Paging.read(ctx, read);
   const rules = site.classes.rules;
   const rows = entries.map((entry) => showJob(entry, rules));
   const size = isFiltering(filters) ? await set.count() : total;
@@ -37,7 +36,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     paging,
     complete,
     isPartial,
-    maxRead: MAX_READ,
+    maxRead: mostRead,
     size,
     filters,
     filtering: isFiltering(filters),

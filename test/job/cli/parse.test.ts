@@ -18,7 +18,7 @@ const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   ['list dead retry', /^jobs list does not take "retry"\. Usage: jobs list SET\./],
   [
     'list daed',
-    /^There is no set of jobs "daed"\. Did you mean dead\? There are: retry, scheduled, dead, waiting, busy\.$/,
+    /^There is no set of jobs "daed"\. Did you mean dead\? There are: retry, scheduled, dead, finished, waiting, busy\.$/,
   ],
   ['list dead --clas X', /^There is no option --clas\. Did you mean --class\?/],
   ['list dead --class', /^--class of jobs needs a value\. See catamount help jobs\.$/],

@@ -76,6 +76,19 @@ export async function storeDead(knex: Knex, job: StoredJob): Promise<string> {
   return id;
 }
 
+/** Stores a finished job. @param ending the JSON of an `Ending`. @returns its id. */
+export async function storeFinished(knex: Knex, job: StoredJob, ending: object): Promise<string> {
+  const { id = randomUUID(), at = 1_700_000_000_000 } = job;
+  await knex.raw(
+    `insert into job_finished (${COLUMNS}, search, finished_at, ending, keep_until, keep_limit)
+     select ${COLUMNS}, ${SEARCH}, finished_at, ?, now() + interval '1 day', 10
+     from (values (?::uuid, ?, ?, ?::json, ?::text[], ?::int, ?::json, ?, ?, ?::json, ${AT}))
+       as job (${COLUMNS}, finished_at)`,
+    [JSON.stringify(ending), ...valuesOf(job, id), at] as Knex.RawBinding[],
+  );
+  return id;
+}
+
 /** Stores a job that waits, or that is scheduled: with errors it is a retry. @returns its id. */
 export async function store(knex: Knex, state: 'ready' | 'scheduled' | 'held', job: StoredJob): Promise<string> {
   const { id = randomUUID(), at = 1_700_000_000_000 } = job;

@@ -4,7 +4,7 @@ import { runInContext, withAttributes } from '../../../lib/core/execution-contex
 import { KILLED } from '../../../lib/job/row/dead';
 import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
-import { viewOf } from '../page-view';
+import { hiddenFields, viewOf } from '../page-view';
 import { billing } from './shop/billing';
 import ImportRowsJob from './shop/jobs/import-rows';
 import SyncInvoiceJob from './shop/jobs/sync-invoice';
@@ -60,6 +60,33 @@ describe("a job's page", () => {
     });
     assert.equal(links.get('SyncInvoiceJob'), '/ops/jobs/classes/SyncInvoiceJob');
     assert.doesNotMatch(body, /tok_secret|tok_other|ada@example/);
+  });
+
+  it('shows the result and the lines of a finished job, which can be run again and deleted', async () => {
+    const run = { at: Date.now(), attempt: 2, ms: 12, host: 'h1', pid: 7 };
+    const fields = { rows: 3, token: 'tok_secret' };
+    const ending = {
+      run,
+      result: JSON.stringify({ paid: true, token: 'tok_secret' }),
+      log: [{ at: 0, text: 'sent <it>', fields }],
+    };
+    const id = await shop.storeFinished({ args: [ORDER], at: Date.now(), tags: ['billing'] }, ending);
+    const lost = await shop.storeFinished({ at: Date.now() }, { run, lost: 'it is a function' });
+    const list = await operator.view('/ops/jobs/finished?tag=billing');
+    assert.equal(list.headings[0], 'Finished jobs');
+    assert.match(list.text, /SyncInvoiceJob billing invoice: "inv_29Q1"/);
+    const { headings, buttons, facts, text } = await operator.view(page(id));
+    assert.deepEqual(headings.slice(0, 3), ['SyncInvoiceJob done', 'Result', 'Log']);
+    assert.deepEqual([facts.get('paid'), facts.get('token')], ['true', 'filtered']);
+    assert.match(text, /00:00:00\.000 sent <it> \{"rows":3,"token":"\[FILTERED\]"\}/);
+    assert.match(text, /2\. Done .* after 12 ms on h1, pid 7/);
+    assert.deepEqual(buttons, ['Run again…', 'Delete…']);
+    assert.match((await operator.view(page(lost))).text, /None is shown: it is a function\./);
+    const asked = hiddenFields((await operator.get(`/ops/jobs/finished/confirm?action=rerun&id=default/${id}`)).body);
+    const { notes } = await operator.act('/ops/jobs/finished/action', { ...asked, action: 'rerun' });
+    assert.deepEqual([notes, await shop.waiting()], [['1 copy is on its queue.'], 1]);
+    const { ending: shown } = await operator.json<{ ending: { result: unknown } }>(page(id));
+    assert.deepEqual(shown.result, { paid: true, token: '[FILTERED]' });
   });
 
   it('shows when a job that has not begun expires', async () => {

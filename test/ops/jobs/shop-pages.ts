@@ -6,7 +6,7 @@ import { pauseQueue } from '../../../lib/job/row/pauses';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/deadline';
 import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
-import { type StoredJob, store, storeDead } from '../../job/sets/stored-job';
+import { type StoredJob, store, storeDead, storeFinished } from '../../job/sets/stored-job';
 import { inSuite } from '../../support/suite';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';
@@ -85,6 +85,11 @@ export class ShopPages {
     return storeDead(this.database.knex, { class: 'SyncInvoiceJob', errors: ['no'], ...job });
   }
 
+  /** Stores an invoice's finished job. @returns its id. */
+  storeFinished(job: StoredJob, ending: object): Promise<string> {
+    return storeFinished(this.database.knex, { class: 'SyncInvoiceJob', ...job }, ending);
+  }
+
   /** Fills every set with at least one job, by having jobs run, fail and die. @returns the ids of the dead invoices. */
   async seed(dead = 3): Promise<string[]> {
     await this.processor();
@@ -133,7 +138,7 @@ export class ShopPages {
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
     await this.ops.database.query(
-      'truncate job_queue, job_cron, job_pauses, job_batches, job_dead, job_processes, job_stats',
+      'truncate job_queue, job_finished, job_cron, job_pauses, job_batches, job_dead, job_processes, job_stats',
     );
     billing.works = false;
     for (const list of [billing.invoices, this.heard, this.ops.operated]) list.length = 0;
