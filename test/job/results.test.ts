@@ -285,16 +285,13 @@ describe('the results of jobs', () => {
   it('are a set, whose jobs operators search, run again and delete', async () => {
     await work();
     gate.open();
-    const jobs = [
-      await ReportJob.performLater(7),
-      await ReportJob.performLater(8),
-      await SecretJob.performLater('flu'),
-    ];
-    for (const job of jobs) await job.result();
+    const done = (job: { id: string; result: () => Promise<unknown> }) => job.result().then(() => job.id);
+    const seven = await done(await ReportJob.performLater(7));
+    const eight = await done(await ReportJob.performLater(8));
+    const secret = await done(await SecretJob.performLater('flu'));
     const admin = new JobAdmin(setSources(system));
     const set = admin.set('finished');
     const shown = async (filter: object) => (await set.page(filter)).entries.map(({ id }) => id);
-    const [seven, eight, secret] = jobs.map(({ id }) => id) as [string, string, string];
     assert.deepEqual(await shown({}), [secret, eight, seven]);
     assert.deepEqual(await shown({ tag: 'report' }), [eight, seven]);
     assert.deepEqual(await shown({ class: 'ReportJob', text: seven.toUpperCase() }), [seven]);
