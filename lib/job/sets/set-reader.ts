@@ -157,7 +157,7 @@ export function these({ where }: Pick<SetTable, 'where'>, given: readonly Checke
 /** Counts end here, so that they stay fast. */
 export const MAX_COUNTED = 10_000;
 
-/** A page that no index has in its order, such as that of a search, is one of this many jobs at most, unless its set says `reads`. */
+/** A page that no index has in its order, such as that of a search, is one of this many jobs at most. Some sets say `reads`. */
 const MAX_READ = 100_000;
 
 /** A row of a page, or, if it has none, only what is said of all pages. */
