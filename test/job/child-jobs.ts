@@ -83,3 +83,23 @@ export class YearlyJob extends Job {
   static override cron = '@yearly';
   perform(): void {}
 }
+
+/** Notes its argument with its end. The first run of every fifth fails. */
+abstract class NotingJob extends Job<[key: string, n: number]> {
+  static override retryIn() {
+    return 20;
+  }
+
+  async perform(key: string, n: number): Promise<void> {
+    if (n % 5 === 3 && this.context.attempt === 1) throw new RangeError('as asked');
+    await this.commit((trx) => trx.raw('insert into effects (what, n) values (?, ?)', [key, n]));
+  }
+}
+
+export class LatestNoteJob extends NotingJob {
+  static override readonly unique = { by: (key: string) => key, onConflict: 'replace' } as const;
+}
+
+export class OrderedNoteJob extends NotingJob {
+  static override readonly unique = { by: (key: string) => key, onConflict: 'wait' } as const;
+}
