@@ -108,6 +108,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    */
   static expiresIn?: Duration;
   /**
+   * Which of the jobs of a queue run first when a slot gets free: a whole number from -100 to 100, the smallest first, and of one
+   * priority the oldest. Default 0.
+   */
+  static priority?: number;
+  /**
    * How many of its jobs run at once, over all processes: `{ count: 1 }`, or for each key `{ count: 1, key: (customer) =>
    * customer.id }`. The others wait in their order and delay no other class and no other key.
    */

@@ -199,6 +199,7 @@ export class JobProcessor implements Service {
       production: config.environment === 'production',
       identity,
       onMayBeReady: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
+      onPrioritised: () => this.fetcher.prioritised(),
       onCronNotice: () => this.cron.trigger(),
       onCancelNotice: () => this.cancelWatch.notice(),
       onRescued,

@@ -239,9 +239,10 @@ function endless({ request }: LoggedJob): Error {
   );
 }
 
-/** Orders jobs that have not run yet first, then by due time, then as they were enqueued. */
+/** Orders jobs that have not run yet first, then by priority, then by due time, then as they were enqueued. */
 function byTurn(one: LoggedJob, other: LoggedJob): number {
-  return one.runs - other.runs || one.dueAt - other.dueAt;
+  const { priority = 0 } = one.request;
+  return one.runs - other.runs || priority - (other.request.priority ?? 0) || one.dueAt - other.dueAt;
 }
 
 /** Performs jobs at once, inside `performLater`. Only those that snooze stay enqueued. */

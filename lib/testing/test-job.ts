@@ -15,6 +15,8 @@ export interface TestJob {
   readonly args: readonly unknown[];
   /** The queue on which it is enqueued. */
   readonly queue: string;
+  /** Which of the jobs of its queue run first: the smallest. 0 is the default. */
+  readonly priority: number;
   /** The time before which the job does not run; undefined: it may run at once. */
   readonly at: Date | undefined;
   /** The tags of its class, and those with which it was enqueued. */
@@ -41,8 +43,8 @@ export function toTestJob(entry: LoggedJob, codec: ArgumentCodec): TestJob {
   const { request, dueAt, runs } = entry;
   const { attrs, tags = [] } = parsePayload(entry.payload);
   const at = request.runAt || runs > 0 ? new Date(dueAt) : undefined;
-  const { id, name, queue } = request;
-  return { id, class: name, args: readable(entry.args, codec), queue, at, tags, context: attrs, runs };
+  const { id, name, queue, priority = 0 } = request;
+  return { id, class: name, args: readable(entry.args, codec), queue, priority, at, tags, context: attrs, runs };
 }
 
 export function toPerformedJob(entry: LoggedJob, codec: ArgumentCodec): PerformedTestJob {

@@ -9,6 +9,7 @@ const CLAIM_TEST = ['test/job/row/claim.test.ts'];
 const DEAD_TEST = ['test/job/row/dead.test.ts'];
 const CANCEL_TEST = ['test/job/cancel.test.ts'];
 const LATEST_TEST = ['test/job/latest-wins.test.ts'];
+const PRIORITY_TEST = ['test/job/priority.test.ts'];
 const UNIQUE_TEST = ['test/job/enqueue/unique.test.ts'];
 const ENQUEUER_TEST = ['test/job/enqueue/enqueuer.test.ts'];
 
@@ -24,8 +25,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job is claimed by one processor only',
     file: CLAIM,
-    find: `where id = \${sql} and \${IS_READY} and limit_key is null`,
-    replace: `where id = \${sql} and limit_key is null`,
+    find: `where id = \${ids} and \${isClaimable} and limit_key is null`,
+    replace: `where id = \${ids} and limit_key is null`,
     killedBy: CLAIM_TEST,
   },
   {
@@ -74,8 +75,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'keys take turns where jobs are found without Redis',
     file: LIMITED,
-    find: 'row_number() over (partition by limit_key order by run_at) as turn',
-    replace: 'row_number() over (order by run_at) as turn',
+    find: 'row_number() over (partition by limit_key order by priority, run_at) as turn',
+    replace: 'row_number() over (order by priority, run_at) as turn',
     killedBy: ['test/job/limits-by-key.test.ts'],
   },
   {
@@ -84,6 +85,27 @@ const mutations: readonly Mutation[] = [
     find: `most - running, running + \${AHEAD}) - ready)::int`,
     replace: 'most - running) - ready)::int',
     killedBy: ['test/job/limits-by-key.test.ts'],
+  },
+  {
+    promise: 'a job with a small priority runs before others, and one with a large priority after them',
+    file: 'lib/job/row/priority.ts',
+    find: "state = 'ready' and priority = 0`, 'run_at')",
+    replace: "state = 'ready'`, 'run_at desc')",
+    killedBy: PRIORITY_TEST,
+  },
+  {
+    promise: 'jobs with a priority are found although no notification has told of them',
+    file: 'lib/job/dispatch/dispatcher.ts',
+    find: 'if (await isAnyPrioritised(knex)) this',
+    replace: 'if (await isAnyPrioritised(knex).then(() => false)) this',
+    killedBy: PRIORITY_TEST,
+  },
+  {
+    promise: 'an urgent job of a limit is admitted although another one is ready',
+    file: LIMITED,
+    find: `state = 'ready' and busy.priority <= looked.priority`,
+    replace: `state = 'ready'`,
+    killedBy: PRIORITY_TEST,
   },
   {
     promise: 'a rate is never exceeded',
@@ -116,8 +138,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that killed three processes is dead: a rescued delivery stays counted',
     file: RESCUE,
-    find: `set state = 'ready', claimed_by = null from`,
-    replace: `set state = 'ready', claimed_by = null, deliveries = 0 from`,
+    find: 'claimed_by = null from lost',
+    replace: 'claimed_by = null, deliveries = 0 from lost',
     killedBy: CLAIM_TEST,
   },
   {

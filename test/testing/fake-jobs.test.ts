@@ -76,6 +76,7 @@ describe('fake jobs', () => {
           class: 'GreetJob',
           args: ['Ann'],
           queue: 'mailer',
+          priority: 0,
           at: undefined,
           tags: [],
           context: {},

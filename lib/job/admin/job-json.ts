@@ -45,6 +45,8 @@ export interface JobJson {
   readonly enqueued_at: string | null;
   /** Time from which it leaves without a run; null when it has begun, or does not expire. */
   readonly expires_at: string | null;
+  /** Which of the jobs of its queue run first: the smallest. 0 is the default. */
+  readonly priority: number;
   /** Number of failed runs. */
   readonly attempts: number;
   readonly args: readonly JsonValue[] | null;
@@ -86,6 +88,7 @@ export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
     at: entry.at?.toISOString() ?? null,
     enqueued_at: entry.enqueuedAt?.toISOString() ?? null,
     expires_at: entry.expiresAt?.toISOString() ?? null,
+    priority: entry.priority,
     attempts: entry.attempts,
     args: whyRedacted === null ? redactor.filter(entry.args, lengths) : null,
     args_redacted: whyRedacted,

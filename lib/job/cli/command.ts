@@ -96,6 +96,12 @@ export const OPTIONS = {
   reason: { type: 'string', value: 'TEXT', help: 'why: for the log, the pages and the signal of a job that runs' },
   yes: { type: 'boolean', short: 'y', help: 'do not ask for confirmation' },
   wait: { type: 'string', value: 'TIME', help: 'run after this long: 90s, 5m, 2h, 7d' },
+  priority: {
+    type: 'string',
+    value: 'N',
+    help: 'from --priority=-100, which runs first, to 100; default: that of the class',
+  },
+  'expires-in': { type: 'string', value: 'TIME', help: 'do not run if it has not begun when due for this long' },
   'time-zone': {
     type: 'string',
     value: 'ZONE',
@@ -132,11 +138,12 @@ export function readNumber(name: OptionName, given: string | undefined): number 
   throw wrongUsage(`--${name} is ${JSON.stringify(given)}; give a whole number from 1.`);
 }
 
-/** The time after which a job is to run; undefined if --wait was not given. @throws UserError. */
-export function readWait({ wait }: Options): Duration | undefined {
-  if (wait === undefined) return undefined;
-  const ms = /[a-z]$/.test(wait) ? parseDuration(wait) : undefined;
-  if (ms === undefined) throw wrongUsage(`--wait is ${JSON.stringify(wait)}; give a time such as 90s, 5m, 2h or 7d.`);
+/** The length of time that an option gives; undefined if it was not given. @throws UserError. */
+export function readTime(name: OptionName, given: string | undefined): Duration | undefined {
+  if (given === undefined) return undefined;
+  const ms = /[a-z]$/.test(given) ? parseDuration(given) : undefined;
+  if (ms === undefined)
+    throw wrongUsage(`--${name} is ${JSON.stringify(given)}; give a time such as 90s, 5m, 2h or 7d.`);
   return ms;
 }
 

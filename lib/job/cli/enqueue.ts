@@ -17,7 +17,7 @@ import {
   findJobClass,
   type JobCommand,
   onlyOne,
-  readWait,
+  readTime,
   wrongUsage,
 } from './command';
 import { fullMoment, shortMoment } from './list';
@@ -31,14 +31,27 @@ interface Typed {
 export const ENQUEUE: JobCommand = {
   name: 'enqueue',
   operands: [{ name: 'CLASS' }, { name: 'JSON', optional: true }],
-  options: ['queue', 'tag', 'wait'],
+  options: ['queue', 'tag', 'wait', 'expires-in', 'priority'],
   help: `enqueue a job, its arguments as a JSON array such as '["ada", 7]'`,
   prepare: ({ operands: [name = '', json = '[]'], options }) => {
     const queue = onlyOne('queue', options.queue);
-    const typed = { name, args: parseArguments(json), options: { queue, tags: options.tag, wait: readWait(options) } };
+    const given = {
+      queue,
+      tags: options.tag,
+      wait: readTime('wait', options.wait),
+      expiresIn: readTime('expires-in', options['expires-in']),
+      priority: readPriority(options.priority),
+    };
+    const typed = { name, args: parseArguments(json), options: given };
     return (context) => enqueue(context, typed);
   },
 };
+
+/** Its range is checked at the enqueue. @throws UserError. */
+function readPriority(given: string | undefined): number | undefined {
+  if (given === undefined || /^-?\d{1,9}$/.test(given)) return given === undefined ? undefined : Number(given);
+  throw wrongUsage(`--priority is ${JSON.stringify(given)}; give a whole number, such as --priority=-10.`);
+}
 
 /** Parses arguments in the form that `show --json` prints: dates, models and others are tagged. */
 function parseArguments(json: string): readonly JsonValue[] {

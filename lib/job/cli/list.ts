@@ -83,7 +83,11 @@ async function list(context: CommandContext, name: ListName, request: ListReques
   if (total === 0) checkClass(context, request.class);
   const rules = redactionRules(context);
   const jobs = entries.map((entry) => jobJson(entry, rules));
-  const rows = [[...columns], ...jobs.map((job) => columns.map((column) => cell(job, column)))];
+  const isPrioritised = jobs.some(({ priority }) => priority !== 0);
+  const shown = columns.flatMap((column): ColumnName[] =>
+    column === 'queue' && isPrioritised ? [column, 'priority'] : [column],
+  );
+  const rows = [shown, ...jobs.map((job) => shown.map((column) => cell(job, column)))];
   const lines = jobs.length > 0 ? [...table(rows, terminal.columns), ''] : [];
   return {
     json: { set: name, total, complete, jobs },
@@ -122,6 +126,7 @@ type ColumnName =
   | 'id'
   | 'class'
   | 'queue'
+  | 'priority'
   | 'failed'
   | 'arguments'
   | 'error'
@@ -140,6 +145,8 @@ function cell(job: JobJson, name: ColumnName): string {
       return escapeControls(job.class ?? NONE);
     case 'queue':
       return job.queue;
+    case 'priority':
+      return String(job.priority);
     case 'failed':
       return String(job.attempts);
     case 'arguments':

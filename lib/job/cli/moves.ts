@@ -78,7 +78,7 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options)
 const STATE: Readonly<Record<SetName, string>> = {
   waiting: 'waits in its queue',
   active: 'is running',
-  blocked: 'is blocked by the limit or rate of its class',
+  blocked: 'is blocked by the limit or rate of its class, or by its priority',
   retry: 'failed, and will be retried',
   scheduled: 'is scheduled',
   dead: 'is dead',

@@ -74,12 +74,14 @@ function jobText(
 ): string {
   const json = (value: unknown) => escapeControls(JSON.stringify(value));
   const why = job.args_redacted && WHY_REDACTED[job.args_redacted](escapeControls(job.class ?? ''));
-  const [state, time] = PLACES[job.set];
+  const [place, time] = PLACES[job.set];
+  const state = job.set === 'blocked' && !held ? 'waits until no other job of its queue waits' : place;
   const rows: [string, string | null][] = [
     ['Job', escapeControls(job.id)],
     ['Class', job.class === null ? null : escapeControls(job.class)],
     ['Queue', job.queue],
     ['State', `${state}${ahead ? `, behind ${pluralize(ahead, 'other')}` : ''}`],
+    ['Priority', job.priority === 0 ? null : String(job.priority)],
     ['Limit', held ? limitText(job, held) : null],
     [time, moment(job.at)],
     ['Cancelled', job.cancel_requested === null ? null : askedText(job.cancel_requested)],

@@ -69,6 +69,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly timeout?: Duration;
   /** A job that has not begun when it has been due for this long leaves without a run. */
   readonly expiresIn?: Duration;
+  /** Which of the jobs of a queue run first: a whole number from -100 to 100, the smallest first. Default 0. */
+  readonly priority?: number;
   /** How many of its jobs, or of those with the same key, run at once, over all processes. */
   readonly limit?: LimitOptions;
   /** How many of its jobs, or of those with the same key, start in a time, over all processes. */
@@ -194,6 +196,8 @@ export interface JobOptions {
   readonly queue?: string | undefined;
   /** Overrides the class's `expiresIn`. */
   readonly expiresIn?: Duration | undefined;
+  /** Overrides the priority of the class: a whole number from -100 to 100. Smaller ones run first. */
+  readonly priority?: number | undefined;
   /** Added to the tags of the class. */
   readonly tags?: readonly string[] | undefined;
   /** Makes it a job of this batch. */
@@ -405,6 +409,8 @@ export interface EnqueueRequest {
   readonly runAt: RunAt | undefined;
   /** How long the job may have been due without having begun, ms; then it leaves without a run. undefined: for ever. */
   readonly expiresInMs?: number | undefined;
+  /** Jobs of a queue with smaller ones run first; from -100 to 100. Default 0. */
+  readonly priority?: number | undefined;
   /** The given or the ambient transaction. */
   readonly trx: Knex.Transaction | undefined;
   /** The key of a job whose class has a limit, after its name; undefined for others. */

@@ -29,6 +29,7 @@ export interface CompiledOptions {
   readonly limit: LimitRule | undefined;
   /** How long its jobs may wait for their first run, ms. */
   readonly expiresInMs: number | undefined;
+  readonly priority: number;
   readonly encrypt: boolean;
   /** How long its finished jobs are kept; undefined: they are not. */
   readonly keep: KeepRule | undefined;
@@ -61,6 +62,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     unique,
     limit: limitRule(jobClass, name) ?? unique?.limit,
     expiresInMs: readExpiry(jobClass.expiresIn, name),
+    priority: readPriority(jobClass.priority, name) ?? 0,
     encrypt: readEncrypt(jobClass, name),
     keep: keepRule(jobClass, name),
     before,
@@ -100,6 +102,18 @@ export function readExpiry(expiresIn: Duration | undefined, name: string): numbe
   const ms = parseDuration(expiresIn);
   if (ms !== undefined && ms > 0) return ms;
   throw new TypeError(`${name}: expiresIn is ${JSON.stringify(expiresIn)}; give a length of time such as '10m'`);
+}
+
+/** The largest priority; the smallest is its negative. */
+const MAX_PRIORITY = 100;
+
+/** @returns undefined when none is given. @throws TypeError that names the class, for anything but a whole number in the range. */
+export function readPriority(priority: number | undefined, name: string): number | undefined {
+  if (priority === undefined) return undefined;
+  if (Number.isInteger(priority) && Math.abs(priority) <= MAX_PRIORITY) return priority;
+  const shown = typeof priority === 'number' ? priority : JSON.stringify(priority);
+  const advice = `give a whole number from -${MAX_PRIORITY} to ${MAX_PRIORITY}; smaller ones run first, and 0 is the default`;
+  throw new TypeError(`${name}: priority is ${shown}; ${advice}`);
 }
 
 /** @returns the queue of a job with these arguments, not checked yet. */

@@ -39,6 +39,8 @@ interface DispatchServiceOptions {
   readonly identity: string;
   /** Called when jobs may be ready. @param unhinted true: no hint announces them, so that only Postgres knows of them. */
   readonly onMayBeReady: (unhinted: boolean) => void;
+  /** Called when jobs with a priority may run. */
+  readonly onPrioritised: () => void;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice: () => void;
   /** Called when running jobs may have been asked to cancel. */
@@ -69,6 +71,7 @@ export class DispatchService {
       gate,
       limits,
       onUnhinted: () => this.unhinted(),
+      onPrioritised: () => this.prioritised(),
       onRescued: options.onRescued,
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
       onUnsealed: ({ id, description }) => events.emit('process.warning', { message: unsealed(id, description) }),
@@ -128,12 +131,13 @@ export class DispatchService {
   }
 
   private noticed(notice: Notice | undefined): void {
-    const { gate, redis, onMayBeReady, onCronNotice, onCancelNotice } = this.options;
+    const { gate, redis, onMayBeReady, onPrioritised, onCronNotice, onCancelNotice } = this.options;
     this.activeAt = performance.now();
     if (notice === undefined || notice === 'pauses') gate.forget();
     if (notice === undefined || notice === 'cron') onCronNotice();
     if (notice === undefined || notice === 'cancel') onCancelNotice();
-    if (notice === 'cron' || notice === 'cancel') return;
+    if (notice === undefined || notice === 'pauses' || notice === 'prioritised') onPrioritised();
+    if (notice === 'cron' || notice === 'cancel' || notice === 'prioritised') return;
     if (notice === undefined) this.dispatcher.recover();
     // Of jobs that cannot be hinted at the processors are told at once, below.
     else this.dispatcher.trigger(notice === 'hinted' || notice === 'unhinted');
@@ -146,6 +150,12 @@ export class DispatchService {
     const { database, onMayBeReady } = this.options;
     onMayBeReady(true);
     notify(database.knex, 'unhinted').catch(() => undefined);
+  }
+
+  /** Tells all processors, this one even if notifications do not arrive here. */
+  private prioritised(): void {
+    this.options.onPrioritised();
+    notify(this.options.database.knex, 'prioritised').catch(() => undefined);
   }
 
   /** Timers that were set before a jump do not know what is due after it. */

@@ -10,6 +10,7 @@ import type { ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
 import { pruneFinished } from '../row/finished';
 import { admit, dueKeys, heldKeys } from '../row/limited';
+import { isAnyPrioritised } from '../row/priority';
 import { MAX_DUE, makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
 import { isAnyUnderWay, type RescuedJob, rescue } from '../row/rescue';
 import { analyzeAfterBurst } from '../row/statistics';
@@ -58,6 +59,8 @@ export interface DispatcherOptions {
   readonly limits: Limits;
   /** Called when jobs are ready that cannot be hinted at, since Redis does not take hints. */
   readonly onUnhinted: () => void;
+  /** Called at each look at which jobs with a priority may run. */
+  readonly onPrioritised: () => void;
   readonly onRescued: (jobs: readonly RescuedJob[]) => void;
   readonly onDropped: (dropped: DroppedJobs) => void;
   readonly onUnsealed: (batch: UnsealedBatch) => void;
@@ -227,11 +230,12 @@ export class Dispatcher {
       const due = await makeDueReady(knex);
       if (this.connectedSince === undefined || performance.now() - askedAt > SLOW_MS)
         this.connectedSince = performance.now();
-      await this.hint(due.filter(({ limitKey }) => limitKey === null));
+      await this.hint(due.filter(({ isReady }) => isReady));
       await this.admit([
         ...new Set([...due.flatMap(({ limitKey }) => limitKey ?? []), ...(await dueKeys(knex, MAX_KEYS))]),
       ]);
       await this.upkeep();
+      if (await isAnyPrioritised(knex)) this.options.onPrioritised();
       const isShort = await this.refill(mayLackHints ? 0 : this.overdueMs);
       if (due.length > 0 && (await this.isMoreDue(due.length))) return 0;
       return await this.msUntilNext(isShort);

@@ -6,7 +6,7 @@ import { timeOrderedUuid } from '../../support/uuid';
 import { checkBatchId } from '../definition/batch';
 import type { CarriedContext, EnqueueRequest, PreparedJob, RunAt, UniqueClaim } from '../definition/job-class';
 import { limitKey } from '../definition/limits';
-import { compileOptions, queueFor, readExpiry, runAt } from '../definition/options';
+import { compileOptions, queueFor, readExpiry, readPriority, runAt } from '../definition/options';
 import type { UniqueRule } from '../definition/unique';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import { type Keyring, requireKeys } from '../record/encryption';
@@ -28,7 +28,7 @@ export function buildRequests(
   const context = carriedContext();
   const ambient = currentTransaction();
   return jobs.map(({ jobClass, args, options, encrypt: isWanted }) => {
-    const { name, unique, limit, expiresInMs, encrypt: isDeclared } = compileOptions(jobClass);
+    const { name, unique, limit, expiresInMs, priority, encrypt: isDeclared } = compileOptions(jobClass);
     const encrypt = isWanted || isDeclared;
     const digests = encrypt ? requireKeys(name, keys) : undefined;
     const isTimed = options.wait !== undefined || options.waitUntil !== undefined;
@@ -42,6 +42,7 @@ export function buildRequests(
       queue: options.queue ?? queueFor(jobClass, args),
       runAt: runAt(isTimed ? options.wait : unique?.waitMs, options.waitUntil),
       expiresInMs: readExpiry(options.expiresIn, name) ?? expiresInMs,
+      priority: readPriority(options.priority, name) ?? priority,
       trx: options.trx ?? ambient,
       limitKey: claim && limit === unique.limit ? claim.key : limit && limitKey(limit, name, args, digests),
       unique: unique?.isInOrder ? undefined : claim,

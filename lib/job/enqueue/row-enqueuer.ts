@@ -126,7 +126,11 @@ export class RowEnqueuer implements Enqueuer {
     const waiting = requests.filter((_, i) => isEnqueued(inserted[i]));
     const scheduled = waiting.some(({ runAt }) => runAt !== undefined);
     const held = waiting.flatMap((request) => this.heldKey(request));
-    this.announcer.inserted(knex, ready, scheduled, held.length === 0 ? undefined : () => this.admitter.admit(held));
+    const isPrioritised = waiting.some(mayRunByPriority);
+    this.announcer.inserted(knex, ready, scheduled, () => {
+      if (isPrioritised) this.announcer.prioritised();
+      this.admitter.admit(held);
+    });
     requests.forEach((request, i) => {
       const { id, as } = inserted[i] ?? { id: request.id, as: 'new' };
       jobs.set(request, this.resultOf(request, id, as));
@@ -193,10 +197,15 @@ async function insertWithBatches(knex: Knex, rows: readonly NewJobRow[]): Promis
   return inserted;
 }
 
+/** A job of a limit may run once it is admitted, which is announced then. */
+function mayRunByPriority({ priority, runAt, limitKey }: EnqueueRequest): boolean {
+  return priority !== 0 && !runAt && limitKey === undefined;
+}
+
 function toRow(request: EnqueueRequest, keys: Keyring | undefined): NewJobRow {
-  const { id, name, queue, runAt, unique, tags, limitKey, batchId } = request;
+  const { id, name, queue, runAt, unique, tags, limitKey, priority, batchId } = request;
   const payload = JSON.stringify(createPayload(request, keys));
-  return { id, queue, class: name, payload, tags, runAt, unique, limitKey, batchId };
+  return { id, queue, class: name, payload, tags, runAt, unique, limitKey, priority, batchId };
 }
 
 function addTo(groups: Map<Knex, EnqueueRequest[]>, key: Knex, request: EnqueueRequest): void {

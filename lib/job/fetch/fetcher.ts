@@ -12,6 +12,7 @@ import { type Choice, type Claimant, claim, type ReadyJob, releaseUnknown } from
 import { type Outcome, recordOutcomes } from '../row/end';
 import type { Delivery } from '../row/job-row';
 import { claimLimited } from '../row/limited';
+import { claimByPriority } from '../row/priority';
 import { ClaimedAhead, MAX_AHEAD_MS } from './claimed-ahead';
 import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
@@ -125,6 +126,8 @@ export class Fetcher {
   private isLookDue = true;
   /** true: hints may be missing, so that it looks by scans until one finds nothing more and Redis answers. */
   private isScanDue = true;
+  /** true: jobs with a priority may run, so that a scan in the order of priorities chooses the jobs, until there are none. */
+  private isPriorityDue = true;
   /** Hints that were popped since the lists were last empty. */
   private hintsInARow = 0;
   private readonly running = new Map<string, { readonly delivery: Delivery; readonly begunAt: number }>();
@@ -180,6 +183,12 @@ export class Fetcher {
   /** Call when hints may have been lost: the next look is into Postgres. */
   scan(): void {
     this.isScanDue = true;
+    this.wake();
+  }
+
+  /** Call when jobs with a priority may run. */
+  prioritised(): void {
+    this.isPriorityDue = true;
     this.wake();
   }
 
@@ -356,12 +365,18 @@ export class Fetcher {
 
   /** @returns true when there may be more. */
   private async fillByScan(claimant: Claimant, wanted: number): Promise<boolean> {
-    const { queues, hints } = this.options;
-    const names = this.order(this.openQueues).map((number) => queues[number]?.name ?? '');
-    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted)).size > 0;
+    const { hints } = this.options;
+    const isFound = await this.claimFirst(claimant, wanted);
     // Jobs that become ready from now on get hints.
     if (!isFound && hints?.ready) this.isScanDue = false;
     return isFound;
+  }
+
+  /** Claims the first jobs in the order of the queues. @returns true when it has found some. */
+  private async claimFirst(claimant: Claimant, wanted: number): Promise<boolean> {
+    const { queues } = this.options;
+    const names = this.order(this.openQueues).map((number) => queues[number]?.name ?? '');
+    return names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted)).size > 0;
   }
 
   /** @returns true when there may be more. */
@@ -380,19 +395,23 @@ export class Fetcher {
       // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
       this.isScanDue = true;
     }
-    if (popped.length === 0) return this.isScanDue;
+    const isByPriority = this.isPriorityDue;
+    if (popped.length === 0 && !isByPriority) return this.isScanDue;
     const ids = popped.flatMap(({ id, record }) => (record === undefined && isUuid(id) ? [id] : []));
     const plain = popped.filter(({ record }) => record !== undefined);
     try {
-      const claimed = ids.length > 0 ? await this.claim(claimant, { ids, isLone: isSoleHint }, ids.length) : new Set();
+      // By priority a scan finds these, too. They were taken off all the same, so that the lists stay short.
+      const isById = ids.length > 0 && !isByPriority;
+      const claimed = isById ? await this.claim(claimant, { ids, isLone: isSoleHint }, ids.length) : new Set();
       if (waitedFor && hints?.ready && !claimed.has(waitedFor.id.toLowerCase())) {
         const record = await hints.readRecord(waitedFor);
         if (record !== undefined) plain.push({ ...waitedFor, record });
       }
       if (plain.length > 0) {
         const adopted = await adopt(plain);
-        await this.claim(claimant, { ids: adopted }, adopted.length);
+        if (!isByPriority) await this.claim(claimant, { ids: adopted }, adopted.length);
       }
+      if (isByPriority) return (await this.claimFirst(claimant, wanted)) || popped.length > 0;
     } catch (thrown) {
       // The jobs of plain producers may have no rows yet.
       if (plain.length > 0) this.options.onReturned(plain);
@@ -412,7 +431,7 @@ export class Fetcher {
 
   private async fillAlone(claimant: Claimant, id: string): Promise<boolean> {
     this.isolationDue = undefined;
-    await this.claim(claimant, { ids: [id] }, 1);
+    await this.claim(claimant, { ids: [id], includesHeld: true }, 1);
     return true;
   }
 
@@ -420,11 +439,12 @@ export class Fetcher {
   private async claim(claimant: Claimant, choice: Choice, wanted: number): Promise<ReadonlySet<string>> {
     const { knex, limits, gate } = this.options;
     try {
-      const found = await claim(knex, claimant, choice);
+      // A scan by priority leaves slots for jobs of limits where it is their turn.
+      const isExact = 'ids' in choice || this.isPriorityDue;
+      const found = await this.find(claimant, choice);
       this.begin(found);
       const claimedIds = new Set(found.map(({ id }) => id));
-      if (found.length === wanted && ('ids' in choice || performance.now() - this.limitedAt < LIMITED_MS))
-        return claimedIds;
+      if (found.length === wanted && (isExact || performance.now() - this.limitedAt < LIMITED_MS)) return claimedIds;
       this.limitedAt = performance.now();
       // Some count towards a limit, or their queues were paused; the others are gone.
       if ('ids' in choice) gate.forget();
@@ -443,6 +463,16 @@ export class Fetcher {
       this.isScanDue = true;
       throw thrown;
     }
+  }
+
+  private async find(claimant: Claimant, choice: Choice): Promise<Delivery[]> {
+    const { knex } = this.options;
+    if ('ids' in choice || !this.isPriorityDue) return claim(knex, claimant, choice);
+    // A notice that comes while this looks counts.
+    this.isPriorityDue = false;
+    const { claimed, isMore } = await claimByPriority(knex, claimant, choice);
+    this.isPriorityDue ||= isMore;
+    return claimed;
   }
 
   private begin(deliveries: readonly Delivery[]): void {
@@ -499,7 +529,13 @@ export class Fetcher {
   /** true: it waits for a hint, so that the end of a job is no reason to look. */
   private get waitsForHint(): boolean {
     const { hints } = this.options;
-    return hints?.isWaiting === true && !this.isScanDue && hints.ready && this.isolationDue === undefined;
+    return (
+      hints?.isWaiting === true &&
+      !this.isScanDue &&
+      !this.isPriorityDue &&
+      hints.ready &&
+      this.isolationDue === undefined
+    );
   }
 
   private waitForWork(): void {

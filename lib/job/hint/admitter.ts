@@ -14,7 +14,7 @@ export class Admitter {
   constructor(
     private readonly knex: Knex,
     private readonly limits: Limits,
-    private readonly announcer: Pick<Announcer, 'announce'>,
+    private readonly announcer: Pick<Announcer, 'announce' | 'prioritised'>,
     /** true: the dispatcher is told of jobs that wait for a time, since it does not know of them yet. */
     private readonly tellsOfTimes: boolean,
   ) {}
@@ -33,6 +33,7 @@ export class Admitter {
       try {
         const { jobs, isTimed } = await admit(this.knex, this.limits, keys);
         for (const [some, at] of byPlace(jobs)) this.announcer.announce(some, false, at);
+        if (jobs.some(({ priority }) => priority !== 0)) this.announcer.prioritised();
         if (isTimed && this.tellsOfTimes) this.announcer.announce([], true);
       } catch {
         this.announcer.announce([], true);

@@ -158,6 +158,11 @@ export class Announcer {
     if (ready.length > 0) void this.hint(ready, at);
   }
 
+  /** Announces that jobs with a priority may run: processors then choose jobs by it. */
+  prioritised(): void {
+    this.notifier.notify('prioritised');
+  }
+
   private async hint(jobs: readonly ReadyJob[], at: 'head' | 'tail'): Promise<void> {
     const pushed = (await this.hints?.push(jobs, at)) ?? 'failed';
     if (pushed === 'failed') this.notifier.notify('unhinted');

@@ -8,10 +8,11 @@ import { Backoff } from '../../support/backoff';
  * - `look`: jobs may be ready or scheduled that the dispatcher should hint at.
  * - `unhinted`: jobs are ready, but Redis takes no hints, so processors should look into Postgres.
  * - `hinted`: jobs were enqueued and hinted at, so the dispatcher should look soon whether each hint has reached a processor.
+ * - `prioritised`: jobs with a priority may run, so processors should choose jobs by it.
  * - `cron`, `pauses`: these tables have changed.
  * - `cancel`: running jobs were asked to cancel.
  */
-export type Notice = 'look' | 'unhinted' | 'hinted' | 'cron' | 'pauses' | 'cancel';
+export type Notice = 'look' | 'unhinted' | 'hinted' | 'prioritised' | 'cron' | 'pauses' | 'cancel';
 
 /** Pause between two notifications, ms. */
 const GATHER_MS = 10;

@@ -18,6 +18,8 @@ export type Choice =
       readonly ids: readonly string[];
       /** true: an idle processor claims one job as soon as it is enqueued. The statement is then prepared. Default false. */
       readonly isLone?: boolean;
+      /** true: a job that is held for its priority is claimed, too. Default false. */
+      readonly includesHeld?: boolean;
     }
   | { readonly queues: readonly string[]; readonly limit: number };
 
@@ -32,6 +34,15 @@ export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
  * before a queue filled, Postgres would otherwise read all of `job_queue_ready` for each claim instead of looking up a few ids.
  */
 export const IS_READY = `${TABLES.jobs}.state || '' = 'ready'`;
+
+/** SQL: a job chosen by its id is ready, or held for its priority or a limit. */
+export const IS_READY_OR_HELD = `${TABLES.jobs}.state || '' in ('ready', 'held')`;
+
+/**
+ * SQL: the state of a job that may run. Its limit, if it has one, is checked by the claim. One with a priority above 0 is held
+ * until nothing else of its queue waits (`priority.ts`).
+ */
+export const MAY_RUN = `case when priority > 0 and limit_key is null then 'held' else 'ready' end`;
 
 /** SQL: a job's queue is not paused. */
 export const isOpen = () =>
@@ -48,6 +59,13 @@ const FIRST_DUE = () =>
     order by run_at limit ? for update skip locked
   ) as next order by position, run_at limit ?`;
 
+/** SQL: claims the jobs with these ids. Bindings: the identity of the processor, those of the ids, and the origin. */
+export const CLAIM = (ids: string, isClaimable: string) =>
+  `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
+     where id = ${ids} and ${isClaimable} and limit_key is null
+       and ${isOpen()}
+       and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null`;
+
 /**
  * Claims jobs. Some may not be claimable: others have claimed them, their queue is paused, they were deleted or moved, they
  * belong to a copied database, or they count towards a limit (`claimLimited`, in `limited.ts`). A claim by ids waits for locked
@@ -59,11 +77,7 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
     'ids' in choice
       ? ['any(?::uuid[])', [[...choice.ids]]]
       : [`any(array(${FIRST_DUE()}))`, [[...choice.queues], choice.limit, choice.limit]];
-  const statement = `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
-     where id = ${sql} and ${IS_READY} and limit_key is null
-       and ${isOpen()}
-       and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null
-     returning ${COLUMNS}`;
+  const statement = `${CLAIM(sql, 'ids' in choice && choice.includesHeld ? IS_READY_OR_HELD : IS_READY)} returning ${COLUMNS}`;
   const bindings = [identity, ...values, origin];
   const { rows } =
     'ids' in choice && choice.isLone
@@ -72,15 +86,15 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
   return ordered(rows, choice);
 }
 
-/** Postgres returns rows in any order. */
-export function ordered(rows: Delivery[], choice: Choice): Delivery[] {
+/** Postgres returns rows in any order. @param priorityOf of a job in its queue. Default: none has one. */
+export function ordered(rows: Delivery[], choice: Choice, priorityOf = (_: Delivery) => 0): Delivery[] {
   const [chosen, keyOf] =
     'ids' in choice
       ? [choice.ids.map((id) => id.toLowerCase()), ({ id }: Delivery) => id]
       : [choice.queues, ({ queue }: Delivery) => queue];
   const positions = new Map(chosen.map((key, position) => [key, position]));
   const positionOf = (row: Delivery) => positions.get(keyOf(row)) ?? chosen.length;
-  return rows.sort((a, b) => positionOf(a) - positionOf(b) || a.readyAt - b.readyAt);
+  return rows.sort((a, b) => positionOf(a) - positionOf(b) || priorityOf(a) - priorityOf(b) || a.readyAt - b.readyAt);
 }
 
 /** A job that may be fetched: its id, and the queue to hint at it in. */
@@ -102,7 +116,7 @@ export async function releaseUnknown(
 ): Promise<CancelledRun[]> {
   const where = `state = 'running' and claimed_by = ? and id <> all(?::uuid[])`;
   await knex.raw(
-    `update ${TABLES.jobs} set state = 'ready', claimed_by = null, deliveries = deliveries - 1
+    `update ${TABLES.jobs} set state = ${MAY_RUN}, claimed_by = null, deliveries = deliveries - 1
      where ${where} and cancel_reason is null`,
     [identity, [...running]],
   );

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import { MAY_RUN } from './claim';
 
 /** What is known of a job at its death, besides what its row has. */
 export interface DeadJob {
@@ -35,8 +36,8 @@ export async function insertDead(knex: Knex, jobs: readonly DeadJob[], { sql, va
     `with gone as (${sql}),
      given as (select * from unnest(?::uuid[], ?::json[], ?::text[], ?::int[], ?::text[])
        as job (id, history, error, attempts, messages))
-     insert into ${TABLES.dead} (id, queue, class, payload, tags, limit_key, batch_id, cursor, steps, progress, search, history, error, attempts, messages)
-     select id, queue, class, payload, tags, limit_key, batch_id, cursor, steps, progress, ${SEARCH}, given.history, given.error, given.attempts, given.messages
+     insert into ${TABLES.dead} (id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, search, history, error, attempts, messages)
+     select id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, ${SEARCH}, given.history, given.error, given.attempts, given.messages
      from gone join given using (id)
      returning id`,
     [
@@ -57,8 +58,8 @@ export const KILLED = 'killed by an operator';
 export async function killJobs(knex: Knex, { sql, values }: Deletion): Promise<number> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(
     `with gone as (${sql})
-     insert into ${TABLES.dead} (id, queue, class, payload, tags, limit_key, batch_id, cursor, steps, progress, search, history, error, attempts, messages)
-     select id, queue, class, payload, tags, limit_key, batch_id, cursor, steps, progress, ${SEARCH},
+     insert into ${TABLES.dead} (id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, search, history, error, attempts, messages)
+     select id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, ${SEARCH},
        (coalesce(history::jsonb, '{}') || jsonb_build_object('reason', ?::text))::json, coalesce(error, ''), attempts,
        concat_ws(E'\\n', lower(?::text), messages)
      from gone`,
@@ -75,9 +76,9 @@ export async function killJobs(knex: Knex, { sql, values }: Deletion): Promise<n
 export async function reviveJobs(knex: Knex, { sql, values }: Deletion): Promise<number> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(
     `with gone as (${sql})
-     insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, batch_id, cursor, steps, progress, history, error, messages, run_at)
-     select id, queue, class, payload, tags, limit_key, batch_id, cursor, steps, progress, (history::jsonb - '{reason,attemptsBy,firstFailedAt}'::text[])::json,
-       error, messages, clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
+     insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, history, error, messages, state, run_at)
+     select id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, (history::jsonb - '{reason,attemptsBy,firstFailedAt}'::text[])::json,
+       error, messages, ${MAY_RUN}, clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
      from gone on conflict (id) do nothing`,
     values as Knex.RawBinding[],
   );

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { type CancelledRun, deleteAsked } from './cancel';
-import { ASYNCHRONOUS } from './claim';
+import { ASYNCHRONOUS, MAY_RUN } from './claim';
 import { type DeadJob, insertDead } from './dead';
 import { type FinishedJob, insertFinished } from './finished';
 import type { Delivery } from './job-row';
@@ -177,7 +177,7 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
   return returnedIds(
     knex,
     `update ${TABLES.jobs} set claimed_by = null,
-       state = case when wait_ms is null then 'ready' when in_order then 'held' else 'scheduled' end,
+       state = case when wait_ms is null then ${MAY_RUN} when in_order then 'held' else 'scheduled' end,
        run_at = case when in_order then run_at else coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at) end,
        left_since = case when op in ('leave', 'wait') then coalesce(left_since, run_at) when op in ('retry', 'snooze') then null else left_since end,
        deliveries = case when op in ('retry', 'snooze') then 0 when op = 'return-counted' then deliveries else deliveries - 1 end,

@@ -62,20 +62,23 @@ function asNew(row: NewJobRow): Inserted {
   return { id: row.id, as: 'new', ready: isReady(row) };
 }
 
-/** A job that counts towards a limit is held until it is admitted. So many of one key are never in the way of others. */
-function isReady({ runAt, limitKey }: NewJobRow): boolean {
-  return !runAt && limitKey === undefined;
+/**
+ * A job that counts towards a limit is held until it is admitted, and one with a priority above 0 until nothing else waits. So many
+ * of them are never in the way of others.
+ */
+function isReady({ runAt, limitKey, priority = 0 }: NewJobRow): boolean {
+  return !runAt && limitKey === undefined && priority <= 0;
 }
 
 // Each row is due a microsecond after the one before it, which keeps their order.
 const RUN_AT = `coalesce(nullif(at, '')::timestamptz, clock_timestamp() + in_ms * interval '1 millisecond') + n * interval '1 microsecond'`;
-const STATE = `case when at <> '' or in_ms > 0 then 'scheduled' when limit_key <> '' then 'held' else 'ready' end`;
+const STATE = `case when at <> '' or in_ms > 0 then 'scheduled' when limit_key <> '' or priority > 0 then 'held' else 'ready' end`;
 /** Tags travel as JSON, since Postgres has no arrays of arrays of different lengths. */
 const TAGS = `array(select json_array_elements_text(tags::json))`;
 
 async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void> {
   const [only] = rows;
-  if (rows.length === 1 && only && isReady(only) && only.batchId === undefined) {
+  if (rows.length === 1 && only && isReady(only) && only.batchId === undefined && !only.priority) {
     const { id, queue, class: name, payload, tags } = only;
     const statement = `insert into ${TABLES.jobs} (id, queue, class, payload, tags) values (?, ?, ?, ?, ?::text[])
          on conflict (id) do nothing`;
@@ -85,10 +88,10 @@ async function insertPlain(knex: Knex, rows: readonly NewJobRow[]): Promise<void
     return;
   }
   await knex.raw(
-    `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, batch_id)
-     select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, nullif(batch_id, '')::uuid
-     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[])
-       with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, batch_id, n)
+    `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, priority, batch_id)
+     select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, priority, nullif(batch_id, '')::uuid
+     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::smallint[], ?::text[])
+       with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, priority, batch_id, n)
      on conflict (id) do nothing`,
     columns(rows),
   );
@@ -101,11 +104,11 @@ const CONFLICT = 'on conflict (unique_key) where unique_key is not null';
 
 /** SQL: inserts rows in the order of their keys, so that two bulks that want the same keys do not deadlock. */
 const INSERT_KEYED = (from = '') =>
-  `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, batch_id, unique_key, unique_until)
-   select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, nullif(batch_id, '')::uuid, key,
+  `insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, state, run_at, priority, batch_id, unique_key, unique_until)
+   select id, queue, class, payload::json, ${TAGS}, nullif(limit_key, ''), ${STATE}, ${RUN_AT}, priority, nullif(batch_id, '')::uuid, key,
      ${RUN_AT} + nullif(ttl_ms, '')::float8 * interval '1 millisecond'
-   from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::text[], ?::text[])
-     with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, batch_id, key, ttl_ms, n) ${from}
+   from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::smallint[], ?::text[], ?::text[], ?::text[])
+     with ordinality as new (id, queue, class, payload, tags, limit_key, at, in_ms, priority, batch_id, key, ttl_ms, n) ${from}
    order by key`;
 
 function keyedColumns(rows: readonly NewJobRow[]): string[][] {
@@ -131,6 +134,8 @@ async function insertOrReplace(knex: Knex, rows: readonly NewJobRow[]): Promise<
   const until = `case when excluded.unique_until is null or ${old}.attempts + ${old}.deliveries > 0 or ${old}.history is not null
     then excluded.unique_until else least(${old}.unique_until, excluded.unique_until) end`;
   const isLater = `(excluded.state = 'scheduled' and coalesce(${until} > clock_timestamp(), true))`;
+  // Without a limit its priority decides whether it is held.
+  const isUnlimited = `(${old}.limit_key is null and excluded.limit_key is null and excluded.state <> 'scheduled')`;
   const isMoved = `(${isLater} or ${old}.state = 'scheduled')`;
   const { rows: placed } = await knex.raw<{ rows: Claimed[] }>(
     `with begun as (
@@ -139,8 +144,8 @@ async function insertOrReplace(knex: Knex, rows: readonly NewJobRow[]): Promise<
        returning id
      ) ${INSERT_KEYED('cross join (select count(*) from begun) as ended')}
      ${CONFLICT} do update set queue = excluded.queue, payload = excluded.payload, tags = excluded.tags,
-       limit_key = excluded.limit_key, batch_id = excluded.batch_id, created_at = excluded.created_at, unique_until = ${until},
-       state = case when ${isLater} then 'scheduled' when ${old}.state = 'scheduled' then excluded.state else ${old}.state end,
+       limit_key = excluded.limit_key, priority = excluded.priority, batch_id = excluded.batch_id, created_at = excluded.created_at, unique_until = ${until},
+       state = case when ${isLater} then 'scheduled' when ${old}.state = 'scheduled' or ${isUnlimited} then excluded.state else ${old}.state end,
        run_at = case when ${isMoved} then least(excluded.run_at, ${until}) else ${old}.run_at end,
        left_since = case when ${isMoved} then null else excluded.run_at end,
        attempts = 0, deliveries = 0, history = null, error = null, messages = null, cursor = null, progress = null, steps = null
@@ -161,6 +166,7 @@ function columns(rows: readonly NewJobRow[]): string[][] {
     rows.map((row) => row.limitKey ?? ''),
     rows.map(({ runAt }) => (runAt && 'at' in runAt ? runAt.at.toISOString() : '')),
     rows.map(({ runAt }) => String(runAt && 'inMs' in runAt ? runAt.inMs : 0)),
+    rows.map(({ priority = 0 }) => String(priority)),
     rows.map((row) => row.batchId ?? ''),
   ];
 }

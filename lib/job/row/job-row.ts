@@ -10,7 +10,7 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * |---|---|
  * | INSERT | `insertJobs`; with a unique key also `claimKeys` |
  * | due | `makeDueReady` |
- * | claim; its limit is reached after all | `claim`, `claimLimited` |
+ * | claim; its limit is reached after all | `claim`, `claimByPriority`, `claimLimited` |
  * | admitted | `admit` |
  * | done, discarded, fails, left, returned | `recordOutcomes` |
  * | done, of a class with `keep` | `recordOutcomes`, by `insertFinished`; by `commit`, `deleteJob` in perform/checkpoint.ts |
@@ -37,6 +37,8 @@ export interface NewJobRow {
   readonly runAt: RunAt | undefined;
   /** The key that its limit counts by; undefined for a class without one. */
   readonly limitKey?: string | undefined;
+  /** Default 0. */
+  readonly priority?: number | undefined;
   readonly unique?: UniqueClaim | undefined;
   /** The batch that it is a job of. */
   readonly batchId?: string | undefined;

@@ -15,19 +15,20 @@ const MAX_COUNTED = 2000;
 const MAX_LOOKED_AT = 1000;
 
 /**
- * SQL: the ids of jobs of limits that are due, in the order of the queues. Keys take turns, in an order drawn by lot, since each
- * turn of a key would otherwise go to the one whose jobs are the oldest. Bindings: queues, and twice how many.
+ * SQL: the ids of jobs of limits that are due, in the order of the queues and their priorities. Among those of one priority keys
+ * take turns, in an order drawn by lot, since each turn of a key would otherwise go to the one whose jobs are the oldest. Bindings:
+ * queues, and twice how many.
  */
 const NEXT_OF_KEYS = () =>
   `select id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
-    select id, turn, random() as lot from (
-      select id, row_number() over (partition by limit_key order by run_at) as turn from (
-        select id, limit_key, run_at from ${TABLES.jobs}
+    select id, priority, turn, random() as lot from (
+      select id, priority, row_number() over (partition by limit_key order by priority, run_at) as turn from (
+        select id, limit_key, priority, run_at from ${TABLES.jobs}
         where state = 'ready' and limit_key is not null and queue = served.name and run_at <= clock_timestamp()
-        order by run_at limit ${MAX_LOOKED_AT}
+        order by priority, run_at limit ${MAX_LOOKED_AT}
       ) as due
-    ) as turns order by turn, lot limit ?
-  ) as next order by position, turn, lot limit ?`;
+    ) as turns order by priority, turn, lot limit ?
+  ) as next order by position, priority, turn, lot limit ?`;
 
 /** The jobs that a claim has found, and those that were set aside. */
 export interface LimitedClaim {
@@ -92,7 +93,7 @@ export async function claimLimited(
     ]);
     const { rows } = await trx.raw<{ rows: (Delivery & { readonly state: string; readonly isOpen: boolean })[] }>(
       `with clock as materialized (select clock_timestamp() as now), chosen as (
-         select id, limit_key, class, queue, run_at from ${TABLES.jobs} where id = any(?::uuid[]) and ${IS_READY}
+         select id, limit_key, class, queue, priority, run_at from ${TABLES.jobs} where id = any(?::uuid[]) and ${IS_READY}
            and ${isOpen()}
            and (select origin from ${TABLES.installation}) = ?
        ), wanted as (
@@ -105,15 +106,15 @@ export async function claimLimited(
            most - (select count(*) from ${TABLES.jobs} where limit_key = used.key and state = 'running')) as free
          from used
        ), candidates as (
-         select id, limit_key as key, run_at, true as is_chosen from chosen
+         select id, limit_key as key, priority, run_at, true as is_chosen from chosen
          union all
-         select earlier.id, key, earlier.run_at, false from limits
+         select earlier.id, key, earlier.priority, earlier.run_at, false from limits
            cross join lateral unnest(queues) as wanted_in (name) cross join lateral (
-             select id, run_at from ${TABLES.jobs}
-             where limit_key = key and state = 'held' and free > 0 and queue = wanted_in.name order by run_at limit wanted
+             select id, priority, run_at from ${TABLES.jobs}
+             where limit_key = key and state = 'held' and free > 0 and queue = wanted_in.name order by priority, run_at limit wanted
            ) as earlier
        ), next as (
-         select id, is_chosen, row_number() over (partition by key order by run_at) <= least(wanted, free) as fits,
+         select id, is_chosen, row_number() over (partition by key order by priority, run_at) <= least(wanted, free) as fits,
            wanted < coalesce(free, wanted + 1) as is_open
          from candidates join limits using (key)
        ), spent as (
@@ -147,6 +148,7 @@ export async function claimLimited(
 export interface AdmittedJob extends ReadyJob {
   /** true: the limit is for the class, so that no other key waits for its turn. */
   readonly isOfClass: boolean;
+  readonly priority: number;
 }
 
 /** The jobs that were admitted, in their order. */
@@ -157,9 +159,10 @@ export interface Admission {
 }
 
 /**
- * Makes held jobs ready, the earliest of each key first: as many as its limit and its rate leave free, and no more than a few that
- * do not run yet, so that a key with many jobs delays the others by a few only. Too many do no harm, since the claim counts again.
- * Notes when the dispatcher has to look at keys that wait for a time.
+ * Makes held jobs ready, those of the smallest priority and the earliest of each key first: as many as its limit and its rate leave
+ * free, and no more than a few that do not run yet, so that a key with many jobs delays the others by a few only. Ready ones of a
+ * larger priority do not count. Too many do no harm, since the claim counts again. Notes when the dispatcher has to look at keys
+ * that wait for a time.
  */
 export async function admit(knex: Knex, limits: Limits, keys: readonly string[]): Promise<Admission> {
   if (keys.length === 0) return { jobs: [], isTimed: false };
@@ -171,9 +174,11 @@ export async function admit(knex: Knex, limits: Limits, keys: readonly string[])
     }[];
   }>(
     `with clock as materialized (select clock_timestamp() as now), looked as (
-       select asked.key, class, most, gap, burst, rate.key is not null or gap is not null as is_timed, ${USED}
+       select asked.key, class, priority, most, gap, burst, rate.key is not null or gap is not null as is_timed, ${USED}
        from unnest(?::text[]) as asked (key) cross join clock
-         cross join lateral (select class from ${TABLES.jobs} where state = 'held' and limit_key = asked.key limit 1) as first
+         cross join lateral (
+           select class, priority from ${TABLES.jobs} where state = 'held' and limit_key = asked.key order by queue, priority limit 1
+         ) as first
          left join ${GIVEN} on name = class
          left join ${TABLES.rates} as rate on rate.key = asked.key
      ), free as materialized (
@@ -181,8 +186,8 @@ export async function admit(knex: Knex, limits: Limits, keys: readonly string[])
          then hold when gap is null or running >= most then ${MAX_LOOK_MS}
          else used + (greatest(ready, least(${TOKENS}, running + ${AHEAD})) - burst) * gap end as wait
        from looked cross join lateral (
-         select count(*) filter (where state = 'running') as running, count(*) filter (where state = 'ready') as ready from (
-           select state from ${TABLES.jobs} where limit_key = key and (state = 'running' or state = 'ready' and ${isOpen()})
+         select count(*) filter (where state = 'running') as running, count(*) filter (where state = 'ready' and busy.priority <= looked.priority) as ready from (
+           select state, priority from ${TABLES.jobs} where limit_key = key and (state = 'running' or state = 'ready' and ${isOpen()})
            limit ${MAX_COUNTED}
          ) as busy
        ) as counted
@@ -196,15 +201,15 @@ export async function admit(knex: Knex, limits: Limits, keys: readonly string[])
            from lanes where lanes.queue is not null
          )
          select waiting.id from lanes cross join lateral (
-           select id, run_at from ${TABLES.jobs} where state = 'held' and limit_key = free.key and queue = lanes.queue
-           order by run_at limit greatest(free.count, 0) for update skip locked
+           select id, priority, run_at from ${TABLES.jobs} where state = 'held' and limit_key = free.key and queue = lanes.queue
+           order by priority, run_at limit greatest(free.count, 0) for update skip locked
          ) as waiting
          where free.count > 0 and lanes.queue not in (select queue from ${TABLES.pauses})
-         order by waiting.run_at limit greatest(free.count, 0)
+         order by waiting.priority, waiting.run_at limit greatest(free.count, 0)
        ) as first
      ), admitted as (
        update ${TABLES.jobs} set state = 'ready' from next where ${TABLES.jobs}.id = next.id and state = 'held'
-       returning ${TABLES.jobs}.id, queue, limit_key = class as "isOfClass", extract(epoch from run_at)::float8 as "runAt"
+       returning ${TABLES.jobs}.id, queue, priority, limit_key = class as "isOfClass", extract(epoch from run_at)::float8 as "runAt"
      )
      select (select json_agg(admitted) from admitted) as jobs, array_agg(key order by key) filter (where is_timed) as keys,
        array_agg(greatest(wait, ${MIN_LOOK_MS}) order by key) filter (where is_timed) as waits
@@ -220,7 +225,9 @@ export async function admit(knex: Knex, limits: Limits, keys: readonly string[])
        on conflict (key) do update set look_at = excluded.look_at`,
       [timed, waits] as unknown as Knex.RawBinding[],
     );
-  const inOrder = (jobs ?? []).sort((a, b) => a.runAt - b.runAt).map(({ runAt: _, ...job }) => job);
+  const inOrder = (jobs ?? [])
+    .sort((a, b) => a.priority - b.priority || a.runAt - b.runAt)
+    .map(({ runAt: _, ...job }) => job);
   return { jobs: inOrder, isTimed: timed !== null };
 }
 

@@ -1,19 +1,22 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { IS_ANY_BATCH_DUE } from './batch';
-import type { ReadyJob } from './claim';
+import { MAY_RUN, type ReadyJob } from './claim';
 
 /** Maximum number of jobs, and of retries, that one statement makes ready. */
 export const MAX_DUE = 1000;
 
 /** A job that was scheduled and is due. */
 export interface DueJob extends ReadyJob {
-  /** Not null: it counts towards a limit, so it is held and not ready. */
+  /** Not null: it counts towards a limit. */
   readonly limitKey: string | null;
+  /** false: it is held, since it counts towards a limit, or has a priority above 0. */
+  readonly isReady: boolean;
 }
 
 /**
- * Makes scheduled jobs and retries ready that are due, the earliest first. Those with a limit are held until they are admitted.
+ * Makes scheduled jobs and retries ready that are due, the earliest first. Those with a limit are held until they are admitted,
+ * those with a priority above 0 until nothing else waits.
  * @returns them, at most `MAX_DUE` of each.
  */
 export async function makeDueReady(knex: Knex): Promise<DueJob[]> {
@@ -25,10 +28,10 @@ export async function makeDueReady(knex: Knex): Promise<DueJob[]> {
        select id from ${TABLES.jobs} where state = 'scheduled' and attempts > 0 and run_at <= clock_timestamp()
        order by run_at limit ? for update skip locked
      ), moved as (
-       update ${TABLES.jobs} set state = case when limit_key is null then 'ready' else 'held' end
+       update ${TABLES.jobs} set state = case when limit_key is null then ${MAY_RUN} else 'held' end
        where id in (select id from first union all select id from retry)
-       returning id, queue, run_at, limit_key
-     ) select id, queue, limit_key as "limitKey" from moved order by run_at`,
+       returning id, queue, run_at, limit_key, state
+     ) select id, queue, limit_key as "limitKey", state = 'ready' as "isReady" from moved order by run_at`,
     [MAX_DUE, MAX_DUE],
   );
   return rows;

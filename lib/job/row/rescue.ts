@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import type { ReadyJob } from './claim';
+import { MAY_RUN, type ReadyJob } from './claim';
 
 /**
  * Makes the jobs of dead processors ready again. The jobs keep their `run_at`, and the caller hints at them at the heads of
@@ -27,7 +27,7 @@ export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promis
        delete from ${TABLES.jobs} using lost where ${TABLES.jobs}.id = lost.id and reason is not null
        returning ${TABLES.jobs}.id, class, queue, identity, reason
      ), rescued as (
-       update ${TABLES.jobs} set state = 'ready', claimed_by = null from lost where ${TABLES.jobs}.id = lost.id and reason is null
+       update ${TABLES.jobs} set state = ${MAY_RUN}, claimed_by = null from lost where ${TABLES.jobs}.id = lost.id and reason is null
        returning ${TABLES.jobs}.id, class, queue, identity, reason
      ) select * from rescued union all select * from cancelled`,
     [...(identity === undefined ? [] : [identity]), ...(silentMs === undefined ? [] : [silentMs, silentMs])],

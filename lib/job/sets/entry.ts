@@ -4,7 +4,10 @@ import type { CarriedContext } from '../definition/job-class';
 import { type FailedRun, type JobHistory, readHistory, withoutFrames } from '../record/history';
 import { parsePayload } from '../record/payload';
 
-/** The places that a job may be in. `blocked`: it waits for the limit of its class or key. `finished`: it is done, and was kept. */
+/**
+ * The places that a job may be in. `blocked`: it waits for the limit of its class or key, or, with a priority above 0, until
+ * nothing else of its queue waits. `finished`: it is done, and was kept.
+ */
 export type SetName = 'waiting' | 'active' | 'blocked' | 'retry' | 'scheduled' | 'dead' | 'finished';
 
 export interface JobError {
@@ -34,6 +37,8 @@ export interface JobEntry {
   readonly expiresAt: Date | undefined;
   /** Identity of the processor that runs it; null unless it is active. */
   readonly identity: string | null;
+  /** Which of the jobs of its queue run first: the smallest. 0 is the default. */
+  readonly priority: number;
   /** Number of failed runs. */
   readonly attempts: number;
   /** The latest five errors, newest first. */
@@ -61,6 +66,7 @@ export interface EntryRow {
   readonly queue: string;
   readonly class: string;
   readonly tags: readonly string[];
+  readonly priority: number;
   readonly attempts: number;
   readonly history: string | null;
   readonly progress: string | null;
@@ -78,7 +84,7 @@ export interface EntryRow {
 
 /** Describes a job by its row. Never throws: a payload that cannot be read gives an entry with `unreadable`. */
 export function describeRow(set: SetName, row: EntryRow): JobEntry {
-  const { id, queue, class: name, tags, attempts, at, identity, payload, bytes } = row;
+  const { id, queue, class: name, tags, priority, attempts, at, identity, payload, bytes } = row;
   const history = readHistory(row.history);
   const known = {
     id,
@@ -87,6 +93,7 @@ export function describeRow(set: SetName, row: EntryRow): JobEntry {
     class: name,
     at: toDate(at),
     identity,
+    priority,
     attempts,
     errors: describeErrors(history),
     reason: history.reason,

@@ -97,11 +97,16 @@ export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {
 
 async function countAhead(knex: Knex, id: string): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>(
-    `select count(*)::int as count from (
-       select 1 from ${TABLES.jobs} as job, (select queue, run_at from ${TABLES.jobs} where id = ?::uuid) as this
-       where job.state = 'ready' and job.queue = this.queue and job.run_at < this.run_at limit ?
+    `with this as (select queue, priority, run_at from ${TABLES.jobs} where id = ?::uuid)
+     select least(count(*), ${MAX_COUNTED})::int as count from (
+       (select 1 from ${TABLES.jobs} as job, this
+         where job.state = 'ready' and job.queue = this.queue and job.run_at < this.run_at and job.priority <= this.priority limit ${MAX_COUNTED})
+       union all
+       (select 1 from ${TABLES.jobs} as job, this
+         where job.state = 'ready' and job.priority <> 0 and job.queue = this.queue and job.priority < this.priority
+           and job.run_at >= this.run_at limit ${MAX_COUNTED})
      ) as before`,
-    [id, MAX_COUNTED],
+    [id],
   );
   return rows[0]?.count ?? 0;
 }

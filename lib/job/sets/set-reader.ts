@@ -178,7 +178,7 @@ const MAX_LISTED = 65_536;
 
 /** What an entry needs of a row. @param time SQL of its time. @param identity SQL of the processor that runs it. */
 export const entryColumns = (time: string, identity: string): string =>
-  `id, queue, class, tags, attempts, history::text, progress::text,
+  `id, queue, class, tags, priority, attempts, history::text, progress::text,
    (extract(epoch from ${time}) * 1000)::float8 as at, ${identity} as identity, octet_length(payload::text) as bytes,
    ${/^(?:died|finished)_at$/.test(time) ? 'null::text' : 'cancel_reason'} as "cancelReason"`;
 

@@ -62,6 +62,7 @@ function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] 
       return event(blockedBy(job, place.held), 'unknown', 'more', job.at, {
         ...place.held,
         until: place.held?.usedUntil?.toISOString(),
+        queue: job.queue,
       });
     case 'active': {
       const { host, pid } = processor ?? {};
@@ -74,7 +75,7 @@ function latest({ job, place, failures, processor }: TimelineParts): JobEvent[] 
 
 /** A class whose arguments are not shown has keys that are not shown either. */
 function blockedBy(job: JobView, held: FoundPlace['held']): string {
-  if (!held) return 'blocked';
+  if (!held) return job.priority > 0 ? 'blockedByPriority' : 'blocked';
   if (held.usedUntil) return 'blockedByRate';
   return held.key === undefined || job.args === null ? 'blockedByClass' : 'blockedByKey';
 }

@@ -127,7 +127,7 @@ export const QUEUES: readonly Family[] = [
   shared(
     gauge(
       'queue_jobs',
-      'Jobs of a queue: waiting, blocked (by the limit of their class), or active. Up to 10000 are counted.',
+      'Jobs of a queue: waiting, blocked (by the limit of their class, or a priority above 0), or active. Up to 10000 are counted.',
       (scrape) =>
         named(scrape).flatMap(({ name, queues }) => [
           ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),

@@ -118,6 +118,22 @@ describe('jobs enqueue', () => {
     assert.ok(Math.abs(Date.parse(String(shown.at)) - Date.parse(String(json.run_at))) < 5000);
   });
 
+  it('enqueues with a priority, and with a time after which it is too late', async () => {
+    const { json } = await enqueue('NoteJob', '[]', '--priority=-5', '--expires-in', '10m');
+    const { text, json: shown } = await commandLine.run(`show ${json.id}`);
+    assert.equal(shown.priority, -5);
+    assert.equal(Date.parse(String(shown.expires_at)) - Date.parse(String(shown.at)), 600_000);
+    assert.match(text, /^Priority {5}-5$/m);
+    for (const [option, message] of [
+      ['--priority=high', /^--priority is "high"; give a whole number, such as --priority=-10\.$/],
+      ['--priority=1.5', /^--priority is "1.5"/],
+      ['--expires-in=soon', /^--expires-in is "soon"; give a time such as 90s/],
+    ] as const)
+      await assert.rejects(enqueue('NoteJob', '[]', option), { exitCode: 64, message });
+    const wrong = { exitCode: 1, message: /^It was not enqueued: NoteJob: priority is 101; give a whole number from/ };
+    await assert.rejects(enqueue('NoteJob', '[]', '--priority=101'), wrong);
+  });
+
   it('warns that no running processor serves the queue', async () => {
     const { notes, ok } = await enqueue('NoteJob');
     assert.deepEqual([notes, ok], [['No running job processor serves the queue default.'], true]);

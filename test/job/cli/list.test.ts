@@ -152,6 +152,17 @@ describe('jobs list and jobs show', () => {
     assert.doesNotMatch((await commandLine.run(`show ${plain}`)).text, /^Expires/m);
   });
 
+  it('shows the priorities of jobs where one is not 0', async () => {
+    await SecretJob.performLater('a');
+    assert.doesNotMatch((await commandLine.run('list waiting')).text, /priority/);
+    await SecretJob.set({ priority: -7 }).performLater('b');
+    assert.match((await commandLine.run('list waiting')).text, /queue +priority +failed.*\n.* -7 /s);
+    const { id } = await SecretJob.set({ priority: 7 }).performLater('c');
+    const { text } = await commandLine.run(`show ${id}`);
+    assert.match(text, /^State {8}waits until no other job of its queue waits$/m);
+    assert.match(text, /^Priority {5}7$/m);
+  });
+
   it('shows no control character of a job', async () => {
     await storeDead(system.database.knex, { class: 'ImportJob', args: ['\x1b[2J'], errors: ['\x1b[2Jgone'] });
     assert.doesNotMatch((await commandLine.run('list dead')).text, /[^\P{Cc}\n]/u);

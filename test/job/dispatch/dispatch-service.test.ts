@@ -21,6 +21,7 @@ describe('the dispatcher of a tree without Redis, beside one that has it', () =>
       production: false,
       identity: 'alone',
       onMayBeReady: () => looks++,
+      onPrioritised: () => undefined,
       onCronNotice: () => undefined,
       onCancelNotice: () => undefined,
       onRescued: () => undefined,

@@ -54,6 +54,7 @@ describe('the dispatcher', () => {
       gate: new DispatchGate({ knex, onCopy: () => undefined }),
       limits: new Map(),
       onUnhinted,
+      onPrioritised: () => undefined,
       onRescued: () => undefined,
       onDropped: () => undefined,
       onUnsealed: () => undefined,

@@ -134,6 +134,7 @@ describe('the dispatchers of three trees', () => {
       production: false,
       identity: `tree-${trees.length}`,
       onMayBeReady: () => undefined,
+      onPrioritised: () => undefined,
       onCronNotice: () => undefined,
       onCancelNotice: () => undefined,
       onRescued: () => undefined,

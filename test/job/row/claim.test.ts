@@ -311,7 +311,7 @@ describe('the rows of jobs', () => {
       assert.ok(first);
       await end('a', first);
       assert.deepEqual(await admitted(system.database.knex, LIMITS, ['OneJob']), [
-        { id: all[1], queue: 'default', isOfClass: true },
+        { id: all[1], queue: 'default', isOfClass: true, priority: 0 },
       ]);
       assert.deepEqual(await admitted(system.database.knex, LIMITS, ['OneJob']), [], 'one is ready already');
     });
@@ -343,7 +343,9 @@ describe('the rows of jobs', () => {
       await pauseQueue(knex, 'other', 'test');
       assert.ok(claimed[0]);
       await end('a', claimed[0]);
-      assert.deepEqual(await admitted(knex, LIMITS, ['OneJob']), [{ id: second, queue: 'default', isOfClass: true }]);
+      assert.deepEqual(await admitted(knex, LIMITS, ['OneJob']), [
+        { id: second, queue: 'default', isOfClass: true, priority: 0 },
+      ]);
       const [next] = (await claimLimitedAs('a', { ids: [second] })).claimed;
       assert.ok(next);
       await end('a', next);

@@ -97,6 +97,18 @@ describe("a job's page", () => {
     assert.equal(Math.round((Date.parse(expires_at) - before) / 60_000), 10);
   });
 
+  it('shows the priority of a job where it is not 0, and that it waits for others', async () => {
+    const { id: plain } = await SyncInvoiceJob.performLater(ORDER);
+    assert.equal((await operator.view(page(plain))).facts.has('Priority'), false);
+    const { id } = await SyncInvoiceJob.set({ priority: 10 }).performLater(ORDER);
+    const { facts, text } = await operator.view(page(id));
+    assert.equal(facts.get('Priority'), '10');
+    assert.match(text, /Waiting on default .* until no job of a smaller priority waits there/);
+    const { id: urgent } = await SyncInvoiceJob.set({ priority: -3 }).performLater(ORDER);
+    assert.match((await operator.view(page(urgent))).text, /Waiting on default .* 0 ahead of it/);
+    assert.match((await operator.view('/ops/jobs/queues/default')).text, /Priority -3/);
+  });
+
   it('can show a long value in full, but still redacts what is in it', async () => {
     const text = 'long '.repeat(300);
     const items = Array.from({ length: 60 }, (_, n) => n);

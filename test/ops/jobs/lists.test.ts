@@ -107,7 +107,7 @@ describe('lists of jobs', () => {
     }
     const [job] = (await list('')).jobs;
     const keys =
-      'id class queue set at enqueued_at expires_at attempts args args_redacted reason errors tags request_id locale attributes progress cancel_requested unreadable href';
+      'id class queue set at enqueued_at expires_at priority attempts args args_redacted reason errors tags request_id locale attributes progress cancel_requested unreadable href';
     assert.deepEqual(Object.keys(job ?? {}), keys.split(' '));
   });
 

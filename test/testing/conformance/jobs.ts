@@ -172,6 +172,15 @@ export class ReminderJob extends Job<[size: 'large' | 'small' | 'a b']> {
   }
 }
 
+/** Runs behind the others of its queue. */
+export class RankedJob extends Job<[name: string]> {
+  static override readonly priority = 10;
+
+  perform(name: string) {
+    log.push(name);
+  }
+}
+
 export class BusyError extends Error {}
 
 /** Retried by its own rule, which has fewer attempts than the class. */

@@ -25,6 +25,7 @@ import {
   LatestJob,
   Note,
   OrderedJob,
+  RankedJob,
   ReminderJob,
   RuledJob,
   SearchJob,
@@ -350,6 +351,39 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
           run: async () => {
             await ReminderJob.set({ wait: '1h' }).performLater('large');
             assertPerformed(ReminderJob);
+          },
+        },
+      },
+    );
+
+    conform(
+      'the jobs of the smallest priority first, and of one priority as they were enqueued',
+      async () => {
+        await RankedJob.performLater('last');
+        await RankedJob.set({ priority: 0 }).performLater('third');
+        await RankedJob.set({ priority: -1 }).performLater('first');
+        await RankedJob.set({ priority: -1, wait: '1h' }).performLater('not yet');
+        await RankedJob.set({ priority: -1 }).performLater('second');
+        for (const priority of [101, -101, 0.5, '1' as never])
+          await assert.rejects(
+            RankedJob.set({ priority }).performLater('x'),
+            /RankedJob: priority is .* from -100 to 100/,
+          );
+        assert.deepEqual(
+          enqueuedJobs().map((job) => job.priority),
+          [10, 0, -1, -1, -1],
+        );
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), ['first', 'second', 'third', 'last']);
+      },
+      {
+        inline: {
+          because: 'nothing waits',
+          run: async () => {
+            await assert.rejects(RankedJob.set({ priority: 101 }).performLater('x'), TypeError);
+            await RankedJob.performLater('last');
+            await RankedJob.set({ priority: -1 }).performLater('first');
+            assert.deepEqual(told(), ['last', 'first']);
           },
         },
       },

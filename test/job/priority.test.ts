@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { compileOptions } from '../../lib/job/definition/options';
+import { notify } from '../../lib/job/hint/notifier';
+import { Job, performAllLater } from '../../lib/job/job';
+import { findJob } from '../../lib/job/sets/find-job';
+import { transaction } from '../../lib/model/transaction';
+import { until } from '../support/until';
+import { Gate } from './gate';
+import { useJobSystem } from './job-system';
+import { setSources, setsOf } from './sets/set-sources';
+
+const gate = new Gate();
+const ran: string[] = [];
+
+class NamedJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+/** Runs behind the others, unless its enqueue says otherwise. */
+class ImportJob extends NamedJob {
+  static override readonly priority = 10;
+}
+
+/** Keeps the slot until the gate opens. */
+class GateJob extends Job {
+  async perform(): Promise<void> {
+    await gate.pass(this.context.signal);
+  }
+}
+
+class FailingJob extends Job<[name: string]> {
+  static override readonly priority = -5;
+  static override readonly retry = { limit: 1 };
+
+  perform(name: string): void {
+    ran.push(name);
+    if (this.context.attempt < 2) throw new Error('once');
+  }
+}
+
+class LimitedJob extends Job<[name: string]> {
+  static override readonly limit = { count: 1 };
+  static override readonly priority = 10;
+
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+const CLASSES = [NamedJob, ImportJob, GateJob, FailingJob, LimitedJob];
+
+describe('the priority of jobs', () => {
+  const system = useJobSystem({ gate, empty: [ran] });
+  const start = (redisOff = false, concurrency = 1) => system.processor(CLASSES, { redisOff, jobs: { concurrency } });
+  const allEnded = () => until('all jobs have ended', async () => (await system.jobCount()) === 0);
+  const named = (name: string, priority: number, queue?: string) => NamedJob.set({ priority, queue }).prepare(name);
+  /** Has the only slot taken until the gate opens. */
+  const occupy = async () => {
+    await GateJob.set({ priority: -100 }).performLater();
+    await until('the slot is taken', () => gate.held === 1);
+  };
+
+  for (const redisOff of [false, true]) {
+    describe(redisOff ? 'without Redis' : 'with Redis', () => {
+      it('decides which of the jobs that wait run first; of one priority the oldest', async () => {
+        const priorities = Array.from({ length: 200 }, () => Math.floor(Math.random() * 7) - 3);
+        await performAllLater(priorities.map((priority, n) => named(`${n}`, priority)));
+        await start(redisOff);
+        await allEnded();
+        const inOrder = priorities
+          .map((priority, n) => ({ priority, n }))
+          .sort((a, b) => a.priority - b.priority || a.n - b.n);
+        assert.deepEqual(
+          ran,
+          inOrder.map(({ n }) => `${n}`),
+        );
+      });
+
+      it('decides anew each time a slot gets free, within each queue', async () => {
+        await start(redisOff);
+        await occupy();
+        await performAllLater([named('mail', 0, 'mailer'), named('urgent mail', -100, 'mailer')]);
+        await ImportJob.performLater('import');
+        for (let n = 0; n < 40; n++) await NamedJob.performLater('plain');
+        await ImportJob.set({ priority: 0 }).performLater('plain');
+        await transaction(() => ImportJob.set({ priority: -1 }).performLater('urgent'));
+        await NamedJob.set({ priority: -2 }).performLater('most urgent');
+        gate.open();
+        await allEnded();
+        const plain = Array.from({ length: 41 }, () => 'plain');
+        assert.deepEqual(ran, ['most urgent', 'urgent', ...plain, 'import', 'urgent mail', 'mail']);
+      });
+
+      it('leaves jobs that were enqueued later to run at once', async () => {
+        await start(redisOff);
+        for (let n = 0; n < 3; n++) {
+          await ImportJob.performLater(`import ${n}`);
+          await until('it has run', () => ran.includes(`import ${n}`));
+          await NamedJob.performLater(`plain ${n}`);
+          await until('it has run', () => ran.includes(`plain ${n}`));
+        }
+        await allEnded();
+      });
+    });
+  }
+
+  it('is kept by jobs that become due, fail, die and get a new life', async () => {
+    await system.skipWaits();
+    await start();
+    await FailingJob.performLater('fails');
+    await until('it has run twice', () => ran.length === 2);
+    await allEnded();
+    assert.deepEqual(ran.splice(0), ['fails', 'fails']);
+    const { dead, scheduled } = setsOf(setSources(system));
+    const later = await ImportJob.set({ wait: '1h' }).performLater('import');
+    const urgent = await NamedJob.set({ wait: '1h', priority: -1 }).performLater('urgent');
+    const killed = await NamedJob.set({ wait: '1h', priority: -2 }).performLater('most urgent');
+    assert.equal((await scheduled.move('kill', { ids: [killed.id] })).moved, 1);
+    assert.equal((await findJob(system.database.knex, killed.id)).entry?.priority, -2);
+    await occupy();
+    await NamedJob.performLater('plain');
+    await system.postgres.query('update job_queue set run_at = now() where id = $1', [later.id]);
+    await notify(system.database.knex, 'look');
+    await until('it is due', async () => (await findJob(system.database.knex, later.id)).place !== 'scheduled');
+    assert.equal((await scheduled.move('promote', { ids: [urgent.id] })).moved, 1);
+    assert.equal((await dead.move('retry', { ids: [killed.id] })).moved, 1);
+    gate.open();
+    await allEnded();
+    assert.deepEqual(ran, ['most urgent', 'urgent', 'plain', 'import']);
+  });
+
+  it('decides which of the jobs of a limit is admitted, and when it runs among the others', async () => {
+    await start();
+    await occupy();
+    await LimitedJob.performLater('limited');
+    await LimitedJob.performLater('second limited');
+    await ImportJob.performLater('import');
+    await NamedJob.performLater('plain');
+    const { id } = await LimitedJob.set({ priority: -1 }).performLater('urgent limited');
+    await until('it is admitted', async () => (await findJob(system.database.knex, id)).place === 'waiting');
+    gate.open();
+    await allEnded();
+    assert.deepEqual(ran.slice(0, 2), ['urgent limited', 'plain']);
+    assert.deepEqual(
+      ran.filter((name) => name.endsWith('limited')),
+      ['urgent limited', 'limited', 'second limited'],
+    );
+  });
+
+  it('is seen though no notification has arrived', async () => {
+    await start();
+    await occupy();
+    const insert = (name: string, priority: number, state: string) =>
+      system.postgres.query(
+        `insert into job_queue (state, queue, class, payload, priority)
+         values ($1, 'default', 'NamedJob', json_build_object('class', 'NamedJob', 'args', json_build_array($2::text)), $3)`,
+        [state, name, priority],
+      );
+    await insert('later', 1, 'held');
+    await NamedJob.performLater('plain');
+    await insert('urgent', -1, 'ready');
+    gate.open();
+    await allEnded();
+    assert.deepEqual([...ran].sort(), ['later', 'plain', 'urgent']);
+  });
+
+  it('lets a job run alone that may have killed its processes', async () => {
+    const { id } = await ImportJob.performLater('dangerous');
+    await system.postgres.query('update job_queue set deliveries = 2 where id = $1', [id]);
+    for (let n = 0; n < 5; n++) await NamedJob.performLater('plain');
+    await start(false, 3);
+    await allEnded();
+    assert.deepEqual(ran, ['plain', 'plain', 'plain', 'plain', 'plain', 'dangerous']);
+  });
+
+  it('runs each job once in two processes', async () => {
+    await performAllLater(Array.from({ length: 400 }, (_, n) => named(`${n}`, (n % 5) - 2)));
+    await Promise.all([start(false, 5), start(true, 5)]);
+    await allEnded();
+    assert.equal(ran.length, 400);
+    assert.equal(new Set(ran).size, 400);
+  });
+
+  it('is refused when the class is loaded unless it is a whole number from -100 to 100', () => {
+    for (const priority of [101, 1.5, Number.NaN, 'high' as never]) {
+      class WrongJob extends NamedJob {
+        static override readonly priority = priority;
+      }
+      assert.throws(
+        () => compileOptions(WrongJob),
+        /WrongJob: priority is .*; give a whole number from -100 to 100; smaller ones run first/,
+      );
+    }
+  });
+});
