@@ -286,7 +286,7 @@ export class Dispatcher {
       await this.admitHeld();
       await this.hint(await settleBatches(knex));
       await analyzeAfterBurst(knex);
-      if (now >= this.pruneFinishedAt) await this.pruneFinished();
+      if (now >= this.pruneFinishedAt) void this.pruneFinished();
       this.upkeptAt = now;
     } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) {
       await this.admitHeld();
@@ -300,12 +300,14 @@ export class Dispatcher {
     this.prunedAt = now;
   }
 
-  /** Looks again at once if there is more to delete than one look does. */
+  /** Beside the looks, since it may take seconds where a million are kept. Never rejects. */
   private async pruneFinished(): Promise<void> {
     const begunAt = performance.now();
-    if (await pruneFinished(this.options.knex)) return;
-    const tookMs = performance.now() - begunAt;
-    this.pruneFinishedAt = begunAt + Math.max(PRUNE_FINISHED_MS, tookMs * PRUNE_FINISHED_FACTOR);
+    this.pruneFinishedAt = Number.POSITIVE_INFINITY;
+    const isMore = await pruneFinished(this.options.knex).catch(this.options.onError);
+    const endedAt = performance.now();
+    const pauseMs = isMore ? 0 : Math.max(PRUNE_FINISHED_MS, (endedAt - begunAt) * PRUNE_FINISHED_FACTOR);
+    this.pruneFinishedAt = endedAt + pauseMs;
   }
 
   /**
