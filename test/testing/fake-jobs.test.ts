@@ -1,4 +1,5 @@
 import assert, { AssertionError } from 'node:assert/strict';
+import { NotHereError } from '../../lib/job/definition/errors';
 import { Job } from '../../lib/job/job';
 import {
   assertEnqueued,
@@ -49,6 +50,14 @@ class HourlyJob extends Job {
   perform() {}
 }
 
+class ElsewhereJob extends Job {
+  static override unique = true;
+
+  perform() {
+    throw new NotHereError('another release has it');
+  }
+}
+
 class PerformJob extends Job {
   perform() {
     return performEnqueuedJobs({ only: GreetJob });
@@ -97,6 +106,12 @@ describe('fake jobs', () => {
       await GreetJob.performLater('Ann', options);
       options.password = 'second';
       assertEnqueued(GreetJob, { args: ['Ann', { password: 'first' }] });
+    });
+
+    it('keep their unique key while they are left to another release', async () => {
+      const { id } = await ElsewhereJob.performLater();
+      await assert.rejects(performEnqueuedJobs(), /another release has it/);
+      assert.deepEqual(await ElsewhereJob.performLater(), { id, enqueued: false, reason: 'duplicate' });
     });
 
     it('once, if they are unique, until their ttl is over, which begins when they are due', async () => {
