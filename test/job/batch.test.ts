@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
+import { JobAdmin } from '../../lib/job/admin/job-admin';
 import { Batch } from '../../lib/job/batch';
 import { BatchEndedError } from '../../lib/job/definition/batch';
 import { Job } from '../../lib/job/job';
 import { settleBatches } from '../../lib/job/row/batch';
+
 import { transaction } from '../../lib/model/transaction';
 import { dice } from '../support/dice';
 import { until } from '../support/until';
 import { Gate } from './gate';
 import { useJobSystem } from './job-system';
+import { setSources } from './sets/set-sources';
 
 const gate = new Gate();
 const told: string[] = [];
@@ -21,6 +24,11 @@ class PartJob extends Job<[end: 'done' | 'dead' | 'more' | 'waits']> {
     if (end === 'dead') throw new Error('as told');
     if (end === 'more') await this.batch?.add(PartJob.prepare('done'), PartJob.prepare('done'));
   }
+}
+
+class KeptPartJob extends Job {
+  static override keep = '1d' as const;
+  perform(): void {}
 }
 
 class CallbackJob extends Job<[text: string]> {
@@ -39,7 +47,7 @@ const all = (name = '') => ({
 
 describe('a batch', () => {
   const system = useJobSystem({ gate, empty: [told] });
-  const start = () => system.processor([PartJob, CallbackJob]);
+  const start = () => system.processor([PartJob, KeptPartJob, CallbackJob]);
   const idle = () => until('no job is left', async () => (await system.jobCount()) === 0);
   const ended = async (batch: Batch) =>
     until('it has ended', async () => (await batch.status())?.endedAt !== undefined).then(idle);
@@ -117,6 +125,18 @@ describe('a batch', () => {
     await settled;
     assert.equal((await batch.status())?.pending, 1);
     assert.equal(await system.jobCount(), 1);
+  });
+
+  it('of a class with keep keeps its jobs among the finished ones, where operators find them', async () => {
+    await start();
+    const batch = await Batch.create({}, (open) => open.add(KeptPartJob.prepare()));
+    await ended(batch);
+    const finished = new JobAdmin(setSources(system)).set('finished');
+    const { entries } = await finished.page({ batch: batch.id });
+    assert.deepEqual(
+      entries.map((job) => job.class),
+      ['KeptPartJob'],
+    );
   });
 
   it('without jobs succeeds at once', async () => {

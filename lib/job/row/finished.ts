@@ -17,9 +17,9 @@ export async function insertFinished(knex: Knex, jobs: readonly FinishedJob[], d
   // An id that is there already, as plain SQL may give it twice, must not keep the job from ending.
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
     `with gone as (${deletion.sql}), kept as (
-       insert into ${TABLES.finished} (id, queue, class, payload, history, error, attempts, tags, limit_key, priority, messages, search, progress,
+       insert into ${TABLES.finished} (id, queue, class, payload, history, error, attempts, tags, limit_key, batch_id, priority, messages, search, progress,
          ending, keep_until, keep_limit)
-       select id, queue, class, payload, history, error, attempts, tags, limit_key, priority, messages, ${SEARCH}, progress,
+       select id, queue, class, payload, history, error, attempts, tags, limit_key, batch_id, priority, messages, ${SEARCH}, progress,
          given.ending, clock_timestamp() + given.keep_ms * interval '1 millisecond', given.keep_limit
        from gone join unnest(?::uuid[], ?::text[], ?::float8[], ?::int[]) as given (id, ending, keep_ms, keep_limit) using (id)
        on conflict (id) do nothing
