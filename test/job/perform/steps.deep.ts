@@ -1,50 +1,43 @@
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
 import { performAllLater } from '../../../lib/job/job';
+import { dice } from '../../support/dice';
+import { LONG_SEED, sized } from '../../support/long-form';
 import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { OnceOnlyJob } from '../child-jobs';
-import { killChild, startChildProcessor } from '../child-processor';
-import { useJobSystem } from '../job-system';
+import { JobStorm } from '../storm';
 
-const JOBS = 3000;
-const KILLS = 12;
+const { jobs, kills, seed } = sized({ jobs: 3000, kills: 6, seed: 1 }, { jobs: 100_000, kills: 60, seed: LONG_SEED });
 
-describe('steps and commit, while processors are killed and Redis is emptied', () => {
-  const children: ChildProcess[] = [];
-  const system = useJobSystem();
-  afterEach(() => Promise.all(children.splice(0).map(killChild)));
+describe('steps and commit, under kill -9 of everything and with Redis emptied', () => {
+  const roll = dice(seed);
+  const storm = new JobStorm();
+  before(() => storm.start());
+  after(() => storm.stop());
 
-  it('have each effect exactly once', async () => {
-    await system.postgres.query('create table effects (what text)');
-    const start = (identity: string, dead: readonly string[]) => {
-      const child = startChildProcessor(system.urls, { lineage: { identity, dead }, concurrency: 10 });
-      children.push(child);
-      return child;
-    };
-    const effects = async () => {
-      const [row] = await system.postgres.query<{ n: number }>('select count(*)::int as n from effects');
-      return row?.n ?? 0;
-    };
-    await performAllLater(Array.from({ length: JOBS }, (_, n) => OnceOnlyJob.prepare(n)));
+  it(`have each effect exactly once (seed ${seed})`, async function () {
+    this.timeout(WAIT_LIMIT_MS * (sized(1, 10) * kills + 6));
+    await storm.query('create table effects (what text)');
+    const count = async (sql: string) =>
+      (await storm.query<{ n: number }>(`select count(*)::int as n ${sql}`))[0]?.n ?? 0;
+    const effects = () => count('from effects');
+    for (let n = 0; n < jobs; n += 1000)
+      await performAllLater(Array.from({ length: 1000 }, (_, i) => OnceOnlyJob.prepare(n + i)));
+    // A killed Postgres of this kind forgets the commits of the last moments.
+    await storm.query('checkpoint');
     let lost = 0;
-    let kill = 0;
-    // The last third is left for the processor that finishes.
-    for (; kill < KILLS && (await effects()) < 2 * JOBS; kill++) {
-      const identity = `killed ${kill}`;
-      const child = start(identity, kill === 0 ? [] : [`killed ${kill - 1}`]);
-      const before = await effects();
-      await until('it has made some effects', async () => (await effects()) > before + 100);
-      await killChild(child);
-      const [row] = await system.postgres.query<{ n: number }>(
-        `select count(*)::int as n from job_queue where state = 'running'`,
-      );
-      lost += row?.n ?? 0;
-      if (kill % 4 === 1) await system.redis.client.flushAll();
+    for (let kill = 0; kill < kills; kill++) {
+      const wanted = Math.floor((3 * jobs * (kill + roll(100) / 100)) / (kills + 1));
+      await until(`${wanted} effects were made`, async () => (await effects()) >= wanted, {
+        everyMs: 20,
+        timeoutMs: sized(1, 10) * WAIT_LIMIT_MS,
+      });
+      if ((await storm.strike()) === 'processor') lost += await count(`from job_queue where state = 'running'`);
     }
     assert.ok(lost > 0, 'kills have hit jobs that ran');
-    start('last', [`killed ${kill - 1}`]);
-    await until('all jobs are done', async () => (await system.jobCount()) === 0);
-    const repeated = await system.postgres.query('select what from effects group by what having count(*) <> 1');
-    assert.deepEqual([repeated, await effects(), await system.deadIds()], [[], 3 * JOBS, []]);
+    await until('all jobs are done', async () => (await count('from job_queue')) === 0);
+    const repeated = await storm.query('select what from effects group by what having count(*) <> 1');
+    assert.deepEqual([repeated, await effects(), await count('from job_dead')], [[], 3 * jobs, 0]);
+    this.runnable().title += `: ${jobs} jobs, ${storm.killed} times kill -9, ${lost} runs cut off`;
   });
 });
