@@ -36,6 +36,7 @@ export {
   TemplateError,
 } from './mailer/definition/errors';
 export { Mailer, MailerPreview } from './mailer/mailer';
+export { KeysetError } from './model/keyset';
 export { Model } from './model/model';
 export { currentTransaction, transaction } from './model/transaction';
 export type * from './public-types';

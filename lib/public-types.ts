@@ -98,6 +98,7 @@ export type {
 } from './job/definition/setup';
 export type { AbstractJobClass, ConfiguredJob } from './job/job';
 export type { Cursor } from './job/perform/checkpoint';
+export type { EachOptions, EachSource } from './job/perform/each';
 export type { StepOptions, TransactionWork } from './job/perform/steps';
 export type { ActionResult, Mail } from './mailer/compose/mail';
 export type {

@@ -220,7 +220,13 @@ const CATALOG: Catalog = {
     fields: jobId,
   },
   'job.expired': info((e) => `${e.error.message}: it does not run any more`, { fields: runFields }),
-  'job.snoozed': info((e) => `${e.class} snoozes for ${formatDuration(e.waitMs)}`, { fields: runFields }),
+  'job.snoozed': info(
+    (e) =>
+      e.waitMs > 0
+        ? `${e.class} snoozes for ${formatDuration(e.waitMs)}`
+        : `${e.class} gives up its slot, and goes on later`,
+    { fields: runFields },
+  ),
   'job.timeout-ignored': warn(
     (e) =>
       `${e.class} ignores its timeout and has been running for ${formatDuration(e.ageMs)}: it should watch this.context.signal`,

@@ -50,6 +50,7 @@ import {
 import { enqueueJobs, enqueueOne } from './enqueue/enqueue';
 import { checkTag } from './enqueue/request';
 import type { Cursor } from './perform/checkpoint';
+import type { EachOptions, EachSource } from './perform/each';
 import { requireContext, requireRun } from './perform/run';
 import type { StepOptions, TransactionWork } from './perform/steps';
 import { serializeArguments } from './record/arguments';
@@ -102,6 +103,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static cron?: string | CronOptions | readonly CronOptions[];
   /** After this time `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Duration;
+  /**
+   * A run that has taken this long ends at its next `checkpoint`, also those of `each`. The job goes to the tail of its queue and
+   * resumes when its turn comes; no attempt is used up. Must be shorter than `timeout`. Default: a run goes on.
+   */
+  static maxRuntime?: Duration;
   /**
    * A job that has not begun when it has been due for this long leaves without a run. `afterDiscard` is called with a
    * JobExpiredError. Default: jobs do not expire.
@@ -222,8 +228,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * Stores the position of the work for `resumeFrom` of the next run. Throws when this run is to end, so call it between the
    * steps of long work. It is cheap: Postgres is written at most four times a second, and always before the end. In a `step` it
    * stores the position within that step.
-   * @throws the reason, when the process stops, the timeout is up or the job was cancelled; TypeError for an invalid cursor, and
-   * in a step that is a transaction.
+   * @throws the reason, when the process stops, the timeout is up or the job was cancelled; Snooze after `maxRuntime`; TypeError
+   * for an invalid cursor, and in a step that is a transaction.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
     await requireRun(this).checkpoint.save(cursor);
@@ -236,6 +242,38 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
     return (await requireRun(this).checkpoint.cursor()) as T | undefined;
+  }
+
+  /**
+   * Calls `work` for each row of a query, in the order of its `orderBy`, or of the primary key of its model. A later run of the
+   * job (after a failure, a stop or a crash) goes on with the first row that is not done: the place of the latest one is the
+   * checkpoint of the job; in a `step` that of the step. Rows are fetched some at a time, and their number is the progress.
+   * @param source a query of a model or of knex, whose order has unique columns without NULLs; or a function that is given the
+   * last cursor (at first undefined) and returns an iterable of pairs: an item, and the cursor from which to go on after it.
+   * @param work gets one row; with `{ batch: 500 }` an array of at most 500.
+   * @throws errors of `work` and of the query; KeysetError if the order cannot be used; TypeError for invalid options, in a
+   * transaction, or when the cursor is that of something else; what `checkpoint` throws.
+   */
+  protected each<T, C extends Cursor = Cursor>(source: EachSource<T, C>, work: (row: T) => unknown): Promise<void>;
+  protected each<T, C extends Cursor = Cursor>(
+    source: EachSource<T, C>,
+    options: EachOptions & { readonly batch: number },
+    work: (rows: T[]) => unknown,
+  ): Promise<void>;
+  protected each<T, C extends Cursor = Cursor>(
+    source: EachSource<T, C>,
+    options: EachOptions & { readonly batch?: never },
+    work: (row: T) => unknown,
+  ): Promise<void>;
+  protected async each(
+    source: unknown,
+    options: EachOptions | ((given: never) => unknown),
+    work?: (given: never) => unknown,
+  ): Promise<void> {
+    const run = requireRun(this);
+    const { each } = await import('./perform/each');
+    const [given, call] = typeof options === 'function' ? [{}, options] : [options, work];
+    await each(run, source as EachSource<unknown>, given, call as (given: unknown) => unknown);
   }
 
   /**

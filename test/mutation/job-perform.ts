@@ -143,6 +143,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/steps.test.ts'],
   },
   {
+    promise: 'a job that goes over rows meets none twice, and leaves none out',
+    file: 'lib/model/keyset.ts',
+    find: 'last = keys[size - 1];',
+    replace: 'last = keys.at(-1);',
+    killedBy: ['test/job/perform/each.test.ts'],
+  },
+  {
+    promise: 'a job does not give up its slot before its cursor is stored',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: 'if (isNow || isLong || run.abortReason) await this.flush();',
+    replace: 'if (run.abortReason) await this.flush();',
+    killedBy: ['test/job/perform/each.test.ts'],
+  },
+  {
     promise: 'retrying all failed jobs does not include those that fail again',
     file: 'lib/job/sets/job-set.ts',
     find: ` and \${since} <= ?::timestamptz\n`,

@@ -67,6 +67,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly tags?: readonly string[];
   /** After this time the run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
   readonly timeout?: Duration;
+  /** After this time the run ends at its next checkpoint, and the job goes on later. */
+  readonly maxRuntime?: Duration;
   /** A job that has not begun when it has been due for this long leaves without a run. */
   readonly expiresIn?: Duration;
   /** Which of the jobs of a queue run first: a whole number from -100 to 100, the smallest first. Default 0. */

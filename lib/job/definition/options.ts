@@ -25,6 +25,8 @@ export function effectiveName(jobClass: Pick<JobClass, 'jobName' | 'name'>): str
 export interface CompiledOptions {
   readonly name: string;
   readonly timeoutMs: number | undefined;
+  /** How long a run may take until a checkpoint ends it, ms. */
+  readonly maxRuntimeMs: number | undefined;
   readonly unique: UniqueRule | undefined;
   readonly limit: LimitRule | undefined;
   /** How long its jobs may wait for their first run, ms. */
@@ -59,6 +61,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
   const plan = Object.freeze({
     name,
     timeoutMs: readTimeout(jobClass, name),
+    maxRuntimeMs: readMaxRuntime(jobClass, name),
     unique,
     limit: limitRule(jobClass, name) ?? unique?.limit,
     expiresInMs: readExpiry(jobClass.expiresIn, name),
@@ -94,6 +97,16 @@ function readTimeout({ timeout }: JobClass, name: string): number | undefined {
   const ms = parseDuration(timeout);
   if (ms !== undefined && ms > 0 && ms <= MAX_TIMEOUT_MS) return ms;
   throw new TypeError(`${name}.timeout is ${JSON.stringify(timeout)}; give a length of time up to 24d, such as '5m'`);
+}
+
+function readMaxRuntime(jobClass: JobClass, name: string): number | undefined {
+  const { maxRuntime } = jobClass;
+  if (maxRuntime === undefined) return undefined;
+  const ms = parseDuration(maxRuntime);
+  if (!ms)
+    throw new TypeError(`${name}.maxRuntime is ${JSON.stringify(maxRuntime)}; give a length of time such as '5m'`);
+  if (ms < (readTimeout(jobClass, name) ?? Number.POSITIVE_INFINITY)) return ms;
+  throw new TypeError(`${name}.maxRuntime is ${JSON.stringify(maxRuntime)}; give a shorter time than its timeout`);
 }
 
 /** @returns undefined: the jobs do not expire. @throws TypeError that names the class, for anything but a length of time. */

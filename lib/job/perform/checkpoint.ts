@@ -5,7 +5,7 @@ import type { JsonValue } from '../../core/execution-context';
 import { currentTransaction } from '../../model/transaction';
 import { withTimeout } from '../../support/deadline';
 import { toError } from '../../support/to-error';
-import { JobTakenError } from '../definition/errors';
+import { JobTakenError, Snooze } from '../definition/errors';
 import { deserializeArguments } from '../record/argument-decoder';
 import { serializeArguments } from '../record/arguments';
 import { type FinishedJob, insertFinished } from '../row/finished';
@@ -28,6 +28,8 @@ export interface CheckpointOptions {
   readonly owner: CheckpointOwner;
   /** undefined: a job without a row, whose values are kept here. */
   readonly store: CheckpointStore | undefined;
+  /** After this time `save` ends the run, so that other jobs get its slot. */
+  readonly maxRuntimeMs?: number | undefined;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -36,6 +38,8 @@ export interface CheckpointOptions {
 export class Checkpoint {
   readonly steps: Steps;
   private latest: string | undefined;
+  /** Steps, and null for the job itself, whose cursors are claimed. */
+  private readonly claimed = new Set<string | null>();
   private pending: CheckpointData = {};
   private writing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -48,8 +52,12 @@ export class Checkpoint {
     this.steps = new Steps(options);
   }
 
-  /** @throws TypeError for an invalid cursor; the reason when the run is aborted, after the cursor was stored. */
-  async save(cursor: Cursor): Promise<void> {
+  /**
+   * @param isNow true: it is written before this resolves.
+   * @throws TypeError for an invalid cursor; the reason when the run is aborted, and a Snooze when it has run for its
+   * `maxRuntime`, after the cursor was stored.
+   */
+  async save(cursor: Cursor, isNow = false): Promise<void> {
     const [encoded] = serializeArguments(`${this.options.run.class}.checkpoint`, [cursor], NO_MODELS);
     const text = JSON.stringify(encoded);
     const step = this.steps.within('checkpoint');
@@ -60,10 +68,12 @@ export class Checkpoint {
       this.steps.noteCursor(step, text);
       await this.note({ steps: { [step]: { cursor: text } } });
     }
-    const { abortReason } = this.options.run;
-    if (!abortReason) return;
-    await this.flush();
-    throw abortReason;
+    const { run, store, maxRuntimeMs = Number.POSITIVE_INFINITY } = this.options;
+    const isLong = store !== undefined && run.durationMs >= maxRuntimeMs;
+    if (isNow || isLong || run.abortReason) await this.flush();
+    if (run.abortReason) throw run.abortReason;
+    // The next run would repeat what is not stored.
+    if (isLong && Object.keys(this.pending).length === 0) throw new Snooze(0);
   }
 
   /** @throws TypeError for a value that is not JSON. */
@@ -79,6 +89,16 @@ export class Checkpoint {
     if (text === undefined) return undefined;
     const [cursor] = await deserializeArguments([JSON.parse(text) as JsonValue], NO_MODELS);
     return cursor;
+  }
+
+  /** @throws TypeError if the cursor that is meant here, of a step or of the job, was claimed before in this run. */
+  claimCursor(caller: string): void {
+    const step = this.steps.within(caller) ?? null;
+    if (this.claimed.has(step))
+      throw new TypeError(
+        `${this.options.run.class}.${caller} was called twice in ${step === null ? 'one run' : `the step ${step}`}: give each a step of its own`,
+      );
+    this.claimed.add(step);
   }
 
   private async cursorText(): Promise<string | undefined> {

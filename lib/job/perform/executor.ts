@@ -286,7 +286,8 @@ export class Executor {
     const { events, checkpoints } = this.options;
     const store = checkpoints?.();
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
-    return new Checkpoint({ run, owner: job.delivery, store, onError });
+    const { maxRuntimeMs } = compileOptions(this.requireClass(job));
+    return new Checkpoint({ run, owner: job.delivery, store, maxRuntimeMs, onError });
   }
 }
 

@@ -347,6 +347,16 @@ export class StepsJob extends Job {
   }
 }
 
+/** Goes over all notes, two at a time, and fails at the second two. */
+export class EachNoteJob extends Job {
+  async perform() {
+    await this.each(Note.query(), { batch: 2 }, (notes) => {
+      if (this.context.attempt === 1 && lines(/,/).length > 0) throw new RangeError('half way');
+      log.push(notes.map(({ text }) => text).join());
+    });
+  }
+}
+
 /** Is told to wait once. */
 export class AskingJob extends Job<[api: string]> {
   static override readonly limit = { count: 1, key: (api: string) => api };

@@ -19,6 +19,7 @@ import {
   BusyError,
   ChainJob,
   DebouncedJob,
+  EachNoteJob,
   EchoJob,
   FlakyJob,
   KeptStepsJob,
@@ -67,6 +68,27 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
 
     const notes = async () => (await Note.query().orderBy('id')).map(({ text }) => text);
     const clear = () => Note.query().delete();
+    conform(
+      'the place of a job in its rows for its next run',
+      async () => {
+        await clear();
+        for (const text of ['a', 'b', 'c', 'd']) await Note.query().insert({ text });
+        await EachNoteJob.performLater();
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), ['a,b', 'c,d']);
+      },
+      {
+        inline: {
+          because: 'there is no next run',
+          run: async () => {
+            await clear();
+            for (const text of ['a', 'b', 'c', 'd']) await Note.query().insert({ text });
+            await assert.rejects(EachNoteJob.performLater(), /half way/);
+          },
+        },
+      },
+    );
+
     conform(
       'the steps of a job for its next run, unless a rollback takes them back',
       async () => {
