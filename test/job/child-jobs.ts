@@ -78,6 +78,19 @@ export class OnceOnlyJob extends Job<[n: number]> {
   }
 }
 
+/** Takes some moments, and may heed its signal. Its end is an effect that is made with the end of the job. */
+export class StoppableJob extends Job<[n: number]> {
+  static override readonly limit = { count: 2, key: (n: number) => n % 40 };
+
+  async perform(n: number): Promise<void> {
+    for (let moment = 0; moment < n % 20; moment++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      if (n % 3 > 0) this.context.signal.throwIfAborted();
+    }
+    await this.commit(() => currentTransaction()?.raw('insert into effects (what) values (?)', [String(n)]));
+  }
+}
+
 /** Due so rarely that only past ticks are enqueued. */
 export class YearlyJob extends Job {
   static override cron = '@yearly';
