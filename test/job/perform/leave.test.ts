@@ -80,13 +80,13 @@ describe('a job that only another release can run', () => {
 
   it('is left unchanged when its format is newer, with its unknown fields', async () => {
     await system.skipWaits();
-    const payload = '{"v":3,"class":"NewJob","args":{"word":"by name"},"fresh":{"a":[]}}';
+    const payload = '{"v":4,"class":"NewJob","args":{"word":"by name"},"fresh":{"a":[]}}';
     const id = await store(system.database.knex, 'ready', { class: 'NewJob', payload });
     const old = await system.processor([NewJob]);
     await left(3);
     const [stored] = await system.postgres.query('select payload::text from job_queue where id = $1', [id]);
     assert.deepEqual(stored, { payload });
-    assert.match(old.left[0]?.reason ?? '', /^NewJob was enqueued in format 3 by a newer release; this one knows 2$/);
+    assert.match(old.left[0]?.reason ?? '', /^NewJob was enqueued in format 4 by a newer release; this one knows 3$/);
     assert.deepEqual(ran, []);
     none('job.dead');
     assert.equal((await findJob(system.database.knex, id)).entry?.class, 'NewJob');
