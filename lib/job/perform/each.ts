@@ -7,11 +7,9 @@ import type { Run } from './run';
 const FETCH = 500;
 
 /** What `each` goes over: a query, or a function that gives items from a cursor on, each with the cursor that follows it. */
-export type EachSource<T, C extends Cursor = Cursor> = PromiseLike<readonly T[]> | ItemsFrom<T, C>;
-
-type ItemsFrom<T, C extends Cursor> = (
-  cursor: C | undefined,
-) => AsyncIterable<readonly [item: T, cursor: C]> | Iterable<readonly [item: T, cursor: C]>;
+export type EachSource<T, C extends Cursor = Cursor> =
+  | PromiseLike<readonly T[]>
+  | ((cursor: C | undefined) => AsyncIterable<readonly [item: T, cursor: C]> | Iterable<readonly [item: T, cursor: C]>);
 
 /** How `each` goes over a query. */
 export interface EachOptions {
@@ -69,7 +67,7 @@ export async function each(
   };
   const pairs = keyset
     ? keyset.rows(batch ?? fetch, begun?.at as string[] | undefined)
-    : (source as ItemsFrom<unknown, Cursor>)(begun?.at);
+    : (source as Exclude<EachSource<unknown>, PromiseLike<readonly unknown[]>>)(begun?.at);
   for await (const [item, at] of pairs) {
     items.push(item);
     last = at;
