@@ -48,6 +48,8 @@ export async function balance(environment: Scene): Promise<Balance> {
       ...notes.losses,
       ...tasks.losses,
       ...effects,
+      ...(await checkKept(environment)),
+      ...(await checkBatches(environment)),
       ...missedTicks(ticks),
       ...duplicates
         .filter(({ reason }) => !reason)
@@ -97,6 +99,25 @@ async function checkEffects({ ledger, postgres }: Scene): Promise<string[]> {
       .filter(({ id, kind }) => kind === 'stepped' && !made.has(id))
       .map(({ id }) => `job ${id} (stepped) has no effects`),
   ];
+}
+
+/** Each kept job stays once, with its result. */
+async function checkKept({ ledger, postgres }: Scene): Promise<string[]> {
+  const rows = await postgres.administer<{ task: number; result: string | null }>(
+    `select (payload -> 'args' ->> 0)::int as task, result::text from job_finished where class = 'KeptJob'`,
+  );
+  const results = new Map(rows.map(({ task, result }) => [task, result]));
+  return ledger.tasks
+    .filter(({ id, kind }) => kind === 'kept' && results.get(id) !== String(id))
+    .map(({ id }) => `job ${id} (kept) is not there with its result, but ${results.get(id)}`);
+}
+
+/** Each batch ends well, and none is left open. */
+async function checkBatches({ postgres }: Scene): Promise<string[]> {
+  const rows = await postgres.administer<{ id: string; outcome: string | null }>(
+    `select id, outcome from job_batches where outcome is distinct from 'succeeded'`,
+  );
+  return rows.map(({ id, outcome }) => `the batch ${id} has not succeeded: ${outcome}`);
 }
 
 /** A step may repeat when a process dies right after it, but none may be skipped. */

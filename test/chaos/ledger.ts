@@ -4,7 +4,7 @@ import type { Outcome } from './traffic';
 /** The ways to enqueue a task (test/fixtures/chaos-app) that clients use all the time. */
 export const TASKS = [
   ...(['alone', 'transaction', 'later', 'retried', 'checkpointed', 'limited', 'notes'] as const),
-  ...(['rated', 'stepped', 'snoozing', 'secret', 'cancelled'] as const),
+  ...(['rated', 'stepped', 'snoozing', 'secret', 'cancelled', 'urgent', 'kept', 'batched'] as const),
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
 /** All kinds of tasks; the additional ones are only enqueued by faults. */

@@ -48,7 +48,7 @@ export interface Injection {
 type Recovery = Readonly<Record<'ready' | 'a sign-up' | 'a job' | 'its mail', number>>;
 
 /** Log lines of jobs that fail on purpose. */
-const EXPECTED = /(Retried|Notes|Stepped)Job failed/;
+const EXPECTED = /(Retried|Notes|Stepped|Part)Job failed/;
 const LOG_KEPT = 5000;
 const RECOVERY_LIMIT_MS = 90_000;
 /** The slowest step of a recovery is printed when it took longer than this, ms. */
