@@ -104,7 +104,7 @@ async function checkEffects({ ledger, postgres }: Scene): Promise<string[]> {
 /** Each kept job stays once, with its result. */
 async function checkKept({ ledger, postgres }: Scene): Promise<string[]> {
   const rows = await postgres.administer<{ task: number; result: string | null }>(
-    `select (payload -> 'args' ->> 0)::int as task, result::text from job_finished where class = 'KeptJob'`,
+    `select (payload -> 'args' ->> 0)::int as task, ending::json ->> 'result' as result from job_finished where class = 'KeptJob'`,
   );
   const results = new Map(rows.map(({ task, result }) => [task, result]));
   return ledger.tasks
