@@ -1,3 +1,4 @@
+import { currentTransaction } from '../model/transaction';
 import { timeOrderedUuid } from '../support/uuid';
 import {
   type BatchEvent,
@@ -22,6 +23,10 @@ const FLUSHED = 1000;
 export class Batch {
   /** Jobs that were added and not enqueued yet; undefined: jobs are enqueued at once. */
   private waiting: PreparedJob[] | undefined;
+  /** The transaction in which it is filled. */
+  private filledIn: ReturnType<typeof currentTransaction>;
+  /** Of a flush: jobs that seemed to be added were not, even if the code that fills has caught it. */
+  private failure: { readonly error: unknown } | undefined;
 
   private constructor(
     /** The id of the batch, a UUID. */
@@ -49,9 +54,11 @@ export class Batch {
       callbacks: batch.callbacks(options),
     });
     batch.waiting = [];
+    batch.filledIn = currentTransaction();
     try {
       await fill(batch);
       await batch.flush();
+      if (batch.failure) throw batch.failure.error;
     } catch (thrown) {
       // In a transaction that has failed, the rollback takes it back.
       await batches.cancel(batch.id, 'it could not be filled').catch(() => undefined);
@@ -74,7 +81,8 @@ export class Batch {
    * @throws BatchEndedError when the batch has ended; the errors of `performAllLater`.
    */
   async add(...jobs: readonly PreparedJob[]): Promise<void> {
-    if (!this.waiting) return this.enqueue(jobs);
+    // What is added within a transaction of its own belongs to that, and nothing else does.
+    if (!this.waiting || currentTransaction() !== this.filledIn) return this.enqueue(jobs);
     for (const job of jobs) {
       this.waiting.push(job);
       if (this.waiting.length >= FLUSHED) await this.flush();
@@ -106,7 +114,12 @@ export class Batch {
 
   private async flush(): Promise<void> {
     const jobs = this.waiting?.splice(0) ?? [];
-    if (jobs.length > 0) await this.enqueue(jobs);
+    try {
+      if (jobs.length > 0) await this.enqueue(jobs);
+    } catch (error) {
+      this.failure ??= { error };
+      throw error;
+    }
   }
 
   private async enqueue(jobs: readonly PreparedJob[]): Promise<void> {

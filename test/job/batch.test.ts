@@ -39,6 +39,8 @@ class CallbackJob extends Job<[text: string]> {
   }
 }
 
+const later = (batch: Batch) => batch.add(PartJob.set({ wait: '1h' }).prepare('done'));
+
 const all = (name = '') => ({
   onSuccess: CallbackJob.prepare(`${name}success`),
   onComplete: CallbackJob.prepare(`${name}complete`),
@@ -90,7 +92,7 @@ describe('a batch', () => {
     const batch = await Batch.create(all(), (open) => open.add(PartJob.prepare('dead')));
     await until('it is complete', () => told.length === 2);
     await system.postgres.query('delete from job_dead');
-    assert.deepEqual(await settleBatches(system.database.knex), []);
+    assert.deepEqual((await settleBatches(system.database.knex)).ready, []);
     assert.equal((await batch.status())?.state, 'completed');
     assert.equal(told.length, 2);
   });
@@ -215,6 +217,98 @@ describe('a batch', () => {
     await system.postgres.query('delete from job_queue');
     await ended(batch);
     assert.equal(told.length, 2);
+  });
+
+  it('that an open transaction adds to keeps no others waiting, and ends after that', async () => {
+    const { knex } = system.database;
+    const [held, other] = [await Batch.create({}, later), await Batch.create(all(), later)];
+    const adding = transaction(async () => {
+      await held.add(PartJob.prepare('done'));
+      await gate.pass(new AbortController().signal);
+    });
+    await until('it has added', () => gate.held === 1);
+    await knex.raw('delete from job_queue');
+    await start();
+    await ended(other);
+    assert.equal((await settleBatches(knex, [held.id])).isLookDue, true);
+    assert.equal((await held.status())?.state, 'running');
+    gate.open();
+    await adding;
+    await ended(held);
+    assert.equal((await held.status())?.total, 2);
+  });
+
+  it('is settled with any number of others, although one of them cannot be', async () => {
+    const { knex } = system.database;
+    const batches: Batch[] = [];
+    for (let n = 0; n < 130; n++) batches.push(await Batch.create({}, later));
+    await knex.raw(`update job_batches set callbacks = '{"success": {"id": "wrong"}}' where id = ?`, [
+      batches[0]?.id ?? '',
+    ]);
+    await knex.raw('delete from job_queue');
+    const { error } = await settleBatches(
+      knex,
+      batches.map(({ id }) => id),
+    );
+    assert.ok(error);
+    const left = await system.postgres.query<{ id: string }>('select id from job_batches where ended_at is null');
+    assert.deepEqual(
+      left.map(({ id }) => id),
+      [batches[0]?.id],
+    );
+  });
+
+  it('tells the dispatcher of a callback that is for later', async () => {
+    await Batch.create({ onSuccess: PartJob.set({ wait: '1h' }).prepare('done') }, later);
+    // A copy without jobs, which the process that has created it does not know.
+    const [copy] = await system.postgres.query<{ id: string }>(
+      `insert into job_batches (id, description, callbacks, sealed_at)
+       select gen_random_uuid(), description, callbacks, now() from job_batches returning id`,
+    );
+    assert.equal((await settleBatches(system.database.knex, [copy?.id ?? ''])).isLookDue, true);
+  });
+
+  it('that is cancelled takes along what is created within it meanwhile, and can be cancelled again', async () => {
+    const outer = await Batch.create({}, later);
+    let inner: Batch | undefined;
+    const creating = transaction(async () => {
+      inner = await Batch.create({ parent: outer }, later);
+      await gate.pass(new AbortController().signal);
+    });
+    await until('it is created', () => gate.held === 1);
+    const cancelling = outer.cancel();
+    const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+    await until('the cancel waits', async () => (await system.postgres.query(waits)).length > 0);
+    gate.open();
+    await creating;
+    assert.deepEqual(await cancelling, { cancelled: 2, requested: 0 });
+    assert.equal((await inner?.status())?.state, 'cancelled');
+    // As if the process had died before it had cancelled the jobs.
+    await system.postgres.query(
+      `insert into job_queue (id, queue, class, payload, batch_id) values (gen_random_uuid(), 'default', 'PartJob', '{}', '${outer.id}')`,
+    );
+    assert.deepEqual(await outer.cancel(), { cancelled: 1, requested: 0 });
+  });
+
+  it('keeps what was added while a transaction of its filling is rolled back', async () => {
+    const batch = await Batch.create({}, async (open) => {
+      for (let n = 0; n < 999; n++) await open.add(PartJob.prepare('done'));
+      await transaction(async () => {
+        await open.add(PartJob.prepare('done'), PartJob.prepare('done'));
+        throw new Error('rolled back');
+      }).catch(() => undefined);
+    });
+    assert.deepEqual([(await batch.status())?.total, await system.jobCount()], [999, 999]);
+  });
+
+  it('is not created when jobs that were added could not be enqueued, even if nobody minds', async () => {
+    const filling = Batch.create({}, async (open) => {
+      for (let n = 0; n < 999; n++) await open.add(PartJob.prepare('done'));
+      await open.cancel();
+      await open.add(PartJob.prepare('done')).catch(() => undefined);
+    });
+    await assert.rejects(filling, BatchEndedError);
+    assert.equal(await system.jobCount(), 0);
   });
 
   it('that is not filled to its end is reported once, and may be sealed', async () => {

@@ -1,6 +1,6 @@
 import { KillJob } from '../../lib/job/definition/errors';
 import { Job } from '../../lib/job/job';
-import { currentTransaction } from '../../lib/model/transaction';
+import { currentTransaction, transaction } from '../../lib/model/transaction';
 
 // The jobs of child processors, which tell the parent when they run.
 
@@ -88,6 +88,28 @@ export class StoppableJob extends Job<[n: number]> {
       if (n % 3 > 0) this.context.signal.throwIfAborted();
     }
     await this.commit(() => currentTransaction()?.raw('insert into effects (what) values (?)', [String(n)]));
+  }
+}
+
+/** A job of a batch: it leaves an effect, adds others to its batch, or dies as long as the table says so. */
+export class BatchPartJob extends Job<[n: number]> {
+  static override retry = { limit: 0 };
+
+  async perform(n: number): Promise<void> {
+    const write = transaction((trx) => trx.raw('insert into effects (what) values (?) returning 1', [`part ${n}`]));
+    await write;
+    if (n % 50 === 1) await this.batch?.add(BatchPartJob.prepare(-n));
+    const { rows } = await transaction((trx) => trx.raw<{ rows: object[] }>('select from cured'));
+    if (n > 0 && n % 100 === 0 && rows.length === 0) throw new Error('as told');
+  }
+}
+
+/** Tells once, with its end, which callback it is. */
+export class BatchToldJob extends Job<[what: string]> {
+  async perform(what: string): Promise<void> {
+    await this.commit(async () => {
+      await currentTransaction()?.raw('insert into told (what) values (?)', [what]);
+    });
   }
 }
 

@@ -5,6 +5,8 @@ const LIMITED = 'lib/job/row/limited.ts';
 const RESCUE = 'lib/job/row/rescue.ts';
 const END = 'lib/job/row/end.ts';
 const INSERT = 'lib/job/row/insert.ts';
+const BATCH = 'lib/job/row/batch.ts';
+const BATCH_TEST = ['test/job/batch.test.ts'];
 const CLAIM_TEST = ['test/job/row/claim.test.ts'];
 const DEAD_TEST = ['test/job/row/dead.test.ts'];
 const CANCEL_TEST = ['test/job/cancel.test.ts'];
@@ -21,6 +23,27 @@ const mutations: readonly Mutation[] = [
     find: 'offset classes.keep_limit limit 1',
     replace: 'offset 2 * classes.keep_limit limit 1',
     killedBy: ['test/job/results.test.ts'],
+  },
+  {
+    promise: 'a batch that an open transaction holds keeps no others waiting',
+    file: BATCH,
+    find: `const LOCK_WAIT = '100ms';`,
+    replace: `const LOCK_WAIT = '0';`,
+    killedBy: BATCH_TEST,
+  },
+  {
+    promise: 'a batch with jobs left has not ended',
+    file: BATCH,
+    find: `sealed_at is not null and not \${HAS_JOB()} and not`,
+    replace: 'sealed_at is not null and not',
+    killedBy: BATCH_TEST,
+  },
+  {
+    promise: 'what is added within a transaction of its own belongs to that alone',
+    file: 'lib/job/batch.ts',
+    find: 'if (!this.waiting || currentTransaction() !== this.filledIn) return',
+    replace: 'if (!this.waiting) return',
+    killedBy: BATCH_TEST,
   },
   {
     promise: 'a job is claimed by one processor only',

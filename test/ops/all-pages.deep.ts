@@ -27,6 +27,7 @@ describe('all pages are accessible and fit a phone', () => {
       at: Date.now(),
     });
     await shop.pause('mailer', 'pages:203.0.113.7');
+    await storeBatches();
     await until(
       'the recurring jobs are stored',
       async () => (await shop.ops.database.query('select from job_cron')).length > 0,
@@ -56,6 +57,25 @@ describe('all pages are accessible and fit a phone', () => {
       gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
       refused: { path: '/ops/jobs/dead?page=0', status: 400 },
     };
+  }
+
+  /** One in each state, some with what is long. */
+  async function storeBatches(): Promise<void> {
+    const { database } = shop.ops;
+    const long = `import of ${'all the orders of a year, and of '.repeat(5)}others`.slice(0, 200);
+    await database.query(
+      `insert into job_batches (id, description, tags, callbacks, total, sealed_at, completed_at, outcome, ended_at)
+       select gen_random_uuid(), description, tags, '{}', 1234567, case when state <> 'filling' then now() end,
+         case when state not in ('filling', 'running') then now() end,
+         case when state in ('succeeded', 'cancelled') then state end,
+         case when state in ('succeeded', 'cancelled') then now() end
+       from (values ('filling', '', '{}'::text[]), ('running', $1, array['may', 'a-long-tag-of-somebody', $2]), ('completed', $2, '{}'),
+         ('succeeded', 'mails of May', array['may']), ('cancelled', 'x', '{}')) as batch (state, description, tags)`,
+      [long, 'w'.repeat(100)],
+    );
+    await database.query(
+      `update job_dead set batch_id = (select id from job_batches where completed_at is not null limit 1)`,
+    );
   }
 
   async function pagesOfMails(): Promise<typeof pages> {

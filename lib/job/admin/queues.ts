@@ -83,6 +83,8 @@ export class Queues {
         more = deleted === CHUNK;
       }
     } finally {
+      // They may have been the last of a batch.
+      if (jobs > 0) await notify(knex, 'look').catch(() => undefined);
       this.report('clear', name, jobs);
     }
     return jobs;

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
+import { toError } from '../../support/to-error';
 import type { Limits } from '../definition/limits';
 import { byPlace } from '../hint/admitter';
 import { type Hints, MAX_HINTS } from '../hint/hints';
@@ -272,6 +273,14 @@ export class Dispatcher {
     this.isHeldDue ||= this.heldAfter !== '';
   }
 
+  /** What is wrong with one batch must not keep the look from all else. */
+  private async settleBatches(): Promise<void> {
+    const { ready, isLookDue, error } = await settleBatches(this.options.knex);
+    this.isHeldDue ||= isLookDue;
+    await this.hint(ready);
+    if (error !== undefined) this.options.onError(toError(error));
+  }
+
   private async upkeep(): Promise<void> {
     const { knex, onRescued, onDropped, tuning } = this.options;
     const { silentMs = SILENT_MS } = tuning ?? {};
@@ -284,13 +293,13 @@ export class Dispatcher {
       onRescued(rescued);
       this.wasAnyUnderWay = await isAnyUnderWay(knex);
       await this.admitHeld();
-      await this.hint(await settleBatches(knex));
+      await this.settleBatches();
       await analyzeAfterBurst(knex);
       if (now >= this.pruneFinishedAt) void this.pruneFinished();
       this.upkeptAt = now;
     } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) {
       await this.admitHeld();
-      await this.hint(await settleBatches(knex));
+      await this.settleBatches();
     }
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;
     this.deaths = 0;

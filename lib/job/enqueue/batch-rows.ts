@@ -43,9 +43,11 @@ export class BatchRows implements Omit<BatchStore, 'create'> {
 
   async retryDead(id: string): Promise<number> {
     const knex = await this.connection();
+    const { rows } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
+    const until = rows[0]?.now ?? 'infinity';
     let count = 0;
     for (let isMore = true; isMore; ) {
-      const revived = await reviveBatch(knex, id);
+      const revived = await reviveBatch(knex, id, until);
       count += revived.moved;
       isMore = revived.isMore;
       if (revived.moved > 0) await notify(knex, 'look');

@@ -3,8 +3,8 @@ import { settleBatches } from '../row/batch';
 import type { Announcer } from './hints';
 
 /**
- * Enqueues the callbacks of batches that have ended, one look at a time: under load one stands for many. If Postgres fails, the
- * dispatcher does it.
+ * Enqueues the callbacks of batches that have ended, one look at a time: under load one stands for many. What
+ * it cannot do now, as others have locked a batch or Postgres fails, the dispatcher does.
  */
 export class BatchSettler {
   private readonly due = new Set<string>();
@@ -27,7 +27,8 @@ export class BatchSettler {
       const ids = [...this.due];
       this.due.clear();
       try {
-        this.announcer.announce(await settleBatches(this.knex, ids), false);
+        const { ready, isLookDue, error } = await settleBatches(this.knex, ids);
+        this.announcer.announce(ready, isLookDue || error !== undefined);
       } catch {
         this.announcer.announce([], true);
       }

@@ -31,9 +31,12 @@ const IS_DUE = () =>
 /** SQL: there is a batch of which something is to be told. */
 export const IS_ANY_BATCH_DUE = () => `exists (select from ${TABLES.batches} as batch where ${IS_DUE()})`;
 
-/** Batches that one look settles, and rows in one statement. */
+/** Batches that one look at all of them settles, and rows in one statement. */
 const MAX_DUE = 100;
 const MAX_ROWS = 1000;
+/** For this long a batch is waited for that others have locked: a transaction of an app may keep it as long as it likes. */
+const LOCK_WAIT = '100ms';
+const LOCK_NOT_AVAILABLE = '55P03';
 /** An ended batch is kept for this long; one with dead jobs for as long as they may be dead, days. */
 const ENDED_DAYS = 7;
 const DEAD_DAYS = 180;
@@ -92,7 +95,7 @@ async function dueBatches(knex: Knex, ids?: readonly string[]): Promise<string[]
     ? `and batch.id in (select unnest(?::uuid[]) union select parent_id from ${TABLES.batches} where id = any(?::uuid[]))`
     : '';
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    `select id from ${TABLES.batches} as batch where ${IS_DUE()} ${among} order by created_at limit ${MAX_DUE}`,
+    `select id from ${TABLES.batches} as batch where ${IS_DUE()} ${among} order by created_at limit ${ids ? 'all' : MAX_DUE}`,
     (ids ? [[...ids], [...ids]] : []) as unknown as Knex.RawBinding[],
   );
   return rows.map(({ id }) => id);
@@ -106,31 +109,55 @@ interface Settling {
   readonly succeeds: boolean;
 }
 
+/** What a look at batches has done. */
+export interface Settled {
+  /** Callbacks that are ready. */
+  readonly ready: ReadyJob[];
+  /** true: the dispatcher should look soon. A batch is locked, more are due, or a callback is not ready yet. */
+  readonly isLookDue: boolean;
+  /** The first error of one that could not be settled; the others were. */
+  readonly error: unknown;
+}
+
 /**
  * Enqueues the callbacks that are due, each once: the row of the batch is locked, and says what was told. The callbacks of a batch
  * within another are jobs of that one.
- * @param ids only these batches, and those around them. Default: all.
- * @returns the callbacks that are ready.
+ * @param ids only these batches, and those around them. Default: all, a hundred in one look.
  */
-export async function settleBatches(knex: Knex, ids?: readonly string[]): Promise<ReadyJob[]> {
+export async function settleBatches(knex: Knex, ids?: readonly string[]): Promise<Settled> {
   const ready: ReadyJob[] = [];
+  let isLookDue = false;
+  let error: unknown;
   for (let due = await dueBatches(knex, ids); due.length > 0; ) {
+    isLookDue ||= ids === undefined && due.length === MAX_DUE;
     const parents: string[] = [];
     for (const id of due) {
-      const settled = await knex.transaction((trx) => settle(trx, id));
-      ready.push(...(settled?.ready ?? []));
-      if (settled?.parentId) parents.push(settled.parentId);
+      try {
+        const settled = await knex.transaction((trx) => settle(trx, id));
+        ready.push(...(settled?.ready ?? []));
+        if (settled?.hasWaiting) isLookDue = true;
+        if (settled?.parentId) parents.push(settled.parentId);
+      } catch (thrown) {
+        if ((thrown as { readonly code?: unknown }).code === LOCK_NOT_AVAILABLE) isLookDue = true;
+        else error ??= thrown;
+      }
     }
     due = parents.length > 0 ? await dueBatches(knex, parents) : [];
   }
-  return ready;
+  return { ready, isLookDue, error };
 }
 
-async function settle(
-  trx: Knex,
-  id: string,
-): Promise<{ readonly ready: ReadyJob[]; readonly parentId: string | null } | undefined> {
-  await trx.raw(`select from ${TABLES.batches} where id = ?::uuid for update`, [id]);
+interface SettledBatch {
+  readonly ready: ReadyJob[];
+  readonly hasWaiting: boolean;
+  readonly parentId: string | null;
+}
+
+async function settle(trx: Knex, id: string): Promise<SettledBatch | undefined> {
+  await trx.raw(
+    `select from ${TABLES.batches} where id = ?::uuid and set_config('lock_timeout', '${LOCK_WAIT}', true) is not null for update`,
+    [id],
+  );
   // A statement of its own sees what was committed while this one waited for the lock.
   const { rows } = await trx.raw<{ rows: Settling[] }>(
     `select parent_id as "parentId", callbacks, (${DIES()}) as dies, (completed_at is null and ${IS_OVER()}) as completes,
@@ -161,7 +188,8 @@ async function settle(
      where id = ?::uuid`,
     [dies, completes, succeeds, succeeds, id],
   );
-  return { parentId, ready: due.flatMap(({ queue }, i) => (inserted[i]?.ready ? { id: inserted[i].id, queue } : [])) };
+  const ready = due.flatMap(({ queue }, i) => (inserted[i]?.ready ? { id: inserted[i].id, queue } : []));
+  return { ready, hasWaiting: ready.length < due.length, parentId };
 }
 
 /** A time was written as text. */
@@ -179,31 +207,46 @@ async function isOpen(trx: Knex, id: string, count: number): Promise<boolean> {
   }
 }
 
-/** Ends a batch, and those within, without callbacks. @returns their ids; none if it had ended. */
+/**
+ * Ends a batch, and those within, without callbacks. @returns the ids of all that are cancelled now. Those that were before are
+ * among them: if the process died before it had cancelled their jobs, it can be done again.
+ */
 export async function endBatch(knex: Knex, id: string): Promise<string[]> {
-  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    `with recursive family (id) as (
-       select ?::uuid union all
-       select child.id from ${TABLES.batches} as child join family on child.parent_id = family.id
-     )
-     update ${TABLES.batches} set outcome = 'cancelled', ended_at = clock_timestamp(),
-       completed_at = coalesce(completed_at, clock_timestamp()), sealed_at = coalesce(sealed_at, clock_timestamp())
-     where id in (select id from family) and ended_at is null returning id`,
-    [id],
-  );
-  return rows.map((row) => row.id);
+  if (!knex.isTransaction) return knex.transaction((trx) => endBatch(trx, id));
+  const ended: string[] = [];
+  // From the outside in, as each waits for those who create a batch within it.
+  for (let family = [id]; family.length > 0; ) {
+    const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
+      `update ${TABLES.batches} set outcome = 'cancelled', ended_at = coalesce(ended_at, clock_timestamp()),
+         completed_at = coalesce(completed_at, clock_timestamp()), sealed_at = coalesce(sealed_at, clock_timestamp())
+       where id = any(?::uuid[]) and (ended_at is null or outcome = 'cancelled') returning id`,
+      [family] as unknown as Knex.RawBinding[],
+    );
+    const ids = rows.map((row) => row.id);
+    ended.push(...ids);
+    const within = await knex.raw<{ rows: { readonly id: string }[] }>(
+      `select id from ${TABLES.batches} where parent_id = any(?::uuid[])`,
+      [ids] as unknown as Knex.RawBinding[],
+    );
+    family = within.rows.map((row) => row.id);
+  }
+  return ended;
 }
 
-/** Puts dead jobs of a batch back on their queues. @returns how many; the limit of one statement: there may be more. */
+/**
+ * Puts dead jobs of a batch back on their queues. @param until a time of Postgres: those that died later stay.
+ * @returns how many; the limit of one statement: there may be more.
+ */
 export async function reviveBatch(
   knex: Knex,
   id: string,
+  until: string,
 ): Promise<{ readonly moved: number; readonly isMore: boolean }> {
   const moved = await reviveJobs(knex, {
     sql: `delete from ${TABLES.dead} where id in (
-        select id from ${TABLES.dead} where batch_id = ?::uuid order by died_at, id limit ${MAX_ROWS} for update
+        select id from ${TABLES.dead} where batch_id = ?::uuid and died_at <= ?::timestamptz order by died_at, id limit ${MAX_ROWS} for update
       ) returning *`,
-    values: [id],
+    values: [id, until],
   });
   return { moved, isMore: moved === MAX_ROWS };
 }

@@ -37,7 +37,7 @@ export class JobSet extends SetReader {
     const run = new BulkRun(options);
     const step = async (chosen: Sql): Promise<number> => {
       const moved = await this.moveChosen(action, chosen);
-      if (moved > 0 && action !== 'delete' && action !== 'kill') await this.announce();
+      if (moved > 0) await this.announce();
       run.add(moved);
       return moved;
     };
@@ -116,7 +116,7 @@ export class JobSet extends SetReader {
     return { moved: run.moved, complete: false };
   }
 
-  /** Tells dispatchers of jobs that are ready, or due at another time. One that is not told finds them later. */
+  /** Tells dispatchers of jobs that are ready, or were the last of a batch. One that is not told finds out later. */
   private async announce(): Promise<void> {
     await this.knex.raw("select pg_notify(?, 'look')", [TABLES.channel]).catch(() => undefined);
   }
