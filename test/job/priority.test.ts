@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { compileOptions } from '../../lib/job/definition/options';
 import { notify } from '../../lib/job/hint/notifier';
 import { Job, performAllLater } from '../../lib/job/job';
+import { readInstallation } from '../../lib/job/row/installation';
+import { claimByPriority } from '../../lib/job/row/priority';
 import { findJob } from '../../lib/job/sets/find-job';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
@@ -151,7 +153,11 @@ describe('the priority of jobs', () => {
 
   it('is seen though no notification has arrived', async () => {
     await start();
-    await occupy();
+    // Until a look has found no priority, the processor goes by priority anyway.
+    await NamedJob.performLater('before');
+    await allEnded();
+    await GateJob.performLater();
+    await until('the slot is taken', () => gate.held === 1);
     const insert = (name: string, priority: number, state: string) =>
       system.postgres.query(
         `insert into job_queue (state, queue, class, payload, priority)
@@ -163,7 +169,26 @@ describe('the priority of jobs', () => {
     await insert('urgent', -1, 'ready');
     gate.open();
     await allEnded();
-    assert.deepEqual([...ran].sort(), ['later', 'plain', 'urgent']);
+    assert.deepEqual([...ran].sort(), ['before', 'later', 'plain', 'urgent']);
+  });
+
+  it('decides which jobs a claim takes, however few it takes', async () => {
+    const { knex } = system.database;
+    const { here: origin } = await readInstallation(knex);
+    const order = [-2, -1, -1, 0, 0, 0, 1, 1, 2];
+    const jobs = await performAllLater(order.map((priority) => named('x', priority)));
+    const mail = await NamedJob.set({ queue: 'mailer', priority: -100 }).performLater('x');
+    const found: string[] = [];
+    for (let more = true; more; ) {
+      const choice = { queues: ['default', 'mailer'], limit: 1 };
+      const { claimed } = await claimByPriority(knex, { identity: 'me', origin }, choice);
+      found.push(...claimed.map(({ id }) => id));
+      more = claimed.length > 0;
+    }
+    assert.deepEqual(
+      found,
+      [...jobs, mail].map(({ id }) => id),
+    );
   });
 
   it('lets a job run alone that may have killed its processes', async () => {
