@@ -128,10 +128,10 @@ export class Batch {
   }
 
   private callbacks({ onSuccess, onComplete, onDeath }: BatchOptions): Partial<Record<BatchEvent, EnqueueRequest>> {
-    const given = { success: onSuccess, complete: onComplete, death: onDeath };
+    const jobs = { success: onSuccess, complete: onComplete, death: onDeath };
     const callbacks: Partial<Record<BatchEvent, EnqueueRequest>> = {};
     for (const event of ['success', 'complete', 'death'] as const) {
-      const job = given[event];
+      const job = jobs[event];
       if (!job) continue;
       const options = { ...job.options, batch: this };
       const [request] = buildRequests([{ ...job, options }], connection('Batch.create'));

@@ -16,9 +16,9 @@ export class Batches {
     this.rows = new BatchRows(knex, events, () => void notify(knex, 'look').catch(() => undefined));
   }
 
-  /** The latest ones. @param open only those that have not ended. */
-  list({ limit, open = false }: { readonly limit: number; readonly open?: boolean }): Promise<BatchStatus[]> {
-    return readBatches(this.sources.knex, { limit, open });
+  /** The latest ones. */
+  list({ limit }: { readonly limit: number }): Promise<BatchStatus[]> {
+    return readBatches(this.sources.knex, { limit });
   }
 
   /** @throws InvalidRequestError for an id that is no UUID. */

@@ -262,12 +262,12 @@ interface BatchRow extends Omit<BatchStatus, 'state' | 'done' | 'parentId' | 'co
 /** Reads a batch, or the latest ones. */
 export async function readBatches(
   knex: Knex,
-  choice: { readonly id: string } | { readonly limit: number; readonly open?: boolean },
+  choice: { readonly id: string } | { readonly limit: number },
 ): Promise<BatchStatus[]> {
   const [where, values] =
     'id' in choice
       ? ['where id = ?::uuid', [choice.id]]
-      : [`${choice.open ? 'where ended_at is null' : ''} order by created_at desc limit ?`, [choice.limit]];
+      : ['order by created_at desc limit ?', [choice.limit]];
   const { rows } = await knex.raw<{ rows: BatchRow[] }>(
     `select id, parent_id as "parentId", description, tags, total::float8 as total, outcome, sealed_at is not null as "isSealed",
        (select count(*)::int from ${TABLES.jobs} as job where job.batch_id = batch.id) as pending,
