@@ -287,7 +287,7 @@ describe('the results of jobs', () => {
     gate.open();
     const done = (job: { id: string; result: () => Promise<unknown> }) => job.result().then(() => job.id);
     const seven = await done(await ReportJob.performLater(7));
-    const eight = await done(await ReportJob.performLater(8));
+    const eight = await done(await ReportJob.set({ priority: -3 }).performLater(8));
     const secret = await done(await SecretJob.performLater('flu'));
     const admin = new JobAdmin(setSources(system));
     const set = admin.set('finished');
@@ -305,6 +305,8 @@ describe('the results of jobs', () => {
     assert.deepEqual(await count({ ids: [secret] }), { moved: 1, complete: true });
     assert.deepEqual(await count({ filter: { class: 'ReportJob' } }), { moved: 2, complete: true });
     await until('the copies are done', async () => (await set.count()) === 6);
+    const urgent = await system.postgres.query('select from job_finished where priority = -3');
+    assert.equal(urgent.length, 2);
     assert.equal(await system.jobCount(), 0);
     const again = (await set.page({ class: 'SecretJob' })).entries.map(({ id }) => id);
     assert.equal(again.length, 2);

@@ -265,9 +265,7 @@ export async function readBatches(
   choice: { readonly id: string } | { readonly limit: number },
 ): Promise<BatchStatus[]> {
   const [where, values] =
-    'id' in choice
-      ? ['where id = ?::uuid', [choice.id]]
-      : ['order by created_at desc limit ?', [choice.limit]];
+    'id' in choice ? ['where id = ?::uuid', [choice.id]] : ['order by created_at desc limit ?', [choice.limit]];
   const { rows } = await knex.raw<{ rows: BatchRow[] }>(
     `select id, parent_id as "parentId", description, tags, total::float8 as total, outcome, sealed_at is not null as "isSealed",
        (select count(*)::int from ${TABLES.jobs} as job where job.batch_id = batch.id) as pending,

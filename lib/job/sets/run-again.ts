@@ -15,15 +15,16 @@ interface FinishedRow {
   readonly payload: string;
   readonly tags: readonly string[];
   readonly limit_key: string | null;
+  readonly priority: number;
 }
 
 /**
- * Enqueues copies of finished jobs, which stay as they are: new jobs of the same class, queue, arguments and tags.
+ * Enqueues copies of finished jobs, which stay as they are: new jobs of the same class, queue, priority, arguments and tags.
  * @returns how many. @throws UserError or MissingKeyError for one whose arguments are encrypted with a key that this process lacks.
  */
 export async function runAgain(knex: Knex, { sql, values }: Sql): Promise<number> {
   const { rows } = await knex.raw<{ rows: FinishedRow[] }>(
-    `select id, queue, class, payload::text, tags, limit_key from ${TABLES.finished} where id in (${sql})`,
+    `select id, queue, class, payload::text, tags, limit_key, priority from ${TABLES.finished} where id in (${sql})`,
     [...values],
   );
   await insertJobs(knex, rows.map(copyOf));
@@ -37,6 +38,7 @@ function copyOf({
   payload: text,
   tags,
   limit_key: limitKey,
+  priority,
 }: FinishedRow): NewJobRow {
   const id = timeOrderedUuid();
   const { v, attrs, expiresInMs, encrypted, args } = parsePayload(text);
@@ -50,7 +52,7 @@ function copyOf({
     enqueuedAt: Date.now(),
   };
   const json = JSON.stringify(payload);
-  return { id, queue, class: name, payload: json, tags, runAt: undefined, limitKey: limitKey ?? undefined };
+  return { id, queue, class: name, payload: json, tags, runAt: undefined, limitKey: limitKey ?? undefined, priority };
 }
 
 /** Encrypted arguments belong to the id of their job. */
