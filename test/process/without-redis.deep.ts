@@ -14,6 +14,7 @@ const ROOT = path.resolve(__dirname, '../..');
 /** An empty variable is unset. */
 const OFF = { REDIS: 'off', REDIS_URL: '' };
 const METRICS_TOKEN = 'a-token-for-prometheus';
+const KEY = Buffer.alloc(32, 'key').toString('base64');
 
 /** No process may have tried to reach a Redis, or have missed it. */
 function assertNoRedis(tree: Tree): void {
@@ -33,7 +34,8 @@ describe('a tree in production with REDIS=off', () => {
   before(async () => {
     const entry = await buildFixtureApp('chaos-app');
     record = path.join(deployment.folder, 'record');
-    env = { ...deployment.env, ...OFF, ...SIGNED, METRICS_TOKEN, CHAOS_RECORD: record, WEB_CONCURRENCY: '1' };
+    const own = { METRICS_TOKEN, CHAOS_RECORD: record, WEB_CONCURRENCY: '1', JOB_ENCRYPTION_KEYS: `a:${KEY}` };
+    env = { ...deployment.env, ...OFF, ...SIGNED, ...own };
     tree = await deployment.start({ entry, env });
     fs.writeFileSync(path.join(tree.cwd, 'server.js'), `require(${JSON.stringify(entry)});\n`);
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
