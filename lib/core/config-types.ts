@@ -78,6 +78,8 @@ export interface WebConfig {
   readonly bodyLimitBytes: number;
   /** A client has this long to send the headers of a request; never longer than `requestTimeoutMs`. */
   readonly headerTimeoutMs: number;
+  /** A connection without a request is closed after this time. */
+  readonly keepAliveTimeoutMs: number;
   /** A client has this long to send a request, body included. */
   readonly requestTimeoutMs: number;
   /** A client that accepts no byte of a pending response for this long is disconnected. */

@@ -183,6 +183,7 @@ function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number |
     queueTimeoutMs: read.get('WEB_QUEUE_TIMEOUT', time(1, HOUR / 6, '500ms or 10s, up to 10m'), 10 * SECOND),
     requestTimeoutMs: read.get('REQUEST_TIMEOUT', time(SECOND, DAY, '5m, from 1s to 24h'), 29 * SECOND),
     headerTimeoutMs: limit('HEADER_TIMEOUT', 15 * SECOND),
+    keepAliveTimeoutMs: limit('KEEP_ALIVE_TIMEOUT', 95 * SECOND),
     writeTimeoutMs: limit('WRITE_TIMEOUT', 10 * SECOND),
     workerTimeoutMs: limit('WORKER_TIMEOUT', 60 * SECOND),
     bootTimeoutMs: limit('WORKER_BOOT_TIMEOUT', 30 * SECOND),

@@ -45,7 +45,7 @@ export class InProcessApp {
     const limits = new RateLimits(app.name, undefined);
     const scope: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
     const routes = await loadRoutes(app);
-    const own = appService(app, { role: 'web', config });
+    const own = appService(app, { role: 'web', slot: 0, config });
     await own?.start();
     const application = createApplication({
       ...(await loadOwnWeb(app, scope)),

@@ -8,6 +8,8 @@ export interface HttpServerOptions {
   readonly requestTimeoutMs: number;
   /** Time for a client to send the headers of a request, ms (HEADER_TIMEOUT). Default 15 s. */
   readonly headerTimeoutMs?: number;
+  /** Time after which a connection without a request is closed, ms (KEEP_ALIVE_TIMEOUT). Default 95 s. */
+  readonly keepAliveTimeoutMs?: number;
 }
 
 /** A request, or an upgraded connection, that did not end in time. */

@@ -11,16 +11,13 @@ import type { AbortedRequest, HttpServerOptions } from './options';
 import { onRequestEnd } from './request-end';
 import { StalledWrites } from './stalled-writes';
 
+/** Node looks for overdue requests at intervals of `connectionsCheckingInterval`, which is 30 s by default. */
+const LIMITS = { connectionsCheckingInterval: 1000, maxHeaderSize: 16_384 };
 /**
- * `keepAliveTimeout` exceeds the 90 s for which Heroku's router keeps an idle connection. So the router closes first, and never
- * sends a request into a connection that is being closed. Node looks for overdue requests at intervals of
- * `connectionsCheckingInterval`, which is 30 s by default.
+ * Exceeds the 90 s for which Heroku's router keeps an idle connection. So the router closes first, and never sends a request
+ * into a connection that is being closed. ms.
  */
-const TIMEOUTS = {
-  keepAliveTimeout: 95_000,
-  connectionsCheckingInterval: 1000,
-  maxHeaderSize: 16_384,
-};
+const KEEP_ALIVE_MS = 95_000;
 /** Maximum number of unanswered requests on one connection; a client that pipelines more has to resend the rest. */
 const MAX_PIPELINED = 128;
 /** A client that sends more than this many further requests, which are ignored, is cut off. */
@@ -38,10 +35,8 @@ interface Pipeline {
  * the number of pipelined requests. At the last limit the connection is closed after a response, as RFC 9112 (9.3.2)
  * permits, and the requests that follow are never begun.
  */
-export function createHttpServer(
-  handler: RequestListener,
-  { writeTimeoutMs, requestTimeoutMs, headerTimeoutMs = 15_000 }: HttpServerOptions,
-): http.Server {
+export function createHttpServer(handler: RequestListener, options: HttpServerOptions): http.Server {
+  const { writeTimeoutMs, requestTimeoutMs, headerTimeoutMs = 15_000, keepAliveTimeoutMs = KEEP_ALIVE_MS } = options;
   const pipelines = new WeakMap<Socket, Pipeline>();
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
@@ -62,7 +57,8 @@ export function createHttpServer(
   };
   // Node throws if the headers may take longer than the request.
   const headersTimeout = Math.min(headerTimeoutMs, requestTimeoutMs);
-  const server = http.createServer({ ...TIMEOUTS, headersTimeout, requestTimeout: requestTimeoutMs }, serve);
+  const timeouts = { headersTimeout, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs };
+  const server = http.createServer({ ...LIMITS, ...timeouts }, serve);
   // `askForBody` sends 100 Continue once a reader wants the body. By then its maximum size is known.
   server.on('checkContinue', serve);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {

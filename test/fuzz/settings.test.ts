@@ -19,6 +19,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   WEB_BACKLOG: ['0', '512'],
   BODY_LIMIT: ['1kB', '2.5 MB', '100000'],
   HEADER_TIMEOUT: ['15s'],
+  KEEP_ALIVE_TIMEOUT: ['95s'],
   REQUEST_TIMEOUT: ['29s', '24h'],
   WRITE_TIMEOUT: ['10s'],
   WEB_QUEUE_TIMEOUT: ['10s', '500ms', '10'],

@@ -105,6 +105,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/web/goodbye.test.ts'],
   },
   {
+    promise: 'a connection without a request is closed after KEEP_ALIVE_TIMEOUT',
+    file: 'lib/web/server.ts',
+    find: 'keepAliveTimeout: keepAliveTimeoutMs }',
+    replace: 'keepAliveTimeout: KEEP_ALIVE_MS }',
+    killedBy: ['test/web/http-server.test.ts'],
+  },
+  {
     promise: 'requests are served in the order of their arrival',
     file: 'lib/web/concurrency-limiter.ts',
     find: 'for (const entry of this.queue)',

@@ -152,7 +152,7 @@ describe('request(app)', () => {
           },
           headers: false,
           probes: { health: '/livez' },
-          workerBoot: ({ role }) => calls.push(`boot ${role}`),
+          workerBoot: ({ role, slot }) => calls.push(`boot ${role} ${slot}`),
           workerStop: ({ role }) => calls.push(`stop ${role}`),
         },
       ),
@@ -160,13 +160,13 @@ describe('request(app)', () => {
     );
     const answer = await app.get('/', { headers: { 'X-Forwarded-For': '192.0.2.7' } });
     const expected = { from: 'koa', appUrl: 'https://shop.example', environment: 'test', ip: '192.0.2.7' };
-    assert.deepEqual(answer.json(), { ...expected, booted: ['boot web'] });
+    assert.deepEqual(answer.json(), { ...expected, booted: ['boot web 0'] });
     assert.equal(answer.headers['content-security-policy'], undefined);
     assert.deepEqual((await app.post('/', { body: 'x' })).json(), { body: 'parsed' });
     assert.equal((await app.get('/livez')).status, 200);
     await app.close();
     await app.close();
-    assert.deepEqual(calls, ['boot web', 'stop web']);
+    assert.deepEqual(calls, ['boot web 0', 'stop web']);
   });
 
   it('explains a response that does not arrive, is cut off, or is not JSON', async () => {

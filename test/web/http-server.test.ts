@@ -53,6 +53,25 @@ describe('a connection', () => {
     });
   });
 
+  describe('without a request', () => {
+    const serving = inSuite('stop', () => Serving.start({ web: { keepAliveTimeoutMs: 1000 } }));
+
+    it('is closed after KEEP_ALIVE_TIMEOUT, which each response names', async () => {
+      const socket = await serving.connect();
+      let text = '';
+      let ended = false;
+      socket.on('data', (chunk) => {
+        text += String(chunk);
+      });
+      socket.once('end', () => {
+        ended = true;
+      });
+      socket.write('GET /health HTTP/1.1\r\nHost: a\r\n\r\n');
+      await until('the server has closed the connection', () => ended);
+      assert.match(text, /^HTTP\/1\.1 200 [\s\S]*\r\nKeep-Alive: timeout=1\r\n/);
+    });
+  });
+
   describe('whose client does not read the response', () => {
     const SIZE = 60_000_000;
     let server: http.Server;

@@ -24,6 +24,7 @@ export interface ServingOptions {
     readonly writeTimeoutMs?: number;
     readonly requestTimeoutMs?: number;
     readonly headerTimeoutMs?: number;
+    readonly keepAliveTimeoutMs?: number;
     readonly bodyLimitBytes?: number;
   };
   /** Default: 127.0.0.1, to which requests are sent in any case. */
@@ -82,6 +83,7 @@ export class Serving {
       queueTimeoutMs: 600_000,
       requestTimeoutMs: 29_000,
       headerTimeoutMs: 15_000,
+      keepAliveTimeoutMs: 95_000,
       bodyLimitBytes: 100_000,
       writeTimeoutMs: 10_000,
       workerTimeoutMs: 60_000,

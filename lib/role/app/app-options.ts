@@ -39,6 +39,8 @@ export type Routes = (router: Router, environment: RouteEnvironment) => void;
 export interface WorkerEnvironment {
   /** web: it serves requests. jobs: it is the job processor. */
   readonly role: 'web' | 'jobs';
+  /** The worker's slot, from 0; its successor has the same one. undefined in the job processor. */
+  readonly slot: number | undefined;
   /** The settings of the tree. */
   readonly config: Config;
 }

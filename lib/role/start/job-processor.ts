@@ -214,7 +214,7 @@ export class JobProcessorRole {
     connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
     Mailer.connect(mail, mailers);
     const reports = setup.reportError && (await import('../../job/perform/error-reporter'));
-    const own = appService(app, { role: 'jobs', config });
+    const own = appService(app, { role: 'jobs', slot: undefined, config });
     const services = new ServiceGroup('the job processor', [
       ...(reports && setup.reportError ? [new reports.ErrorReporter(events, setup.reportError)] : []),
       database,

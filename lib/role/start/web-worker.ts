@@ -25,7 +25,7 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   try {
     const { WebRole } = await import('./web');
     const note = RequestJournal.open(config.stateDir);
-    const web = new WebRole(app, config, events, worker.tree, new TreeCarrier(events), note);
+    const web = new WebRole(app, config, events, worker.tree, new TreeCarrier(events), note, slot);
     await web.expectConnections();
     // Loading leaves a quarter of the process's memory as garbage.
     collectGarbage();

@@ -81,6 +81,8 @@ export class WebRole implements DrainableServer {
     /** The way of broadcasts to the tree's other processes. */
     private readonly siblings?: Carrier,
     requestJournal?: RequestJournal,
+    /** The worker's slot, for the app's `workerBoot`. */
+    slot = 0,
   ) {
     const urls = serverUrls(config);
     this.database = openDatabase(config, urls.database, events, config.databasePool.web);
@@ -90,7 +92,7 @@ export class WebRole implements DrainableServer {
       database: { knex: this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS), url: urls.database },
     };
     this.redis = new Redis(urls.redis, events);
-    this.own = appService(app, { role: 'web', config });
+    this.own = appService(app, { role: 'web', slot, config });
     this.services = new ServiceGroup('the web', [this.database, this.redis]);
     const { database, redis, services } = this;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });

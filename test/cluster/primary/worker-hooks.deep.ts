@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { until } from '../../support/until';
+import { order } from './operator';
 import { useSupervisorApp } from './supervisor-app';
 
 describe("the app's own workerBoot and workerStop", () => {
@@ -12,6 +14,23 @@ describe("the app's own workerBoot and workerStop", () => {
       await tree.stop();
     }
     mend();
+  });
+
+  it('know the slot of their worker, which its successor has again', async () => {
+    const boots = () => app.notes('hooks').filter(({ hook }) => hook === 'ownBoot');
+    const before = boots().length;
+    const slots = () =>
+      boots()
+        .slice(before)
+        .map(({ role, slot }) => `${role} ${slot}`)
+        .sort();
+    const tree = await app.start({ WEB_CONCURRENCY: '2' });
+    await until('all have booted', () => slots().length === 3);
+    assert.deepEqual(slots(), ['jobs null', 'web 0', 'web 1']);
+    await order(tree, 'recycle', 1);
+    await until('the successor has booted', () => slots().length === 4);
+    assert.deepEqual(slots(), ['jobs null', 'web 0', 'web 1', 'web 1']);
+    assert.equal((await tree.stop()).code, 0);
   });
 
   it('may enqueue a job at the end', async () => {
