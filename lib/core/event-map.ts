@@ -150,6 +150,8 @@ export interface EventMap {
   'primary.stopped': StoppedEvent;
 
   // A web worker
+  /** The app, or Catamount itself, is about to serve it. */
+  'request.started': { readonly method: string; readonly path: string; readonly requestId: string };
   'request.finished': {
     readonly method: string;
     readonly path: string;
@@ -292,6 +294,8 @@ export interface EventMap {
   'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
 
   // Mail
+  /** The mail is built: its action, its templates, its callbacks and the interceptors have run. */
+  'mail.processed': { readonly mailer: string; readonly action: string; readonly durationMs: number };
   'mail.sent': {
     readonly mailer: string;
     readonly action: string;

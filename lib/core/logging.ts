@@ -7,6 +7,7 @@ import { escapeDirections, printableLines } from '../support/terminal-text';
 import { toError } from '../support/to-error';
 import type { Config } from './config';
 import { DescriptorWatch } from './descriptor-watch';
+import { publishDiagnostics } from './diagnostics';
 import { logEvents } from './event-catalog';
 import { Events } from './events';
 import { currentContext } from './execution-context';
@@ -112,7 +113,8 @@ function prettyMessage({ process: name, child, msg, requestId }: Readonly<Record
 export const CHILD_LOG_FD = 4;
 
 /**
- * Makes the events of this process, with the one subscriber that logs them, and a watch over its file descriptors.
+ * Makes the events of this process, with the one subscriber that logs them, its diagnostics channels, and a watch over its file
+ * descriptors.
  * @param name the name of the process in log lines.
  * @param fd the descriptor of the log: 1, or CHILD_LOG_FD in a child.
  */
@@ -129,6 +131,7 @@ export function openLog(config: Config, name: string, fd = 1): Events {
   // The pipe breaks when the primary dies; a stray line must not kill the child then.
   if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   new DescriptorWatch(events).start();
+  publishDiagnostics(events);
   return events;
 }
 

@@ -4,6 +4,7 @@ import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net';
 import { keepBroadcastsHere } from '../broadcast/broadcast';
 import { environment } from '../core/config';
+import { publishDiagnostics } from '../core/diagnostics';
 import { Events } from '../core/events';
 import { readSettings } from '../core/settings';
 import type { AppDefinition, RouteEnvironment } from '../role/app/app-definition';
@@ -41,6 +42,7 @@ export class InProcessApp {
   static async open(app: AppDefinition, { settings = {} }: TestRequestsOptions): Promise<InProcessApp> {
     const config = readSettings({ env: { ...environment(), NODE_ENV: 'test', ...settings }, cwd: app.root });
     const events = new Events();
+    publishDiagnostics(events);
     keepBroadcastsHere();
     const limits = new RateLimits(app.name, undefined);
     const scope: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };

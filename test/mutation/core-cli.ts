@@ -9,6 +9,13 @@ const TLS = 'test/core/tls-mode.test.ts';
 /** Mutations of settings, the control socket, its state file, the log, texts, `catamount` and `catamount top`. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'no arguments of jobs are published on diagnostics channels',
+    file: 'lib/core/diagnostics.ts',
+    find: 'Object.fromEntries(fields.map((field) => [field, values[field]]))',
+    replace: 'values',
+    killedBy: ['test/core/diagnostics.test.ts'],
+  },
+  {
     promise: 'after disconnect() nothing is enqueued',
     file: 'lib/role/connect/connection.ts',
     find: '    this.undo();\n',

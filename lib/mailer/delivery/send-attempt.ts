@@ -53,6 +53,8 @@ export class SendAttempt {
     let receipt: Receipt;
     try {
       message = this.toTheRest(await this.finish());
+      const { events } = this.options;
+      events.emit('mail.processed', { ...this.origin, durationMs: Math.round(performance.now() - since) });
       // Interceptors may be slow, and the lease must cover the send.
       if (performance.now() - since > record.renewAfterMs && !(await record.renew(key.key, claim.token))) {
         throw new DeliveryInProgressError(`another run of this job has taken over ${this.options.run.message.title}`);

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Model } from 'objection';
 import { connectBroadcasts } from '../../broadcast/broadcast';
 import type { Config } from '../../core/config';
+import { publishDiagnostics } from '../../core/diagnostics';
 import { logEvents } from '../../core/event-catalog';
 import { Events } from '../../core/events';
 import { LogFilter } from '../../core/log-filter';
@@ -56,6 +57,7 @@ export class AppConnection {
     const models = await loadModels(app.modelsDir, app);
     const urls = await resolvedUrls(config);
     const events = new Events();
+    publishDiagnostics(events);
     const database = openDatabase(config, urls.database, events, 2);
     const redis = new Redis(urls.redis, events);
     const undo = () => {

@@ -1,0 +1,63 @@
+import diagnosticsChannel from 'node:diagnostics_channel';
+import type { EventMap, EventName } from './event-map';
+import type { Events } from './events';
+
+/** Version of the messages: one more whenever a field goes, or means something else. New channels and fields leave it. */
+const VERSION = 1;
+
+const JOB = ['id', 'class', 'queue'] as const;
+const RUN = [...JOB, 'attempt', 'requestId'] as const;
+const MAIL = ['mailer', 'action'] as const;
+
+/** The events that are published, each with the fields of its messages. Arguments of jobs are not among them. */
+const PUBLISHED = {
+  'request.started': ['method', 'path', 'requestId'],
+  'request.finished': ['method', 'path', 'status', 'durationMs', 'queuedMs', 'shedReason', 'internal', 'requestId'],
+  'request.error': ['method', 'path', 'requestId', 'error'],
+  'job.enqueued': JOB,
+  'job.started': [...RUN, 'waitedMs'],
+  'job.succeeded': [...JOB, 'requestId', 'durationMs'],
+  'job.retrying': [...RUN, 'waitMs', 'error'],
+  'job.snoozed': [...RUN, 'waitMs'],
+  'job.rate-limited': [...JOB, 'key', 'waitMs'],
+  'job.discarded': [...RUN, 'error'],
+  'job.expired': RUN,
+  'job.cancelled': [...JOB, 'was', 'reason'],
+  'job.dead': [...RUN, 'reason', 'error'],
+  'job.released': JOB,
+  'mail.processed': [...MAIL, 'durationMs'],
+  'mail.sent': [...MAIL, 'to', 'via', 'messageId', 'durationMs'],
+  'mail.skipped': [...MAIL, 'reason'],
+  'mail.failed': [...MAIL, 'error'],
+  'worker.forked': ['slot', 'pid', 'phase'],
+  'worker.ready': ['slot', 'pid', 'durationMs'],
+  'worker.exited': ['slot', 'pid', 'code', 'signal', 'expected'],
+  'processor.forked': ['pid'],
+  'processor.ready': ['pid', 'durationMs'],
+  'processor.exited': ['pid', 'code', 'signal', 'expected'],
+} as const satisfies { readonly [E in EventName]?: readonly (keyof EventMap[E])[] };
+
+type PublishedEvent = keyof typeof PUBLISHED;
+
+/**
+ * The messages on the channels of `node:diagnostics_channel`, by the name of the channel, such as `catamount.job.dead`.
+ * Durations are in ms.
+ */
+export type DiagnosticMessages = {
+  readonly [E in PublishedEvent as `catamount.${E}`]: { readonly version: typeof VERSION } & Pick<
+    EventMap[E],
+    (typeof PUBLISHED)[E][number] & keyof EventMap[E]
+  >;
+};
+
+/** Publishes the events of this process on its diagnostics channels. A message is made only while somebody subscribes to it. */
+export function publishDiagnostics(events: Events): void {
+  for (const [name, fields] of Object.entries(PUBLISHED) as [PublishedEvent, readonly string[]][]) {
+    const channel = diagnosticsChannel.channel(`catamount.${name}`);
+    events.on(name, (payload) => {
+      if (!channel.hasSubscribers) return;
+      const values = payload as unknown as Readonly<Record<string, unknown>>;
+      channel.publish({ version: VERSION, ...Object.fromEntries(fields.map((field) => [field, values[field]])) });
+    });
+  }
+}
