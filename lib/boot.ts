@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
+import { isMainThread } from 'node:worker_threads';
 import { CHECK_ROLE, FOLDERS_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/child-roles';
 import { BOOTED, type Config, environment, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
@@ -12,6 +13,8 @@ import type { AppDefinition } from './role/app/app-definition';
  * printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
+  // A thread of jobs loads the manifest, maybe from this very file.
+  if (!isMainThread) return;
   Reflect.set(globalThis, BOOTED, true);
   // In production the flag --enable-source-maps does: the maps of all packages take 10 MB a process.
   if (environment().NODE_ENV !== 'production') process.setSourceMapsEnabled(true);

@@ -18,6 +18,7 @@ export {
   JobExpiredError,
   JobResultError,
   JobTakenError,
+  JobThreadError,
   JobTimeoutError,
   KillJob,
   RateLimited,

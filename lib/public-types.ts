@@ -74,6 +74,7 @@ export type {
   RunAt,
   SerializableTypes,
   Taken,
+  ThreadOptions,
   ThrottledJob,
   ThrottleOptions,
   UniqueClaim,

@@ -26,6 +26,7 @@ import type {
   RateOptions,
   ResultOf,
   ResultOptions,
+  ThreadOptions,
   ThrottleOptions,
   UniqueOptions,
 } from './definition/job-class';
@@ -133,6 +134,11 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * 10,000. Declare it `readonly … as const`. Default: a job that is done leaves nothing.
    */
   static keep?: Duration | KeepOptions;
+  /**
+   * true: `perform` runs in a thread of the job processor, so that long computations delay nothing else, and a run that ignores its
+   * timeout or cancel is ended. `{ memory: '256MB' }` limits its heap; the default is 128 MB. Declare it `readonly … as const`.
+   */
+  static thread?: boolean | ThreadOptions;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
   /**

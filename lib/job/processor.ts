@@ -25,6 +25,7 @@ import type { JobRegistry } from './job-registry';
 import { CancelWatch } from './perform/cancel-watch';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { Run } from './perform/run';
+import { type ThreadSource, Threads } from './perform/threads';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
 import { type Keyring, keyringOf } from './record/encryption';
 import type { CancelledRun } from './row/cancel';
@@ -54,6 +55,8 @@ export interface JobProcessorOptions {
   /** Loads arguments that are models. */
   readonly models?: ModelLookup;
   readonly lineage?: Lineage | undefined;
+  /** How a thread for jobs is started; undefined: jobs of classes with `thread` perform here. */
+  readonly thread?: ThreadSource | undefined;
   readonly tuning?: ProcessorTuning;
 }
 
@@ -83,6 +86,10 @@ export interface ProcessorTuning extends ReporterTuning {
   readonly cancelLookMs?: number;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
   readonly checkpointMs?: number;
+  /** How long a run in a thread may go on after its timeout or its cancel, ms. Default 5,000. */
+  readonly threadGraceMs?: number;
+  /** How long a thread without a job lives, ms. Default 30,000. */
+  readonly threadIdleMs?: number;
   /** As in PlainProducersOptions. */
   readonly orphanedMs?: number;
   readonly random?: () => number;
@@ -105,6 +112,7 @@ export class JobProcessor implements Service {
   private readonly limits: Limits;
   private readonly admitter: Admitter;
   private readonly reporter: ProcessReporter;
+  private readonly threads: Threads | undefined;
   private readonly identity: string;
   private started = false;
   private stopping: Promise<void> | undefined;
@@ -120,6 +128,16 @@ export class JobProcessor implements Service {
     const queues = config.jobs.queues.map((queue) => queue.name);
     this.limits = readLimits(registry);
     const keys = keyringOf(config.jobs.encryptionKeys);
+    this.threads =
+      options.thread &&
+      new Threads({
+        ...options.thread,
+        identity,
+        most: config.jobs.concurrency,
+        events,
+        idleMs: tuning.threadIdleMs,
+        graceMs: tuning.threadGraceMs,
+      });
     this.executor = createExecutor({
       knex,
       identity,
@@ -128,6 +146,7 @@ export class JobProcessor implements Service {
       setup: options.setup ?? {},
       models: options.models,
       keys,
+      threads: this.threads,
       tuning,
     });
     this.cancelWatch = new CancelWatch({
@@ -295,6 +314,11 @@ export class JobProcessor implements Service {
     return this.stopping ? [] : this.reporter.waiting;
   }
 
+  /** The number of threads that live. */
+  get threadCount(): number {
+    return this.threads?.size ?? 0;
+  }
+
   /** Jobs that this processor leaves to others, since its code cannot run them, by class. */
   get left() {
     return this.executor.failures.left;
@@ -325,6 +349,7 @@ export class JobProcessor implements Service {
       fetcher.returnRunning(returned, this.causeUnknown);
     }
     await step('outcomes', outcomesMs).wait(fetcher.idle());
+    await deadline.wait(Promise.resolve(this.threads?.close()));
     await deadline.wait(this.cancelWatch.task.stop());
     await quieted;
     await this.reporter.stop(deadline.part(STOP_PHASES.deregistration));

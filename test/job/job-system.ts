@@ -9,6 +9,7 @@ import { RowEnqueuer } from '../../lib/job/enqueue/row-enqueuer';
 import { Hints } from '../../lib/job/hint/hints';
 import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
+import type { ThreadSource } from '../../lib/job/perform/threads';
 import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
@@ -93,6 +94,7 @@ export class JobSystem {
       /** The processor's pool. Default: that of this process. */
       readonly database?: Database;
       readonly databaseDirectUrl?: string;
+      readonly thread?: ThreadSource | undefined;
       /** true: it has no Redis at all. */
       readonly redisOff?: boolean;
     } = {},
@@ -107,6 +109,7 @@ export class JobSystem {
       events,
       registry: new JobRegistry(classes),
       lineage: options.lineage,
+      thread: options.thread,
       ...(this.dependencies.setup && { setup: this.dependencies.setup }),
       ...(this.dependencies.models && { models: this.dependencies.models }),
       ...(options.tuning && { tuning: options.tuning }),

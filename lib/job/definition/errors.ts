@@ -186,6 +186,24 @@ export class JobTakenError extends Error {
   override readonly name = 'JobTakenError';
 }
 
+/**
+ * The thread of a run has ended before it. out of memory: it needed more than its class's `thread.memory`. exited: its code called
+ * `process.exit`. terminated: it went on for too long after its signal was aborted.
+ */
+export class JobThreadError extends Error {
+  override readonly name = 'JobThreadError';
+
+  constructor(
+    /** The name of the job's class. */
+    readonly jobName: string,
+    /** Why its thread has ended. */
+    readonly reason: 'out of memory' | 'exited' | 'terminated',
+    message: string,
+  ) {
+    super(`${jobName}: ${message}`);
+  }
+}
+
 /** A run took longer than its class's `timeout`. Its `cause` is the error that the handler threw then. */
 export class JobTimeoutError extends Error {
   override readonly name = 'JobTimeoutError';

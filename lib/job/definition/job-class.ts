@@ -85,6 +85,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly encrypt?: boolean;
   /** How long its finished jobs are kept, with their results. Default: they leave nothing. */
   readonly keep?: Duration | KeepOptions;
+  /** Whether it performs in a thread of its own. Default false. */
+  readonly thread?: boolean | ThreadOptions;
   /** Decides the wait after one failure; undefined leaves it to the formula. */
   retryIn?(attempt: number, error: Error): RetryDecision;
 }
@@ -121,6 +123,12 @@ export interface KeepOptions {
   readonly for: Duration;
   /** Maximum number of finished jobs of the class: the newest ones. Default 10,000. */
   readonly limit?: number;
+}
+
+/** The thread in which jobs of a class perform. */
+export interface ThreadOptions {
+  /** Limit of its heap, from '32MB'. A run that needs more fails. Buffers do not count. Default '128MB'. */
+  readonly memory: `${number}MB`;
 }
 
 /** While one job holds a key, another one with the same key is not enqueued, replaces it, or waits for its end. */

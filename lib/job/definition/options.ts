@@ -1,5 +1,5 @@
 import { type Duration, parseDuration } from '../../support/duration';
-import type { EnqueueRequest, JobClass, KeepOptions, Performable, RunAt } from './job-class';
+import type { EnqueueRequest, JobClass, KeepOptions, Performable, RunAt, ThreadOptions } from './job-class';
 import { type LimitRule, type Limits, limitRule } from './limits';
 import { checkRetryFor, type RetryOptions } from './retry-policy';
 import { type UniqueRule, uniqueRule } from './unique';
@@ -35,6 +35,8 @@ export interface CompiledOptions {
   readonly encrypt: boolean;
   /** How long its finished jobs are kept; undefined: they are not. */
   readonly keep: KeepRule | undefined;
+  /** undefined: it performs in the processor's own thread. */
+  readonly thread: ThreadRule | undefined;
   readonly before: boolean;
   readonly around: boolean;
   readonly after: boolean;
@@ -68,6 +70,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     priority: readPriority(jobClass.priority, name) ?? 0,
     encrypt: readEncrypt(jobClass, name),
     keep: keepRule(jobClass, name),
+    thread: threadRule(jobClass, name),
     before,
     around,
     after,
@@ -162,6 +165,28 @@ function keepRule({ keep }: Pick<JobClass, 'keep'>, name: string): KeepRule | un
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)
     throw new TypeError(`${name}: keep.limit is ${JSON.stringify(limit)}; give a whole number of jobs from 1`);
   return { ms, limit };
+}
+
+/** The rule that `static thread` of a class declares. */
+export interface ThreadRule {
+  /** Limit of the heap of its thread, in MiB. */
+  readonly memoryMb: number;
+}
+
+/** The default of `thread.memory`, and its bounds, MiB. A thread with less does not start. */
+const THREAD_MB = 128;
+const LEAST_THREAD_MB = 32;
+const MOST_THREAD_MB = 65_536;
+
+/** @throws TypeError that names the class, for anything but true, false, or options with a size. */
+function threadRule({ thread = false }: Pick<JobClass, 'thread'>, name: string): ThreadRule | undefined {
+  if (thread === false) return undefined;
+  if (thread === true) return { memoryMb: THREAD_MB };
+  const { memory } = (thread ?? {}) as Partial<ThreadOptions>;
+  const memoryMb = Number(/^(\d+)MB$/.exec(String(memory))?.[1]);
+  if (memoryMb >= LEAST_THREAD_MB && memoryMb <= MOST_THREAD_MB) return { memoryMb };
+  const advice = `give true, or { memory: '256MB' }, from ${LEAST_THREAD_MB}MB`;
+  throw new TypeError(`${name}: thread is ${JSON.stringify(thread)}; ${advice}`);
 }
 
 /** The greatest integer of Postgres. */

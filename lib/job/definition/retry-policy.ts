@@ -61,6 +61,8 @@ export type RetryRule = Required<Omit<RetryOnOptions, 'retryFor'>> & Pick<RetryO
 /** A rule of a class for some errors. */
 export interface ErrorRule {
   matches(error: Error): boolean;
+  /** Those of its matchers that are classes. */
+  readonly classes: readonly ErrorClass[];
   /** undefined: the errors discard the job. */
   readonly retry: RetryRule | undefined;
   /** Key under which the record counts failures; it must be the same in every process. */
@@ -135,7 +137,8 @@ function addRule(jobClass: object, at: string, { errors, retry, handler }: Decla
   // The number makes the key of an unnamed rule unique within its class; `at` names the class, so a parent's differs.
   const unnamed = `${at} ${own.length + 1}`;
   const names = listed(errors).map((matcher) => matcher.name || unnamed);
-  own.push({ matches, retry, key: names.sort().join(), handler });
+  const classes = listed(errors).filter(isErrorClass);
+  own.push({ matches, classes, retry, key: names.sort().join(), handler });
 }
 
 /**

@@ -19,6 +19,7 @@ import { Keeping } from './keeping';
 import { Failures, Outcomes } from './outcomes';
 import { performJob } from './perform-job';
 import { attachRun, deliveredRun, Run, runAsDelivered, watchTimeout } from './run';
+import type { Threads } from './threads';
 
 export interface ExecutorDependencies {
   readonly registry: JobLookup;
@@ -35,6 +36,8 @@ export interface ExecutorDependencies {
   readonly filter?: Redactor | undefined;
   /** @returns the store of cursors and progress. Default: in memory, for the length of a run. */
   readonly checkpoints?: (() => CheckpointStore) | undefined;
+  /** Performs the jobs of classes with `thread`. Default: they perform here, as in tests. */
+  readonly threads?: Threads | undefined;
   /** Releases the claim of a job that is unique until it begins. */
   readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
   /** Replaces Math.random for the waits of retries. */
@@ -220,6 +223,8 @@ export class Executor {
 
   private work(job: JobExecution, run: Run, plan: CompiledOptions): Promise<unknown> {
     const instance = this.instantiate(job, run);
+    const { threads } = this.options;
+    if (plan.thread && threads) instance.perform = () => threads.perform(job, run);
     const perform = () => performJob(instance, plan, run, this.middleware);
     const reading = this.readArguments(job, run);
     return reading ? reading.then(perform) : perform();
@@ -305,6 +310,7 @@ export interface ExecutorOptions {
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
   readonly keys?: Keyring | undefined;
+  readonly threads?: Threads | undefined;
   readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'leftForMs' | 'graceMs' | 'uncaughtGraceMs'> & {
     readonly checkpointMs?: number;
   };

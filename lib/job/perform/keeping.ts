@@ -30,6 +30,7 @@ export class Keeping {
   private readonly lines: LogLine[] = [];
   private bytes = 0;
   private leftOut = 0;
+  private made: FinishedJob | undefined;
 
   constructor(private readonly options: KeepingOptions) {}
 
@@ -42,8 +43,15 @@ export class Keeping {
     else this.lines.push(JSON.parse(line) as LogLine);
   }
 
+  /** Takes what the thread of the run has made. @param lost why the result cannot be kept, if it cannot. */
+  take(finished: FinishedJob, lost: string | undefined): void {
+    this.made = finished;
+    this.lost = lost;
+  }
+
   /** Never throws. @param value what `perform` has returned. */
   finished(run: Run, value: unknown): FinishedJob {
+    if (this.made) return this.made;
     const { rule } = this.options;
     const ending: Ending = {
       run: { at: Date.now(), attempt: run.attempt, ms: run.durationMs, host: HOST, pid: process.pid },

@@ -45,6 +45,8 @@ export class Run implements JobRun {
   private giveUp: ((error: Error) => void) | undefined;
   private patience: NodeJS.Timeout | undefined;
   private ended = false;
+  /** Called when it is aborted. It stands for the signal, which is made only for the code of the job. */
+  onAbort: ((reason: Error) => void) | undefined;
 
   constructor(private readonly subject: RunSubject) {}
 
@@ -177,6 +179,7 @@ export class Run implements JobRun {
   /** Aborts the run. The first reason is kept. */
   abort(reason: Error): void {
     this.reason ??= reason;
+    this.onAbort?.(this.reason);
     this.controller?.abort(this.reason);
   }
 }

@@ -39,6 +39,7 @@ import { appService } from '../app/app-service';
 import { loadJobSetup, loadMailSetup } from '../app/load-parts';
 import { openDatabase } from '../app/open-database';
 import { connectJobs, connectToSubscribers } from '../connect/connect-app';
+import { threadSource } from './job-thread-source';
 import { AppointedReporter } from './reporter';
 
 /** Where the CPU is short, requests, for which somebody waits, come before jobs: these get a seventh of it beside two workers. */
@@ -205,6 +206,7 @@ export class JobProcessorRole {
       setup,
       models,
       lineage: { ...this.lineage, quiet: this.isQuiet },
+      thread: threadSource(app, config, urls.database),
     });
     this.jobs = jobs;
     if (this.isQuiet) jobs.quiet();

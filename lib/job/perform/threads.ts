@@ -1,0 +1,260 @@
+import { Worker } from 'node:worker_threads';
+import type { EventName, Events } from '../../core/events';
+import { type Attributes, type JsonValue, withAttributes } from '../../core/execution-context';
+import { toError } from '../../support/to-error';
+import { JobCancelledError, JobTakenError, JobThreadError, JobTimeoutError } from '../definition/errors';
+import { compileOptions } from '../definition/options';
+import type { FinishedJob } from '../row/finished';
+import { type CarriedError, carryError, receiveError } from './carried-error';
+import type { JobExecution } from './job-execution';
+import { type Run, type RunSubject, runAsDelivered } from './run';
+
+/** Time that a run has to end after its timeout or its cancel, ms. Then its thread is ended. */
+const GRACE_MS = 5000;
+/** The same while the process stops, and its jobs have to go back to their queues. It is less than `abortedJobs` of a stop. */
+const STOP_GRACE_MS = 150;
+const IDLE_MS = 30_000;
+
+/** How a thread starts. */
+export interface ThreadSource {
+  /** The file that it runs, which calls `serveRuns`. */
+  readonly file: string;
+  /** Its `workerData`, with the identity of the processor added. */
+  readonly data: object;
+}
+
+export interface ThreadsOptions extends ThreadSource {
+  readonly identity: string;
+  /** Maximum number of threads. There are never more runs. */
+  readonly most: number;
+  readonly events: Events;
+  /** As `threadGraceMs` and `threadIdleMs` in ProcessorTuning. */
+  readonly graceMs?: number | undefined;
+  readonly idleMs?: number | undefined;
+}
+
+/** What a thread gets. */
+export type ToThread =
+  | { readonly do: 'perform'; readonly job: ThreadJob }
+  | { readonly do: 'abort'; readonly reason: CarriedError };
+
+/** A job for a thread. */
+export interface ThreadJob extends Omit<RunSubject, 'makeCheckpoint' | 'keys' | 'keeping'> {
+  readonly args: readonly JsonValue[];
+  readonly claimedAt: string;
+  /** true: what it stores is encrypted. */
+  readonly encrypts: boolean;
+}
+
+/** What a thread tells: an event of its code, or the end of its run. */
+export type FromThread =
+  | { readonly tells: 'event'; readonly name: EventName; readonly payload: never; readonly attributes: Attributes }
+  | ({ readonly tells: 'end' } & ThreadEnd);
+
+/** The end of a run in its thread. */
+export interface ThreadEnd {
+  readonly error?: CarriedError;
+  /** true: the error is the reason why it was aborted. */
+  readonly isReason?: boolean;
+  /** What is kept of the job. */
+  readonly finished?: FinishedJob | undefined;
+  /** Why its result is not. */
+  readonly lost?: string | undefined;
+  readonly isCommitted: boolean;
+  readonly watchesSignal: boolean;
+}
+
+/** The threads of a job processor. Each is made when a job needs it, and serves one job after another. */
+export class Threads {
+  private readonly all = new Set<Thread>();
+  private closed = false;
+
+  constructor(private readonly options: ThreadsOptions) {}
+
+  /** Performs a job whose class has `thread`. The result is with `run.keeping`, if its class keeps it. */
+  async perform(job: JobExecution, run: Run): Promise<void> {
+    const { jobClass, delivery, payload } = job;
+    const memoryMb = (jobClass && compileOptions(jobClass).thread?.memoryMb) ?? 0;
+    const thread = await this.take(memoryMb);
+    const { id, queue, class: name, attempt, deliveries, tags, carried } = run;
+    const end = await thread.perform(run, {
+      ...{ id, queue, class: name, attempt, deliveries, tags, carried },
+      enqueuedAtMs: payload.enqueuedAt,
+      args: job.argsAsDelivered(),
+      claimedAt: delivery.claimedAt,
+      encrypts: run.keys !== undefined,
+    });
+    run.isCommitted = end.isCommitted;
+    // Whoever reads it may have ended because of it.
+    if (end.watchesSignal) run.signal;
+    if (end.finished) run.keeping?.take(end.finished, end.lost);
+    if (!end.error) return;
+    if (end.isReason && run.abortReason) throw run.abortReason;
+    const error = receiveError(end.error, jobClass);
+    if (error instanceof JobTakenError) run.abort(error);
+    throw error;
+  }
+
+  /** Ends all threads, and with them what they do. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.all([...this.all].map((thread) => thread.terminate()));
+  }
+
+  /** The number of threads that live. */
+  get size(): number {
+    return this.all.size;
+  }
+
+  private async take(memoryMb: number): Promise<Thread> {
+    const idle = [...this.all].filter((thread) => thread.isIdle);
+    const fitting = idle.findLast((thread) => thread.memoryMb === memoryMb);
+    if (fitting) return fitting.reserve();
+    if (this.closed) throw new Error('the process is stopping');
+    const { most, idleMs = IDLE_MS, graceMs = GRACE_MS, events, file, data, identity } = this.options;
+    const surplus = this.all.size >= most ? idle[0]?.reserve() : undefined;
+    const onError = (error: Error) =>
+      events.emit('process.error', { error, during: 'the rest of a job that has ended' });
+    const onEvent = (run: Run | undefined, { name, payload, attributes }: Extract<FromThread, { tells: 'event' }>) => {
+      const emit = () => withAttributes(attributes, () => events.emit(name, payload));
+      return run ? runAsDelivered(run, emit) : emit();
+    };
+    const resourceLimits = { maxOldGenerationSizeMb: memoryMb };
+    await surplus?.terminate();
+    const worker = new Worker(file, { workerData: { ...data, identity }, resourceLimits, name: 'job' });
+    const thread: Thread = new Thread(worker, {
+      memoryMb,
+      idleMs,
+      graceMs,
+      onEvent,
+      onError,
+      onExit: () => this.all.delete(thread),
+    });
+    this.all.add(thread);
+    return thread.reserve();
+  }
+}
+
+interface ThreadOptions {
+  readonly memoryMb: number;
+  readonly idleMs: number;
+  readonly graceMs: number;
+  readonly onEvent: (run: Run | undefined, event: Extract<FromThread, { tells: 'event' }>) => void;
+  /** Called for an error that belongs to no run any more. */
+  readonly onError: (error: Error) => void;
+  readonly onExit: () => void;
+}
+
+interface Current {
+  readonly run: Run;
+  readonly resolve: (end: ThreadEnd) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One thread, which performs one job at a time. */
+class Thread {
+  private current: Current | undefined;
+  private isReserved = false;
+  private hasEnded = false;
+  private patience: NodeJS.Timeout | undefined;
+  private idling: NodeJS.Timeout | undefined;
+  /** How long it was waited for before it was terminated, ms; undefined: it was not. */
+  private waitedMs: number | undefined;
+
+  constructor(
+    private readonly worker: Worker,
+    private readonly options: ThreadOptions,
+  ) {
+    worker.on('message', (told: FromThread) => {
+      if (told.tells === 'event') options.onEvent(this.current?.run, told);
+      else this.settle((current) => current.resolve(told));
+    });
+    worker.on('error', (thrown: unknown) => this.fail(toError(thrown)));
+    worker.on('exit', (code) => {
+      this.hasEnded = true;
+      options.onExit();
+      clearTimeout(this.idling);
+      const name = this.current?.run.class ?? 'a job';
+      this.fail(
+        this.waitedMs !== undefined
+          ? new JobThreadError(
+              name,
+              'terminated',
+              `it went on for ${this.waitedMs} ms after its signal, so its thread was ended`,
+            )
+          : new JobThreadError(
+              name,
+              'exited',
+              `its thread ended with the code ${code}: let the job return or throw instead`,
+            ),
+      );
+    });
+  }
+
+  get memoryMb(): number {
+    return this.options.memoryMb;
+  }
+
+  get isIdle(): boolean {
+    return !this.isReserved && !this.hasEnded;
+  }
+
+  reserve(): this {
+    this.isReserved = true;
+    clearTimeout(this.idling);
+    this.worker.ref();
+    return this;
+  }
+
+  perform(run: Run, job: ThreadJob): Promise<ThreadEnd> {
+    return new Promise((resolve, reject) => {
+      this.current = { run, resolve, reject };
+      this.post({ do: 'perform', job });
+      run.onAbort = (reason) => this.abort(reason);
+      if (run.abortReason) this.abort(run.abortReason);
+    });
+  }
+
+  async terminate(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private post(message: ToThread): void {
+    this.worker.postMessage(message);
+  }
+
+  private abort(reason: Error): void {
+    if (this.patience) return;
+    this.post({ do: 'abort', reason: carryError(reason) });
+    const isOfJob = reason instanceof JobTimeoutError || reason instanceof JobCancelledError;
+    const graceMs = isOfJob ? this.options.graceMs : STOP_GRACE_MS;
+    this.patience = setTimeout(() => {
+      this.waitedMs = graceMs;
+      void this.terminate();
+    }, graceMs);
+  }
+
+  private fail(error: Error): void {
+    const { current, hasEnded } = this;
+    const isMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    const needed = `it needed more than the ${this.memoryMb} MB of its thread: raise memory in static thread, or do less at once`;
+    this.settle(({ run, reject }) => reject(isMemory ? new JobThreadError(run.class, 'out of memory', needed) : error));
+    if (!current && !hasEnded) this.options.onError(error);
+    // A thread with an uncaught error is about to end.
+    this.isReserved = true;
+  }
+
+  private settle(end: (current: Current) => void): void {
+    const { current } = this;
+    if (!current) return;
+    current.run.onAbort = undefined;
+    clearTimeout(this.patience);
+    this.patience = undefined;
+    this.current = undefined;
+    this.isReserved = false;
+    this.worker.unref();
+    this.idling = setTimeout(() => void this.reserve().terminate(), this.options.idleMs);
+    this.idling.unref();
+    end(current);
+  }
+}
