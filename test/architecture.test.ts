@@ -45,6 +45,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
     'lib/model',
     'lib/role/start/web.ts',
     'lib/role/start/job-processor.ts',
+    'lib/role/start/job-thread.ts',
     'lib/role/start/previews.ts',
     'lib/role/connect/connection.ts',
   ],

@@ -76,9 +76,9 @@ export class Threads {
     const { jobClass, delivery, payload } = job;
     const memoryMb = (jobClass && compileOptions(jobClass).thread?.memoryMb) ?? 0;
     const thread = await this.take(memoryMb);
-    const { id, queue, class: name, attempt, deliveries, tags, carried } = run;
+    const { id, queue, class: name, attempt, deliveries, tags, carried, batchId } = run;
     const end = await thread.perform(run, {
-      ...{ id, queue, class: name, attempt, deliveries, tags, carried },
+      ...{ id, queue, class: name, attempt, deliveries, tags, carried, batchId },
       enqueuedAtMs: payload.enqueuedAt,
       args: job.argsAsDelivered(),
       claimedAt: delivery.claimedAt,
