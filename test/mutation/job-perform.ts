@@ -10,6 +10,14 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/leave.test.ts'],
   },
   {
+    promise: 'a run in a thread that ignores its timeout or its cancel is ended',
+    file: 'lib/job/perform/threads.ts',
+    find: `      this.waitedMs = graceMs;
+      void this.terminate();`,
+    replace: '      this.waitedMs = graceMs;',
+    killedBy: ['test/job/threads.deep.ts'],
+  },
+  {
     promise: 'a result that cannot travel does not fail the job, whose work is done',
     file: 'lib/job/perform/keeping.ts',
     find: 'this.lost = storable(toError(thrown).message);',
