@@ -104,6 +104,8 @@ export interface JobsConfig {
   readonly enabled: boolean;
   /** Maximum number of running jobs, over all queues. */
   readonly concurrency: number;
+  /** Maximum number of threads for jobs of classes with `thread`. Default 0. */
+  readonly threads?: number;
   /** The queues that the processor serves, in the order of JOB_QUEUES. */
   readonly queues: readonly QueueSetting[];
   /** false: strict order, the first queue always goes first. */

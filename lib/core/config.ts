@@ -65,10 +65,10 @@ function manifestIn(folder: string): { readonly name?: string; readonly version?
 /** The locales that Catamount itself has texts in. */
 export const LOCALES = ['en', 'ko'] as const satisfies readonly ShippedLocale[];
 
-/** The most Postgres connections that this tree may open: the pools of its processes, and one that LISTENs. */
+/** The most Postgres connections that this tree may open: the pools of its processes, one that LISTENs, and one of each thread. */
 export function connectionsOfTree({ web, jobs, databasePool }: Pick<Config, 'web' | 'jobs' | 'databasePool'>): number {
   const webProcesses = web.enabled ? web.concurrency : 0;
-  return webProcesses * databasePool.web + (jobs.enabled ? databasePool.jobs + 1 : 0);
+  return webProcesses * databasePool.web + (jobs.enabled ? databasePool.jobs + 1 + (jobs.threads ?? 0) : 0);
 }
 
 /** Old and new processes run side by side during a deploy, so each pool counts twice. */

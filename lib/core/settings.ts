@@ -195,6 +195,7 @@ function readJobs(read: SettingsReader, enabled: boolean): Config['jobs'] {
   return {
     enabled,
     concurrency: read.get('JOB_CONCURRENCY', COUNT, 2),
+    threads: read.get('JOB_THREADS', whole(0, 1000), 0),
     queues: queues.map(({ name, weight }) => ({ name, weight })),
     weighted: queues.some(({ weighted }) => weighted),
     latencyWarningMs: read.get('JOB_LATENCY_WARNING', time(0, DAY, '60s, up to 1d; 0 for never'), 60 * SECOND),

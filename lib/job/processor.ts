@@ -133,7 +133,7 @@ export class JobProcessor implements Service {
       new Threads({
         ...options.thread,
         identity,
-        most: config.jobs.concurrency,
+        most: config.jobs.threads ?? 0,
         events,
         idleMs: tuning.threadIdleMs,
         graceMs: tuning.threadGraceMs,

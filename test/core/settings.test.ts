@@ -62,6 +62,7 @@ describe('settings', () => {
     assert.deepEqual(config.jobs, {
       enabled: true,
       concurrency: 2,
+      threads: 0,
       queues: [
         { name: 'default', weight: 1 },
         { name: 'mailer', weight: 1 },
@@ -130,6 +131,8 @@ describe('settings', () => {
   it('count all pools of a tree, and the LISTEN connection', () => {
     assert.equal(connectionsOfTree(read()), 2 * 5 + 3 + 1);
     assert.equal(connectionsOfTree(read({}, 'jobs')), 3 + 1);
+    assert.equal(connectionsOfTree(read({ JOB_THREADS: '2' }, 'jobs')), 3 + 1 + 2);
+    assert.equal(connectionsOfTree(read({ JOB_THREADS: '2' }, 'web')), 2 * 5);
     assert.equal(connectionsOfTree(read({}, 'web')), 2 * 5);
   });
 
@@ -219,6 +222,7 @@ describe('settings', () => {
     SHUTDOWN_TIMEOUT: [(config) => config.shutdownTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m', 'soon']],
     MEMORY_LIMIT_MB: [(config) => config.memoryLimitMb, { 128: 128, 1048576: 1_048_576 }, ['127', '1048577']],
     JOB_CONCURRENCY: [({ jobs }) => jobs.concurrency, { 1: 1, 1000: 1000 }, ['0', '1001']],
+    JOB_THREADS: [({ jobs }) => jobs.threads, { 0: 0, 1000: 1000 }, ['-1', '1001']],
     JOB_PROCESSOR: [({ jobs }) => jobs.enabled, { 0: false, 1: true }, ['2']],
     JOB_QUEUES: [({ jobs }) => jobs.queues[0]?.weight, { a: 1, 'a:999': 999 }, ['a:0', 'a:1000', 'a,a', 'a b']],
     JOB_LATENCY_WARNING: [({ jobs }) => jobs.latencyWarningMs, { 0: 0, '5m': 300_000, '1d': 86_400_000 }, ['25h']],

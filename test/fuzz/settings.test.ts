@@ -28,6 +28,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   SHUTDOWN_TIMEOUT: ['25s'],
   JOB_PROCESSOR: ['0', '1'],
   JOB_CONCURRENCY: ['2'],
+  JOB_THREADS: ['0', '2'],
   JOB_QUEUES: ['default,mailer', 'a:3,b:1'],
   JOB_LATENCY_WARNING: ['0', '60s'],
   JOB_ENCRYPTION_KEYS: [`a:${'SECRET'.repeat(7)}E=`, `b:${'SECRET'.repeat(7)}E,a:${'SECRET'.repeat(7)}E=`],

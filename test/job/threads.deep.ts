@@ -16,6 +16,7 @@ import ThreadedJob from '../fixtures/thread-app/jobs/threaded';
 import { until } from '../support/until';
 import { TWO_QUEUES, useJobSystem } from './job-system';
 
+const MANIFEST = path.join(__dirname, '../fixtures/thread-app/app.ts');
 const ran: string[] = [];
 
 class PlainJob extends Job<[name: string]> {
@@ -35,13 +36,13 @@ describe('a job with thread', () => {
     fs.rmSync(folder, { recursive: true });
   });
 
-  const start = (tuning: ProcessorTuning = {}, concurrency = 2) => {
-    const jobs = { ...TWO_QUEUES, concurrency };
+  const start = (tuning: ProcessorTuning = {}, concurrency = 2, threads = concurrency) => {
+    const jobs = { ...TWO_QUEUES, concurrency, threads };
     const config = { environment: 'test', databaseSchema: 'public', jobs } as const;
     return system.processor([EndlessJob, SpinningJob, ThreadedJob, PlainJob], {
       jobs,
       tuning,
-      thread: threadSource(app, config, system.urls.database),
+      thread: threadSource(MANIFEST, config, system.urls.database),
     });
   };
   const plainRuns = async (name: string) => {

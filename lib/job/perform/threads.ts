@@ -25,7 +25,7 @@ export interface ThreadSource {
 
 export interface ThreadsOptions extends ThreadSource {
   readonly identity: string;
-  /** Maximum number of threads. There are never more runs. */
+  /** Maximum number of threads. Other runs wait for one. */
   readonly most: number;
   readonly events: Events;
   /** As `threadGraceMs` and `threadIdleMs` in ProcessorTuning. */
@@ -67,6 +67,8 @@ export interface ThreadEnd {
 /** The threads of a job processor. Each is made when a job needs it, and serves one job after another. */
 export class Threads {
   private readonly all = new Set<Thread>();
+  /** Called when a thread may be free. */
+  private readonly waiting = new Set<() => void>();
   private closed = false;
 
   constructor(private readonly options: ThreadsOptions) {}
@@ -75,7 +77,7 @@ export class Threads {
   async perform(job: JobExecution, run: Run): Promise<void> {
     const { jobClass, delivery, payload } = job;
     const memoryMb = (jobClass && compileOptions(jobClass).thread?.memoryMb) ?? 0;
-    const thread = await this.take(memoryMb);
+    const thread = await this.take(memoryMb, run);
     const { id, queue, class: name, attempt, deliveries, tags, carried, batchId } = run;
     const end = await thread.perform(run, {
       ...{ id, queue, class: name, attempt, deliveries, tags, carried, batchId },
@@ -98,6 +100,7 @@ export class Threads {
   /** Ends all threads, and with them what they do. */
   async close(): Promise<void> {
     this.closed = true;
+    this.wake();
     await Promise.all([...this.all].map((thread) => thread.terminate()));
   }
 
@@ -106,32 +109,54 @@ export class Threads {
     return this.all.size;
   }
 
-  private async take(memoryMb: number): Promise<Thread> {
-    const idle = [...this.all].filter((thread) => thread.isIdle);
-    const fitting = idle.findLast((thread) => thread.memoryMb === memoryMb);
-    if (fitting) return fitting.reserve();
-    if (this.closed) throw new Error('the process is stopping');
-    const { most, idleMs = IDLE_MS, graceMs = GRACE_MS, events, file, data, identity } = this.options;
-    const surplus = this.all.size >= most ? idle[0]?.reserve() : undefined;
+  /** @throws the reason why the run was aborted, if that happens while it waits. */
+  private async take(memoryMb: number, run: Run): Promise<Thread> {
+    for (;;) {
+      if (run.abortReason) throw run.abortReason;
+      if (this.closed) throw new Error('the process is stopping');
+      const idle = [...this.all].filter((thread) => thread.isIdle);
+      const fitting = idle.findLast((thread) => thread.memoryMb === memoryMb);
+      if (fitting) return fitting.reserve();
+      if (this.all.size < this.options.most) return this.start(memoryMb).reserve();
+      // It gives its place to one with the wanted memory.
+      if (idle[0]) await idle[0].reserve().terminate();
+      else await this.mayBeFree(run);
+    }
+  }
+
+  private mayBeFree(run: Run): Promise<void> {
+    return new Promise((resolve) => {
+      const go = () => {
+        this.waiting.delete(go);
+        resolve();
+      };
+      this.waiting.add(go);
+      run.onAbort = go;
+    });
+  }
+
+  private wake(): void {
+    for (const go of [...this.waiting]) go();
+  }
+
+  private start(memoryMb: number): Thread {
+    const { idleMs = IDLE_MS, graceMs = GRACE_MS, events, file, data, identity } = this.options;
     const onError = (error: Error) =>
       events.emit('process.error', { error, during: 'the rest of a job that has ended' });
     const onEvent = (run: Run | undefined, { name, payload, attributes }: Extract<FromThread, { tells: 'event' }>) => {
       const emit = () => withAttributes(attributes, () => events.emit(name, payload));
       return run ? runAsDelivered(run, emit) : emit();
     };
+    const onFree = () => this.wake();
+    const onExit = () => {
+      this.all.delete(thread);
+      this.wake();
+    };
     const resourceLimits = { maxOldGenerationSizeMb: memoryMb };
-    await surplus?.terminate();
     const worker = new Worker(file, { workerData: { ...data, identity }, resourceLimits, name: 'job' });
-    const thread: Thread = new Thread(worker, {
-      memoryMb,
-      idleMs,
-      graceMs,
-      onEvent,
-      onError,
-      onExit: () => this.all.delete(thread),
-    });
+    const thread: Thread = new Thread(worker, { memoryMb, idleMs, graceMs, onEvent, onError, onFree, onExit });
     this.all.add(thread);
-    return thread.reserve();
+    return thread;
   }
 }
 
@@ -142,6 +167,8 @@ interface ThreadOptions {
   readonly onEvent: (run: Run | undefined, event: Extract<FromThread, { tells: 'event' }>) => void;
   /** Called for an error that belongs to no run any more. */
   readonly onError: (error: Error) => void;
+  /** Called when it has no run any more. */
+  readonly onFree: () => void;
   readonly onExit: () => void;
 }
 
@@ -256,5 +283,6 @@ class Thread {
     this.idling = setTimeout(() => void this.reserve().terminate(), this.options.idleMs);
     this.idling.unref();
     end(current);
+    this.options.onFree();
   }
 }

@@ -76,6 +76,7 @@ const CHECKS: { readonly [P in keyof Contexts]: readonly Check<Contexts[P]>[] } 
     { name: 'equal_migrations', when: APP, run: (it) => it.equalMigrations() },
     { name: 'mailers', when: APP, run: async (it) => (await it.mailers()).found },
     { name: 'encryption', when: APP, run: (it) => it.encryption() },
+    { name: 'threads', when: APP, run: (it) => it.threads() },
     { name: 'previews', when: APP, run: async (it) => (await it.previews()).found },
     { name: 'texts', when: APP, run: async (it) => (await it.texts()).found },
     { name: 'mails', when: APP, run: (it) => it.mails() },

@@ -20,6 +20,7 @@ import { lazy } from '../../support/lazy';
 import { toError } from '../../support/to-error';
 import type { AppDefinition } from '../app/app-definition';
 import { loadJobSetup, loadMailSetup, loadOwnWeb, loadRoutes } from '../app/load-parts';
+import { threadManifest } from '../app/thread-manifest';
 
 interface Part<T> {
   readonly value: T;
@@ -76,6 +77,14 @@ export class AppParts {
     const [{ value: jobs }, { value: mailers }] = [await this.jobs(), await this.mailers()];
     const first = [...jobs, ...mailers].find(({ encrypt }) => encrypt);
     return first ? attempt(async () => requireKeys(first.name, undefined), undefined).then(({ found }) => found) : [];
+  }
+
+  /** A class with `thread`, when there is no thread for it. */
+  async threads(): Promise<readonly Finding[]> {
+    const { config } = this;
+    if (!config) return [];
+    const { value } = await this.jobs();
+    return (await attempt(async () => threadManifest(value, this.app, config.jobs), undefined)).found;
   }
 
   private get defaultLocale(): string {

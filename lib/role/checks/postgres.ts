@@ -36,7 +36,7 @@ export async function connections({ config, database, otherTrees = [] }: Postgre
   const allowed = await readAllowedConnections(database.knex);
   if (planned <= allowed) return [];
   const deploy = otherTrees.length === 0 ? 'a deploy' : `a deploy of ${otherTrees.length + 1} trees`;
-  const remedy = 'lower DATABASE_POOL, WEB_CONCURRENCY or JOB_CONCURRENCY, or allow more.';
+  const remedy = 'lower DATABASE_POOL, WEB_CONCURRENCY, JOB_CONCURRENCY or JOB_THREADS, or allow more.';
   return [errorFinding(`Postgres allows ${allowed} connections, and ${deploy} may open ${planned}`, remedy)];
 }
 

@@ -38,6 +38,7 @@ import type { AppDefinition } from '../app/app-definition';
 import { appService } from '../app/app-service';
 import { loadJobSetup, loadMailSetup } from '../app/load-parts';
 import { openDatabase } from '../app/open-database';
+import { threadManifest } from '../app/thread-manifest';
 import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { threadSource } from './job-thread-source';
 import { AppointedReporter } from './reporter';
@@ -196,6 +197,7 @@ export class JobProcessorRole {
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     const models = await loadModels(app.modelsDir, app);
+    const manifest = threadManifest(registry, app, config.jobs);
     const jobs = new JobProcessor({
       config,
       ...(urls.redis !== null && { redis, redisUrl: urls.redis }),
@@ -206,7 +208,7 @@ export class JobProcessorRole {
       setup,
       models,
       lineage: { ...this.lineage, quiet: this.isQuiet },
-      thread: threadSource(app, config, urls.database),
+      thread: manifest === undefined ? undefined : threadSource(manifest, config, urls.database),
     });
     this.jobs = jobs;
     if (this.isQuiet) jobs.quiet();

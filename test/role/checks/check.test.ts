@@ -85,6 +85,16 @@ describe('the check of an app', () => {
     }
   });
 
+  it('refuses a class with thread while JOB_THREADS is 0', async () => {
+    const text = `import { Job } from 'catamount';\nexport default class WaveJob extends Job { static thread = true; perform() {} }`;
+    const { found } = await check({ files: { 'jobs/wave.js': text } });
+    assert.deepEqual(
+      found.map(({ id, severity }) => [id, severity]),
+      [['threads', 'error']],
+    );
+    assert.match(found[0]?.text ?? '', /^WaveJob .*JOB_THREADS/);
+  });
+
   it('names the file of routes that export no function', async () => {
     const routes = async () => ({ default: {} });
     await assert.rejects(
