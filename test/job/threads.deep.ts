@@ -53,6 +53,7 @@ describe('a job with thread', () => {
     await until('it is dead', () => system.eventsNamed('job.dead').length === count);
     return system.eventsNamed('job.dead').at(-1)?.error;
   };
+  const running = async () => (await system.postgres.query(`select 1 from job_queue where state = 'running'`)).length;
   const threadsOf = () => fs.readdirSync(folder).filter((name) => name.startsWith('end.'));
 
   it('is in the app, and computes beside the others', async () => {
@@ -143,6 +144,23 @@ describe('a job with thread', () => {
     await until('both are gone', async () => (await system.jobCount()) === 0);
     assert.equal(system.eventsNamed('job.cancelled').length, 2);
     await until('it is told', () => ThreadedJob.told.some((each) => each instanceof JobCancelledError));
+  });
+
+  it('waits for a free thread, and can be cancelled meanwhile', async () => {
+    const processor = await start({}, 3, 1);
+    const end = path.join(folder, 'end');
+    await SpinningJob.performLater(end);
+    await until('it computes', () => threadsOf().length === 1);
+    const waits = await SpinningJob.performLater(end);
+    const other = await ThreadedJob.performLater('nothing');
+    await until('all run', async () => (await running()) === 3);
+    assert.equal(await Job.cancel(waits.id), 'requested');
+    await until('it is cancelled', () => system.eventsNamed('job.cancelled').length === 1);
+    assert.equal(threadsOf().length, 1);
+    fs.writeFileSync(end, '');
+    await until('the others are done', async () => (await system.jobCount()) === 0);
+    const done = system.eventsNamed('job.succeeded').map(({ id }) => id);
+    assert.ok(done.length === 2 && done.includes(other.id) && processor.threadCount === 1);
   });
 
   it('returns to its queue at a stop, and its thread is ended', async () => {

@@ -10,6 +10,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/leave.test.ts'],
   },
   {
+    promise: 'there are no more threads than JOB_THREADS, whose connections are announced',
+    file: 'lib/job/perform/threads.ts',
+    find: 'if (this.all.size < this.options.most) return',
+    replace: 'if (this.all.size < 99) return',
+    killedBy: ['test/job/threads.deep.ts'],
+  },
+  {
     promise: 'a run in a thread that ignores its timeout or its cancel is ended',
     file: 'lib/job/perform/threads.ts',
     find: `      this.waitedMs = graceMs;

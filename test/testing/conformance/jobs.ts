@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads';
 import { currentContext } from '../../../lib/core/execution-context';
 import { DiscardJob, KillJob, RateLimited, Snooze } from '../../../lib/job/definition/errors';
 import type { EnqueuedJob, JobArgument } from '../../../lib/job/definition/job-class';
@@ -69,6 +70,18 @@ export const setup: JobSetup = {
 export class EchoJob extends Job<JobArgument[]> {
   perform(...values: JobArgument[]) {
     log.push(values);
+  }
+}
+
+export class ThreadedJob extends Job<[n: number]> {
+  static override readonly thread = true;
+
+  override beforePerform() {
+    log.push('before');
+  }
+
+  perform(n: number) {
+    log.push(n, isMainThread);
   }
 }
 

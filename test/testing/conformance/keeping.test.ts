@@ -34,6 +34,7 @@ import {
   SnoozyJob,
   StepsJob,
   SummaryJob,
+  ThreadedJob,
   told,
   UniqueJob,
 } from './jobs';
@@ -49,6 +50,12 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
         () => assertEnqueued(SecretJob),
         (error: Error) => /SecretJob\(…\)/.test(error.message) && !/tuberculosis/.test(error.message),
       );
+    });
+
+    conform('to the calling thread, for a class with thread', async () => {
+      await ThreadedJob.performLater(7);
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), ['before', 7, true]);
     });
 
     conform(
