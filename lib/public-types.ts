@@ -22,7 +22,7 @@ export type {
   TrustedProxies,
   WebConfig,
 } from './core/config-types';
-export type { DiagnosticMessages } from './core/diagnostics';
+export type { DiagnosticMessage, DiagnosticMessages } from './core/diagnostics';
 export type { Attributes, ExecutionContext, JsonValue } from './core/execution-context';
 export type {
   AboutExit,

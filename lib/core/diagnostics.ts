@@ -2,9 +2,6 @@ import diagnosticsChannel from 'node:diagnostics_channel';
 import type { EventMap, EventName } from './event-map';
 import type { Events } from './events';
 
-/** Version of the messages: one more whenever a field goes, or means something else. New channels and fields leave it. */
-const VERSION = 1;
-
 const JOB = ['id', 'class', 'queue'] as const;
 const RUN = [...JOB, 'attempt', 'requestId'] as const;
 const MAIL = ['mailer', 'action'] as const;
@@ -39,15 +36,19 @@ const PUBLISHED = {
 
 type PublishedEvent = keyof typeof PUBLISHED;
 
+/** What every message on a diagnostics channel has. */
+export interface DiagnosticMessage {
+  /** The version of the messages: one more whenever a field goes, or means something else. */
+  readonly version: 1;
+}
+
 /**
  * The messages on the channels of `node:diagnostics_channel`, by the name of the channel, such as `catamount.job.dead`.
  * Durations are in ms.
  */
 export type DiagnosticMessages = {
-  readonly [E in PublishedEvent as `catamount.${E}`]: { readonly version: typeof VERSION } & Pick<
-    EventMap[E],
-    (typeof PUBLISHED)[E][number] & keyof EventMap[E]
-  >;
+  readonly [E in PublishedEvent as `catamount.${E}`]: DiagnosticMessage &
+    Pick<EventMap[E], (typeof PUBLISHED)[E][number] & keyof EventMap[E]>;
 };
 
 /** Publishes the events of this process on its diagnostics channels. A message is made only while somebody subscribes to it. */
@@ -57,7 +58,7 @@ export function publishDiagnostics(events: Events): void {
     events.on(name, (payload) => {
       if (!channel.hasSubscribers) return;
       const values = payload as unknown as Readonly<Record<string, unknown>>;
-      channel.publish({ version: VERSION, ...Object.fromEntries(fields.map((field) => [field, values[field]])) });
+      channel.publish({ version: 1, ...Object.fromEntries(fields.map((field) => [field, values[field]])) });
     });
   }
 }
