@@ -8,7 +8,16 @@ import type { AppDefinition, AppOptions, Hooks, OwnPart } from './app-options';
 
 export type * from './app-options';
 
-const OWN_PARTS: readonly OwnPart[] = ['koa', 'bodyParser', 'headers', 'probes', 'server', 'workerBoot', 'workerStop'];
+const OWN_PARTS: readonly OwnPart[] = [
+  'koa',
+  'bodyParser',
+  'headers',
+  'probes',
+  'server',
+  'beforeFork',
+  'workerBoot',
+  'workerStop',
+];
 
 /** Options that name a folder; `false` means none. */
 export const FOLDERS = ['jobs', 'models', 'migrations', 'mailers', 'previews', 'templates', 'locales'] as const;

@@ -127,6 +127,11 @@ export interface AppOptions {
    * to stop. End upgraded connections then: a WebSocket that is still open later is closed with 1001.
    */
   readonly server?: (server: Server, worker: { readonly config: Config; readonly goodbye: AbortSignal }) => unknown;
+  /**
+   * Awaited once, in the primary, before it listens and forks the first worker or job processor. An error ends the start. Close
+   * the connections that it opens: children inherit none.
+   */
+  readonly beforeFork?: (primary: { readonly config: Config }) => unknown;
   /** Awaited in each web worker and in the job processor, before it serves or runs jobs. */
   readonly workerBoot?: (worker: WorkerEnvironment) => unknown;
   /** Awaited in the same processes when requests and jobs have ended, until the deadline of the stop. */
@@ -136,7 +141,15 @@ export interface AppOptions {
 }
 
 /** Options that the manifest has as they were given. */
-export type OwnPart = 'koa' | 'bodyParser' | 'headers' | 'probes' | 'server' | 'workerBoot' | 'workerStop';
+export type OwnPart =
+  | 'koa'
+  | 'bodyParser'
+  | 'headers'
+  | 'probes'
+  | 'server'
+  | 'beforeFork'
+  | 'workerBoot'
+  | 'workerStop';
 
 /** The checked manifest of an app, with absolute paths, as `defineApp` makes it for `boot` and `connect`. */
 export interface AppDefinition extends Pick<AppOptions, OwnPart> {

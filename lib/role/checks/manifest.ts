@@ -4,7 +4,17 @@ import { didYouMean } from '../../support/did-you-mean';
 import { type AppDefinition, FOLDERS, HEARS, notAFunction } from '../app/app-definition';
 import type { AppOptions } from '../app/app-options';
 
-const FUNCTIONS = ['routes', 'jobSetup', 'mailSetup', 'import', 'koa', 'server', 'workerBoot', 'workerStop'] as const;
+const FUNCTIONS = [
+  'routes',
+  'jobSetup',
+  'mailSetup',
+  'import',
+  'koa',
+  'server',
+  'beforeFork',
+  'workerBoot',
+  'workerStop',
+] as const;
 /** Options whose values `defineApp`, or the start of the web, checks. */
 const OTHERS = ['name', 'root', 'hooks', 'bodyParser', 'headers', 'probes'] as const;
 type Unlisted = Exclude<keyof AppOptions, (typeof FUNCTIONS | typeof FOLDERS | typeof OTHERS)[number]>;

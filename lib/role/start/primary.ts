@@ -26,6 +26,7 @@ import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { collectGarbage } from '../../internals/gc';
 import { Deadline } from '../../support/deadline';
 import type { PeriodicTask } from '../../support/periodic-task';
+import { toError } from '../../support/to-error';
 import { type AppDefinition, callHooks } from '../app/app-definition';
 import { findings } from '../checks/all-checks';
 import { StartCheck } from './app-check';
@@ -167,6 +168,8 @@ export class Primary {
       if (config.environment !== 'production')
         await permission.then(() => (this.stopped ? undefined : check.migrate(settled.databaseUrl)));
       if (this.stopped) return;
+      await this.beforeFork(settled);
+      if (this.stopped) return;
       for (const task of this.monitor.tasks) task.start();
       this.reporterElection.task.start();
       // Processes that build links are forked after this.
@@ -240,6 +243,17 @@ export class Primary {
     // `passed` is awaited later. A rejection before that is not an unhandled one.
     check.passed.catch(() => undefined);
     return check;
+  }
+
+  /** @throws UserError when the app's `beforeFork` fails. */
+  private async beforeFork(config: Config): Promise<void> {
+    try {
+      await this.app.beforeFork?.({ config });
+    } catch (thrown) {
+      const error = toError(thrown);
+      this.events.emit('process.error', { error, during: "the app's beforeFork" });
+      throw new UserError(`Catamount cannot start: beforeFork of defineApp failed: ${error.message}`);
+    }
   }
 
   private async startWeb(onListening: (address: string) => void, permission: Promise<void>): Promise<void> {

@@ -25,6 +25,8 @@ type Flag =
   | 'jobs-crash'
   | 'slow-check'
   | 'slow-jobs'
+  | 'before-fork'
+  | 'no-fork'
   | 'own-boot'
   | 'own-stop'
   | 'last-job';

@@ -3,6 +3,43 @@ import { until } from '../../support/until';
 import { order } from './operator';
 import { useSupervisorApp } from './supervisor-app';
 
+describe("the app's own beforeFork", () => {
+  const app = useSupervisorApp();
+  const heard = () => app.notes('hooks').map(({ hook }) => hook);
+
+  const forks = () => heard().filter((hook) => hook === 'beforeFork').length;
+
+  it('is awaited once, before anything is forked, and a stop does not wait for it', async () => {
+    const mend = app.switchOn('before-fork');
+    const stopped = app.spawn({ WEB_CONCURRENCY: '1' });
+    await until('it has begun', () => forks() === 1);
+    assert.equal((await stopped.stop()).code, 0);
+    const started = app.start({ WEB_CONCURRENCY: '1' });
+    await until('it has begun again', () => forks() === 2);
+    mend();
+    const tree = await started;
+    await until('the job processor has booted', () => heard().filter((hook) => hook === 'ownBoot').length === 2);
+    await order(tree, 'phased-restart');
+    await tree.stop();
+    assert.deepEqual(
+      heard()
+        .filter((hook) => /^(beforeFork|forkMayBegin|workerBoot|ownBoot)$/.test(String(hook)))
+        .slice(0, 4),
+      ['beforeFork', 'beforeFork', 'forkMayBegin', 'workerBoot'],
+    );
+    assert.equal(forks(), 2);
+    assert.equal(app.notes('hooks')[0]?.environment, 'production');
+  });
+
+  it('ends the start with an error that names it', async () => {
+    const mend = app.switchOn('no-fork');
+    const tree = app.spawn({ WEB_CONCURRENCY: '1' });
+    await tree.waitForLine(/cannot start: beforeFork of defineApp failed: no secrets/);
+    assert.equal((await tree.exited).code, 1);
+    mend();
+  });
+});
+
 describe("the app's own workerBoot and workerStop", () => {
   const app = useSupervisorApp();
 
