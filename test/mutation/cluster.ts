@@ -3,6 +3,13 @@ import type { Mutation } from './mutation';
 /** Mutations of the supervisor: the primary, its workers and its job processor. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'nothing is forked before the beforeFork of the app has ended',
+    file: 'lib/role/start/primary.ts',
+    find: 'await this.beforeFork(settled);',
+    replace: 'void this.beforeFork(settled);',
+    killedBy: ['test/cluster/primary/worker-hooks.deep.ts'],
+  },
+  {
     promise: 'the job processor starts only after the app has passed its check',
     file: 'lib/role/start/primary.ts',
     find: '      await permission;\n      if (this.stopped) return;\n      collectGarbage();',
