@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { type CliEnd, runNode } from '../cli/cli-process';
 import { buildFixtureApp } from '../support/fixture-app';
 import { type SuiteOptions, useInSuite } from '../support/suite';
 import type { Tree } from '../support/tree';
@@ -10,6 +11,8 @@ export interface Entry {
   /** Pid of the processor that ran the job. */
   readonly pid: number;
   readonly number?: number;
+  /** The id of a job that computes without end. */
+  readonly spins?: string;
   readonly long?: string;
   readonly attempt?: number;
   /** The kind of error that the job leaves uncaught. */
@@ -48,6 +51,12 @@ export class JobsApp {
     return this.deployment.database.url;
   }
 
+  /** Runs a command of the app, as on a console beside its trees. */
+  type(...words: readonly string[]): Promise<CliEnd> {
+    const env = { ...this.deployment.env, JOBS_RECORD: this.record };
+    return runNode(path.dirname(this.entry), [this.entry, ...words], env);
+  }
+
   entries(): Entry[] {
     if (!fs.existsSync(this.record)) return [];
     const lines = fs.readFileSync(this.record, 'utf8').split('\n').filter(Boolean);
@@ -65,6 +74,15 @@ export class JobsApp {
       `select class from job_queue where class <> 'TickJob'`,
     );
     return rows.map((row) => row.class);
+  }
+
+  /** The connections to Postgres of all its trees. */
+  async connections(): Promise<number> {
+    const [row] = await this.deployment.database.query<{ count: number }>(
+      `select count(*)::int from pg_stat_activity
+       where datname = current_database() and application_name = 'catamount' and pid <> pg_backend_pid()`,
+    );
+    return row?.count ?? 0;
   }
 
   remove(): Promise<void> {
