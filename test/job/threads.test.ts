@@ -40,14 +40,15 @@ describe('a thread of jobs', () => {
   it('has records, encrypted arguments and its batch; its errors name the line of the source', async () => {
     await start();
     const note = await Note.query().insertAndFetch({ text: 'new' });
-    const job = ReadingJob.prepare('flu', note);
+    const job = ReadingJob.prepare('hayfever', note);
     const batch = await Batch.create({ description: 'readings' }, (open) => open.add(job));
     await until('it is kept', async () => (await system.postgres.query('select 1 from job_finished')).length === 1);
     const [{ id } = assert.fail('none')] = await system.postgres.query<{ id: string }>('select id from job_finished');
     assert.deepEqual(await ReadingJob.result(id), {
-      ...{ secret: 'flu', id: note.id, batch: batch.id, isMainThread: false },
+      ...{ secret: 'hayfever', id: note.id, batch: batch.id, isMainThread: false },
     });
     assert.equal((await note.$query()).text, 'read');
+    assert.doesNotMatch(JSON.stringify(await system.postgres.query('select * from job_finished')), /hayfever/);
 
     await ThreadedJob.performLater('busy');
     await until('it is retried', () => system.eventsNamed('job.retrying').length === 1);

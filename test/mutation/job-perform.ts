@@ -10,6 +10,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/leave.test.ts'],
   },
   {
+    promise: 'the result of a class that encrypts is encrypted in its thread, too',
+    file: 'lib/job/perform/thread-runs.ts',
+    find: 'const keys = encrypts ? all : undefined;',
+    replace: 'const keys = encrypts ? undefined : all;',
+    killedBy: ['test/job/threads.test.ts'],
+  },
+  {
     promise: 'there are no more threads than JOB_THREADS, whose connections are announced',
     file: 'lib/job/perform/threads.ts',
     find: 'if (this.all.size < this.options.most) return',
