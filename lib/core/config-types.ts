@@ -27,6 +27,8 @@ export interface SocketPath {
   readonly kind: 'unix';
   /** The file of the socket. */
   readonly path: string;
+  /** Its mode, such as 0o660; null: by the umask. */
+  readonly mode: number | null;
 }
 
 /**

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
-import type { ListenAddress } from './config';
+import type { ListenAddress, SocketPath } from './config';
 import { EXIT, UserError } from './errors';
 
 /**
@@ -16,6 +16,19 @@ export async function ensureFree(address: ListenAddress): Promise<void> {
     if (address.kind === 'unix') probe.listen(address.path);
     else probe.listen({ host: address.host, port: address.port });
   });
+}
+
+/** Lets the server listen on a socket file, which has its mode from the start. */
+export function listenOnFile(server: net.Server, { path, mode }: SocketPath, onListening: () => void): void {
+  // Node creates the file within the call: no other file is created under this mask.
+  const mask = mode === null ? undefined : process.umask(0o777 & ~mode);
+  try {
+    server.listen(path, onListening);
+    // A default ACL of the folder overrides the mask.
+    if (mode !== null && server.listening) fs.chmodSync(path, mode);
+  } finally {
+    if (mask !== undefined) process.umask(mask);
+  }
 }
 
 /** @returns the URL of a listening server, such as `http://127.0.0.1:3000`, or `unix:` and its path. */

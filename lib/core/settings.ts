@@ -51,6 +51,9 @@ const SMTP_URL = secret(url('an smtp:// or smtps:// URL', 'smtp:', 'smtps:'));
 const ON_OR_OFF = oneOf('0', '1');
 const COUNT = whole(1, 1000);
 const FILE = text('a path', /./);
+const MODE = kind('an octal mode, such as 0660', (mode) =>
+  /^0?[0-7]{3}$/.test(mode) ? Number.parseInt(mode, 8) : undefined,
+);
 
 /** A name and an optional weight. */
 const QUEUE = '[A-Za-z0-9_-]+(?::[1-9]\\d{0,2})?';
@@ -109,8 +112,9 @@ export function readSettings(input: SettingsInput): Config {
   const host = text('an address, a host name, or unix:/path/to.sock', /^(unix:.+|[^\s/]+)$/);
   const at = read.get('HOST', host, production ? '0.0.0.0' : '127.0.0.1');
   const port = read.get('PORT', whole(0, 65_535), DEFAULT_PORT);
+  const mode = read.get('SOCKET_MODE', MODE, null);
   const listen: ListenAddress = at.startsWith('unix:')
-    ? { kind: 'unix', path: path.resolve(cwd, at.slice('unix:'.length)) }
+    ? { kind: 'unix', path: path.resolve(cwd, at.slice('unix:'.length)), mode }
     : { kind: 'tcp', host: at, port };
 
   const cgroup = machine ? machine.memoryLimitMb : detectMemoryLimitMb();

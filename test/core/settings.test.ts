@@ -193,6 +193,14 @@ describe('settings', () => {
     assert.equal(read({ ...urls, REDIS_TLS_URL: undefined }).redisUrl, 'redis://plain:2');
   });
 
+  it('read the mode of a Unix socket as an octal number', () => {
+    const modeOf = (SOCKET_MODE?: string) => {
+      const { listen } = read({ HOST: 'unix:/tmp/web.sock', SOCKET_MODE });
+      return listen.kind === 'unix' && listen.mode;
+    };
+    assert.deepEqual([modeOf('0660'), modeOf('777'), modeOf()], [0o660, 0o777, null]);
+  });
+
   it('read queues in order, or with weights', () => {
     assert.deepEqual(read({ JOB_QUEUES: 'mailer' }).jobs.queues, [{ name: 'mailer', weight: 1 }]);
     const { queues, weighted } = read({ JOB_QUEUES: 'default:3, mailer:1' }).jobs;
@@ -207,6 +215,7 @@ describe('settings', () => {
   const BOUNDS: Readonly<Record<string, readonly [(config: Config) => unknown, Record<string, unknown>, string[]]>> = {
     PORT: [({ listen }) => listen.kind === 'tcp' && listen.port, { 0: 0, 65535: 65_535 }, ['65536', '80.5']],
     HOST: [({ listen }) => 'path' in listen && listen.path, { 'unix:a.sock': '/srv/shop/a.sock' }, ['a b', 'a/b']],
+    SOCKET_MODE: [() => undefined, {}, ['0888', '66', '07777', 'rw']],
     TRUST_PROXY: [({ trustProxy }) => trustProxy, { 10: { hops: 10 } }, ['11']],
     WEB_CONCURRENCY: [({ web }) => web.concurrency, { 1: 1, 64: 64 }, ['0', '65']],
     MAX_THREADS: [({ web }) => web.maxThreads, { 1: 1, 1000: 1000 }, ['0', '1001']],

@@ -13,6 +13,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   DYNO: ['web.1'],
   PORT: ['0', '3000'],
   HOST: ['127.0.0.1', '::', 'unix:/tmp/x.sock'],
+  SOCKET_MODE: ['0660'],
   MEMORY_LIMIT_MB: ['512'],
   WEB_CONCURRENCY: ['auto', '0', '2'],
   MAX_THREADS: ['5'],

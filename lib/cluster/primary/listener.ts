@@ -3,7 +3,7 @@ import { setImmediate as afterPoll, setTimeout as wait } from 'node:timers/promi
 import type { ListenAddress } from '../../core/config';
 import { DescriptorWatch } from '../../core/descriptor-watch';
 import type { Events } from '../../core/events';
-import { addressInUse, listenError } from '../../core/listen-address';
+import { addressInUse, listenError, listenOnFile } from '../../core/listen-address';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
@@ -74,7 +74,7 @@ export class Listener {
     const listening = deferred();
     const refuse = (error: NodeJS.ErrnoException) => listening.reject(listenError(error, address));
     server.once('error', refuse);
-    if (address.kind === 'unix') server.listen(address.path, listening.resolve);
+    if (address.kind === 'unix') listenOnFile(server, address, listening.resolve);
     else server.listen({ host: address.host, port: address.port }, listening.resolve);
     await listening.promise;
     server.off('error', refuse);

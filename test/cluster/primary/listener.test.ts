@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { setImmediate as afterPoll } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { Listener, type Taker } from '../../../lib/cluster/primary/listener';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/deadline';
 import { Load } from '../../support/load';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 
@@ -87,6 +90,27 @@ async function inPoll(n: number, callback: () => void): Promise<void> {
 const ADDRESS = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
 
 describe('the listener', () => {
+  it('creates a Unix socket with the mode of SOCKET_MODE, whatever the umask, and otherwise by the umask', async () => {
+    const folder = tempFolder('socket');
+    const mask = process.umask(0o077);
+    try {
+      for (const [mode, expected] of [
+        [0o666, 0o666],
+        [null, 0o700],
+      ] as const) {
+        const file = path.join(folder, `${mode}.sock`);
+        const listener = new Listener({ kind: 'unix', path: file, mode }, () => [], new Events());
+        await listener.listen();
+        assert.equal(fs.statSync(file).mode & 0o777, expected);
+        assert.equal(process.umask(), 0o077);
+        await listener.close(Deadline.after(WAIT_LIMIT_MS));
+      }
+    } finally {
+      process.umask(mask);
+      removeFolder(folder);
+    }
+  });
+
   it('holds new connections while it closes the socket, until every client has reconnected, and then has them served', async () => {
     const worker = new PromptWorker();
     const listener = new Listener(ADDRESS, () => [worker], new Events());
