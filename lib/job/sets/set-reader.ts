@@ -32,8 +32,11 @@ export interface SetTable {
   readonly time: 'run_at' | 'claimed_at' | 'died_at' | 'finished_at';
   /** The condition for the set's rows in the table. */
   readonly where: Sql;
-  /** How many of the newest jobs a search by a text, and one by a tag, read. Default: MAX_READ, in any order. */
-  readonly reads?: { readonly text: number; readonly tag: number };
+  /**
+   * How many of the newest jobs a search reads that one index finds, by a tag or otherwise; the other conditions are for each of
+   * them. Default: MAX_READ that meet all conditions but the text, in any order.
+   */
+  readonly reads?: { readonly tag: number; readonly other: number };
   /** SQL of the text that a search covers besides the messages. */
   readonly searched: (word: string) => Sql;
 }
@@ -80,7 +83,7 @@ export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
     where: EVERY_JOB,
     searched: searchedDead,
     // There may be millions.
-    reads: { text: 10_000, tag: 1000 },
+    reads: { tag: 1000, other: 5000 },
   },
 };
 
@@ -96,32 +99,40 @@ const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
 
 /** The condition for the jobs of a set that match, in two parts. */
 interface Conditions {
-  /** The part that columns and indexes answer. */
+  /** The part that columns and indexes answer. In a set that says `reads` one index answers it, in the set's order. */
   readonly columns: Sql;
-  /** The part that searches the text of each job. */
-  readonly text: Sql | undefined;
+  /** The part that looks at each job. */
+  readonly each: Sql | undefined;
 }
 
-function conditionsFor({ where, time, searched }: SetTable, filter: CheckedFilter): Conditions {
+function conditionsFor({ where, time, searched, reads }: SetTable, filter: CheckedFilter): Conditions {
   const columns: Sql[] = [where];
   const texts: Sql[] = [];
-  const add = (sql: string, ...values: Knex.RawBinding[]) => columns.push({ sql, values });
   const { queues, class: name, tag, batch, error, text, since, until } = filter;
-  if (queues) add('queue = any(?::text[])', [...queues] as unknown as Knex.RawBinding);
-  if (name !== undefined) add('class = ?', name);
-  if (tag !== undefined) add(`tags @> array[?]::text[] and tags <> '{}'`, tag);
-  if (batch !== undefined) add('batch_id = ?::uuid', batch);
+  const add = (sql: string, ...values: Knex.RawBinding[]) => columns.push({ sql, values });
+  // Postgres misjudges how many jobs match two of these together, and reads the whole set for a page.
+  let isFirst = true;
+  const choose = (sql: string, value: Knex.RawBinding, hasOrder = true) => {
+    if (reads && !(isFirst && hasOrder)) return texts.push({ sql, values: [value] });
+    isFirst = false;
+    return add(sql, value);
+  };
+  if (batch !== undefined) choose('batch_id = ?::uuid', batch);
+  if (tag !== undefined) choose(`tags @> array[?]::text[] and tags <> '{}'`, tag);
+  if (name !== undefined) choose('class = ?', name);
+  if (queues?.length === 1) choose('queue = ?', queues[0] as string);
+  else if (queues) choose('queue = any(?::text[])', [...queues] as unknown as Knex.RawBinding, false);
   if (since !== undefined) add(`${time} >= ${MOMENT}`, since);
   if (until !== undefined) add(`${time} <= ${MOMENT}`, until);
   if (error !== undefined) texts.push({ sql: 'strpos(messages, ?) > 0', values: [error.toLowerCase()] });
   if (text !== undefined) texts.push(textCondition(text, searched));
-  return { columns: and(columns), text: texts.length > 0 ? and(texts) : undefined };
+  return { columns: and(columns), each: texts.length > 0 ? and(texts) : undefined };
 }
 
 /** @returns the condition for the jobs of a set that match. */
 export function matching(set: SetTable, filter: CheckedFilter): Sql {
-  const { columns, text } = conditionsFor(set, filter);
-  return text ? and([columns, text]) : columns;
+  const { columns, each } = conditionsFor(set, filter);
+  return each ? and([columns, each]) : columns;
 }
 
 export function and(parts: readonly Sql[]): Sql {
@@ -201,17 +212,21 @@ export class SetReader {
   async page(request: PageRequest = {}): Promise<JobPage> {
     const { offset, limit, count } = checkBounds(request);
     const filter = checkFilter(request);
-    const { columns, text } = conditionsFor(this.set, filter);
+    const { columns, each } = conditionsFor(this.set, filter);
     const { time, orderOfClass, reads } = this.set;
-    const most = reads?.[filter.tag === undefined ? 'text' : 'tag'] ?? MAX_READ;
+    const most = reads?.[filter.tag !== undefined && filter.batch === undefined ? 'tag' : 'other'] ?? MAX_READ;
     const order = (filter.class !== undefined && orderOfClass) || this.set.order;
     const table = this.set.table();
-    const isOrdered = text === undefined && filter.tag === undefined;
-    const read = `select * from ${table} where ${columns.sql} ${reads ? `order by ${order}` : ''} limit ${most}`;
-    const source = isOrdered ? { from: table, where: columns } : { from: 'found', where: EVERY_JOB };
+    const isOrdered = each === undefined && filter.tag === undefined;
+    const source = isOrdered
+      ? { from: table, where: columns }
+      : { from: 'found', where: { sql: 'matches', values: [] } };
+    // Counts of large sets are told the order, too: it lets Postgres read an index alone.
+    const byIndex = reads ? `order by ${order}` : '';
     const { rows } = await this.knex.raw<{ rows: PageRow[] }>(
       `with found as materialized (
-         select id, queue, ${time} from (${read}) as read where ${(text ?? EVERY_JOB).sql}
+         select id, queue, ${time}, ${(each ?? EVERY_JOB).sql} as matches
+         from (select * from ${table} where ${columns.sql} ${byIndex} limit ${most}) as read
        ), first as (
          select id, row_number() over (order by ${order}) as position
          from (select * from ${source.from} where ${source.where.sql} order by ${order} limit ?) as jobs
@@ -220,12 +235,14 @@ export class SetReader {
          from first join ${table} using (id) where position > ?
        )
        select extent.*, page.* from (select
-         (select case when ? then count(*)::int end from (select from ${source.from} where ${source.where.sql} limit ?) as counted) as total,
-         ${isOrdered ? 'false' : `(select count(*) = ${most} from ${text ? `(${read})` : 'found'} as read)`} as partial
+         (select case when ? then count(*)::int end from (
+           select from ${source.from} where ${source.where.sql} ${isOrdered ? byIndex : ''} limit ?
+         ) as counted) as total,
+         ${isOrdered ? 'false' : `(select count(*) = ${most} from found)`} as partial
        ) as extent left join page on true order by position`,
       [
+        ...(each ?? EVERY_JOB).values,
         ...columns.values,
-        ...(text ?? EVERY_JOB).values,
         ...source.where.values,
         offset + limit,
         MAX_LISTED,
@@ -233,7 +250,6 @@ export class SetReader {
         count,
         ...source.where.values,
         count ? MAX_COUNTED + 1 : 0,
-        ...(isOrdered || !text ? [] : columns.values),
       ],
     );
     const { total, partial } = rows[0] ?? { total: 0, partial: false };

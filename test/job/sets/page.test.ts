@@ -3,10 +3,11 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import type { JobEntry } from '../../../lib/job/sets/entry';
 import { InvalidRequestError, type JobFilter, type JobPage, type PageRequest } from '../../../lib/job/sets/query';
+import { SetReader } from '../../../lib/job/sets/set-reader';
 import { inSuite } from '../../support/suite';
 import { useJobSystem } from '../job-system';
 import { setSources, setsOf } from './set-sources';
-import { store, storeDead } from './stored-job';
+import { store, storeDead, storeFinished } from './stored-job';
 
 const QUEUES = ['alpha', 'beta', 'gamma'];
 const SOON = Date.now() + 3_600_000;
@@ -118,6 +119,49 @@ describe('a page', () => {
     assert.deepEqual(await found('beta'), ['beta']);
     assert.deepEqual(await found(['gamma', 'other', 'gamma']), ['gamma', 'other']);
     assert.deepEqual(await found(''), ['alpha', 'beta', 'gamma', 'other']);
+  });
+
+  it('of the finished set has the jobs that meet all its filters', async () => {
+    const jobs = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => ({
+      id: randomUUID(),
+      queue: n & 1 ? 'alpha' : 'beta',
+      class: n & 2 ? 'RedJob' : 'BlueJob',
+      tags: n & 4 ? ['large'] : [],
+      at: 1000 + n,
+    }));
+    for (const job of jobs) await storeFinished(system.database.knex, job, {});
+    const finished = new SetReader(system.database.knex, 'finished');
+    for (const queue of [undefined, 'alpha', ['alpha', 'gamma']])
+      for (const name of [undefined, 'RedJob'])
+        for (const tag of [undefined, 'large']) {
+          const { entries, total, complete } = await finished.page({ queue, class: name, tag });
+          const chosen = jobs.filter(
+            (job) =>
+              (!queue || job.queue === 'alpha') && (!name || job.class === name) && (!tag || job.tags.includes(tag)),
+          );
+          assert.deepEqual(
+            entries.map(({ id }) => id),
+            chosen.map(({ id }) => id).reverse(),
+          );
+          assert.deepEqual([total, complete], [chosen.length, true]);
+        }
+  });
+
+  it('of the finished set says when more jobs could meet its filters than it looked at', async () => {
+    await system.postgres.query('truncate job_finished');
+    await system.postgres.query(
+      `insert into job_finished (id, queue, class, payload, attempts, tags, search, ending, keep_until, keep_limit, finished_at)
+       select gen_random_uuid(), case n when 1 then 'alpha' else 'beta' end, 'AJob', '{}', 0, '{}', '', '{}', now(), 1, now() + n * interval '1 second'
+       from generate_series(1, 5001) as n`,
+    );
+    const finished = new SetReader(system.database.knex, 'finished');
+    const said = async (request: PageRequest) => {
+      const { total, complete, isPartial, mostRead } = await finished.page(request);
+      return [total, complete, isPartial, mostRead];
+    };
+    assert.deepEqual(await said({ queue: 'alpha', class: 'AJob' }), [0, false, true, 5000]);
+    assert.deepEqual(await said({ queue: 'alpha' }), [1, true, false, 5000]);
+    assert.deepEqual(await said({ class: 'AJob' }), [5001, true, false, 5000]);
   });
 
   it('has the jobs of a span of time, both ends included', async () => {

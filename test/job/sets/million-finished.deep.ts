@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import type { PageRequest } from '../../../lib/job/sets/query';
+import { SetReader } from '../../../lib/job/sets/set-reader';
+import { Database } from '../../../lib/model/database';
+import { Deadline } from '../../../lib/support/deadline';
+import { createDatabase } from '../../support/postgres';
+import { inSuite } from '../../support/suite';
+
+const JOBS = 1_000_000;
+/** Rows and entries of indexes that Postgres may read for a page: some for the count, some for each search. */
+const MOST_READ = 40_000;
+/** The oldest of six batches. */
+const BATCH = 'cfcd2084-95d5-65ef-66e7-dff9f98764da';
+const HOUR = 3_600_000;
+
+/** Of each kind of filter one that matches many jobs, a few, old ones only, and none. */
+const PAGES: Readonly<Record<string, PageRequest>> = {
+  'the first page': {},
+  'page 200': { offset: 4975 },
+  'a common class': { class: 'Common' },
+  'page 200 of a class': { class: 'Common', offset: 4975 },
+  'an old class': { class: 'Old' },
+  'no class': { class: 'None' },
+  'a queue': { queue: 'few' },
+  'several queues': { queue: ['few', 'old'] },
+  'page 200 of a queue': { queue: 'default', offset: 4975 },
+  'a class in a queue': { class: 'Common', queue: 'few' },
+  'a class in an old queue': { class: 'Common', queue: 'old' },
+  'a tag': { tag: 'even' },
+  'a rare tag': { tag: 'tenant-7' },
+  'a tag of a class': { tag: 'even', class: 'Job13' },
+  'a tag of an old class': { tag: 'even', class: 'Old' },
+  'a batch': { batch: BATCH },
+  'a class in a batch': { batch: BATCH, class: 'Job13' },
+  'a tag in a batch': { batch: BATCH, tag: 'even' },
+  'a text': { text: 'zebra' },
+  'a text that all have': { text: 'word' },
+  'a text in a class': { text: 'zebra', class: 'Common' },
+  'a text in a queue': { text: 'zebra', queue: 'few' },
+  'an error': { error: 'zebra' },
+  'a time': { until: new Date(Date.now() - 12 * HOUR) },
+  'a class at a time': { class: 'Job13', since: new Date(Date.now() - 12 * HOUR) },
+};
+
+describe('a page of a million finished jobs', () => {
+  const postgres = inSuite('drop', () => createDatabase({ migrated: ['lib/job/migrations'] }));
+  const database = inSuite(
+    (opened) => opened.stop(Deadline.after(10_000)),
+    () => new Database(postgres.url, { production: false, events: new Events(), poolMax: 1 }),
+  );
+
+  before(async () => {
+    await postgres.query(
+      `insert into job_finished (id, queue, class, payload, attempts, tags, search, ending, keep_until, keep_limit, batch_id, finished_at)
+       select gen_random_uuid(), case when n < 1000 then 'old' when n % 50 = 0 then 'few' else 'default' end,
+         case when n < 100 then 'Old' when hash % 10 < 6 then 'Common' else 'Job' || hash % 97 end,
+         '{"class":"Job","args":[]}', 0, case when hash % 5 = 0 then array['even', 'tenant-' || hash % 1000] else '{}' end,
+         'some word ' || n, '{}', now() + interval '1 day', ${2 * JOBS}, case when n % 100 = 0 then md5((n / 200000)::text)::uuid end,
+         now() - (${JOBS} - n) * interval '0.1 seconds'
+       from (select n, abs(hashint4(n)) as hash from generate_series(1, ${JOBS}) as n) as given`,
+    );
+    await postgres.query('vacuum analyze job_finished');
+  });
+
+  for (const [name, request] of Object.entries(PAGES))
+    it(`reads a bounded number of rows: ${name}`, async () => {
+      await database.knex.transaction(async (transaction) => {
+        // What other processes of Postgres read is not counted for the transaction.
+        await transaction.raw('set local max_parallel_workers_per_gather = 0');
+        const readRows = async (): Promise<number> => {
+          const { rows } = await transaction.raw<{ rows: { readonly count: number }[] }>(
+            `select sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid))::int as count
+             from pg_class where relname like 'job_finished%'`,
+          );
+          return rows[0]?.count ?? assert.fail('Postgres counts what it reads');
+        };
+        const before = await readRows();
+        const page = await new SetReader(transaction, 'finished').page(request);
+        const read = (await readRows()) - before;
+        assert.ok(read > 0 || page.entries.length === 0, 'Postgres has counted nothing');
+        assert.ok(read <= MOST_READ, `${name}: Postgres has read ${read} rows and entries of indexes`);
+      });
+    });
+});
