@@ -51,14 +51,13 @@ export type DiagnosticMessages = {
     Pick<EventMap[E], (typeof PUBLISHED)[E][number] & keyof EventMap[E]>;
 };
 
-/** Publishes the events of this process on its diagnostics channels. A message is made only while somebody subscribes to it. */
+/** Publishes the events of this process on its diagnostics channels. */
 export function publishDiagnostics(events: Events): void {
   for (const [name, fields] of Object.entries(PUBLISHED) as [PublishedEvent, readonly string[]][]) {
     const channel = diagnosticsChannel.channel(`catamount.${name}`);
-    events.on(name, (payload) => {
-      if (!channel.hasSubscribers) return;
+    events.publish(name, channel, (payload) => {
       const values = payload as unknown as Readonly<Record<string, unknown>>;
-      channel.publish({ version: 1, ...Object.fromEntries(fields.map((field) => [field, values[field]])) });
+      return { version: 1, ...Object.fromEntries(fields.map((field) => [field, values[field]])) };
     });
   }
 }

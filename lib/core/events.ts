@@ -1,3 +1,4 @@
+import type { Channel } from 'node:diagnostics_channel';
 import type { EventMap, EventName } from './event-map';
 
 export type * from './event-map';
@@ -36,6 +37,13 @@ export class Events {
   /** Listens to one event. @returns a function that removes the listener. */
   on<E extends EventName>(name: E, listener: Listener<E>): () => void {
     return this.register({ names: [name], listener: (_name, payload) => listener(payload as EventMap[E]) });
+  }
+
+  /** Publishes one event on a diagnostics channel. Its message is made only while somebody subscribes to the channel. */
+  publish<E extends EventName>(name: E, channel: Channel, messageOf: (payload: EventMap[E]) => object): void {
+    this.on(name, (payload) => {
+      if (channel.hasSubscribers) channel.publish(messageOf(payload));
+    });
   }
 
   /** Resolves with the payload of the next such event. */
