@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Layout, Render } from '../../lib/mailer/definition/mail-types';
+import { InvalidMailError } from '../../lib/mailer/definition/errors';
+import type { Layout, MailOptions, Render } from '../../lib/mailer/definition/mail-types';
 import type { MailInterceptor, MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
 import { type ReceivedMail, startSmtpSink } from '../support/smtp';
@@ -16,6 +17,7 @@ class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; 
   static readonly placed = this.action('placed');
   static readonly shipped = this.action('shipped');
   static readonly plain = this.action('plain');
+  static readonly note = this.action('note');
 
   placed(order: number) {
     const { email, name } = this.params.customer;
@@ -28,6 +30,9 @@ class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; 
   }
   plain() {
     return this.mail({ to: this.params.customer.email, layout: false });
+  }
+  note(bodies: Pick<MailOptions, 'html' | 'text' | 'template' | 'layout'>) {
+    return this.mail({ to: this.params.customer.email, ...bodies });
   }
 }
 
@@ -67,6 +72,28 @@ describe('a mail through a real SMTP server:', () => {
 
   const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has been received');
   const shop = () => OrderMailer.with({ customer });
+
+  it('sends html and text of the mail itself, without template, layout or render', async () => {
+    render = () => assert.fail('render is for templates');
+    await shop().note({ text: 'Only text', html: '<style>b{color:red}</style><b>Only HTML</b>' }).deliverNow();
+    assert.match(received().raw, /Only text/);
+    assert.match(received().raw, /<b>Only HTML<\/b>/);
+    assert.doesNotMatch(received().raw, /SHOP|<i>shop/);
+
+    await shop().note({ text: 'Only text' }).deliverNow();
+    assert.doesNotMatch(received().raw, /text\/html/);
+
+    await shop().note({ html: '<p>Derived</p>' }).deliverNow();
+    assert.match(received().raw, /^Derived\r?$/m);
+  });
+
+  it('refuses a body beside a template or layout, and one that is no string', async () => {
+    const text = 5 as unknown as string;
+    for (const bodies of [{ text: 'a', template: 'x/y' }, { html: 'a', layout: 'shop' as const }, { text }]) {
+      await assert.rejects(shop().note(bodies).deliverNow(), InvalidMailError);
+    }
+    assert.equal(sink.messages.length, 0);
+  });
 
   it('a layout, or none', async () => {
     const bodies = async (layout: Layout) => {

@@ -91,6 +91,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/partial-delivery.test.ts'],
   },
   {
+    promise: 'a mail with bodies of its own uses no template',
+    file: 'lib/mailer/compose/composer.ts',
+    find: 'if (ownHtml !== undefined || ownText !== undefined) {',
+    replace: 'if (ownHtml !== undefined && ownText !== undefined) {',
+    killedBy: ['test/mailer/mail-options.test.ts'],
+  },
+  {
     promise: 'no header contains a line break',
     file: 'lib/mailer/compose/headers.ts',
     find: 'if (/[\\r\\n\\0]/.test(value))',

@@ -60,8 +60,8 @@ function checkAction(
   }
   if (!usesTemplates) return [];
   const source = method.toString();
-  // Where an action names its own template or leaves the mail to other code, the template is known only at run time.
-  if (!/\.mail\(\s*\{/.test(source) || /\btemplate\b/.test(source)) return [];
+  // Where an action names its own template or bodies, or leaves the mail to other code, the template is known only at run time.
+  if (!/\.mail\(\s*\{/.test(source) || /\btemplate\b|\b(html|text)\s*[:,}]/.test(source)) return [];
   const owner = underscore(findOwner(mailer, action).name);
   const folder = `${owner}/${underscore(action)}`;
   const parts = (['html', 'text'] as const).filter((part) => views.exists(`${folder}/${part}`));

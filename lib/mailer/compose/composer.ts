@@ -72,6 +72,13 @@ export class MailComposer {
 
   private async parts(draft: Draft): Promise<Parts> {
     const { config, renderer, render } = this.options;
+    const { html: ownHtml, text: ownText } = draft.bodies;
+    if (ownHtml !== undefined || ownText !== undefined) {
+      return {
+        ...(ownHtml === undefined ? {} : { html: ownHtml }),
+        text: ownText ?? (await renderer.deriveText(ownHtml ?? '')),
+      };
+    }
     const { locale, t } = draft.texts;
     const { template, layout, subject, locals, attachments } = draft;
     const helpers = { urlFor: urlsBelow(config.appUrl), cid: (name: string) => attachments.url(name) };

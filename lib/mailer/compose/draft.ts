@@ -2,7 +2,7 @@ import { currentContext } from '../../core/execution-context';
 import type { I18n, Translate } from '../../core/i18n';
 import { localesOrShipped, matchLocale } from '../../core/locales';
 import { InvalidMailError, MissingTextError } from '../definition/errors';
-import type { Layout, Mailbox, MailHeaders } from '../definition/mail-types';
+import type { Layout, Mailbox, MailHeaders, MailOptions } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
 import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
 import type { Attachments } from './mail';
@@ -20,6 +20,8 @@ export interface Draft {
   readonly replyTo: readonly Mailbox[];
   readonly subject: string;
   readonly headers: MailHeaders;
+  /** The bodies that the action gave in place of a template. */
+  readonly bodies: Pick<MailOptions, 'html' | 'text'>;
   readonly template: string;
   readonly layout: Layout;
   readonly locals: Readonly<Record<string, unknown>>;
@@ -68,6 +70,7 @@ export function createDraft(message: ActionCall, mail: Mail, settings: DraftSett
     replyTo: boxes('replyTo'),
     subject,
     headers: checkedHeaders(mergedHeaders({ 'Content-Language': locale }, defaults.headers, options.headers)),
+    bodies: options,
     template: options.template ?? `${name}/${underscore(action)}`,
     layout: options.layout ?? mailer.layout,
     locals,

@@ -33,7 +33,26 @@ export class Mail {
     for (const field of ['from', 'to', 'cc', 'bcc', 'replyTo'] as const) mailboxes(field, options[field]);
     if (options.subject !== undefined) checkedSubject(options.subject);
     checkedHeaders(options.headers ?? {});
+    checkBodies(options);
     this.attachments = attachments;
+  }
+}
+
+/** @throws InvalidMailError for a body that is no text, or one beside a template or layout, which could not both apply. */
+function checkBodies(options: MailOptions): void {
+  const given = (['html', 'text'] as const).filter((part) => options[part] !== undefined);
+  for (const part of given) {
+    const value: unknown = options[part];
+    if (typeof value === 'string') continue;
+    throw new InvalidMailError(
+      `${part}: give the whole body as a string, not ${value === null ? 'null' : typeof value}`,
+    );
+  }
+  const other = (['template', 'layout'] as const).find(
+    (name) => options[name] !== undefined && options[name] !== false,
+  );
+  if (given.length > 0 && other) {
+    throw new InvalidMailError(`${given[0]} is the whole body, without a template: leave out ${other}, or ${given[0]}`);
   }
 }
 

@@ -189,6 +189,13 @@ export interface MailOptions {
   readonly locals?: Readonly<Record<string, unknown>>;
   /** Further headers by name; they override those of the mailer's defaults. */
   readonly headers?: MailHeaders;
+  /**
+   * The whole HTML, in place of a template: no layout wraps it, and its styles stay as they are. Default: the template's. With
+   * `template` or `layout` it is an InvalidMailError.
+   */
+  readonly html?: string;
+  /** The whole text, in place of a template. Default, with `html`: derived from it. Under the same conditions as `html`. */
+  readonly text?: string;
   /** Folder below the templates. Default `<mailer>/<action>`, such as `user_mailer/welcome`. */
   readonly template?: string;
   /** Folder below `layouts/`, or false for none. Default: the mailer's `layout`. */
