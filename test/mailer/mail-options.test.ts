@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { checkMailers } from '../../lib/mailer/check/check-mailers';
 import { InvalidMailError } from '../../lib/mailer/definition/errors';
 import type { Layout, MailOptions, Render } from '../../lib/mailer/definition/mail-types';
 import type { MailInterceptor, MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
+import { MailerRegistry } from '../../lib/mailer/mailer-registry';
+import { Previews } from '../../lib/mailer/preview/preview-registry';
 import { type ReceivedMail, startSmtpSink } from '../support/smtp';
 import { inSuite } from '../support/suite';
 import { folderOf, MailSystem, textsOf } from './mail-system';
@@ -33,6 +36,17 @@ class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; 
   }
   note(bodies: Pick<MailOptions, 'html' | 'text' | 'template' | 'layout'>) {
     return this.mail({ to: this.params.customer.email, ...bodies });
+  }
+}
+
+class NoteMailer extends Mailer {
+  static readonly note = this.action('note');
+  static readonly page = this.action('page');
+  note() {
+    return this.mail({ to: 'ada@example.com', text: 'Note' });
+  }
+  page() {
+    return this.mail({ to: 'ada@example.com' });
   }
 }
 
@@ -85,6 +99,22 @@ describe('a mail through a real SMTP server:', () => {
 
     await shop().note({ html: '<p>Derived</p>' }).deliverNow();
     assert.match(received().raw, /^Derived\r?$/m);
+  });
+
+  it('the check asks for a template only where the mail has no body of its own', async () => {
+    const folder = folderOf({});
+    const found = checkMailers({
+      mailers: new MailerRegistry('mailers', [NoteMailer]),
+      previews: new Previews(),
+      folders: { previewsDir: folder, templatesDir: folder, localesDir: folder },
+      i18n: await textsOf({ en: {} }),
+      defaultLocale: 'en',
+      usesTemplates: true,
+    });
+    const about = (action: string) =>
+      found.filter((finding) => JSON.stringify(finding).includes(`NoteMailer#${action} `));
+    assert.equal(about('page').length, 1);
+    assert.equal(about('note').length, 0);
   });
 
   it('refuses a body beside a template or layout, and one that is no string', async () => {

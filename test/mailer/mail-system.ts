@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Knex } from 'knex';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
-import { type I18n, loadI18n } from '../../lib/core/i18n';
+import { type LoadedI18n, loadI18n } from '../../lib/core/i18n';
 import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
@@ -26,7 +26,7 @@ export function folderOf(files: Readonly<Record<string, string>>): string {
 }
 
 /** Texts, given as the contents of locale files. */
-export function textsOf(locales: Readonly<Record<string, unknown>>): Promise<I18n> {
+export function textsOf(locales: Readonly<Record<string, unknown>>): Promise<LoadedI18n> {
   const files = Object.entries(locales).map(([locale, texts]) => [`${locale}.json`, JSON.stringify(texts)]);
   return loadI18n([folderOf(Object.fromEntries(files))], 'en');
 }
