@@ -5,6 +5,7 @@ import type { Outcome } from './traffic';
 export const TASKS = [
   ...(['alone', 'transaction', 'later', 'retried', 'checkpointed', 'limited', 'notes'] as const),
   ...(['rated', 'stepped', 'snoozing', 'secret', 'cancelled', 'urgent', 'kept', 'batched'] as const),
+  ...(['walked', 'threaded', 'latest', 'debounced'] as const),
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
 /** All kinds of tasks; the additional ones are only enqueued by faults. */

@@ -34,7 +34,13 @@ describe('a tree in production with REDIS=off', () => {
   before(async () => {
     const entry = await buildFixtureApp('chaos-app');
     record = path.join(deployment.folder, 'record');
-    const own = { METRICS_TOKEN, CHAOS_RECORD: record, WEB_CONCURRENCY: '1', JOB_ENCRYPTION_KEYS: `a:${KEY}` };
+    const own = {
+      METRICS_TOKEN,
+      CHAOS_RECORD: record,
+      WEB_CONCURRENCY: '1',
+      JOB_ENCRYPTION_KEYS: `a:${KEY}`,
+      JOB_THREADS: '1',
+    };
     env = { ...deployment.env, ...OFF, ...SIGNED, ...own };
     tree = await deployment.start({ entry, env });
     fs.writeFileSync(path.join(tree.cwd, 'server.js'), `require(${JSON.stringify(entry)});\n`);

@@ -69,6 +69,7 @@ export class Environment {
       // This is longer than the freeze faults suspend a process, so that a frozen one is not killed.
       WORKER_TIMEOUT: '10s',
       LOG_LEVEL: 'warn',
+      JOB_THREADS: '1',
       JOB_ENCRYPTION_KEYS: `chaos:${Buffer.alloc(32, 'chaos').toString('base64')}`,
       CHAOS_RECORD: jobLedger.file,
       ...UNLIMITED,
