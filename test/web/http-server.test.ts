@@ -10,6 +10,22 @@ import { Serving } from './serving';
 
 const HOUR_MS = 3_600_000;
 
+/** Sends as many requests at once. @returns all responses, once the server has closed the connection. */
+async function untilClosed(serving: Serving, path: string, count: number): Promise<string> {
+  const socket = await serving.connect();
+  let text = '';
+  let closed = false;
+  socket.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  socket.once('close', () => {
+    closed = true;
+  });
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(count));
+  await until('the server has closed the connection', () => closed);
+  return text;
+}
+
 describe('a connection', () => {
   describe('of a client that pipelines', () => {
     const serving = inSuite('stop', () =>
@@ -23,24 +39,8 @@ describe('a connection', () => {
       }),
     );
 
-    /** Sends as many requests at once. @returns all responses, once the server has closed the connection. */
-    async function pipelined(path: string, count: number): Promise<string> {
-      const socket = await serving.connect();
-      let text = '';
-      let closed = false;
-      socket.on('data', (chunk) => {
-        text += String(chunk);
-      });
-      socket.once('close', () => {
-        closed = true;
-      });
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(count));
-      await until('the server has closed the connection', () => closed);
-      return text;
-    }
-
     it('is closed after the maximum number of pending responses, the last of which says so', async () => {
-      const text = await pipelined('/quick', 300);
+      const text = await untilClosed(serving, '/quick', 300);
       assert.equal(text.match(/HTTP\/1\.1 200 /g)?.length, 128);
       assert.equal(text.match(/\r\nConnection: close\r\n/g)?.length, 1);
       assert.match(text.slice(text.lastIndexOf('HTTP/1.1 200 ')), /\r\nConnection: close\r\n/);
@@ -48,7 +48,7 @@ describe('a connection', () => {
     });
 
     it('is cut off if there are too many requests, even without a response', async () => {
-      assert.equal(await pipelined('/never', 1500), '');
+      assert.equal(await untilClosed(serving, '/never', 1500), '');
       await until('nothing is in flight', () => serving.limit.snapshot().inFlight === 0);
     });
   });
@@ -57,17 +57,7 @@ describe('a connection', () => {
     const serving = inSuite('stop', () => Serving.start({ web: { keepAliveTimeoutMs: 1000 } }));
 
     it('is closed after KEEP_ALIVE_TIMEOUT, which each response names', async () => {
-      const socket = await serving.connect();
-      let text = '';
-      let ended = false;
-      socket.on('data', (chunk) => {
-        text += String(chunk);
-      });
-      socket.once('end', () => {
-        ended = true;
-      });
-      socket.write('GET /health HTTP/1.1\r\nHost: a\r\n\r\n');
-      await until('the server has closed the connection', () => ended);
+      const text = await untilClosed(serving, '/health', 1);
       assert.match(text, /^HTTP\/1\.1 200 [\s\S]*\r\nKeep-Alive: timeout=1\r\n/);
     });
   });
