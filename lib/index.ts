@@ -37,6 +37,7 @@ export {
   TemplateError,
 } from './mailer/definition/errors';
 export { Mailer, MailerPreview } from './mailer/mailer';
+export { deliverAllLater } from './mailer/message';
 export { KeysetError } from './model/keyset';
 export { Model } from './model/model';
 export { currentTransaction, transaction } from './model/transaction';

@@ -141,7 +141,14 @@ export type {
   ParamsOf,
   WithParams,
 } from './mailer/mailer';
-export type { DeliveryResult, MailMessage, SentMail, SkippedMail, TravellingParams } from './mailer/message';
+export type {
+  DeliveryResult,
+  EnqueueableMessage,
+  MailMessage,
+  SentMail,
+  SkippedMail,
+  TravellingParams,
+} from './mailer/message';
 export type {
   AppDefinition,
   AppOptions,

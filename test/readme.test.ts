@@ -148,7 +148,9 @@ ${preview}`,
         'enqueue.ts': `import GreetUserJob from './jobs/greet-user';
 type User = { readonly id: string };
 export async function enqueue(user: User, users: readonly User[]) {\n${enqueue}}`,
-        'use.ts': `import { type Order, OrderMailer } from './mailers/order-mailer';\nexport async function use(order: Order) {\n${use}}`,
+        'use.ts': `import { deliverAllLater } from ${door};
+import { type Order, OrderMailer } from './mailers/order-mailer';
+export async function use(order: Order, orders: readonly Order[]) {\n${use}}`,
         'tsconfig.json': JSON.stringify({
           extends: path.join(root, 'tsconfig.json'),
           compilerOptions: {

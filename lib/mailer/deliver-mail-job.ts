@@ -1,6 +1,6 @@
 import { NotConnectedError } from '../core/errors';
 import { currentContext } from '../core/execution-context';
-import type { EnqueuedJob, JobArgument, JobOptions } from '../job/definition/job-class';
+import type { EnqueuedJob, JobArgument, JobOptions, PreparedJob } from '../job/definition/job-class';
 import { jobEquipment } from '../job/enqueue/connection';
 import { enqueueJobs } from '../job/enqueue/enqueue';
 import { Job } from '../job/job';
@@ -65,8 +65,22 @@ export class DeliverMailJob extends Job<[serialized: SerializedMessage]> {
   }
 }
 
-/** @throws TypeError that names the mailer and the value that cannot be serialized. */
-export async function enqueueMail(message: MailMessage, options: JobOptions): Promise<EnqueuedJob> {
+/**
+ * Enqueues the jobs of the messages at once, many in a statement.
+ * @throws TypeError that names the mailer and the value that cannot be serialized.
+ */
+export async function enqueueMails(
+  messages: readonly MailMessage[],
+  options: JobOptions,
+  caller: string,
+): Promise<EnqueuedJob[]> {
+  return enqueueJobs(
+    messages.map((message) => prepareJob(message, options)),
+    caller,
+  );
+}
+
+function prepareJob(message: MailMessage, options: JobOptions): PreparedJob {
   const { mailer, action } = message;
   const { locale } = currentContext();
   const { setup, models } = jobEquipment();
@@ -85,8 +99,7 @@ export async function enqueueMail(message: MailMessage, options: JobOptions): Pr
   } as SerializedMessage;
   const tags = [message.title, ...(options.tags ?? [])];
   const job = DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).prepare(serialized);
-  const [enqueued] = await enqueueJobs([{ ...job, encrypt: Boolean(mailer.encrypt) }], `${mailer.name}.deliverLater`);
-  return enqueued as EnqueuedJob;
+  return { ...job, encrypt: Boolean(mailer.encrypt) };
 }
 
 /** Drops trailing undefined arguments, which equal omitted ones and cannot be serialized. */

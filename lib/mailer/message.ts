@@ -3,7 +3,7 @@ import type { ArgumentsOf, EnqueuedJob, JobOptions, Taken } from '../job/definit
 import type { Mail } from './compose/mail';
 import type { Refusal } from './definition/mail-types';
 import type { MailerClass } from './definition/mailer-class';
-import { connectedDelivery, enqueueMail } from './deliver-mail-job';
+import { connectedDelivery, enqueueMails } from './deliver-mail-job';
 
 /** The result of `deliverNow`, told apart by its `status`. */
 export type DeliveryResult = SentMail | SkippedMail;
@@ -89,7 +89,39 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
     this: A extends ArgumentsOf<A> ? (P extends TravellingParams<P> ? MailMessage<A, P> : never) : never,
     options?: JobOptions,
   ): Promise<EnqueuedJob>;
-  deliverLater(options: JobOptions = {}): Promise<EnqueuedJob> {
-    return enqueueMail(this, options);
+  async deliverLater(options: JobOptions = {}): Promise<EnqueuedJob> {
+    const [enqueued] = await enqueueMails([this], options, `${this.mailer.name}.deliverLater`);
+    return enqueued as EnqueuedJob;
   }
+}
+
+/** A message whose arguments and params a job can serialize; never for another. */
+export type EnqueueableMessage<M> =
+  M extends MailMessage<infer A, infer P>
+    ? A extends ArgumentsOf<A>
+      ? P extends TravellingParams<P>
+        ? M
+        : never
+      : never
+    : never;
+
+/**
+ * Enqueues a job for each message, as `deliverLater` does, but all at once: `await deliverAllLater(users.map((user) =>
+ * UserMailer.welcome(user)), { wait: '1h' })`. All messages are checked before any is enqueued.
+ * @param options of every mail; each goes to its mailer's queue unless they name one.
+ * @returns the jobs, in the order of the messages.
+ * @throws TypeError for a value that is no message, or for arguments or params that cannot be serialized; NotConnectedError
+ * before `boot`; EnqueueError when only some could be enqueued; inside a transaction, none is then.
+ */
+export async function deliverAllLater<M extends MailMessage>(
+  messages: readonly (M & EnqueueableMessage<M>)[],
+  options: JobOptions = {},
+): Promise<EnqueuedJob[]> {
+  const wrong = messages.findIndex((message: unknown) => !(message instanceof MailMessage));
+  if (wrong >= 0) {
+    throw new TypeError(
+      `deliverAllLater: value ${wrong} is no message; give what an action returns: UserMailer.welcome(user)`,
+    );
+  }
+  return enqueueMails(messages, options, 'deliverAllLater');
 }

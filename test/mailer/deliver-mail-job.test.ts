@@ -8,6 +8,7 @@ import type { MailerClass } from '../../lib/mailer/definition/mailer-class';
 import { DeliverMailJob } from '../../lib/mailer/deliver-mail-job';
 import { Mailer } from '../../lib/mailer/mailer';
 import { MailerRegistry } from '../../lib/mailer/mailer-registry';
+import { deliverAllLater } from '../../lib/mailer/message';
 import { Model } from '../../lib/model/model';
 import { loadModels } from '../../lib/model/model-lookup';
 import { transaction } from '../../lib/model/transaction';
@@ -171,6 +172,53 @@ describe('deliverLater', () => {
         message: new RegExp(`LetterMailer has no action ${action}`),
       });
     }
+  });
+
+  it('enqueues many at once, of several mailers, a thousand in a statement', async () => {
+    const user = await newUser();
+    const letters = Array.from({ length: 1000 }, (_, n) => LetterMailer.letter(user, `n${n}`));
+    const inserts: string[] = [];
+    const note = ({ sql }: { readonly sql: string }) => /\binsert into\b/i.test(sql) && inserts.push(sql);
+    system.database.knex.on('query', note);
+    const jobs = await deliverAllLater([...letters, UrgentMailer.letter(user)], { wait: '1h', tags: ['spring'] });
+    system.database.knex.off('query', note);
+    assert.equal(inserts.length, 2);
+    assert.equal(new Set(jobs.map(({ id }) => id)).size, 1001);
+    assert.equal(await system.jobCount(), 1001);
+    assert.deepEqual(requests[1000]?.tags, ['UrgentMailer#letter', 'spring']);
+    assert.deepEqual([requests[0]?.queue, requests[1000]?.queue], ['mailer', 'default']);
+    assert.deepEqual(await deliverAllLater([]), []);
+  });
+
+  it('sends each mail of many, with its own arguments', async () => {
+    const users = [await newUser('Ann'), await newUser('Bob')];
+    const order: Order = { lines: [{ text: 'tea', due: new Date(0) }] };
+    const letters = users.map((user) => LetterMailer.letter(user, `to ${user.name}`));
+    await deliverAllLater([...letters, LetterMailer.receipt(order)]);
+    await work();
+    const mails = await sink.waitFor(3);
+    assert.deepEqual(mails.map(({ subject }) => subject).sort(), ['tea true', 'to Ann', 'to Bob']);
+  });
+
+  it('enqueues none of many when one cannot be serialized, is no message, or the transaction rolls back', async () => {
+    const user = await newUser();
+    const good = LetterMailer.letter(user);
+    const file = LetterMailer.file(Buffer.from('x'));
+    // @ts-expect-error a Buffer cannot be an argument of a job
+    const wrong = deliverAllLater([good, file]);
+    await assert.rejects(wrong, /^TypeError: LetterMailer\.file: argument 1/);
+    await assert.rejects(
+      deliverAllLater([good, user as unknown as typeof good]),
+      /^TypeError: deliverAllLater: value 1/,
+    );
+    await assert.rejects(
+      transaction(async () => {
+        await deliverAllLater([good, good]);
+        throw new Error('undone');
+      }),
+      /undone/,
+    );
+    assert.equal(await system.jobCount(), 0);
   });
 
   it('rejects arguments that cannot be serialized, and names them', async () => {

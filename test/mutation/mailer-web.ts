@@ -98,6 +98,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/mail-options.test.ts'],
   },
   {
+    promise: 'mails that are enqueued together keep their options',
+    file: 'lib/mailer/message.ts',
+    find: "return enqueueMails(messages, options, 'deliverAllLater');",
+    replace: "return enqueueMails(messages, {}, 'deliverAllLater');",
+    killedBy: ['test/mailer/deliver-mail-job.test.ts'],
+  },
+  {
     promise: 'no header contains a line break',
     file: 'lib/mailer/compose/headers.ts',
     find: 'if (/[\\r\\n\\0]/.test(value))',
