@@ -1,8 +1,8 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest } from '../job/definition/job-class';
 import { compileOptions } from '../job/definition/options';
-import { createPayload } from '../job/enqueue/row-enqueuer';
 import { type Keyring, readArguments } from '../job/record/encryption';
+import { createPayload } from '../job/record/new-payload';
 import { parsePayload } from '../job/record/payload';
 
 /**

@@ -91,6 +91,11 @@ class SecretJob extends Job<[SECRET: string]> {
   }
 }
 
+/** Its arguments are encrypted for its key. */
+class LatestJob extends SecretJob {
+  static override readonly unique = { onConflict: 'replace' } as const;
+}
+
 class LoudJob extends Job {
   static override readonly keep = { for: 60_000, limit: 2 } as const;
 
@@ -120,7 +125,7 @@ class PlainJob extends Job {
   }
 }
 
-const CLASSES = [EchoJob, OddJob, EndingJob, CommittingJob, SecretJob, LoudJob, PlainJob, ReportJob];
+const CLASSES = [EchoJob, OddJob, EndingJob, CommittingJob, SecretJob, LatestJob, LoudJob, PlainJob, ReportJob];
 
 describe('the results of jobs', () => {
   const keys = keyringOf([KEY]);
@@ -289,28 +294,34 @@ describe('the results of jobs', () => {
     const seven = await done(await ReportJob.performLater(7));
     const eight = await done(await ReportJob.set({ priority: -3 }).performLater(8));
     const secret = await done(await SecretJob.performLater('flu'));
+    const latest = await done(await LatestJob.performLater('flu'));
     const admin = new JobAdmin(setSources(system));
     const set = admin.set('finished');
     const shown = async (filter: object) => (await set.page(filter)).entries.map(({ id }) => id);
-    assert.deepEqual(await shown({}), [secret, eight, seven]);
+    assert.deepEqual(await shown({}), [latest, secret, eight, seven]);
     assert.deepEqual(await shown({ tag: 'report' }), [eight, seven]);
     assert.deepEqual(await shown({ class: 'ReportJob', text: seven.toUpperCase() }), [seven]);
     assert.deepEqual(await shown({ text: 'flu' }), []);
-    assert.deepEqual([await set.count({ since: new Date(0) }), await set.count({ until: new Date(0) })], [3, 0]);
+    assert.deepEqual([await set.count({ since: new Date(0) }), await set.count({ until: new Date(0) })], [4, 0]);
     const found = await admin.find(seven);
     assert.deepEqual([found.place, found.ending?.run?.attempt, found.entry?.tags], ['finished', 1, ['report']]);
     await assert.rejects(admin.act('retry', 'finished', seven), /retry is not for finished jobs/);
 
     const count = (selection: object) => admin.act('rerun', 'finished', selection as { filter: object });
-    assert.deepEqual(await count({ ids: [secret] }), { moved: 1, complete: true });
+    assert.deepEqual(await count({ ids: [secret, latest] }), { moved: 2, complete: true });
     assert.deepEqual(await count({ filter: { class: 'ReportJob' } }), { moved: 2, complete: true });
-    await until('the copies are done', async () => (await set.count()) === 6);
+    await until('the copies are done', async () => (await set.count()) === 8);
     const urgent = await system.postgres.query('select from job_finished where priority = -3');
     assert.equal(urgent.length, 2);
     assert.equal(await system.jobCount(), 0);
-    const again = (await set.page({ class: 'SecretJob' })).entries.map(({ id }) => id);
-    assert.equal(again.length, 2);
-    assert.deepEqual(await SecretJob.result(again.find((id) => id !== secret) ?? ''), ['flu!']);
+    for (const [jobClass, first] of [
+      [SecretJob, secret],
+      [LatestJob, latest],
+    ] as const) {
+      const again = (await set.page({ class: jobClass.name })).entries.map(({ id }) => id);
+      assert.equal(again.length, 2);
+      assert.deepEqual(await jobClass.result(again.find((id) => id !== first) ?? ''), ['flu!']);
+    }
     assert.deepEqual(await ReportJob.result(seven), { shop: 7, token: 'tok_secret' });
 
     assert.deepEqual(await admin.act('delete', 'finished', { filter: { tag: 'report' } }), {
@@ -318,7 +329,7 @@ describe('the results of jobs', () => {
       complete: true,
     });
     await fails(ReportJob.result(seven), 'gone');
-    assert.equal(await set.count(), 2);
+    assert.equal(await set.count(), 4);
   });
 
   it('are shown, run again and deleted by commands, redacted as arguments are', async () => {

@@ -3,6 +3,7 @@ import { CronTable } from '../cron/cron-table';
 import { checkReason, outcomeOf } from '../definition/cancel-options';
 import type { CancelCounts, CancelOptions, CancelOutcome } from '../definition/job-class';
 import { Canceller } from '../enqueue/canceller';
+import { jobEquipment } from '../enqueue/connection';
 import type { ListedProcess } from '../processes/process-list';
 import { type RunningJob, readRunning } from '../processes/running-jobs';
 import type { CancelChoice, CancelFilter } from '../row/cancel';
@@ -86,7 +87,7 @@ export class JobAdmin {
   }
 
   set(name: SetName): JobSet {
-    return new JobSet(this.sources, name);
+    return new JobSet({ ...this.sources, keys: jobEquipment().keys }, name);
   }
 
   /** Finds a job in any place. @throws InvalidRequestError. */

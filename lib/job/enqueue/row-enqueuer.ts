@@ -10,8 +10,8 @@ import type { JobRun } from '../definition/setup';
 import { Admitter } from '../hint/admitter';
 import type { BatchSettler } from '../hint/batch-settler';
 import { Announcer, type Hints } from '../hint/hints';
-import { type Keyring, requireKeys } from '../record/encryption';
-import type { Payload } from '../record/payload';
+import type { Keyring } from '../record/encryption';
+import { createPayload } from '../record/new-payload';
 import { countAdded } from '../row/batch';
 import type { CancelChoice } from '../row/cancel';
 import type { EndedJob } from '../row/finished';
@@ -161,28 +161,6 @@ const EVENTS = {
 
 function isEnqueued(inserted: Inserted | undefined): boolean {
   return inserted?.as === 'new' || inserted?.as === 'replaced';
-}
-
-/** The content of a new job. @throws UserError when there is no key to encrypt with. */
-export function createPayload(request: EnqueueRequest, keys: Keyring | undefined): Payload {
-  const { id, name, args, encrypt, tags, context, unique, expiresInMs, batchId } = request;
-  // It may come to belong to the job that it replaces.
-  const sealedFor = encrypt && unique?.onConflict === 'replace' ? unique.key : undefined;
-  const content = encrypt
-    ? { args: [], encrypted: requireKeys(name, keys).encrypt(args, { id, class: name, sealedFor }) }
-    : { args };
-  return {
-    v: sealedFor === undefined ? (encrypt ? 2 : 1) : 3,
-    ...(sealedFor !== undefined && { sealedFor }),
-    class: name,
-    ...content,
-    attrs: context,
-    ...(tags.length > 0 && { tags }),
-    ...(unique && { unique: unique.until }),
-    ...(expiresInMs !== undefined && { expiresInMs }),
-    ...(batchId !== undefined && { batch: batchId }),
-    enqueuedAt: Date.now(),
-  };
 }
 
 /** Jobs of batches are inserted and counted in one transaction. @throws BatchEndedError. */

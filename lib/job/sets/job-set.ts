@@ -57,7 +57,7 @@ export class JobSet extends SetReader {
   private moveChosen(action: JobAction, chosen: Sql): Promise<number> {
     const table = this.set.table();
     if (action === 'delete') return deleteChosen(this.knex, table, chosen);
-    if (action === 'rerun') return runAgain(this.knex, chosen);
+    if (action === 'rerun') return runAgain(this.knex, chosen, this.sources.keys);
     if (action !== 'kill' && this.name !== 'dead') return makeReady(this.knex, chosen);
     const { sql, values } = chosen;
     const deletion = { sql: `delete from ${table} where id in (${sql}) returning *`, values };

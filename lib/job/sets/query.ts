@@ -4,6 +4,7 @@ import type { Caller, Events } from '../../core/events';
 import { isUuid } from '../../support/uuid';
 import { QUEUE_NAME } from '../definition/options';
 import type { ListProcesses } from '../processes/process-list';
+import type { Keyring } from '../record/encryption';
 import type { JobEntry } from './entry';
 
 /** Selects jobs of a set; a job must meet all conditions that are given. */
@@ -171,6 +172,8 @@ export interface SetSources extends Auditor {
   /** Lists the job processors; undefined: there is no Redis. */
   readonly processes?: ListProcesses | undefined;
   readonly knex: Knex;
+  /** Encrypts the arguments of copies. */
+  readonly keys?: Keyring | undefined;
   /** All known queues. */
   readonly queues: readonly string[];
 }

@@ -1,62 +1,40 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { timeOrderedUuid } from '../../support/uuid';
-import { jobEquipment } from '../enqueue/connection';
-import { readArguments, requireKeys } from '../record/encryption';
-import { type Payload, parsePayload } from '../record/payload';
+import { type Keyring, readArguments } from '../record/encryption';
+import { createPayload } from '../record/new-payload';
+import { parsePayload } from '../record/payload';
 import { insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
 import type { Sql } from './set-reader';
 
-interface FinishedRow {
-  readonly id: string;
-  readonly queue: string;
-  readonly class: string;
-  readonly payload: string;
-  readonly tags: readonly string[];
-  readonly limit_key: string | null;
-  readonly priority: number;
+interface FinishedRow extends Required<Pick<NewJobRow, 'id' | 'queue' | 'class' | 'payload' | 'tags' | 'priority'>> {
+  readonly limitKey: string | null;
 }
 
 /**
  * Enqueues copies of finished jobs, which stay as they are: new jobs of the same class, queue, priority, arguments and tags.
- * @returns how many. @throws UserError or MissingKeyError for one whose arguments are encrypted with a key that this process lacks.
+ * @returns how many. @throws MissingKeyError for one whose arguments are encrypted with a key that this process lacks.
  */
-export async function runAgain(knex: Knex, { sql, values }: Sql): Promise<number> {
+export async function runAgain(knex: Knex, { sql, values }: Sql, keys: Keyring | undefined): Promise<number> {
   const { rows } = await knex.raw<{ rows: FinishedRow[] }>(
-    `select id, queue, class, payload::text, tags, limit_key, priority from ${TABLES.finished} where id in (${sql})`,
+    `select id, queue, class, payload::text, tags, limit_key as "limitKey", priority from ${TABLES.finished} where id in (${sql})`,
     [...values],
   );
-  await insertJobs(knex, rows.map(copyOf));
+  await insertJobs(
+    knex,
+    rows.map((row) => copyOf(row, keys)),
+  );
   return rows.length;
 }
 
-function copyOf({
-  id: finished,
-  queue,
-  class: name,
-  payload: text,
-  tags,
-  limit_key: limitKey,
-  priority,
-}: FinishedRow): NewJobRow {
+function copyOf({ id: finished, payload: text, limitKey, ...row }: FinishedRow, keys: Keyring | undefined): NewJobRow {
   const id = timeOrderedUuid();
-  const { v, attrs, expiresInMs, encrypted, args } = parsePayload(text);
-  const payload: Payload = {
-    v,
-    class: name,
-    ...(encrypted === undefined ? { args } : { args: [], encrypted: encryptedAgain(encrypted, name, finished, id) }),
-    attrs,
-    ...(tags.length > 0 && { tags }),
-    ...(expiresInMs !== undefined && { expiresInMs }),
-    enqueuedAt: Date.now(),
-  };
-  const json = JSON.stringify(payload);
-  return { id, queue, class: name, payload: json, tags, runAt: undefined, limitKey: limitKey ?? undefined, priority };
-}
-
-/** Encrypted arguments belong to the id of their job. */
-function encryptedAgain(encrypted: string, name: string, from: string, to: string): string {
-  const keys = requireKeys(name, jobEquipment().keys);
-  return keys.encrypt(readArguments({ class: name, args: [], encrypted }, from, keys), { id: to, class: name });
+  const { class: name, tags } = row;
+  const payload = parsePayload(text);
+  const { attrs: context, expiresInMs, encrypted } = payload;
+  const args = readArguments({ ...payload, class: name }, finished, keys);
+  const copy = { id, name, args, encrypt: encrypted !== undefined, tags, context, expiresInMs };
+  const json = JSON.stringify(createPayload(copy, keys));
+  return { ...row, id, payload: json, runAt: undefined, limitKey: limitKey ?? undefined };
 }
