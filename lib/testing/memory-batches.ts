@@ -30,7 +30,6 @@ export class MemoryBatches implements BatchStore {
     private readonly jobLog: JobLog,
     private readonly enqueue: (request: EnqueueRequest) => Promise<unknown>,
     private readonly cancelJobs: (batchId: string, reason: string) => Promise<CancelCounts>,
-    private readonly retryJobs: (batchId: string) => number,
   ) {}
 
   async create(batch: NewBatch<EnqueueRequest>): Promise<void> {
@@ -94,7 +93,9 @@ export class MemoryBatches implements BatchStore {
   }
 
   async retryDead(id: string): Promise<number> {
-    return this.retryJobs(id);
+    const dead = this.jobLog.in(['dead']).filter(({ request }) => this.batchOf(request) === id);
+    for (const entry of dead) Object.assign(entry, { state: 'enqueued', attempts: 0, dueAt: Date.now() });
+    return dead.length;
   }
 
   /** Enqueues the callbacks that are due. Call when a job has ended. */

@@ -27,7 +27,6 @@ export abstract class MemoryJobs implements Enqueuer {
     this.jobLog,
     (request) => this.enqueue([request]),
     (batch, reason) => this.cancel({ batch }, reason),
-    (batch) => this.retryDead(batch),
   );
 
   constructor(readonly dependencies: TestDependencies) {
@@ -161,12 +160,6 @@ export abstract class MemoryJobs implements Enqueuer {
     } finally {
       if (entry.request.batchId !== undefined) await this.memoryBatches.settle();
     }
-  }
-
-  private retryDead(batch: string): number {
-    const dead = this.jobLog.in(['dead']).filter(({ request }) => this.memoryBatches.batchOf(request) === batch);
-    for (const entry of dead) Object.assign(entry, { state: 'enqueued', attempts: 0, dueAt: Date.now() });
-    return dead.length;
   }
 
   /** true: a job of its key has begun that runs again before it, since they run in order. */

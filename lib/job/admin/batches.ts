@@ -33,20 +33,10 @@ export class Batches {
 
   async cancel(id: string, { reason }: CancelOptions = {}): Promise<CancelCounts> {
     const counts = await this.rows.cancel(checkId(id), checkReason(reason));
-    this.tell('cancel', 'waiting or running', counts.cancelled + counts.requested);
-    return counts;
-  }
-
-  /** @returns how many dead jobs are back on their queues. */
-  async retryDead(id: string): Promise<number> {
-    const count = await this.rows.retryDead(checkId(id));
-    this.tell('retry', 'dead', count);
-    return count;
-  }
-
-  private tell(action: 'cancel' | 'retry', set: 'dead' | 'waiting or running', count: number): void {
     const { events, via } = this.sources;
-    if (count > 0) events.emit('operator.jobs', { action, set, count, via });
+    const count = counts.cancelled + counts.requested;
+    if (count > 0) events.emit('operator.jobs', { action: 'cancel', set: 'waiting or running', count, via });
+    return counts;
   }
 }
 

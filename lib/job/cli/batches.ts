@@ -89,7 +89,7 @@ const ACTS: Readonly<Record<string, Act>> = {
     help: 'put the dead jobs of a batch back on their queues',
     options: [],
     act: async ({ admin }, id) => {
-      const retried = await admin.batches.retryDead(id);
+      const { moved: retried } = await admin.act('retry', 'dead', { filter: { batch: id } });
       return { json: { id, retried }, text: `Retried ${pluralize(retried, 'job')}.\n` };
     },
   },

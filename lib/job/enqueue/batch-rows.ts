@@ -3,9 +3,9 @@ import type { Events } from '../../core/events';
 import { currentTransaction, endedTransaction, onOutcome } from '../../model/transaction';
 import type { BatchStatus, BatchStore, NewBatch } from '../definition/batch';
 import type { CancelCounts, EnqueueRequest } from '../definition/job-class';
-import { notify } from '../hint/notifier';
-import { createBatch, endBatch, readBatches, reviveBatch, sealBatch } from '../row/batch';
+import { createBatch, endBatch, readBatches, sealBatch } from '../row/batch';
 import type { NewJobRow } from '../row/job-row';
+import { JobSet } from '../sets/job-set';
 import { Canceller } from './canceller';
 
 /** Batches in Postgres, from any process. What is done inside a transaction belongs to it. */
@@ -42,17 +42,8 @@ export class BatchRows implements Omit<BatchStore, 'create'> {
   }
 
   async retryDead(id: string): Promise<number> {
-    const knex = await this.connection();
-    const { rows } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
-    const until = rows[0]?.now ?? 'infinity';
-    let count = 0;
-    for (let isMore = true; isMore; ) {
-      const revived = await reviveBatch(knex, id, until);
-      count += revived.moved;
-      isMore = revived.isMore;
-      if (revived.moved > 0) await notify(knex, 'look');
-    }
-    return count;
+    const dead = new JobSet({ knex: await this.connection(), events: this.events }, 'dead');
+    return (await dead.move('retry', { filter: { batch: id } })).moved;
   }
 
   private changed(knex: Knex, ids: readonly string[]): void {

@@ -8,7 +8,6 @@ import {
   type NewBatch,
 } from '../definition/batch';
 import type { ReadyJob } from './claim';
-import { reviveJobs } from './dead';
 import { insertJobs } from './insert';
 import type { NewJobRow } from './job-row';
 
@@ -231,24 +230,6 @@ export async function endBatch(knex: Knex, id: string): Promise<string[]> {
     family = within.rows.map((row) => row.id);
   }
   return ended;
-}
-
-/**
- * Puts dead jobs of a batch back on their queues. @param until a time of Postgres: those that died later stay.
- * @returns how many; the limit of one statement: there may be more.
- */
-export async function reviveBatch(
-  knex: Knex,
-  id: string,
-  until: string,
-): Promise<{ readonly moved: number; readonly isMore: boolean }> {
-  const moved = await reviveJobs(knex, {
-    sql: `delete from ${TABLES.dead} where id in (
-        select id from ${TABLES.dead} where batch_id = ?::uuid and died_at <= ?::timestamptz order by died_at, id limit ${MAX_ROWS} for update
-      ) returning *`,
-    values: [id, until],
-  });
-  return { moved, isMore: moved === MAX_ROWS };
 }
 
 interface BatchRow extends Omit<BatchStatus, 'state' | 'done' | 'parentId' | 'completedAt' | 'endedAt'> {

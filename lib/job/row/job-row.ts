@@ -21,7 +21,7 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  * | an operator promotes, deletes or clears | `makeReady`, `deleteChosen`, `clearQueue` |
  * | an operator kills, or retries a dead job | `killJobs`, `reviveJobs` |
  * | dead or finished for too long, or too many | `pruneDead`, `pruneFinished` |
-| of a batch nothing is left, or a job has died | `settleBatches` |
+ * | of a batch nothing is left, or a job has died | `settleBatches` |
  */
 export type JobState = 'scheduled' | 'held' | 'ready' | 'running';
 

@@ -1,4 +1,5 @@
 import { TABLES } from '../../core/config';
+import type { Caller } from '../../core/events';
 import { killJobs, reviveJobs } from '../row/dead';
 import { deleteChosen, makeReady } from '../row/moves';
 import type { SetName } from './entry';
@@ -16,13 +17,18 @@ import {
 import { runAgain } from './run-again';
 import { isOfEnded, MAX_COUNTED, matching, SetReader, type Sql, these } from './set-reader';
 
+interface JobSetSources extends Pick<SetSources, 'knex' | 'events' | 'keys'> {
+  /** undefined: code of the app moves the jobs, which is not reported. */
+  readonly via?: Caller;
+}
+
 /**
  * A set of jobs that operators read and move. All methods throw InvalidRequestError for an invalid request, and errors of
  * Postgres.
  */
 export class JobSet extends SetReader {
   constructor(
-    private readonly sources: SetSources,
+    private readonly sources: JobSetSources,
     name: SetName,
   ) {
     super(sources.knex, name);
@@ -49,7 +55,7 @@ export class JobSet extends SetReader {
         : this.moveMatching(condition, run, step));
     } finally {
       const { events, via } = this.sources;
-      if (run.moved > 0) events.emit('operator.jobs', { action, set: this.name, count: run.moved, via });
+      if (run.moved > 0 && via) events.emit('operator.jobs', { action, set: this.name, count: run.moved, via });
     }
   }
 

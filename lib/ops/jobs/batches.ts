@@ -42,7 +42,7 @@ export const batchRoutes: RouteModule = (site) => {
 
   router.post(`${LIST}/:id/retry`, async (ctx) => {
     const { id, dead } = await readOpen(site, ctx);
-    const moved = await site.admin(ctx).batches.retryDead(id);
+    const { moved } = await site.admin(ctx).act('retry', 'dead', { filter: { batch: id } });
     showOutcome(ctx, readBack(ctx, LIST), { what: 'retry', moved, asked: dead });
   });
 
