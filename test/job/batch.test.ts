@@ -3,7 +3,7 @@ import { JobAdmin } from '../../lib/job/admin/job-admin';
 import { Batch } from '../../lib/job/batch';
 import { BatchEndedError } from '../../lib/job/definition/batch';
 import { Job } from '../../lib/job/job';
-import { settleBatches } from '../../lib/job/row/batch';
+import { settleBatches } from '../../lib/job/row/batch-settling';
 
 import { transaction } from '../../lib/model/transaction';
 import { dice } from '../support/dice';

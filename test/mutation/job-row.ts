@@ -5,7 +5,7 @@ const LIMITED = 'lib/job/row/limited.ts';
 const RESCUE = 'lib/job/row/rescue.ts';
 const END = 'lib/job/row/end.ts';
 const INSERT = 'lib/job/row/insert.ts';
-const BATCH = 'lib/job/row/batch.ts';
+const BATCH = 'lib/job/row/batch-settling.ts';
 const BATCH_TEST = ['test/job/batch.test.ts'];
 const CLAIM_TEST = ['test/job/row/claim.test.ts'];
 const DEAD_TEST = ['test/job/row/dead.test.ts'];
@@ -286,21 +286,21 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a batch does not end while a job is added to it',
-    file: 'lib/job/row/batch.ts',
+    file: BATCH,
     find: `select from \${TABLES.batches} where id = ?::uuid`,
     replace: `select from \${TABLES.batches} where false and id = ?::uuid`,
     killedBy: ['test/job/batch.test.ts'],
   },
   {
     promise: 'a callback of a batch is enqueued once',
-    file: 'lib/job/row/batch.ts',
+    file: BATCH,
     find: `(completed_at is null and \${IS_OVER()}) as completes`,
     replace: `(\${IS_OVER()}) as completes`,
     killedBy: ['test/job/batch.test.ts'],
   },
   {
     promise: 'a batch with dead jobs has not succeeded',
-    file: 'lib/job/row/batch.ts',
+    file: BATCH,
     find: `given_up_at is null and not \${HAS_DEAD()} and`,
     replace: 'given_up_at is null and',
     killedBy: ['test/job/batch.test.ts', 'test/process/batch.deep.ts'],

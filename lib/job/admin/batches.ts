@@ -4,7 +4,7 @@ import { checkReason } from '../definition/cancel-options';
 import type { CancelCounts, CancelOptions } from '../definition/job-class';
 import { BatchRows } from '../enqueue/batch-rows';
 import { notify } from '../hint/notifier';
-import { readBatches } from '../row/batch';
+import { readBatches } from '../row/batch-status';
 import { InvalidRequestError, type SetSources } from '../sets/query';
 
 /** What operators see of batches, and do with them. */

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { settleBatches } from '../row/batch';
+import { settleBatches } from '../row/batch-settling';
 import type { Announcer } from './hints';
 
 /**

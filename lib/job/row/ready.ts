@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { IS_ANY_BATCH_DUE } from './batch';
+import { IS_ANY_BATCH_DUE } from './batch-settling';
 import { MAY_RUN, type ReadyJob } from './claim';
 
 /** Maximum number of jobs, and of retries, that one statement makes ready. */
