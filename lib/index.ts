@@ -27,6 +27,8 @@ export {
 } from './job/definition/errors';
 export { CancelEnqueue } from './job/enqueue/callbacks';
 export { Job, performAllLater } from './job/job';
+export { Jobs } from './job/jobs';
+export { InvalidRequestError } from './job/sets/query';
 export {
   AttachmentError,
   InvalidMailError,

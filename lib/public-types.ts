@@ -38,6 +38,7 @@ export type {
 } from './core/hook-events';
 export type { Translate } from './core/i18n';
 export type { ImportFile } from './core/load-classes';
+export type { ListedQueue, Queues } from './job/admin/queues';
 export type { CronListing } from './job/cron/cron-table';
 export type { RunTimeCronOptions } from './job/cron/run-time-cron';
 export type { BatchOptions, BatchRef, BatchState, BatchStatus } from './job/definition/batch';
@@ -102,6 +103,24 @@ export type { AbstractJobClass, ConfiguredJob } from './job/job';
 export type { Cursor } from './job/perform/checkpoint';
 export type { EachOptions, EachSource } from './job/perform/each';
 export type { StepOptions, TransactionWork } from './job/perform/steps';
+export type { ListedProcess } from './job/processes/process-list';
+export type { RunningJob } from './job/processes/running-jobs';
+export type { Ending, LogLine, StoredResult } from './job/record/ending';
+export type { FailedRun } from './job/record/history';
+export type { Pause } from './job/row/pauses';
+export type { QueueStatus } from './job/row/queue-status';
+export type { JobEntry, JobError, SetName } from './job/sets/entry';
+export type { DoneStep, FoundPlace, HeldBy } from './job/sets/find-job';
+export type {
+  BulkOptions as MoveOptions,
+  BulkResult as MoveResult,
+  JobAction,
+  JobFilter,
+  JobPage,
+  JobRef,
+  PageRequest,
+} from './job/sets/query';
+export type { ClassSummary, DurationSummary, HistorySum } from './job/stats/history';
 export type { ActionResult, Mail } from './mailer/compose/mail';
 export type {
   Address,

@@ -365,7 +365,7 @@ export function logEvents(events: Events, logger: Logger, { requests = true } = 
   });
 }
 
-const IS_CALLER = /^(?:(pages|cli|signal):.*|socket|redis)$/s;
+const IS_CALLER = /^(?:(pages|cli|signal):.*|socket|redis|app)$/s;
 
 export function isCaller(text: string): text is Caller {
   return IS_CALLER.test(text);
@@ -383,5 +383,6 @@ export function callerText(caller: string): string {
   if (kind === 'pages') return `the operator's pages, ${name}`;
   if (kind === 'cli') return `cli (${name})`;
   if (kind === 'signal') return name;
+  if (kind === 'app') return 'the app';
   return kind === 'socket' ? 'the control socket' : caller;
 }

@@ -16,7 +16,7 @@ import type { ShedReason } from './request-counts';
  * The origin of a request: on the pages with the address, at the terminal with the user, by a signal with its name. It
  * is stored and sent in this form; `callerText` words it for the log, `Formatter.caller` for the pages.
  */
-export type Caller = `pages:${string}` | `cli:${string}` | `signal:${string}` | 'socket' | 'redis';
+export type Caller = `pages:${string}` | `cli:${string}` | `signal:${string}` | 'socket' | 'redis' | 'app';
 
 /**
  * The payloads of all events, by name. Code emits events; one subscriber logs them, and statistics, hooks and tests

@@ -3,6 +3,7 @@ import type { Config } from '../../lib/core/config';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { withRedisPrefix } from '../../lib/core/redis-settings';
+import { connectAdmin } from '../../lib/job/admin/app-sources';
 import type { JobClass } from '../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../lib/job/enqueue/connection';
 import { RowEnqueuer } from '../../lib/job/enqueue/row-enqueuer';
@@ -14,6 +15,7 @@ import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/deadline';
+import { listProcesses } from '../../lib/tree/processors';
 import { createDatabase, type DatabaseOptions, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
@@ -72,6 +74,7 @@ export class JobSystem {
     const enqueuer = new RowEnqueuer(database.knex, hints, events, served);
     enqueuer.started();
     Job.connect(enqueuer, dependencies);
+    connectAdmin({ events, queues: served, processes: () => listProcesses(redis.client) });
     const system = new JobSystem(postgres, redisServer, redisUrl, database, redis, events, dependencies, hints);
     connectTransactions(database.knex);
     await redis.start();
@@ -177,6 +180,7 @@ export class JobSystem {
   async stop(): Promise<void> {
     await this.stopProcessors();
     Job.connect(undefined, {});
+    connectAdmin(undefined);
     connectTransactions(undefined);
     await this.redis.stop(Deadline.after(1000));
     await this.database.stop(Deadline.after(5000));

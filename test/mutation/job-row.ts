@@ -18,6 +18,20 @@ const ENQUEUER_TEST = ['test/job/enqueue/enqueuer.test.ts'];
 /** Mutations of the rows of jobs: their enqueue, claims, limits, outcomes and deaths, and the rescue from dead processes. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a condition without a value chooses no jobs from code',
+    file: 'lib/job/jobs.ts',
+    find: "if (value === undefined || value === '')",
+    replace: "if (value === '')",
+    killedBy: ['test/job/jobs.test.ts'],
+  },
+  {
+    promise: 'an action on a job is for the set that it is in',
+    file: 'lib/job/admin/job-admin.ts',
+    find: 'if (!sets.includes(place))',
+    replace: 'if (sets.length === 0)',
+    killedBy: ['test/job/jobs.test.ts'],
+  },
+  {
     promise: 'a page of finished jobs says when it has not looked at all of them',
     file: 'lib/job/sets/set-reader.ts',
     find: '(select count(*) = ',

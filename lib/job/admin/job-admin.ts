@@ -34,10 +34,30 @@ export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   delete: ['retry', 'scheduled', 'dead', 'finished', 'waiting'],
 };
 
+/** Where a job is, as messages say it. */
+const STATE: Readonly<Record<SetName, string>> = {
+  waiting: 'waits in its queue',
+  active: 'is running',
+  blocked: 'is blocked by the limit or rate of its class, or by its priority',
+  retry: 'failed, and will be retried',
+  scheduled: 'is scheduled',
+  dead: 'is dead',
+  finished: 'is done',
+};
+
+/** How often a job that leaves its set at the same time is looked for. */
+const MAX_LOOKS = 3;
+
 /** @returns the actions that apply to a set, in the order in which they are offered: the most frequent one first. */
 export function actionsOn(set: string): JobAction[] {
   const actions = Object.keys(SETS_BY_ACTION) as JobAction[];
   return actions.filter((action) => SETS_BY_ACTION[action].some((name) => name === set));
+}
+
+/** @throws InvalidRequestError for an action that does not exist. */
+function setsOf(action: JobAction): readonly SetName[] {
+  if (Object.hasOwn(SETS_BY_ACTION, action)) return SETS_BY_ACTION[action];
+  throw new InvalidRequestError(`there is no action ${action}: there are ${Object.keys(SETS_BY_ACTION).join(', ')}`);
 }
 
 /** The sets that have pages of their own. */
@@ -86,8 +106,10 @@ export class JobAdmin {
     return this.known;
   }
 
+  /** @throws InvalidRequestError for a set that does not exist. */
   set(name: SetName): JobSet {
-    return new JobSet({ ...this.sources, keys: jobEquipment().keys }, name);
+    if (Object.hasOwn(STATE, name)) return new JobSet({ ...this.sources, keys: jobEquipment().keys }, name);
+    throw new InvalidRequestError(`there is no set of jobs ${name}: there are ${Object.keys(STATE).join(', ')}`);
   }
 
   /** Finds a job in any place. @throws InvalidRequestError. */
@@ -141,10 +163,29 @@ export class JobAdmin {
    */
   async act(action: JobAction, set: SetName, jobs: JobRef | Selection, options?: BulkOptions): Promise<BulkResult> {
     const selection: Selection = typeof jobs === 'string' || 'id' in jobs ? { ids: [jobs] } : jobs;
-    if (!SETS_BY_ACTION[action]?.includes(set))
-      throw new InvalidRequestError(
-        `${action} is not for ${set} jobs; it is for ${SETS_BY_ACTION[action]?.join(', ')}`,
-      );
+    if (!setsOf(action).includes(set))
+      throw new InvalidRequestError(`${action} is not for ${set} jobs; it is for ${setsOf(action).join(', ')}`);
     return this.set(set).move(action, selection, options);
+  }
+
+  /**
+   * Performs an action on a job, in whatever set it is. @returns false if there is no such job any longer.
+   * @throws InvalidRequestError, which says where the job is, for an action that is not for it, and for an invalid id.
+   */
+  async move(action: JobAction, ref: JobRef): Promise<boolean> {
+    const sets = setsOf(action);
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const { place, entry } = await this.find(ref);
+      if (!entry || place === 'gone') return false;
+      if (!sets.includes(place)) {
+        const others = actionsOn(place);
+        const hint = others.length === 0 ? '' : `; for this one, there is ${others.join(', ')}`;
+        throw new InvalidRequestError(
+          `Job ${entry.id} ${STATE[place]}: ${action} is for ${sets.join(' and ')} jobs${hint}.`,
+        );
+      }
+      if ((await this.set(place).move(action, { ids: [entry] })).moved > 0) return true;
+    }
+    return false;
   }
 }

@@ -1,7 +1,6 @@
 import { UserError } from '../../core/errors';
 import { countText, pluralize } from '../../support/counted';
 import { actionsOn, type ListedSet, SETS_BY_ACTION } from '../admin/job-admin';
-import type { SetName } from '../sets/entry';
 import { checkRef, type JobAction, type JobFilter, type JobRef } from '../sets/query';
 import {
   type Answer,
@@ -75,16 +74,6 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options)
   return (context) => moveAll(context, action, { set, filter, limit, yes: options.yes === true });
 }
 
-const STATE: Readonly<Record<SetName, string>> = {
-  waiting: 'waits in its queue',
-  active: 'is running',
-  blocked: 'is blocked by the limit or rate of its class, or by its priority',
-  retry: 'failed, and will be retried',
-  scheduled: 'is scheduled',
-  dead: 'is dead',
-  finished: 'is done',
-};
-
 interface NotMoved {
   readonly id: string;
   readonly reason: string;
@@ -113,26 +102,17 @@ async function moveByIds(
 }
 
 /** @returns the reason why the job was not moved, or undefined. */
-async function moveOne(context: CommandContext, action: JobAction, ref: JobRef & object): Promise<string | undefined> {
-  const { admin } = context;
+async function moveOne(
+  { admin }: CommandContext,
+  action: JobAction,
+  ref: JobRef & object,
+): Promise<string | undefined> {
   try {
-    const { place, entry } = await admin.find(ref);
-    if (place === 'gone' || !entry) return unknownJob(ref.id);
-    const { id, queue } = entry;
-    if (!SETS_BY_ACTION[action].includes(place)) return `Job ${id} ${STATE[place]}: ${instead(action, place)}.`;
-    const { moved } = await admin.act(action, place, { id, queue });
-    return moved > 0 ? undefined : `Job ${id} has just left the ${place} set: somebody else was faster.`;
+    return (await admin.move(action, ref)) ? undefined : unknownJob(ref.id);
   } catch (error) {
     if (error instanceof UserError) return error.message;
     throw error;
   }
-}
-
-/** Names the sets that the action is for, and the actions for a job in this set. */
-function instead(action: JobAction, place: SetName): string {
-  const others = actionsOn(place);
-  const hint = others.length === 0 ? '' : `; for this one, there is ${others.join(', ')}`;
-  return `${action} is for ${SETS_BY_ACTION[action].join(' and ')} jobs${hint}`;
 }
 
 interface AllOfSet {

@@ -4,14 +4,19 @@ export interface ListedProcess {
   readonly identity: string;
   /** Identity of its tree, the same for all processors that one primary starts one after the other. */
   readonly tree: string;
+  /** The name of the app. */
   readonly app: string;
   /** Version of Catamount. */
   readonly version: string;
+  /** The host on which it runs. */
   readonly host: string;
+  /** The id of its process. */
   readonly pid: number;
   /** ms since 1970. */
   readonly startedAt: number;
+  /** The queues that it serves, in their order. */
   readonly queues: readonly string[];
+  /** Maximum number of its running jobs. */
   readonly concurrency: number;
   /** true: it fetches no more jobs until it is resumed. */
   readonly quiet: boolean;
@@ -19,6 +24,7 @@ export interface ListedProcess {
   readonly stopping: boolean;
   /** Number of running jobs. */
   readonly busyCount: number;
+  /** Resident memory, MB. */
   readonly rssMb: number;
   /** 99th percentile of the event loop's delay since the previous report, ms. */
   readonly lagP99Ms: number;

@@ -6,6 +6,7 @@ const MAX_READ = 1000;
 
 /** A running job, without its record. */
 export interface RunningJob {
+  /** The job name. */
   readonly class: string;
   /** ms since 1970. */
   readonly startedAt: number;

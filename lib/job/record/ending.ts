@@ -45,7 +45,9 @@ export async function decodeResult(stored: StoredResult, codec: ArgumentCodec, o
 export interface LogLine {
   /** ms since 1970. */
   readonly at: number;
+  /** The line. */
   readonly text: string;
+  /** What was given with it. */
   readonly fields?: Attributes;
 }
 

@@ -15,7 +15,9 @@ export interface FailedRun {
   readonly attempt: number;
   /** Duration of the run, ms; absent for one that did not begin. */
   readonly ms?: number | undefined;
+  /** The host on which it ran. */
   readonly host: string;
+  /** The process in which it ran. */
   readonly pid: number;
 }
 

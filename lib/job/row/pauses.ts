@@ -3,7 +3,9 @@ import { TABLES } from '../../core/config';
 
 /** The time at which a queue was paused, and the operator who paused it. */
 export interface Pause {
+  /** The time of the pause. */
   readonly since: Date;
+  /** Who paused it, such as `cli:ann`, or `app` for the app's own code. */
   readonly by: string;
 }
 

@@ -4,9 +4,11 @@ import type { Pause } from './pauses';
 
 /** The jobs of a queue. */
 export interface QueueStatus {
+  /** The name of the queue. */
   readonly name: string;
   /** Jobs that wait to be fetched; 10,000 are counted at most, as of all others. */
   readonly waiting: number;
+  /** Jobs that run. */
   readonly active: number;
   /** Jobs set aside while their class is at its limit; they go first when it is free. */
   readonly blocked: number;

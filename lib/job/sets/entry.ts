@@ -10,6 +10,7 @@ import { parsePayload } from '../record/payload';
  */
 export type SetName = 'waiting' | 'active' | 'blocked' | 'retry' | 'scheduled' | 'dead' | 'finished';
 
+/** An error of a job. */
 export interface JobError {
   /** The error's name and message, and those of its causes. */
   readonly message: string;
@@ -21,8 +22,11 @@ export interface JobError {
 
 /** A job as operators see it, wherever it is. */
 export interface JobEntry {
+  /** Its id. */
   readonly id: string;
+  /** The queue that it is, or was, in. */
   readonly queue: string;
+  /** Where it is. */
   readonly set: SetName;
   /** The job name; undefined when the record has none. */
   readonly class: string | undefined;
@@ -32,6 +36,7 @@ export interface JobEntry {
   readonly encrypted: boolean;
   /** Time of its next run (retry, scheduled), of its start (active), of its end (dead, finished), or since when it is due. */
   readonly at: Date | undefined;
+  /** The time at which it was enqueued. */
   readonly enqueuedAt: Date | undefined;
   /** Time from which it leaves without a run; undefined when it has begun, or does not expire. */
   readonly expiresAt: Date | undefined;
@@ -45,6 +50,7 @@ export interface JobEntry {
   readonly errors: readonly JobError[];
   /** The reason why it died. */
   readonly reason: string | undefined;
+  /** Its tags. */
   readonly tags: readonly string[];
   /** Context of the code that enqueued it. */
   readonly context: CarriedContext;

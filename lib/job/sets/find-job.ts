@@ -8,7 +8,9 @@ import { EVERY_JOB, entryColumns, these } from './set-reader';
 
 /** The place of a job. `gone`: it has succeeded and was not kept, was discarded, cancelled or deleted, or never existed. */
 export interface FoundPlace {
+  /** Where it is. */
   readonly place: SetName | 'gone';
+  /** The job; undefined if it is gone. */
   readonly entry: JobEntry | undefined;
   /** Number of jobs before it in its queue, up to 10,000; undefined unless it waits. */
   readonly ahead: number | undefined;
@@ -22,6 +24,7 @@ export interface FoundPlace {
 
 /** A step of a job that is done. Its result is not shown. */
 export interface DoneStep {
+  /** Its name. */
   readonly name: string;
   /** ms since 1970. */
   readonly at: number;

@@ -21,11 +21,9 @@ export interface JobFilter {
   readonly error?: string | undefined;
   /** Part of its id, class, arguments, tags, request id, attributes or errors; case does not matter. */
   readonly text?: string | undefined;
-  /**
-   * The earliest and the latest time of its end, or of its next run, both included. Both are ignored for waiting
-   * jobs.
-   */
+  /** The earliest time of its end, or of its next run, included. Ignored for waiting jobs. */
   readonly since?: Date | undefined;
+  /** The latest one, included. Ignored for waiting jobs. */
   readonly until?: Date | undefined;
 }
 
@@ -83,7 +81,14 @@ export function checkQueue(name: string): void {
 }
 
 /** A job by its id, and perhaps the queue that it must be in. */
-export type JobRef = string | { readonly id: string; readonly queue?: string | undefined };
+export type JobRef =
+  | string
+  | {
+      /** The id of the job. */
+      readonly id: string;
+      /** The queue that it must be in; undefined: whatever it is. */
+      readonly queue?: string | undefined;
+    };
 
 export interface CheckedRef {
   readonly id: string;
@@ -117,6 +122,7 @@ export class InvalidRequestError extends UserError {
 /** The jobs to move: those with these ids, or all that match the filter; `{ filter: {} }` is the whole set. */
 export type Selection = { readonly ids: readonly JobRef[] } | { readonly filter: JobFilter };
 
+/** How far a change of many jobs goes. */
 export interface BulkOptions {
   /** Maximum number of jobs to move. Default: no limit. */
   readonly limit?: number | undefined;
@@ -126,7 +132,9 @@ export interface BulkOptions {
   readonly onProgress?: ((moved: number) => void) | undefined;
 }
 
+/** What a change of many jobs has done. */
 export interface BulkResult {
+  /** Jobs that were changed. */
   readonly moved: number;
   /** false: the move ended at its limit or by its signal. The same call continues it. */
   readonly complete: boolean;
@@ -181,6 +189,7 @@ export interface SetSources extends Auditor {
 /** The actions of operators on jobs. */
 export type JobAction = 'retry' | 'promote' | 'rerun' | 'kill' | 'delete';
 
+/** The jobs of a page. */
 export interface PageRequest extends JobFilter {
   /** Matching jobs to skip. Default 0. */
   readonly offset?: number | undefined;
@@ -190,7 +199,9 @@ export interface PageRequest extends JobFilter {
   readonly count?: boolean | undefined;
 }
 
+/** A page of a set. */
 export interface JobPage {
+  /** Its jobs, in the order of the set. */
   readonly entries: readonly JobEntry[];
   /** Number of matching jobs; undefined when `count` was false. */
   readonly total: number | undefined;

@@ -37,10 +37,14 @@ export class History {
 }
 
 /** Durations, ms, with an error of about a fifth; null if there were none. */
-interface DurationSummary {
+export interface DurationSummary {
+  /** How many. */
   readonly count: number;
+  /** Their mean. */
   readonly meanMs: number | null;
+  /** Their median. */
   readonly p50Ms: number | null;
+  /** The one that 99 % do not exceed. */
   readonly p99Ms: number | null;
 }
 
@@ -52,8 +56,11 @@ export interface ClassSummary {
   readonly processed: number;
   /** Runs that failed, with or without a retry. */
   readonly failed: number;
+  /** Failed runs that another was to follow. */
   readonly retried: number;
+  /** Jobs that died. */
   readonly dead: number;
+  /** Jobs that were discarded. */
   readonly discarded: number;
   /** Jobs that were cancelled, while they waited or ran. */
   readonly cancelled: number;
@@ -67,7 +74,9 @@ export interface ClassSummary {
   readonly duration: DurationSummary;
 }
 
+/** What became of jobs in some time. */
 export interface HistorySum {
+  /** The sum of all classes. */
   readonly all: ClassSummary;
   /** The busiest first. */
   readonly classes: readonly ClassSummary[];

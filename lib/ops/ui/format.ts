@@ -135,9 +135,7 @@ export class Formatter {
   /** Words for a `Caller`. */
   readonly caller = (caller: string): string => {
     const { kind, name } = readCaller(caller);
-    return kind === 'cli' || kind === 'socket' || kind === 'pages'
-      ? this.t(`caller.${kind}`, { name })
-      : name || caller;
+    return /^(?:cli|socket|pages|app)$/.test(kind) ? this.t(`caller.${kind}`, { name }) : name || caller;
   };
 
   /** Jobs that hold slots: `2 × ImportJob, for up to 90 s`. */

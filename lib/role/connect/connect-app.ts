@@ -3,6 +3,7 @@ import { RedisCarrier, type RedisCarrierOptions } from '../../broadcast/redis-ca
 import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
+import { connectAdmin } from '../../job/admin/app-sources';
 import type { JobDependencies } from '../../job/enqueue/connection';
 import { RowEnqueuer } from '../../job/enqueue/row-enqueuer';
 import { Hints } from '../../job/hint/hints';
@@ -17,13 +18,23 @@ interface JobConnections extends Omit<JobDependencies, 'keys'> {
   readonly jobs?: Pick<Config['jobs'], 'queues' | 'encryptionKeys'>;
 }
 
-/** Makes `performLater` work in this process. @returns a function that undoes it. */
+/** Makes `performLater` and `Jobs` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models, jobs }: JobConnections): () => void {
   const served = jobs?.queues.map(({ name }) => name);
   const enqueuer = new RowEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
   enqueuer.started();
   Job.connect(enqueuer, { setup, models, keys: keyringOf(jobs?.encryptionKeys) });
-  return () => Job.connect(undefined, {});
+  connectAdmin({
+    events,
+    queues: served ?? [],
+    processes: redis.isOff
+      ? undefined
+      : async () => (await import('../../tree/processors')).listProcesses(redis.client),
+  });
+  return () => {
+    Job.connect(undefined, {});
+    connectAdmin(undefined);
+  };
 }
 
 /** Makes `broadcast` and `subscribe` work in this process. @param siblings undefined: it belongs to no tree. */

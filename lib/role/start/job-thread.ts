@@ -4,6 +4,7 @@ import { EXIT, UserError } from '../../core/errors';
 import { Events } from '../../core/events';
 import { currentContext } from '../../core/execution-context';
 import { importExports } from '../../core/load-classes';
+import { connectAdmin } from '../../job/admin/app-sources';
 import { RowEnqueuer } from '../../job/enqueue/row-enqueuer';
 import { Job } from '../../job/job';
 import { loadJobs } from '../../job/job-registry';
@@ -37,6 +38,7 @@ async function main({ manifest, config, databaseUrl, identity }: ThreadData & { 
   Model.knex(knex);
   connectTransactions(knex, (model) => events.emit('query.left-transaction', { model }));
   Job.connect(new RowEnqueuer(knex, undefined, events, served), { setup, models, keys });
+  connectAdmin({ events, queues: served });
   serveRuns({ port, registry, knex, identity, events, keys, codec: { serializers: setup.serializers, models } });
 }
 
