@@ -94,14 +94,14 @@ export const Jobs = Object.freeze({
     return admin('running').running();
   },
 
-  /** The job processors of all trees. @returns undefined without Redis, which has the list, and while it does not answer. */
+  /** The job processors of all trees. @returns undefined without Redis, which has the list, or while it does not answer. */
   processes(): Promise<readonly ListedProcess[] | undefined> {
     return admin('processes').knownProcesses();
   },
 
   /**
-   * What became of jobs, by class: of those that have ended in the last time, such as `'1h'`, up to `'2d'`. Default: since the tables
-   * were created. Counts are at most some seconds old. @throws TypeError for an invalid duration.
+   * What became of jobs, by class, in the last time, such as `'1h'`, up to `'2d'`. Default: since the tables were created. Counts are
+   * at most some seconds old. @throws TypeError for an invalid duration.
    */
   async stats(last?: Duration): Promise<HistorySum> {
     const { history } = admin('stats');

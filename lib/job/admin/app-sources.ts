@@ -11,7 +11,10 @@ export function connectAdmin(sources: Connected | undefined): void {
   connected = sources;
 }
 
-/** What the app's own code works on: in a transaction its connection, so that nothing waits for a second one. @throws NotConnectedError. */
+/**
+ * What the app's own code works on: in a transaction its connection, so that nothing waits for a second one.
+ * @throws NotConnectedError.
+ */
 export function appSources(caller: string): SetSources {
   if (connected) return { ...connected, knex: databaseInUse(caller), via: 'app' };
   throw new NotConnectedError(
