@@ -100,8 +100,8 @@ export const Jobs = Object.freeze({
   },
 
   /**
-   * What became of jobs, by class, in the last time, such as `'1h'`, up to `'2d'`. Default: since the tables were created. Counts are
-   * at most some seconds old. @throws TypeError for an invalid duration.
+   * What became of jobs, by class, in the last time, such as `'1h'`, up to `'2d'`. Default: since the tables were created.
+   * Counts are at most some seconds old. @throws TypeError for an invalid duration.
    */
   async stats(last?: Duration): Promise<HistorySum> {
     const { history } = admin('stats');
