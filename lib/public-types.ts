@@ -122,6 +122,7 @@ export type {
 } from './job/sets/query';
 export type { ClassSummary, DurationSummary, HistorySum } from './job/stats/history';
 export type { ActionResult, Mail } from './mailer/compose/mail';
+export type { CallbackOptions, MailerCallbacks } from './mailer/definition/callbacks';
 export type {
   Address,
   Addresses,

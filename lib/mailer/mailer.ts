@@ -2,6 +2,7 @@ import type { Locale } from '../core/config';
 import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/definition/retry-policy';
 import { currentRun } from './compose/current-run';
 import type { ActionResult, Mail } from './compose/mail';
+import { addCallback, type CallbackOptions, type MailerCallbacks } from './definition/callbacks';
 import { InvalidMailError, MailCancelled, UnknownMailerError } from './definition/errors';
 import type {
   AttachmentContent,
@@ -100,6 +101,22 @@ export abstract class Mailer<P extends object = NoParams> {
     addRescueRule(this, errors, handler as ErrorHandler);
   }
 
+  /**
+   * Adds a callback, for all actions or for some, in a static block: `static { this.callback('beforeAction', (mailer) => …, {
+   * only: ['invoice'] }) }`. Callbacks are inherited. The parents' run first, then a class's own in their order, then its method
+   * of that name; those that run after something, in the opposite order.
+   * @param callback gets the mailer, then what the method of that name gets.
+   * @throws TypeError for an unknown kind, an action that the mailer does not have, or a callback that is no function.
+   */
+  static callback<M extends AnyMailer, K extends keyof MailerCallbacks>(
+    this: AbstractMailerClass<M>,
+    kind: K,
+    callback: MailerCallbacks<M>[K],
+    options: CallbackOptions<ActionName<M>> = {},
+  ): void {
+    addCallback(this as AbstractMailerClass<M> & { readonly prototype: object }, kind, callback, options);
+  }
+
   /** The params that were given to `with()`. */
   get params(): P {
     return currentRun(this).params as P;
@@ -108,11 +125,21 @@ export abstract class Mailer<P extends object = NoParams> {
   /** Runs before the action; may `cancel()`. */
   beforeAction?(action: string): unknown;
 
+  /** Runs around the action, which `await run()` runs, before `afterAction`. Without that call no mail is built. */
+  aroundAction?(run: () => Promise<void>, action: string): unknown;
+
   /** Runs after the action, whether it built a mail or not; may `cancel()`. */
   afterAction?(action: string): unknown;
 
   /** Runs on the finished mail, before the app's interceptors; may `cancel()`. If it throws, the delivery fails. */
   beforeDeliver?(message: OutgoingMessage): unknown;
+
+  /**
+   * Runs around the sending, after the interceptors: `await deliver()` sends the mail, records that, and runs `afterDeliver`. It
+   * throws what the sending throws, which fails the delivery even if it is caught here; `rescueFrom` handles it. Without that
+   * call nothing is sent. Once the mail is out, an error is reported and does not affect the delivery.
+   */
+  aroundDeliver?(deliver: () => Promise<void>, message: OutgoingMessage): unknown;
 
   /** Runs once the mail is sent. An error it throws is reported and does not affect the delivery. */
   afterDeliver?(message: OutgoingMessage, receipt: Receipt): unknown;

@@ -13,6 +13,7 @@ export {
   performedJobs,
 } from './assert-jobs';
 export { assertEmails, assertEnqueuedEmails, assertEnqueuedEmailWith, type EnqueuedEmailWith } from './assert-mails';
+export { assertNoPart, assertPart } from './assert-parts';
 export type { JobFilter, PerformOptions } from './job-filter';
 export type { JobEnd } from './job-log';
 export type { EnqueuedMatch, JobMatch } from './job-match';

@@ -201,6 +201,157 @@ describe('callbacks', () => {
     await assert.rejects(ChangingMailer.note({ to: 'a@b', subject: 'x\r\ny' }).deliverNow(), InvalidMailError);
   });
 
+  describe('around', () => {
+    /** What its callbacks do around the sending; each test sets its own. */
+    let around: (deliver: () => Promise<void>) => unknown = (deliver) => deliver();
+    class AroundMailer extends BaseMailer {
+      static readonly note = this.action('note');
+      override async aroundAction(run: () => Promise<void>, action: string): Promise<void> {
+        heard.push(`around ${action}`);
+        if (this.params.stop !== 'aroundAction') await run();
+        heard.push('action is done');
+      }
+      override async aroundDeliver(deliver: () => Promise<void>, { subject }: OutgoingMessage): Promise<void> {
+        heard.push(`around ${subject}`);
+        await around(deliver);
+      }
+      note() {
+        return this.mail({ to: 'ada@example.com', subject: 'Hi', text: 'Hello' });
+      }
+    }
+    const deliver = (jobId: string) => job(jobId, () => AroundMailer.note().deliverNow());
+    const states = async (jobId: string) =>
+      (await system.records()).filter(({ key }) => String(key).startsWith(`${jobId}/`)).map(({ state }) => state);
+
+    it('runs around the action and around the sending, which is recorded inside', async () => {
+      around = async (send) => {
+        await send();
+        heard.push(`${await states('around')} and done`);
+      };
+      await deliver('around');
+      assert.deepEqual(heard, [
+        'beforeAction note',
+        'around note',
+        'action is done',
+        'afterAction',
+        'beforeDeliver Hello',
+        'around Hi',
+        'afterDeliver Hi undefined',
+        'sent and done',
+      ]);
+    });
+
+    it('sends nothing without the call', async () => {
+      const silent = await AroundMailer.with({ stop: 'aroundAction' }).note().deliverNow();
+      assert.deepEqual(silent, { status: 'skipped', reason: 'the action built no mail' });
+      around = () => undefined;
+      assert.deepEqual(await deliver('uncalled'), { status: 'skipped', reason: 'aroundDeliver did not deliver it' });
+      around = () => Promise.reject(new Error('not now'));
+      await assert.rejects(deliver('before'), /not now/);
+      assert.deepEqual(
+        [transport.messages.length, await states('uncalled'), await states('before')],
+        [0, [], ['failed']],
+      );
+    });
+
+    it('cannot fail a mail that is out, send it twice or hide that it is not out', async () => {
+      const { send } = transport;
+      const broken = () => system.all('process.error').map(({ during, error }) => `${during}: ${error.message}`);
+      around = async (deliverIt) => {
+        await deliverIt();
+        throw new Error('too late');
+      };
+      assert.equal((await deliver('after')).status, 'sent');
+      around = (deliverIt) => deliverIt().then(deliverIt);
+      assert.equal((await deliver('twice')).status, 'sent');
+      around = (deliverIt) => void deliverIt();
+      assert.equal((await deliver('unawaited')).status, 'sent');
+      const at = 'aroundDeliver of a mailer: ';
+      assert.deepEqual(broken(), [
+        `${at}too late`,
+        `${at}aroundDeliver of AroundMailer called next() twice`,
+        `${at}aroundDeliver of AroundMailer did not await next()`,
+      ]);
+      assert.equal(transport.messages.length, 3);
+      transport.send = () => Promise.reject(new Error('server is away'));
+      around = (deliverIt) => deliverIt().catch(() => undefined);
+      try {
+        await assert.rejects(deliver('hidden'), /server is away/);
+      } finally {
+        transport.send = send;
+      }
+      assert.deepEqual(await states('hidden'), ['failed']);
+    });
+  });
+
+  describe('that are added by callback()', () => {
+    const note = (name: string) => () => void heard.push(name);
+    class ListMailer extends Mailer {
+      static readonly one = this.action('one');
+      static readonly two = this.action('two');
+      static {
+        this.callback('beforeAction', note('parent'));
+        this.callback('beforeAction', (mailer) => mailer.stop(), { only: ['two'] });
+        this.callback('afterAction', note('parent after'));
+        this.callback('aroundAction', async (_mailer, run, action) => {
+          heard.push(`around ${action}`);
+          await run();
+        });
+      }
+      override beforeAction(): void {
+        heard.push('method');
+      }
+      protected stop(): void {
+        this.cancel('two is stopped');
+      }
+      one() {
+        return this.mail({ to: 'ada@example.com', subject: 'One', text: 'Hello' });
+      }
+      two() {
+        return this.mail({ to: 'ada@example.com', subject: 'Two', text: 'Hello' });
+      }
+    }
+    class ChildMailer extends ListMailer {
+      static {
+        this.callback('beforeAction', note('not one'), { except: 'one' });
+        this.callback('beforeAction', note('child'), { only: 'one' });
+        this.callback('afterAction', note('child after'));
+        this.callback('beforeDeliver', (_mailer, message) => Object.assign(message, { subject: 'Changed' }));
+        this.callback('aroundDeliver', async (_mailer, deliver) => {
+          await deliver();
+          heard.push('out');
+        });
+        this.callback('afterDeliver', (_mailer, { subject }) => heard.push(`sent ${subject}`), { except: 'two' });
+      }
+    }
+
+    it('run for the actions that they name, from the parent to the method, and back', async () => {
+      await ChildMailer.one().deliverNow();
+      const before = ['parent', 'child', 'method', 'around one'];
+      assert.deepEqual(heard, [...before, 'child after', 'parent after', 'sent Changed', 'out']);
+      heard.length = 0;
+      const result = await ChildMailer.two().deliverNow();
+      assert.deepEqual([result, heard], [{ status: 'skipped', reason: 'two is stopped' }, ['parent']]);
+      await ListMailer.one().deliverNow();
+      assert.deepEqual(heard.slice(1), ['parent', 'method', 'around one', 'parent after']);
+    });
+
+    it('are refused with an unknown kind, an unknown action or no function', () => {
+      class Wrong extends ListMailer {
+        static loose(...args: readonly unknown[]): void {
+          (this.callback as (...given: readonly unknown[]) => void)(...args);
+        }
+      }
+      assert.throws(() => Wrong.loose('beforeMail', () => 1), /^TypeError: Wrong\.callback: beforeMail is no callback/);
+      assert.throws(
+        () => Wrong.loose('beforeAction', 'stop'),
+        /^TypeError: Wrong\.callback: beforeAction is not a fun/,
+      );
+      // @ts-expect-error it has no such action
+      assert.throws(() => Wrong.callback('beforeAction', () => 1, { only: 'tow' }), /Wrong has no action tow/);
+    });
+  });
+
   describe('rescueFrom', () => {
     it('handles an error, by the rules of the class before those of its parent, the latest first', async () => {
       const result = await NoteMailer.note(new TypeError('odd')).deliverNow();

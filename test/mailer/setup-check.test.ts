@@ -12,7 +12,10 @@ describe('a mail setup', () => {
   it('is rejected with the reason, and what to do about it', () => {
     const refusals: readonly (readonly [unknown, RegExp])[] = [
       [undefined, /^mailSetup \(.\/setup\) must default-export an object; it is a undefined$/],
-      [{ interceptor: [] }, /there is no interceptor in a mail setup; it may have interceptors, observers, render$/],
+      [
+        { interceptor: [] },
+        /there is no interceptor in a mail setup; it may have interceptors, previewInterceptors, observers, render$/,
+      ],
       [{ observers: () => undefined }, /observers is a function; give an array of functions/],
       [{ interceptors: ['staging'] }, /interceptors is an array with something else in it/],
       [{ render: 'mjml' }, /render is a string; give a function/],

@@ -105,6 +105,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/deliver-mail-job.test.ts'],
   },
   {
+    promise: 'a callback around the sending cannot fail a mail that is out, which would be sent again',
+    file: 'lib/mailer/delivery/send-attempt.ts',
+    find: 'const result = await sending;',
+    replace: 'const result = await sending.then(() => Promise.reject(thrown));',
+    killedBy: ['test/mailer/callbacks.test.ts'],
+  },
+  {
+    promise: 'a callback runs only for the actions that it names',
+    file: 'lib/mailer/definition/callbacks.ts',
+    find: '[only].flat().includes(action)',
+    replace: 'true',
+    killedBy: ['test/mailer/callbacks.test.ts'],
+  },
+  {
     promise: 'no header contains a line break',
     file: 'lib/mailer/compose/headers.ts',
     find: 'if (/[\\r\\n\\0]/.test(value))',

@@ -8,6 +8,8 @@ import {
   assertEnqueuedEmails,
   assertEnqueuedEmailWith,
   assertEnqueuedJobs,
+  assertNoPart,
+  assertPart,
   captureEmails,
   deliveries,
   performEnqueuedEmails,
@@ -31,6 +33,15 @@ class BrokenMailer extends Mailer {
   static readonly broken = this.action('broken');
   broken() {
     return this.mail({ to: 'ada@example.com', subject: 'Broken' });
+  }
+}
+
+class PartsMailer extends Mailer {
+  static readonly report = this.action('report');
+  report(html?: string) {
+    this.attach('report.pdf', Buffer.from('%PDF'));
+    this.attach('rows', 'a;b', { type: 'text/csv' });
+    return this.mail({ to: 'ada@example.com', subject: 'Report', text: 'Rows', ...(html && { html }) });
   }
 }
 
@@ -126,6 +137,32 @@ describe('mails in a test', () => {
       assertEmails(0, () => perform('dan@example.com')),
       /0 mails should be sent, found 1\n {2}".+" to dan@example.com$/,
     );
+  });
+
+  it('have parts, which are asserted one by one', async () => {
+    assert.throws(() => assertPart('html'), /^AssertionError.*: assertPart: no mail has been sent/);
+    await PartsMailer.report().deliverNow();
+    const [plain] = deliveries();
+    assert.equal(assertPart('text'), 'Rows');
+    assert.equal(assertPart('application/pdf').toString(), '%PDF');
+    assert.equal(assertPart('text/csv').toString(), 'a;b');
+    assertNoPart('html');
+    assertNoPart('image/png');
+    const parts = 'it has text, application/pdf, text/csv';
+    assert.throws(
+      () => assertPart('image/png'),
+      (error) =>
+        error instanceof AssertionError &&
+        error.message === `the mail should have the part image/png; ${parts}` &&
+        /mails\.test/.test(error.stack?.split('\n    at ')[1] ?? ''),
+    );
+    assert.throws(() => assertNoPart('text/csv'), { message: `the mail should not have the part text/csv; ${parts}` });
+    await PartsMailer.report('<b>Rows</b>').deliverNow();
+    assert.match(assertPart('html'), /<b>Rows/);
+    assert.throws(() => assertNoPart('html'), AssertionError);
+    assertNoPart('html', plain);
+    // @ts-expect-error a part is html, text or a media type
+    assert.throws(() => assertPart('pdf'), /^TypeError: assertPart takes 'html', 'text' or the media type/);
   });
 
   it('for later are enqueued, compared with their arguments, and sent when they are performed', async () => {

@@ -44,7 +44,7 @@ async function runThrough(middleware: readonly PerformMiddleware[], run: JobRun,
  * @param name name of the layer, for errors.
  * @throws Error when the layer ends before `inner`, or calls it twice.
  */
-async function around(layer: (next: Work) => unknown, inner: Work, name: string): Promise<void> {
+export async function around(layer: (next: Work) => unknown, inner: Work, name: string): Promise<void> {
   let begun: Promise<void> | undefined;
   let ended = false;
   const end = () => {

@@ -1,4 +1,5 @@
 import { NotConnectedError } from '../../core/errors';
+import { runAround, runCallbacks } from '../definition/callbacks';
 import { InvalidMailError, MailCancelled } from '../definition/errors';
 import type { MailOptions, UrlFor } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
@@ -42,10 +43,14 @@ export class ActionRun implements MailerRun {
    */
   async perform(): Promise<Mail | undefined> {
     const { mailer, action, message } = this;
-    await mailer.beforeAction?.(action);
+    let mail: Mail | undefined;
+    await runCallbacks(mailer, 'beforeAction', action, action);
     const method = (mailer as unknown as Record<string, (...args: readonly unknown[]) => ActionResult>)[action];
-    const mail = await method?.apply(mailer, message.args as unknown[]);
-    await mailer.afterAction?.(action);
+    const act = async () => {
+      mail = await method?.apply(mailer, message.args as unknown[]);
+    };
+    await runAround(mailer, 'aroundAction', action, act, action);
+    await runCallbacks(mailer, 'afterAction', action, action);
     return mail;
   }
 

@@ -8,10 +8,14 @@ export interface AnyMailer {
   readonly params: object;
   /** Called before the action. */
   beforeAction?(action: string): unknown;
+  /** Called around the action. */
+  aroundAction?(run: () => Promise<void>, action: string): unknown;
   /** Called after the action. */
   afterAction?(action: string): unknown;
   /** Called with the finished mail. */
   beforeDeliver?(message: never): unknown;
+  /** Called around the sending. */
+  aroundDeliver?(deliver: () => Promise<void>, message: never): unknown;
   /** Called once the mail is sent. */
   afterDeliver?(message: never, receipt: never): unknown;
 }

@@ -28,6 +28,8 @@ export type MailObserver = (message: OutgoingMessage, receipt: Receipt, origin: 
 export interface MailSetup {
   /** Run in this order, each on the result of the one before. */
   readonly interceptors?: readonly MailInterceptor[];
+  /** Run on the mails of previews, as `interceptors` on those that are sent. For styles that a preview lacks, for example. */
+  readonly previewInterceptors?: readonly MailInterceptor[];
   /** Called in this order after each mail that was sent. */
   readonly observers?: readonly MailObserver[];
   /** Replaces the templates. */
@@ -36,6 +38,7 @@ export interface MailSetup {
 
 const PARTS: SetupParts<MailSetup> = {
   interceptors: ['an array of functions', isArrayOf(isFunction)],
+  previewInterceptors: ['an array of functions', isArrayOf(isFunction)],
   observers: ['an array of functions', isArrayOf(isFunction)],
   render: ['a function', isFunction],
 };

@@ -6,6 +6,7 @@ import { toError } from '../../support/to-error';
 import type { ActionRun } from '../compose/action-run';
 import { intercept, type MailComposer, revalidate } from '../compose/composer';
 import type { Draft } from '../compose/draft';
+import { callbacksOf, runAround, runCallbacks } from '../definition/callbacks';
 import {
   DeliveryInProgressError,
   MailCancelled,
@@ -47,15 +48,36 @@ export class SendAttempt {
   }
 
   async send(): Promise<DeliveryResult> {
-    const { key, claim, record, writes } = this.options;
     const since = performance.now();
-    let message: OutgoingMessage;
-    let receipt: Receipt;
+    let sending: Promise<DeliveryResult> | undefined;
     try {
-      message = this.toTheRest(await this.finish());
+      const message = this.toTheRest(await this.finish());
       const { events } = this.options;
       events.emit('mail.processed', { ...this.origin, durationMs: Math.round(performance.now() - since) });
-      // Interceptors may be slow, and the lease must cover the send.
+      const deliver = async () => {
+        sending = this.deliver(message, since);
+        await sending;
+      };
+      await runAround(this.mailer, 'aroundDeliver', this.origin.action, deliver, message);
+      if (!sending) throw new MailCancelled('aroundDeliver did not deliver it');
+    } catch (thrown) {
+      if (!sending) {
+        await this.recordFailure(thrown);
+        throw thrown;
+      }
+      // The sending has recorded its outcome, which holds whatever a callback does afterwards.
+      const result = await sending;
+      this.report('aroundDeliver of a mailer')(thrown);
+      return result;
+    }
+    return sending;
+  }
+
+  private async deliver(message: OutgoingMessage, since: number): Promise<DeliveryResult> {
+    const { key, claim, record, writes } = this.options;
+    let receipt: Receipt;
+    try {
+      // Callbacks and interceptors may be slow, and the lease must cover the send.
       if (performance.now() - since > record.renewAfterMs && !(await record.renew(key.key, claim.token))) {
         throw new DeliveryInProgressError(`another run of this job has taken over ${this.options.run.message.title}`);
       }
@@ -101,8 +123,7 @@ export class SendAttempt {
   private async finish(): Promise<OutgoingMessage> {
     const { composer, draft, claim, setup } = this.options;
     let message = await composer.compose(draft, claim);
-    if (this.mailer.beforeDeliver) {
-      await this.mailer.beforeDeliver(message as never);
+    if ((await runCallbacks(this.mailer, 'beforeDeliver', draft.action, message)) > 0) {
       message = revalidate(message, 'after beforeDeliver');
     }
     return intercept(message, this.origin, setup.interceptors ?? []);
@@ -147,9 +168,9 @@ export class SendAttempt {
       const error = new Error(`the server accepted the mail for the others, but not for ${one.address}: ${one.answer}`);
       events.emit('mail.failed', { error, ...origin });
     }
-    await this.attempt('afterDeliver of a mailer', () =>
-      this.mailer.afterDeliver?.(message as never, receipt as never),
-    );
+    for (const callback of callbacksOf(this.mailer, 'afterDeliver', origin.action)) {
+      await this.attempt('afterDeliver of a mailer', () => callback(message, receipt));
+    }
     for (const observer of setup.observers ?? []) {
       await this.attempt('an observer of mails', () => observer(message, receipt, origin));
     }

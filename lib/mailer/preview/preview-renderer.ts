@@ -6,7 +6,7 @@ import { runInContext } from '../../core/execution-context';
 import { loadI18n } from '../../core/i18n';
 import { toError } from '../../support/to-error';
 import { ActionRun } from '../compose/action-run';
-import { MailComposer } from '../compose/composer';
+import { intercept, MailComposer } from '../compose/composer';
 import type { Mail } from '../compose/mail';
 import { MailCancelled } from '../definition/errors';
 import type { MailOptions, OutgoingMessage } from '../definition/mail-types';
@@ -69,7 +69,7 @@ export class PreviewRenderer {
 
   private async carryOut(request: MailRequest, message: MailMessage): Promise<PreviewResponse> {
     const { config, localesDir } = this.options;
-    const { render } = await this.options.setup();
+    const { render, previewInterceptors = [] } = await this.options.setup();
     // The texts are read anew every time, since they change while a mail is being written.
     const i18n = await loadI18n([localesDir], config.defaultLocale, { strict: true });
     const composer = new MailComposer({ config, i18n, renderer: this.renderer, render });
@@ -77,7 +77,8 @@ export class PreviewRenderer {
       const draft = await composer.draft(new PreviewRun(message, config.appUrl, request.locale ?? undefined));
       if (!draft) return { kind: 'none' };
       const mail = await composer.compose(draft, { messageId: `<preview@${new URL(config.appUrl).hostname}>` });
-      return await this.written(mail, draft.texts.locale);
+      const origin = { mailer: draft.mailer, action: draft.action };
+      return await this.written(await intercept(mail, origin, previewInterceptors), draft.texts.locale);
     } catch (thrown) {
       if (thrown instanceof MailCancelled) return { kind: 'none' };
       throw thrown;

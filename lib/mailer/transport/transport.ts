@@ -1,5 +1,6 @@
 import type { SendMailOptions } from 'nodemailer/lib/mailer';
-import type { Mailbox, OutgoingMessage, Receipt } from '../definition/mail-types';
+import { detectMimeType } from 'nodemailer/lib/mime-funcs/mime-types';
+import type { MailAttachment, Mailbox, OutgoingMessage, Receipt } from '../definition/mail-types';
 
 export interface Transport {
   readonly name: string;
@@ -46,6 +47,11 @@ function box({ name, address }: Mailbox): Mailbox {
  */
 function literal(text: string): string {
   return text.replaceAll('=?', '=\u2060?');
+}
+
+/** Returns the media type of an attachment: its own, or that of its name. */
+export function mediaType({ name, type }: Pick<MailAttachment, 'name' | 'type'>): string {
+  return type ?? detectMimeType(name);
 }
 
 /** Returns the bare addresses of all recipients. */
