@@ -2,7 +2,7 @@ import type { Caller } from '../core/events';
 import type { FailureCause, StalledPart } from '../core/failure-cause';
 import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
-import type { RequestCounts, Slowest } from '../core/request-counts';
+import type { RequestCounts, RequestFailure, Slowest } from '../core/request-counts';
 
 /** One request or job in flight. */
 export interface WorkInFlight {
@@ -43,6 +43,8 @@ export interface WorkerStatus extends ProcessMetrics {
   readonly untrustedProxy: string | null;
   /** Why the tree has not been ready once, in production; null when it has been. */
   readonly unready: Unready | null;
+  /** The latest error of a request; null: there was none. */
+  readonly lastError: RequestFailure | null;
 }
 
 /** A reason why no process of a tree has been ready yet. */

@@ -19,6 +19,16 @@ export interface RequestCounts {
   readonly queued: HistogramData;
 }
 
+/** A request that the app answered with 500 or above. */
+export interface RequestFailure {
+  /** Method and path. */
+  readonly what: string;
+  /** Name and message of the error, in one line. */
+  readonly error: string;
+  readonly id: string;
+  readonly ageMs: number;
+}
+
 /** The longest durations among some requests, ms; 0 when there were none. They bound the percentiles. */
 export interface Slowest {
   readonly durationMs: number;

@@ -7,11 +7,12 @@ import {
   type Termination,
   type TreeStatus,
   type WorkerStats,
+  type WorkInFlight,
 } from '../cluster/status';
 import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/row/queue-status';
-import { type Holder, type JobFailures, type MailFacts, slotHolders } from './probes';
+import { countHolders, type Holder, type JobFailures, type MailFacts, slotHolders } from './probes';
 import { findStandstills } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';
 
@@ -70,7 +71,7 @@ export interface Issue {
   readonly termination?: Termination | null;
   /** The caller who paused the queue. */
   readonly by?: string;
-  /** The long jobs that occupy the slots of job processors. */
+  /** The long jobs that occupy the slots of job processors, or the requests that occupy those of workers. */
   readonly holders?: readonly Holder[];
   /** Text that may name people: a process's output, a path, a mail server's reply. */
   readonly detail?: string;
@@ -89,6 +90,42 @@ function warn(code: IssueCode, figures: Issue['figures'] = {}, more: More = {}):
 /** `bad` before `warn`, in the given order within each level. */
 export function bySeverity(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(({ level }) => level === 'bad'), ...issues.filter(({ level }) => level === 'warn')];
+}
+
+/** A store that fails stops or delays all else. */
+const STORES: readonly IssueCode[] = ['postgresAway', 'postgresReadOnly', 'redisAway'];
+/** What else may be wrong because of that. */
+const CONSEQUENCES: readonly IssueCode[] = [
+  'nobodyServes',
+  'stalled',
+  'shed',
+  'serverErrors',
+  'late',
+  'failing',
+  'cronFails',
+];
+/** Causes of a standstill that tell the same as `postgresAway`. */
+const AWAY: readonly unknown[] = ['noAnswer', 'unreachable', 'password', 'poolEmpty', 'postgresConnections'];
+
+/**
+ * Causes before their consequences, else by severity. A standstill for want of Postgres is no second issue beside the first.
+ * @returns the issues in the order in which an operator should read them.
+ */
+export function causesFirst(issues: readonly Issue[]): Issue[] {
+  const codes = new Set(issues.map(({ code }) => code));
+  const told = issues.filter(({ code, figures: { part, cause } }) => {
+    if (code !== 'stalled' || part === 'mail') return true;
+    if (cause === 'postgresReadOnly') return !codes.has('postgresReadOnly');
+    return !(codes.has('postgresAway') && AWAY.includes(cause));
+  });
+  const isConsequence = ({ code }: Issue) => CONSEQUENCES.includes(code) && STORES.some((store) => codes.has(store));
+  const stores = told.filter(({ code }) => STORES.includes(code));
+  const others = told.filter((issue) => !stores.includes(issue));
+  return [
+    ...bySeverity(stores),
+    ...bySeverity(others.filter((issue) => !isConsequence(issue))),
+    ...bySeverity(others.filter(isConsequence)),
+  ];
 }
 
 /** A worker stands out when it takes this many times the median of the others, and at least HOT_MB. */
@@ -214,19 +251,30 @@ function holdersIn(trees: readonly KnownTree[]): Holder[] {
   );
 }
 
+/** One fact is one issue: the dead jobs of a failing class are told with it, and a failing class that is a cron job's with that. */
 function failureIssues({ failures, cron }: SystemStatus): Issue[] {
   const { classes, dead, spanMs, deadSpanMs } = failures.ok ? failures.value : NO_FAILURES;
+  const recurring = cron.ok ? cron.value : [];
+  const isRecurring = (name: string) => recurring.some((each) => each.class === name);
+  const deadOf = (name: string) => dead.find((each) => each.class === name)?.count ?? 0;
+  const failing = classes.filter((each) => !isRecurring(each.class));
+  const died = dead.filter((each) => !isRecurring(each.class) && !failing.some((one) => one.class === each.class));
   return [
-    ...classes.map(({ class: name, failed, runs }) => {
+    ...recurring.map(({ name, class: className, place, error }) =>
+      warn('cronFails', { name, class: className, place, dead: deadOf(className) }, { subject: name, detail: error }),
+    ),
+    ...failing.map(({ class: name, failed, runs, error }) => {
       const percent = Math.round((100 * failed) / runs);
-      return warn('failing', { class: name, count: failed, runs, percent, spanMs }, { subject: name });
+      const figures = { class: name, count: failed, runs, percent, spanMs, dead: deadOf(name) };
+      return warn('failing', figures, { subject: name, detail: error });
     }),
-    ...(dead > 0 ? [warn('deaths', { count: dead, spanMs: deadSpanMs })] : []),
-    ...(cron.ok ? cron.value : []).map(({ name, place }) => warn('cronFails', { name, place }, { subject: name })),
+    ...died.map(({ class: name, count, error }) =>
+      warn('deaths', { class: name, count, spanMs: deadSpanMs }, { subject: name, detail: error }),
+    ),
   ];
 }
 
-const NO_FAILURES: JobFailures = { classes: [], dead: 0, spanMs: 0, deadSpanMs: 0 };
+const NO_FAILURES: JobFailures = { classes: [], dead: [], spanMs: 0, deadSpanMs: 0 };
 
 /** Maximum number of connections to Postgres that all trees may have open during a deploy. */
 export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
@@ -376,9 +424,27 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
   }
 }
 
-function trafficIssues({ rates: { shed, serverErrors } }: TreeStatus): Issue[] {
+/** Error texts of requests are of the last minute, as the counts are. */
+const MINUTE_MS = 60_000;
+
+function trafficIssues({ rates: { shed, serverErrors }, stats: { workerStatus } }: TreeStatus): Issue[] {
   const own = serverErrors - shed;
-  return [shed > 0 ? bad('shed', { count: shed }) : [], own > 0 ? warn('serverErrors', { count: own }) : []].flat();
+  const statuses = workerStatus.flatMap(({ lastStatus }) => reported(lastStatus) ?? []);
+  const errors = statuses.flatMap(({ lastError }) => (lastError && lastError.ageMs < MINUTE_MS ? [lastError] : []));
+  const [last] = errors.sort((a, b) => a.ageMs - b.ageMs);
+  return [
+    shed > 0 ? bad('shed', { count: shed }, { holders: holdersOf(statuses.flatMap(({ inFlight }) => inFlight)) }) : [],
+    own > 0 ? warn('serverErrors', { count: own }, { detail: last ? `${last.what}: ${last.error}` : '' }) : [],
+  ].flat();
+}
+
+/** Maximum number of routes that are named. */
+const MAX_ROUTES = 3;
+
+/** @returns the requests in flight by their method and path, without the ids in it; those with the most first. */
+function holdersOf(inFlight: readonly WorkInFlight[]): Holder[] {
+  const routeOf = ({ what }: WorkInFlight) => what.replace(/\/(?:\d+|[\da-f-]{36})(?=\/|$)/gi, '/…');
+  return countHolders(inFlight.map((work) => ({ class: routeOf(work), ageMs: work.ageMs }))).slice(0, MAX_ROUTES);
 }
 
 function memoryIssues({ stats, limits }: TreeStatus): Issue[] {

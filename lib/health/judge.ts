@@ -1,6 +1,6 @@
 import type { TreeStatus } from '../cluster/status';
 import { type SnakeCased, snakeCase } from '../support/snake-case';
-import { bySeverity, type Issue, type Level, readyWorkers, serviceIssues, treeIssues } from './issues';
+import { bySeverity, causesFirst, type Issue, type Level, readyWorkers, serviceIssues, treeIssues } from './issues';
 import { type KnownTree, knownTrees, type SystemStatus } from './status-collector';
 
 export interface JudgedTree extends KnownTree {
@@ -13,7 +13,7 @@ type Transit = 'stopping' | 'phasedRestart' | 'starting' | 'notAllKnown';
 /** The overall health, computed once so that pages, terminal and metrics agree. */
 export interface Judgement {
   readonly level: 'ok' | 'busy' | Level;
-  /** `bad` before `warn`. */
+  /** Causes before consequences, else `bad` before `warn`. */
   readonly issues: readonly Issue[];
   /** null: nothing is in progress. */
   readonly transit: Transit | null;
@@ -29,13 +29,13 @@ export interface Judgement {
 export function judge(systemStatus: SystemStatus, chosen: string | null, warningMs: number): Judgement {
   const trees = knownTrees(systemStatus).flatMap((tree) => judged(tree));
   const shown = trees.find(({ own, treeStatus }) => (chosen === null ? own : treeStatus.id === chosen));
-  const issues = bySeverity([
+  const issues = causesFirst([
     ...(shown ? (shown.heartbeatAgeMs === null ? shown.issues : []) : [NO_PRIMARY]),
     ...trees.flatMap((tree) => (tree === shown && tree.heartbeatAgeMs === null ? [] : summarizeOther(tree))),
     ...serviceIssues(systemStatus, warningMs, trees),
   ]).filter(({ code }) => code !== 'migrationsUnread' || systemStatus.postgres.ok);
   const transit = shown && shown.heartbeatAgeMs === null ? findTransit(shown.treeStatus, systemStatus) : null;
-  return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
+  return { level: bySeverity(issues)[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
 }
 
 /** Level and issues for JSON, with snake_case keys. */

@@ -3,7 +3,7 @@ import { TABLES } from '../core/config';
 import type { Redis } from '../core/redis';
 import { readInfo } from '../core/redis-script';
 import { readStates } from '../job/cron/cron-table';
-import { deadByQueue } from '../job/row/dead';
+import { readHistory } from '../job/record/history';
 import { History } from '../job/stats/history';
 import { ALLOWED_SQL } from '../model/allowed-connections';
 import { refusesWrites } from '../model/read-only';
@@ -167,13 +167,24 @@ export const DEATHS_MS = 24 * 3_600_000;
 /** A class is failing when at least this many of its runs and this share of them have failed. */
 const MIN_FAILED = 5;
 const MIN_FAILED_SHARE = 0.1;
-/** Maximum number of failing classes that are named. */
+/** Maximum numbers of failing classes, and of classes with dead jobs, that are named. */
 const MAX_CLASSES = 5;
+const MAX_DEAD_CLASSES = 20;
 
 export interface FailingClass {
   readonly class: string;
   readonly failed: number;
   readonly runs: number;
+  /** Its latest error, name and message, among its jobs that wait for a retry or are dead; empty if there is none. */
+  readonly error: string;
+}
+
+/** Jobs of one class that died within `deadSpanMs` and are still in the dead set. */
+export interface DeadOfClass {
+  readonly class: string;
+  readonly count: number;
+  /** The error of the last of them, name and message. */
+  readonly error: string;
 }
 
 export interface JobFailures {
@@ -181,45 +192,85 @@ export interface JobFailures {
   readonly classes: readonly FailingClass[];
   /** Window over which failures were counted, ms. */
   readonly spanMs: number;
-  /** Jobs that died within `deadSpanMs` and are still in the dead set. */
-  readonly dead: number;
+  /** Those with the most dead jobs first. */
+  readonly dead: readonly DeadOfClass[];
   readonly deadSpanMs: number;
 }
 
 /** @throws errors of Postgres. */
 export async function readFailures(knex: Knex, now: Date = new Date()): Promise<JobFailures> {
   const { classes } = await new History(knex).last(FAILURES_MS, now.getTime());
-  const dead = await deadByQueue(knex, now.getTime() - DEATHS_MS);
   const failing = classes
     .map(({ class: name, failed, processed }) => ({ class: name, failed, runs: failed + processed }))
     .filter(({ failed, runs }) => failed >= MIN_FAILED && failed >= runs * MIN_FAILED_SHARE)
-    .sort((a, b) => b.failed - a.failed);
-  return {
-    classes: failing.slice(0, MAX_CLASSES),
-    spanMs: FAILURES_MS,
-    dead: [...dead.values()].reduce((sum, count) => sum + count, 0),
-    deadSpanMs: DEATHS_MS,
-  };
+    .sort((a, b) => b.failed - a.failed)
+    .slice(0, MAX_CLASSES);
+  const dead = await readDead(knex, now.getTime() - DEATHS_MS);
+  const errors = await latestErrors(knex, [...failing, ...dead]);
+  const withError = <T extends { readonly class: string }>(one: T) => ({ ...one, error: errors.get(one.class) ?? '' });
+  return { classes: failing.map(withError), spanMs: FAILURES_MS, dead: dead.map(withError), deadSpanMs: DEATHS_MS };
+}
+
+/** @param since ms since 1970. @returns each class with jobs that died since then, those with the most first. */
+async function readDead(knex: Knex, since: number): Promise<readonly Omit<DeadOfClass, 'error'>[]> {
+  const { rows } = await knex.raw<{ rows: { readonly class: string; readonly count: number }[] }>(
+    `select class, count(*)::int as count from ${TABLES.dead} where died_at >= ? group by class order by 2 desc, 1 limit ${MAX_DEAD_CLASSES}`,
+    [new Date(since)],
+  );
+  return rows;
+}
+
+/** @returns the latest error of each of these classes: that of its last death, else of the last job that waits for a retry. */
+async function latestErrors(
+  knex: Knex,
+  classes: readonly { readonly class: string }[],
+): Promise<ReadonlyMap<string, string>> {
+  if (classes.length === 0) return new Map();
+  const { rows } = await knex.raw<{ rows: { readonly class: string; readonly history: string | null }[] }>(
+    `select wanted.class, coalesce(
+       (select history::text from ${TABLES.dead} as dead where dead.class = wanted.class order by died_at desc limit 1),
+       (select history::text from ${TABLES.jobs} as job
+         where job.class = wanted.class and state = 'scheduled' and error is not null order by run_at desc limit 1)) as history
+     from unnest(?::text[]) as wanted (class)`,
+    [[...new Set(classes.map((one) => one.class))]] as unknown as Knex.RawBinding[],
+  );
+  return new Map(rows.map(({ class: name, history }) => [name, errorLine(history)]));
+}
+
+/** @param history a `JobHistory`. @returns the first line of its latest error. */
+function errorLine(history: string | null): string {
+  const { stacktraces: [latest = ''] = [], reason = '' } = readHistory(history);
+  return (latest || reason).split('\n', 1)[0] ?? '';
 }
 
 /** A recurring job whose latest run has failed. */
 export interface FailingCron {
   readonly name: string;
+  readonly class: string;
   /** Set that holds the failed run: it will be retried, or it is dead. */
   readonly place: 'retry' | 'dead';
+  /** Name and message of its error. */
+  readonly error: string;
 }
 
 /** @throws errors of Postgres. */
 export async function readFailingCron(knex: Knex): Promise<readonly FailingCron[]> {
-  const failing: FailingCron[] = [];
-  for (const { name, last_enqueued_id: id, known } of await readStates(knex)) {
-    if (id === null || !known) continue;
-    // Imported on demand, since it loads all job sets: a worker without recurring jobs never needs them.
-    const { locateJobs } = await import('../job/sets/find-job');
-    const place = (await locateJobs(knex, [id])).get(id);
-    if (place === 'retry' || place === 'dead') failing.push({ name, place });
-  }
-  return failing;
+  const states = (await readStates(knex)).filter(({ last_enqueued_id: id, known }) => id !== null && known);
+  if (states.length === 0) return [];
+  const ids = states.map(({ last_enqueued_id: id }) => id);
+  const { rows } = await knex.raw<{
+    rows: { readonly id: string; readonly history: string; readonly place: 'retry' | 'dead' }[];
+  }>(
+    `select id::text, history::text, 'retry' as place from ${TABLES.jobs}
+       where id = any(?::uuid[]) and state = 'scheduled' and attempts > 0
+     union all select id::text, history::text, 'dead' from ${TABLES.dead} where id = any(?::uuid[])`,
+    [ids, ids] as unknown as Knex.RawBinding[],
+  );
+  const failed = new Map(rows.map((row) => [row.id, row]));
+  return states.flatMap(({ name, class: className, last_enqueued_id: id }) => {
+    const run = failed.get(id ?? '');
+    return run ? [{ name, class: className, place: run.place, error: errorLine(run.history) }] : [];
+  });
 }
 
 /** A job that has run for this long, ms, occupies its slot; shorter ones come and go. */
@@ -248,8 +299,13 @@ export function slotHolders(processors: readonly Slots[]): Holder[] {
   if (total === 0 || processors.some(({ concurrency, running }) => running.length < concurrency)) return [];
   const long = processors.flatMap(({ running }) => running).filter(({ ageMs }) => ageMs >= LONG_MS);
   if (long.length * 2 < total) return [];
+  return countHolders(long);
+}
+
+/** @returns the classes of this work, most jobs first. */
+export function countHolders(work: Slots['running']): Holder[] {
   const holders = new Map<string, Holder>();
-  for (const { class: name, ageMs } of long) {
+  for (const { class: name, ageMs } of work) {
     const before = holders.get(name);
     holders.set(name, { class: name, count: (before?.count ?? 0) + 1, ageMs: Math.max(ageMs, before?.ageMs ?? 0) });
   }

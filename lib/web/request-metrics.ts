@@ -1,5 +1,6 @@
 import type { EventMap } from '../core/events';
-import type { RequestCounts, Slowest } from '../core/request-counts';
+import { withoutPasswords } from '../core/redact';
+import type { RequestCounts, RequestFailure, Slowest } from '../core/request-counts';
 import { BOUNDS_MS, Histogram, type HistogramData } from '../support/histogram';
 
 /** Other methods are counted as `other`, since clients may send any word. */
@@ -7,10 +8,14 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const OTHER = METHODS.length;
 const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
+/** Maximum length of an error's text, characters. */
+const MAX_ERROR = 200;
+
 /** Counts the app's requests in this process, at the cost of a few increments each. */
 export class RequestMetrics {
   private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
   private readonly shed = { full: 0, timeout: 0 };
+  private error: (Omit<RequestFailure, 'ageMs'> & { readonly at: number }) | undefined;
   private readonly duration = new Histogram();
   private readonly queued = new Histogram();
   /** Waits for a slot since the last report. Most are 0, and have a bucket of their own. */
@@ -25,6 +30,18 @@ export class RequestMetrics {
     this.duration.observe(durationMs);
     this.queued.observe(queuedMs);
     this.waits.observe(queuedMs);
+  }
+
+  addError({ error: { name, message }, method, path, requestId: id }: EventMap['request.error']): void {
+    const [line = ''] = withoutPasswords(`${name}: ${message}`).slice(0, MAX_ERROR).split('\n', 1);
+    this.error = { what: `${method} ${path}`.slice(0, MAX_ERROR), error: line, id, at: performance.now() };
+  }
+
+  /** The latest error of a request, as the heartbeat tells it. */
+  lastError(): RequestFailure | null {
+    if (!this.error) return null;
+    const { at, ...error } = this.error;
+    return { ...error, ageMs: Math.round(performance.now() - at) };
   }
 
   read(): RequestCounts {

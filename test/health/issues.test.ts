@@ -58,8 +58,9 @@ const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
 const refused = (failedSince: number, error = '550 no') =>
   known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error } });
 const GREYLISTED = '450 4.2.0 greylisted, come again in 5 min';
-const failing = (failed: number, runs: number) =>
-  known({ ...NO_FAILURES, classes: [{ class: 'ImportJob', failed, runs }] });
+const FAILING = { ...NO_FAILURES, classes: [{ class: 'ImportJob', failed: 139, runs: 200, error: 'Error: no disk' }] };
+const died = (name: string, count: number) => ({ class: name, count, error: 'Error: no such shop' });
+const slow = (what: string) => ({ what, id: 'r', ageMs: 8000 });
 const other = (treeStatus: TreeStatus, heartbeatAgeMs = 0) => known([{ treeStatus, heartbeatAgeMs }]);
 
 const tree = (changes: Parameters<typeof treeStatusOf>[0] = {}, others: Partial<SystemStatus> = {}) =>
@@ -156,6 +157,57 @@ const STATES: readonly (readonly [
     /2 requests failed/,
   ],
   [
+    'shed requests and errors, by route',
+    tree({
+      rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 },
+      workers: [
+        workerOf(0, {
+          lastStatus: statusOf({ inFlight: [slow('GET /shops/12/report'), slow('GET /shops/7/report')] }),
+        }),
+        workerOf(1, {
+          lastStatus: statusOf({
+            inFlight: [slow('POST /users')],
+            lastError: { what: 'GET /users/me', error: 'TypeError: no user', id: 'r1', ageMs: 3000 },
+          }),
+        }),
+      ],
+    }),
+    ['shed', 'serverErrors'],
+    /all slots were taken, now by 2 × GET \/shops\/…\/report, for up to 8\.0 s, 1 × POST \/users.*WEB_CONCURRENCY/,
+    /2 requests failed .*: GET \/users\/me: TypeError: no user\./,
+  ],
+  [
+    'an error of a request long ago beside errors without a text',
+    tree({
+      rates: { requestsPerS: 1, shed: 0, serverErrors: 1, slowestMs: 0 },
+      workers: [
+        workerOf(0, {
+          lastStatus: statusOf({ lastError: { what: 'GET /old', error: 'Error: old', id: 'r1', ageMs: 60_000 } }),
+        }),
+        workerOf(1),
+      ],
+    }),
+    ['serverErrors'],
+    /in the last minute\. /,
+  ],
+  [
+    'Postgres down, and what follows from it',
+    tree(
+      {
+        rates: { requestsPerS: 1, shed: 1, serverErrors: 2, slowestMs: 0 },
+        jobs: reporting({
+          progress: [
+            { ...STILL, part: 'fetch', cause: 'unreachable', error: '' },
+            { ...STILL, part: 'mail', cause: 'unreachable', error: '' },
+          ],
+        }),
+      },
+      { postgres: away('57P01', 3) },
+    ),
+    ['postgresAway', 'stalled', 'shed', 'serverErrors'],
+    /sending mail/,
+  ],
+  [
     'low memory',
     tree({ stats: { memory: { pssMb: 450, limitMb: 512 } } }),
     ['memory'],
@@ -248,16 +300,31 @@ const STATES: readonly (readonly [
   ],
   [
     'failures of a class',
-    stores({ failures: failing(139, 200) }),
+    stores({ failures: known(FAILING) }),
     ['failing'],
-    /ImportJob fails: 139 of 200 runs \(70 %\) in the last 5 min/,
+    /ImportJob fails: 139 of 200 runs \(70 %\) in the last 5 min(?:utes)?: Error: no disk\. .*catamount jobs retry .*--class ImportJob/,
   ],
-  ['deaths', stores({ failures: known({ ...NO_FAILURES, dead: 315 }) }), ['deaths'], /315 jobs died within 1 d/],
   [
-    'a recurring job whose latest run failed',
-    stores({ cron: known([{ name: 'nightly', place: 'dead' }]) }),
+    'deaths',
+    stores({ failures: known({ ...NO_FAILURES, dead: [died('PushJob', 315), died('ImportJob', 1)] }) }),
+    ['deaths', 'deaths'],
+    /315 jobs of PushJob died within 1 d.*: Error: no such shop\. .*--set dead --class PushJob/,
+    /1 job of ImportJob died/,
+  ],
+  [
+    'a class that fails and has died: one fact',
+    stores({ failures: known({ ...FAILING, dead: [died('ImportJob', 3)] }) }),
+    ['failing'],
+    /139 of 200 runs .*, 3 jobs are dead: Error: no disk/,
+  ],
+  [
+    'a recurring job whose latest run failed: one fact, though its class fails and has died',
+    stores({
+      cron: known([{ name: 'nightly', class: 'ImportJob', place: 'dead', error: 'Error: no disk' }]),
+      failures: known({ ...FAILING, dead: [died('ImportJob', 3)] }),
+    }),
     ['cronFails'],
-    /Recurring job nightly failed: its latest run is dead/,
+    /Recurring job nightly failed: its latest run is dead, 3 jobs are dead: Error: no disk\. .*--set dead --class ImportJob/,
   ],
   ['a read-only Postgres', stores({ postgres: READ_ONLY }), ['postgresReadOnly'], /standby/],
   ['few connections left', stores({ postgres: known({ ...POSTGRES, used: 19 }) }), ['connections'], /19 of 20/],
@@ -310,7 +377,7 @@ const STATES: readonly (readonly [
     'a bad day',
     tree(dead, {
       queues: known([queueOf('mailer', { waiting: 30, paused: { since: new Date(NOW), by: 'ada' } })]),
-      failures: known({ ...NO_FAILURES, dead: 315, classes: [{ class: 'ImportJob', failed: 139, runs: 200 }] }),
+      failures: known({ ...FAILING, dead: [died('PushJob', 315)] }),
       mail: refused(1),
     }),
     ['restarts', 'paused', 'failing', 'deaths'],
@@ -376,7 +443,7 @@ describe('the state of everything', () => {
       );
       const { level, issues } = snakeCase(view);
       assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');
-      assert.deepEqual(inMetrics(systemStatus), [...codes].sort());
+      assert.deepEqual(inMetrics(systemStatus), [...new Set(codes)].sort());
       const toneOf = (bad: string, warn: string) =>
         codes.includes(bad) ? 'bad' : codes.includes(warn) ? 'warn' : 'ok';
       assert.deepEqual(

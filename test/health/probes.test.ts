@@ -31,21 +31,27 @@ describe('the probes of health:', () => {
     await count(now, 'JustSoJob', 45, 5);
     await count(now, 'PushJob', 50, 100);
     await count(now - 3_600_000, 'LongAgoJob', 0, 500);
+    await store(database.knex, 'scheduled', { class: 'ImportJob', errors: ['no disk'] });
+    await storeDead(database.knex, { class: 'PushJob', at: now - 5000, errors: ['before'] });
+    await storeDead(database.knex, { class: 'PushJob', at: now - 1000, errors: ['refused'] });
     assert.deepEqual((await failures(now)).classes, [
-      { class: 'PushJob', failed: 100, runs: 150 },
-      { class: 'ImportJob', failed: 10, runs: 13 },
-      { class: 'JustSoJob', failed: 5, runs: 50 },
+      { class: 'PushJob', failed: 100, runs: 150, error: 'Error: refused' },
+      { class: 'ImportJob', failed: 10, runs: 13, error: 'Error: no disk' },
+      { class: 'JustSoJob', failed: 5, runs: 50, error: '' },
     ]);
   });
 
   it('dead jobs count that died within a day and are still there', async () => {
     const now = Date.now();
-    await storeDead(database.knex, { at: now - 1000 });
+    await storeDead(database.knex, { at: now - 2000, errors: ['before'] });
+    await storeDead(database.knex, { at: now - 1000, errors: ['after'] });
     await storeDead(database.knex, { at: now - 2 * 86_400_000 });
-    await storeDead(database.knex, { queue: 'mailer', at: now - 80_000_000 });
-    assert.equal((await failures(now)).dead, 2);
+    await storeDead(database.knex, { class: 'MailJob', queue: 'mailer', at: now - 80_000_000, errors: ['550 no'] });
+    const [most, ...others] = (await failures(now)).dead;
+    assert.deepEqual([most?.count, most?.error], [2, 'Error: after']);
+    assert.deepEqual(others, [{ class: 'MailJob', count: 1, error: 'Error: 550 no' }]);
     await testDatabase.query('delete from job_dead');
-    assert.equal((await failures(now)).dead, 0);
+    assert.deepEqual((await failures(now)).dead, []);
   });
 
   it('a recurring job fails whose latest run is dead or waits for a retry', async () => {
@@ -62,8 +68,8 @@ describe('the probes of health:', () => {
         [name, id],
       );
     assert.deepEqual(await readFailingCron(database.knex), [
-      { name: 'dead', place: 'dead' },
-      { name: 'retried', place: 'retry' },
+      { name: 'dead', class: 'TickJob', place: 'dead', error: 'Error: no' },
+      { name: 'retried', class: 'TickJob', place: 'retry', error: 'Error: not yet' },
     ]);
   });
 

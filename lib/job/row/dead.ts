@@ -114,12 +114,10 @@ export async function pruneDead(knex: Knex): Promise<readonly DroppedJobs[]> {
   return rows;
 }
 
-/** Counts dead jobs by queue. @param since only those that died then or later, ms since 1970. */
-export async function deadByQueue(knex: Knex, since = 0): Promise<ReadonlyMap<string, number>> {
+/** Counts dead jobs by queue. */
+export async function deadByQueue(knex: Knex): Promise<ReadonlyMap<string, number>> {
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
-    `select queue, count(*)::int as size from ${TABLES.dead}
-     where died_at >= timestamptz 'epoch' + ?::float8 * interval '1 millisecond' group by queue`,
-    [since],
+    `select queue, count(*)::int as size from ${TABLES.dead} group by queue`,
   );
   return new Map(rows.map(({ queue, size }) => [queue, size]));
 }

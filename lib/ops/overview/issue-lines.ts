@@ -14,8 +14,8 @@ interface IssueWords {
 const MAX_DETAIL = 120;
 
 /**
- * The texts are `overview.issue.<code>.head` and `.rest`; redisFull has also `full`, and mailFails `never`: no sent mail
- * is on record. A figure `spanMs` becomes the value `span`, in words.
+ * The texts are `overview.issue.<code>.head`, `.rest` and `.remedy`, what helps; redisFull has also `full`, and mailFails `never`: no
+ * sent mail is on record. The remedy of a standstill is that of its cause. A figure `spanMs` becomes the value `span`, in words.
  */
 export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
   const { t } = format;
@@ -28,13 +28,21 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   if (by !== undefined) values.by = format.caller(by);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
   if (code === 'stalled') values.cause = causeWords(String(figures.cause), t);
+  values.because = values.detail === '' ? '' : `: ${values.detail}`;
+  values.dead = Number(figures.dead ?? 0) > 0 ? t('overview.issue.dead', { count: figures.dead }) : '';
   values.holders = format.holders(holders ?? []);
+  values.taken = values.holders === '' ? '' : t('overview.issue.taken', { holders: values.holders });
+  values.class ??= holders?.[0]?.class;
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
   const isNever = code === 'mailFails' && figures.unsentMs === undefined;
   const rest = isNever ? 'never' : 'rest';
   const head = code === 'redisFull' && Number(figures.percent) >= 100 ? 'full' : 'head';
-  return { head: t(`${texts}.${head}`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
+  const remedy = code === 'stalled' ? `overview.issue.causeRemedy.${figures.cause}` : `${texts}.remedy`;
+  const remedyText = t(remedy, values);
+  // Some say what helps in their `rest`.
+  const said = [t(`${texts}.${rest}`, values).trim(), remedyText === remedy ? '' : remedyText];
+  return { head: t(`${texts}.${head}`, values).trim(), rest: said.join(' ').trim() };
 }
 
 /** An issue in one line. */

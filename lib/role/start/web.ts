@@ -112,6 +112,7 @@ export class WebRole implements DrainableServer {
     events.on('request.finished', (finished) => {
       if (!finished.internal) this.requestMetrics.add(finished);
     });
+    events.on('request.error', (failed) => this.requestMetrics.addError(failed));
   }
 
   /** Connects and builds the app, which then serves the connections that `serveConnection` gets. */
@@ -223,6 +224,7 @@ export class WebRole implements DrainableServer {
       pool: this.database.poolUse(),
       untrustedProxy: this.untrustedProxy,
       unready: this.first?.latest ?? null,
+      lastError: this.requestMetrics.lastError(),
       ...this.processMetrics.read(),
     };
   }

@@ -34,6 +34,7 @@ export function statusOf(changes: Partial<WorkerStatus> = {}): WorkerStatus {
     pool: POOL,
     untrustedProxy: null,
     unready: null,
+    lastError: null,
     ...VITALS,
     ...changes,
   };
