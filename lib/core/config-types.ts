@@ -215,6 +215,13 @@ export interface Config {
   readonly opsToken: string | null;
   /** Bearer token for /ops/metrics; null: `opsToken`, on this machine only; without either nobody may read it. */
   readonly metricsToken: string | null;
+  /** Where operators are told of what needs them; null: nowhere. */
+  readonly alerts: {
+    /** URL that gets a POST. It is a secret. */
+    readonly webhook: string | null;
+    /** Mail addresses. */
+    readonly mail: readonly string[];
+  } | null;
   /** Files by which the command line finds the running tree. */
   readonly control: {
     /** Path of the Unix socket that takes commands, such as those of `catamount restart`. */

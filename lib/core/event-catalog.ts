@@ -190,6 +190,10 @@ const CATALOG: Catalog = {
   'request.error': error((e) => `${e.method} ${e.path} failed: ${e.error.message}`, {
     fields: (e) => ({ err: e.error, requestId: e.requestId }),
   }),
+  'alert.sent': info(
+    (e) => `told operators by ${e.channel}${e.event === 'recovery' ? ' that it is over' : ''}: ${e.line}`,
+  ),
+  'alert.failed': error((e) => `an alert did not go out by ${e.channel}: ${e.error.message}. It is tried again`),
   'job.enqueued': debug((e) => `enqueued ${e.class} on ${e.queue}`, { fields: jobId }),
   'job.duplicate': debug((e) => `${e.class} not enqueued: another job holds its unique key`, {
     fields: jobId,

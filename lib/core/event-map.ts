@@ -176,6 +176,12 @@ export interface EventMap {
     readonly requestId: string;
   };
 
+  // Alerts
+  /** Operators were told of an issue, or of its end. */
+  'alert.sent': { readonly event: 'alert' | 'recovery'; readonly line: string; readonly channel: string };
+  /** It is tried again at the next look. */
+  'alert.failed': { readonly channel: string; readonly error: Error };
+
   // Jobs
   'job.enqueued': {
     readonly id: string;

@@ -156,6 +156,7 @@ export function readSettings(input: SettingsInput): Config {
     ops,
     opsToken: production || read.has('OPS_USER') ? null : opsToken,
     metricsToken: read.get('METRICS_TOKEN', metricsToken, null),
+    alerts: readAlerts(read),
     control,
     log: {
       level: read.get('LOG_LEVEL', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info'),
@@ -322,6 +323,17 @@ function readMail(
   const sender = text('one address, such as Shop <hello@shop.example>', isSender);
   const from = read.get('MAIL_FROM', sender, `no-reply@${mailDomain(appUrl)}`);
   return { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') };
+}
+
+const ADDRESSES = kind('mail addresses, such as ada@shop.example,bob@shop.example', (list) => {
+  const addresses = list.split(',').map((address) => address.trim());
+  return addresses.every(isAddress) ? addresses : undefined;
+});
+
+function readAlerts(read: SettingsReader): Config['alerts'] {
+  const webhook = read.get('ALERT_WEBHOOK', secret(url('an https:// or http:// URL', 'https:', 'http:')), null);
+  const mail = read.get('ALERT_MAIL', ADDRESSES, []);
+  return webhook === null && mail.length === 0 ? null : { webhook, mail };
 }
 
 function readOps(read: SettingsReader): OpsConfig | null {

@@ -87,6 +87,11 @@ function warn(code: IssueCode, figures: Issue['figures'] = {}, more: More = {}):
   return { level: 'warn', code, figures, ...more };
 }
 
+/** @returns what tells it from other issues of the same tree. */
+export function issueKey({ code, subject = '' }: Issue): string {
+  return `${code} ${subject}`.trim();
+}
+
 /** `bad` before `warn`, in the given order within each level. */
 export function bySeverity(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(({ level }) => level === 'bad'), ...issues.filter(({ level }) => level === 'warn')];

@@ -1,6 +1,7 @@
 import type { Tree } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import type { Database } from '../../model/database';
+import type { Alerter } from '../../ops/alerts/alerter';
 import type { ServiceGroup } from '../../support/service';
 import type { TreeReporter, TreeReporterOptions } from '../../tree/tree-reporter';
 import { type AppDefinition, findMigrations } from '../app/app-definition';
@@ -16,27 +17,31 @@ interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'>
 
 /**
  * The tree's reporter, if this process is appointed. Its modules load only then, since all but one process never need them. In
- * production it also warns, once, about pending migrations and too many connections.
+ * production it also warns, once, about pending migrations and too many connections. It tells operators of issues, where a setting
+ * names a channel.
  */
 export class AppointedReporter {
-  private appointed: Promise<TreeReporter | undefined> | undefined;
+  private appointed: Promise<readonly (TreeReporter | Alerter)[]> | undefined;
 
   constructor(private readonly options: ReporterOptions) {}
 
   /** @param on false: another process reports from now on. */
   async appoint(on: boolean): Promise<void> {
     if (on) this.appointed ??= this.load();
-    (await this.appointed)?.appoint(on);
+    for (const each of (await this.appointed) ?? []) each.appoint(on);
   }
 
-  /** @returns undefined when this process stops meanwhile. */
-  private async load(): Promise<TreeReporter | undefined> {
+  /** @returns none when this process stops meanwhile. */
+  private async load(): Promise<readonly (TreeReporter | Alerter)[]> {
     const { TreeReporter } = await import('../../tree/tree-reporter');
     const tree = await this.options.tree();
     const reporter = new TreeReporter({ ...this.options, tree });
-    if (!(await this.options.services.add(reporter))) return undefined;
+    if (!(await this.options.services.add(reporter))) return [];
     if (this.options.config.environment === 'production') void this.warn(tree).catch(() => undefined);
-    return reporter;
+    if (this.options.config.alerts === null) return [reporter];
+    const { Alerter } = await import('../../ops/alerts/alerter');
+    const alerter = new Alerter({ ...this.options, tree });
+    return (await this.options.services.add(alerter)) ? [reporter, alerter] : [reporter];
   }
 
   private async warn(tree: Tree): Promise<void> {
