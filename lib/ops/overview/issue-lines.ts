@@ -14,8 +14,9 @@ interface IssueWords {
 const MAX_DETAIL = 120;
 
 /**
- * The texts are `overview.issue.<code>.head`, `.rest` and `.remedy`, what helps; redisFull has also `full`, and mailFails `never`: no
- * sent mail is on record. The remedy of a standstill is that of its cause. A figure `spanMs` becomes the value `span`, in words.
+ * The texts are `overview.issue.<code>.head`, `.rest` and `.remedy`, which says what helps; redisFull has also `full`, and
+ * mailFails `never`: no sent mail is on record. The remedy of a standstill is that of its cause. A figure `spanMs` becomes the
+ * value `span`, in words.
  */
 export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
   const { t } = format;
