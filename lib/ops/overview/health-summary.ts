@@ -15,6 +15,7 @@ interface IssueLine {
   readonly href: string;
   readonly head: string;
   readonly rest: string;
+  readonly parts: readonly string[];
 }
 
 /** The verdict on the tree with the issues behind it. */

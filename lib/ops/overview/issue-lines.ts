@@ -8,6 +8,8 @@ import { causeWords, partWords } from './event-lines';
 interface IssueWords {
   readonly head: string;
   readonly rest: string;
+  /** The parts of `rest`; those with odd indices are commands. */
+  readonly parts: readonly string[];
 }
 
 /** Maximum length of an issue's detail, such as a mail server's answer, characters. */
@@ -16,7 +18,7 @@ const MAX_DETAIL = 120;
 /**
  * The texts are `overview.issue.<code>.head`, `.rest` and `.remedy`, which says what helps; redisFull has also `full`, and
  * mailFails `never`: no sent mail is on record. The remedy of a standstill is that of its cause. A figure `spanMs` becomes the
- * value `span`, in words.
+ * value `span`, in words. Commands stand in backticks, which only the page shows, in its way.
  */
 export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
   const { t } = format;
@@ -24,7 +26,8 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   for (const [name, figure] of Object.entries(figures))
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
-  values.detail = (detail ?? '').slice(0, MAX_DETAIL);
+  // A backtick of somebody else's text begins no command.
+  values.detail = (detail ?? '').slice(0, MAX_DETAIL).replaceAll('`', "'");
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   if (by !== undefined) values.by = format.caller(by);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
@@ -43,7 +46,8 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   const remedyText = t(remedy, values);
   // Some say what helps in their `rest`.
   const said = [t(`${texts}.${rest}`, values).trim(), remedyText === remedy ? '' : remedyText];
-  return { head: t(`${texts}.${head}`, values).trim(), rest: said.join(' ').trim() };
+  const parts = said.join(' ').trim().split('`');
+  return { head: t(`${texts}.${head}`, values).trim(), rest: parts.join(''), parts };
 }
 
 /** An issue in one line. */
