@@ -37,11 +37,19 @@ window.touchFaults = (least) => {
   const targets = [...document.querySelectorAll('a[href], button, input:not([type="hidden"]), select, summary')].filter(
     (element) => !hidden(element) && area(element).width > 0,
   );
+  // A finger meets the whole of a row whose link lies over it: that is tried at the row's edges.
+  const touched = (element) => {
+    const own = area(element);
+    const row = element.closest('li')?.getBoundingClientRect();
+    if (!row || own.height >= least || row.bottom < 0 || row.top > innerHeight) return own;
+    const isHit = (y) => document.elementFromPoint(row.right - 4, y) === element;
+    return isHit(row.top + 2) && isHit(row.bottom - 2) ? row : own;
+  };
   const small = targets
     .filter(
-      (element) => shownIn(element).width > 2 && shownIn(element).height > 2 && area(element).height < least - 0.5,
+      (element) => shownIn(element).width > 2 && shownIn(element).height > 2 && touched(element).height < least - 0.5,
     )
-    .map((element) => `${Math.round(area(element).height)} px ${name(element)}`);
+    .map((element) => `${Math.round(touched(element).height)} px ${name(element)}`);
 
   // Texts, as the boxes of their lines.
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
