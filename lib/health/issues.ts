@@ -51,6 +51,7 @@ export const ISSUE_CODES = [
   'failing',
   'deaths',
   'cronFails',
+  'cronMissed',
   'connections',
   'connectionsPlanned',
   'redisFull',
@@ -113,12 +114,15 @@ const CONSEQUENCES: readonly IssueCode[] = [
 const AWAY: readonly unknown[] = ['noAnswer', 'unreachable', 'password', 'poolEmpty', 'postgresConnections'];
 
 /**
- * Causes before their consequences, else by severity. A standstill for want of Postgres is no second issue beside the first.
+ * Causes before their consequences, else by severity. A standstill for want of Postgres is no second issue beside the first, nor
+ * is a recurring job that is missed while all of them stand still.
  * @returns the issues in the order in which an operator should read them.
  */
 export function causesFirst(issues: readonly Issue[]): Issue[] {
   const codes = new Set(issues.map(({ code }) => code));
+  const isCronStalled = issues.some(({ code, subject }) => code === 'stalled' && subject === 'cron');
   const told = issues.filter(({ code, figures: { part, cause } }) => {
+    if (code === 'cronMissed') return !isCronStalled;
     if (code !== 'stalled' || part === 'mail') return true;
     if (cause === 'postgresReadOnly') return !codes.has('postgresReadOnly');
     return !(codes.has('postgresAway') && AWAY.includes(cause));
@@ -257,14 +261,18 @@ function holdersIn(trees: readonly KnownTree[]): Holder[] {
 }
 
 /** One fact is one issue: the dead jobs of a failing class are told with it, and a failing class that is a cron job's with that. */
-function failureIssues({ failures, cron }: SystemStatus): Issue[] {
+function failureIssues({ failures, cron, at }: SystemStatus): Issue[] {
   const { classes, dead, spanMs, deadSpanMs } = failures.ok ? failures.value : NO_FAILURES;
-  const recurring = cron.ok ? cron.value : [];
+  const all = cron.ok ? cron.value : [];
+  const recurring = all.filter(({ place }) => place !== 'missed');
   const isRecurring = (name: string) => recurring.some((each) => each.class === name);
   const deadOf = (name: string) => dead.find((each) => each.class === name)?.count ?? 0;
   const failing = classes.filter((each) => !isRecurring(each.class));
   const died = dead.filter((each) => !isRecurring(each.class) && !failing.some((one) => one.class === each.class));
   return [
+    ...all.flatMap(({ name, class: className, dueAt }) =>
+      dueAt ? [bad('cronMissed', { name, class: className, spanMs: since(dueAt, at) }, { subject: name })] : [],
+    ),
     ...recurring.map(({ name, class: className, place, error }) =>
       warn('cronFails', { name, class: className, place, dead: deadOf(className) }, { subject: name, detail: error }),
     ),

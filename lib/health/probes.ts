@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
 import type { Redis } from '../core/redis';
 import { readInfo } from '../core/redis-script';
-import { readStates } from '../job/cron/cron-table';
+import { dueTick, readStates } from '../job/cron/cron-table';
 import { readHistory } from '../job/record/history';
 import { History } from '../job/stats/history';
 import { ALLOWED_SQL } from '../model/allowed-connections';
@@ -243,21 +243,26 @@ function errorLine(history: string | null): string {
   return (latest || reason).split('\n', 1)[0] ?? '';
 }
 
-/** A recurring job whose latest run has failed. */
+/** A recurring job whose latest run has failed, or that did not run at all. */
 export interface FailingCron {
   readonly name: string;
   readonly class: string;
-  /** Set that holds the failed run: it will be retried, or it is dead. */
-  readonly place: 'retry' | 'dead';
-  /** Name and message of its error. */
+  /** Where its run is: it will be retried, it is dead, or nobody has enqueued it. */
+  readonly place: 'retry' | 'dead' | 'missed';
+  /** Name and message of its error; empty if it was missed. */
   readonly error: string;
+  /** The time at which it should have been enqueued; null unless it was missed. */
+  readonly dueAt: Date | null;
 }
+
+/** A tick that nobody has enqueued for this long, ms, was missed. Processors look every ten seconds. */
+const CRON_MISSED_MS = 120_000;
 
 /** @throws errors of Postgres. */
 export async function readFailingCron(knex: Knex): Promise<readonly FailingCron[]> {
-  const states = (await readStates(knex)).filter(({ last_enqueued_id: id, known }) => id !== null && known);
+  const states = (await readStates(knex)).filter(({ known }) => known);
   if (states.length === 0) return [];
-  const ids = states.map(({ last_enqueued_id: id }) => id);
+  const ids = states.flatMap(({ last_enqueued_id: id }) => id ?? []);
   const { rows } = await knex.raw<{
     rows: { readonly id: string; readonly history: string; readonly place: 'retry' | 'dead' }[];
   }>(
@@ -267,9 +272,13 @@ export async function readFailingCron(knex: Knex): Promise<readonly FailingCron[
     [ids, ids] as unknown as Knex.RawBinding[],
   );
   const failed = new Map(rows.map((row) => [row.id, row]));
-  return states.flatMap(({ name, class: className, last_enqueued_id: id }) => {
+  return states.flatMap((state): FailingCron[] => {
+    const { name, class: className, last_enqueued_id: id, now } = state;
+    const dueAt = dueTick(state);
+    if (dueAt && now.getTime() - dueAt.getTime() > CRON_MISSED_MS)
+      return [{ name, class: className, place: 'missed', error: '', dueAt }];
     const run = failed.get(id ?? '');
-    return run ? [{ name, class: className, place: run.place, error: errorLine(run.history) }] : [];
+    return run ? [{ name, class: className, place: run.place, error: errorLine(run.history), dueAt: null }] : [];
   });
 }
 

@@ -59,6 +59,7 @@ const refused = (failedSince: number, error = '550 no') =>
   known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error } });
 const GREYLISTED = '450 4.2.0 greylisted, come again in 5 min';
 const FAILING = { ...NO_FAILURES, classes: [{ class: 'ImportJob', failed: 139, runs: 200, error: 'Error: no disk' }] };
+const MISSED = { name: 'nightly', class: 'ImportJob', place: 'missed', error: '', dueAt: new Date(ago(600)) } as const;
 const died = (name: string, count: number) => ({ class: name, count, error: 'Error: no such shop' });
 const slow = (what: string) => ({ what, id: 'r', ageMs: 8000 });
 const other = (treeStatus: TreeStatus, heartbeatAgeMs = 0) => known([{ treeStatus, heartbeatAgeMs }]);
@@ -69,7 +70,7 @@ const stores = (changes: Partial<SystemStatus>) => systemStatusOf(treeStatusOf()
 
 /** What is broken: exit code 3 of `catamount status`. Anything else only needs attention: 2. */
 const BROKEN = new Set(
-  'noPrimary migrationsPending migrationsUnread nobodyServes restarts crashLoop jobsRestart jobsUnresponsive stalled shed treeUnresponsive otherTree postgresAway postgresReadOnly foreign unserved'.split(
+  'cronMissed noPrimary migrationsPending migrationsUnread nobodyServes restarts crashLoop jobsRestart jobsUnresponsive stalled shed treeUnresponsive otherTree postgresAway postgresReadOnly foreign unserved'.split(
     ' ',
   ),
 );
@@ -320,11 +321,22 @@ const STATES: readonly (readonly [
   [
     'a recurring job whose latest run failed: one fact, though its class fails and has died',
     stores({
-      cron: known([{ name: 'nightly', class: 'ImportJob', place: 'dead', error: 'Error: no disk' }]),
+      cron: known([{ name: 'nightly', class: 'ImportJob', place: 'dead', error: 'Error: no disk', dueAt: null }]),
       failures: known({ ...FAILING, dead: [died('ImportJob', 3)] }),
     }),
     ['cronFails'],
     /Recurring job nightly failed: its latest run is dead, 3 jobs are dead: Error: no disk\. .*--set dead --class ImportJob/,
+  ],
+  [
+    'a recurring job that did not run at all',
+    stores({ cron: known([MISSED]) }),
+    ['cronMissed'],
+    /Recurring job nightly did not run: it has been due for 10 min.*no job processor enqueues ImportJob/,
+  ],
+  [
+    'a recurring job that did not run, since all of them stand still',
+    tree({ jobs: reporting({ progress: [{ ...STILL, part: 'cron' }] }) }, { cron: known([MISSED]) }),
+    ['stalled'],
   ],
   ['a read-only Postgres', stores({ postgres: READ_ONLY }), ['postgresReadOnly'], /standby/],
   ['few connections left', stores({ postgres: known({ ...POSTGRES, used: 19 }) }), ['connections'], /19 of 20/],

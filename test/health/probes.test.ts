@@ -68,9 +68,28 @@ describe('the probes of health:', () => {
         [name, id],
       );
     assert.deepEqual(await readFailingCron(database.knex), [
-      { name: 'dead', class: 'TickJob', place: 'dead', error: 'Error: no' },
-      { name: 'retried', class: 'TickJob', place: 'retry', error: 'Error: not yet' },
+      { name: 'dead', class: 'TickJob', place: 'dead', error: 'Error: no', dueAt: null },
+      { name: 'retried', class: 'TickJob', place: 'retry', error: 'Error: not yet', dueAt: null },
     ]);
+  });
+
+  it('a recurring job was missed that nobody has enqueued for minutes, unless it is paused', async () => {
+    await testDatabase.query('truncate job_cron');
+    for (const [name, ago, paused] of [
+      ['missed', '10 min', false],
+      ['paused', '10 min', true],
+      ['soon', '90 s', false],
+    ])
+      await testDatabase.query(
+        `insert into job_cron (name, class, spec, time_zone, catch_up, paused, settled_until)
+         values ($1, 'TickJob', '* * * * *', 'UTC', 'skip', $3, date_trunc('minute', clock_timestamp()) - $2::interval)`,
+        [name, ago, paused],
+      );
+    const [missed, ...others] = await readFailingCron(database.knex);
+    assert.deepEqual(others, []);
+    assert.deepEqual([missed?.name, missed?.place], ['missed', 'missed']);
+    assert.equal(Math.round((Date.now() - Number(missed?.dueAt)) / 60_000 - 0.5), 9);
+    await testDatabase.query('truncate job_cron');
   });
 
   /** A mail of a job. @param hoursAgo when it was begun. @param sentAgo when it was sent, in minutes. */

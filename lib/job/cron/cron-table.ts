@@ -279,7 +279,12 @@ function listing(state: CronState): CronListing {
   };
 }
 
-function nextTick({ spec, time_zone, now }: CronState): Date | undefined {
+/** @returns the first tick that nobody has enqueued yet; undefined while it is paused. It may be in the future. */
+export function dueTick({ paused, settled_until, ...state }: CronState): Date | undefined {
+  return paused ? undefined : nextTick({ ...state, now: settled_until });
+}
+
+function nextTick({ spec, time_zone, now }: Pick<CronState, 'spec' | 'time_zone' | 'now'>): Date | undefined {
   try {
     return new Schedule(spec, time_zone).next(now);
   } catch {

@@ -109,6 +109,7 @@ const HREFS: Readonly<
   failing: (name) => `/ops/jobs/classes/${name}`,
   deaths: '/ops/jobs/dead',
   cronFails: '/ops/jobs/cron',
+  cronMissed: '/ops/jobs/cron',
   connections: '#postgres',
   connectionsPlanned: '#postgres',
   redisFull: '#redis',
