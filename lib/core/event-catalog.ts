@@ -281,6 +281,7 @@ const CATALOG: Catalog = {
     (e) =>
       `cron ${e.name}: missed ${e.limited ? 'more than ' : ''}${pluralize(e.missed, 'tick')}, caught up ${countText(e.caughtUp)} (${e.policy})`,
   ),
+  'cron.ping-failed': warn((e) => `${e.host} did not get the ping of ${e.class}: ${e.error.message}`),
   'cron.error': warn(
     (e) => `cron${e.name === undefined ? '' : ` ${e.name}`} could not enqueue: ${e.error.message}; retrying`,
     {

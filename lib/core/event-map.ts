@@ -295,6 +295,9 @@ export interface EventMap {
    */
   'cron.error': { readonly error: Error; readonly name?: string };
 
+  /** A monitor did not get the ping of a recurring job's class, after several tries. */
+  'cron.ping-failed': { readonly class: string; readonly host: string; readonly error: Error };
+
   /** A queue's oldest job has waited for longer than JOB_LATENCY_WARNING. Emitted once until that is normal again. */
   'queue.latency-high': { readonly queue: string; readonly latencyMs: number; readonly size: number };
   'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };

@@ -8,6 +8,7 @@ import type { ModelLookup } from '../model/model-lookup';
 import type { Deadline } from '../support/deadline';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
+import { CronPings } from './cron/cron-pings';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { cronEntries } from './cron/schedule';
 import type { Limits } from './definition/limits';
@@ -27,7 +28,7 @@ import { createExecutor, type Executor, type UncaughtOutcome } from './perform/e
 import type { Run } from './perform/run';
 import { type ThreadSource, Threads } from './perform/threads';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
-import { type Keyring, keyringOf } from './record/encryption';
+import { keyringOf } from './record/encryption';
 import type { CancelledRun } from './row/cancel';
 import type { Delivery } from './row/job-row';
 import type { RescuedJob } from './row/rescue';
@@ -109,6 +110,8 @@ export class JobProcessor implements Service {
   private readonly hintReader: HintReader | undefined;
   private readonly plainProducers: PlainProducers | undefined;
   private readonly cron: CronService;
+  private readonly pings: CronPings;
+  private endPings: (() => void) | undefined;
   private readonly limits: Limits;
   private readonly admitter: Admitter;
   private readonly reporter: ProcessReporter;
@@ -225,7 +228,10 @@ export class JobProcessor implements Service {
       onClockJump: () => this.fetcher.scan(),
       tuning: tuning.dispatch,
     });
-    this.cron = createCronService(options, this.gate, keys);
+    const codec = { serializers: options.setup?.serializers, models: options.models };
+    const entries = cronEntries(registry, codec);
+    this.cron = new CronService({ knex, events, entries, registry, codec, keys, tuning: tuning.cron, gate: this.gate });
+    this.pings = new CronPings(entries, events);
     this.reporter = new ProcessReporter({
       config,
       database,
@@ -251,6 +257,7 @@ export class JobProcessor implements Service {
     this.dispatch.start();
     this.plainProducers?.start();
     if (!this.isQuiet) this.cron.start();
+    this.endPings = this.pings.listen();
     this.reporter.start();
     this.fetcher.start();
   }
@@ -352,6 +359,8 @@ export class JobProcessor implements Service {
     await deadline.wait(Promise.resolve(this.threads?.close()));
     await deadline.wait(this.cancelWatch.task.stop());
     await quieted;
+    this.endPings?.();
+    await this.pings.sent(deadline.part(STOP_PHASES.outcomes));
     await this.reporter.stop(deadline.part(STOP_PHASES.deregistration));
     fetcher.close();
     await this.hintReader?.stop(deadline);
@@ -366,16 +375,4 @@ export class JobProcessor implements Service {
     const jobName = [...this.executor.runs].find((run) => run.id === id)?.class ?? 'unknown';
     this.options.events.emit(applied ? 'job.released' : 'job.fenced', { id, class: jobName, queue });
   }
-}
-
-/** @throws UserError that names the class, for a schedule that cannot be read. */
-function createCronService(
-  { registry, setup, models, database, events, tuning }: JobProcessorOptions,
-  gate: Gate,
-  keys: Keyring | undefined,
-): CronService {
-  const codec = { serializers: setup?.serializers, models };
-  const entries = cronEntries(registry, codec);
-  const { knex } = database;
-  return new CronService({ knex, events, entries, registry, codec, keys, tuning: tuning?.cron, gate });
 }

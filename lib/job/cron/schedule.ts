@@ -120,6 +120,8 @@ export interface CronEntry {
   readonly policy: CatchUpPolicy;
   readonly args: readonly unknown[];
   readonly schedule: Schedule;
+  /** Of a monitor; see `CronOptions`. */
+  readonly ping?: string;
 }
 
 /** What `static cron` and `Cron.upsert` say, checked. */
@@ -170,7 +172,7 @@ function readEntry(jobClass: JobClass, given: CronOptions, codec: ArgumentCodec)
 
 /** @throws UserError without a subject, for what cannot be. @throws what `serializeArguments` does. */
 export function checkCron(given: CronOptions & { readonly name: string }, codec: ArgumentCodec): CheckedCron {
-  const { at, timeZone = 'UTC', catchUp = 'once', args = [], name } = given;
+  const { at, timeZone = 'UTC', catchUp = 'once', args = [], name, ping } = given;
   if (!POLICIES.includes(catchUp)) {
     throw new UserError(`catchUp of cron '${at}' is ${JSON.stringify(catchUp)}; give ${POLICIES.join(', ')}`);
   }
@@ -180,9 +182,12 @@ export function checkCron(given: CronOptions & { readonly name: string }, codec:
   if (!Array.isArray(args)) {
     throw new UserError(`args of cron '${at}' is ${JSON.stringify(args)}; give an array of the arguments of perform`);
   }
+  if (ping !== undefined && !(URL.canParse(ping) && /^https?:$/.test(new URL(ping).protocol))) {
+    throw new UserError(`ping of cron '${at}' is ${JSON.stringify(ping)}; give an https:// or http:// URL`);
+  }
   serializeArguments(`cron '${at}'`, args, codec);
   const schedule = new Schedule(at, timeZone);
-  return { name, spec: at, timeZone, policy: catchUp, args, schedule };
+  return { name, spec: at, timeZone, policy: catchUp, args, schedule, ...(ping !== undefined && { ping }) };
 }
 
 /** Adds the class's name to an error. */

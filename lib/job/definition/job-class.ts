@@ -194,6 +194,11 @@ export interface CronOptions {
   readonly args?: readonly unknown[];
   /** Tells several schedules of one class apart, for operators as well. Default: the class's name. */
   readonly name?: string;
+  /**
+   * URL of a monitor that raises an alarm when it hears nothing, such as `https://hc-ping.com/…`. It gets a GET after each success
+   * of the class, and one of `…/fail` when a job of it has died. Default none.
+   */
+  readonly ping?: string;
 }
 
 /** Options of one enqueue, for `set()`: they override those of the class. */

@@ -157,6 +157,7 @@ const CRON_OPTIONS: Record<keyof CronOptions, true> = {
   catchUp: true,
   args: true,
   name: true,
+  ping: true,
 };
 
 /** @throws UserError for an option of `static cron` that there is not, such as `zone`. */

@@ -56,6 +56,11 @@ describe('static cron', () => {
       /^ReportJob: catchUp of cron '@daily' is "some"; give skip, once, all$/,
     ],
     [
+      'a ping that is no URL of the web',
+      { at: '@daily', ping: 'hc-ping.com/1' },
+      /^ReportJob: ping of cron '@daily' is "hc-ping\.com\/1"; give an https:\/\/ or http:\/\/ URL$/,
+    ],
+    [
       'args that are not an array',
       { at: '@daily', args: 'x' },
       /^ReportJob: args of cron '@daily' is "x"; give an array/,
