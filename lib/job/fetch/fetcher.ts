@@ -8,12 +8,13 @@ import type { Gate } from '../dispatch/gate';
 import type { Hint, HintReader } from '../hint/hint-reader';
 import { begunHistory } from '../record/history';
 import type { CancelledRun } from '../row/cancel';
-import { type Choice, type Claimant, claim, type ReadyJob, releaseUnknown } from '../row/claim';
+import { type Choice, type Claimant, claim, isLockTimeout, type ReadyJob, releaseUnknown } from '../row/claim';
 import { type Outcome, recordOutcomes } from '../row/end';
 import type { Delivery } from '../row/job-row';
 import { claimLimited } from '../row/limited';
 import { claimByPriority } from '../row/priority';
 import { ClaimedAhead, MAX_AHEAD_MS } from './claimed-ahead';
+import { LockedEndings } from './locked-endings';
 import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
 /**
@@ -135,6 +136,7 @@ export class Fetcher {
   private readonly ended: Ending[] = [];
   /** Endings whose outcomes are on their way to Postgres. Until the reply, their rows are still this process's. */
   private recording: readonly Ending[] = [];
+  private readonly locked: LockedEndings<Ending>;
   /** The job that must run alone and is next. */
   private isolationDue: string | undefined;
   /** The job that runs alone. */
@@ -151,7 +153,12 @@ export class Fetcher {
   private readonly order: QueueOrder;
 
   constructor(private readonly options: FetcherOptions) {
-    const { weighted, queues } = options;
+    const { weighted, queues, knex, identity } = options;
+    const onFree = (endings: readonly Ending[]) => {
+      this.ended.push(...endings);
+      this.schedule();
+    };
+    this.locked = new LockedEndings({ knex, identity, onFree });
     this.ahead = new ClaimedAhead((deliveries) => this.returnUnstarted(deliveries));
     this.order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
   }
@@ -199,7 +206,7 @@ export class Fetcher {
 
   /** Resolves when no job is running and Postgres has every outcome. */
   idle(): Promise<void> {
-    return this.when(() => this.running.size === 0 && this.ended.length === 0 && !this.isInTurn);
+    return this.when(() => this.running.size + this.ended.length + this.locked.size === 0 && !this.isInTurn);
   }
 
   /** Stops for good. Call it before the connections are closed. */
@@ -208,6 +215,7 @@ export class Fetcher {
     clearTimeout(this.retryTimer);
     clearTimeout(this.idleTimer);
     this.ahead.close();
+    this.locked.close();
   }
 
   /**
@@ -252,7 +260,7 @@ export class Fetcher {
 
   /** true: Postgres has the outcomes of all jobs, so that one that kills this process takes none with it. */
   private get isAlone(): boolean {
-    return this.running.size + this.ahead.size + this.ended.length + this.recording.length === 0;
+    return this.running.size + this.ahead.size + this.ended.length + this.recording.length + this.locked.size === 0;
   }
 
   /** Slots that may be filled now. */
@@ -309,10 +317,11 @@ export class Fetcher {
   private async record(endings: readonly Ending[]): Promise<void> {
     const { knex, identity, admit, onReturned, onScheduled, onCancelled } = this.options;
     this.recording = endings;
-    const { applied, cancelled, unrecorded, error } = await recordOutcomes(knex, identity, endings);
+    const { applied, cancelled, unrecorded, locked, error } = await recordOutcomes(knex, identity, endings);
     this.recording = [];
     this.ended.unshift(...unrecorded);
-    const recorded = endings.filter((ending) => !unrecorded.includes(ending));
+    this.locked.push(locked);
+    const recorded = endings.filter((ending) => !unrecorded.includes(ending) && !locked.includes(ending));
     const reasons = new Map(cancelled.map(({ id, reason }) => [id, reason]));
     for (const { delivery, recorded: tell } of recorded) tell(applied.has(delivery.id), reasons.get(delivery.id));
     if (cancelled.length > 0) onCancelled(cancelled);
@@ -349,7 +358,7 @@ export class Fetcher {
     const now = performance.now();
     if (this.releaseUnknownAt.some((at) => at <= now)) {
       const endings = [...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
-      const known = [...this.running.keys(), ...this.ahead.ids, ...endings];
+      const known = [...this.running.keys(), ...this.ahead.ids, ...this.locked.ids, ...endings];
       this.options.onCancelled(await releaseUnknown(knex, identity, known));
       this.releaseUnknownAt = this.releaseUnknownAt.filter((at) => at > now);
       // The released jobs have no hints.
@@ -457,6 +466,12 @@ export class Fetcher {
       this.begin(claimed);
       return new Set([...claimedIds, ...[...claimed, ...held].map(({ id }) => id)]);
     } catch (thrown) {
+      if (isLockTimeout(thrown)) {
+        // A scan passes over the row that an open transaction has locked. After that, the dispatcher hints at it again.
+        this.isScanDue = true;
+        this.isLookDue = true;
+        return new Set();
+      }
       // Postgres may have carried out the claim all the same, or may do so later.
       const now = performance.now();
       this.releaseUnknownAt = [now, now + LATE_CLAIM_MS];

@@ -30,6 +30,17 @@ export const COLUMNS = `id, queue, payload::text, history::text, attempts, deliv
 export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
 
 /**
+ * SQL, always true: the statement fails once it has waited this long for a row that another transaction has locked. Postgres looks
+ * for deadlocks only later, so that it is never the other one that it ends.
+ */
+export const BRIEFLY = `(select set_config('lock_timeout', '100ms', true)) is not null`;
+
+/** @returns true for the error of a statement that has waited too long for a lock. It has changed nothing. */
+export function isLockTimeout(error: unknown): boolean {
+  return (error as { readonly code?: unknown } | undefined)?.code === '55P03';
+}
+
+/**
  * SQL: a job chosen by its id is ready. It is written as an expression, which matches no partial index. With statistics from
  * before a queue filled, Postgres would otherwise read all of `job_queue_ready` for each claim instead of looking up a few ids.
  */
@@ -64,13 +75,13 @@ export const CLAIM = (ids: string, isClaimable: string) =>
   `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
      where id = ${ids} and ${isClaimable} and limit_key is null
        and ${isOpen()}
-       and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null`;
+       and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null and ${BRIEFLY}`;
 
 /**
  * Claims jobs. Some may not be claimable: others have claimed them, their queue is paused, they were deleted or moved, they
- * belong to a copied database, or they count towards a limit (`claimLimited`, in `limited.ts`). A claim by ids waits for locked
- * rows; a scan passes over them.
+ * belong to a copied database, or they count towards a limit (`claimLimited`, in `limited.ts`). A scan passes over locked rows.
  * @returns the claimed jobs, in the order of the choice.
+ * @throws an error of Postgres that `isLockTimeout` knows, if one of the jobs chosen by ids stays locked.
  */
 export async function claim(knex: Knex, { identity, origin }: Claimant, choice: Choice): Promise<Delivery[]> {
   const [sql, values] =

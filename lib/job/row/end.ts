@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { type CancelledRun, deleteAsked } from './cancel';
-import { ASYNCHRONOUS, MAY_RUN } from './claim';
+import { ASYNCHRONOUS, BRIEFLY, isLockTimeout, MAY_RUN } from './claim';
 import { type DeadJob, insertDead } from './dead';
 import { type FinishedJob, insertFinished } from './finished';
 import type { Delivery } from './job-row';
@@ -74,6 +74,8 @@ interface Recorded<E> {
   readonly cancelled: readonly CancelledRun[];
   /** Outcomes that Postgres may not have, because of `error`. If it has one after all, it is void when it is sent again. */
   readonly unrecorded: readonly E[];
+  /** Outcomes that Postgres does not have, since another transaction has locked some of their rows (`lockedIds`). */
+  readonly locked: readonly E[];
   readonly error: unknown;
 }
 
@@ -101,23 +103,44 @@ export async function recordOutcomes<E extends Ended>(
     kinds.map(async ([ended, record]) => (ended.length > 0 ? await record(knex, identity, ended) : [])),
   );
   const unrecorded: E[] = [];
+  const locked: E[] = [];
   let error: unknown;
+  const failed = (ended: readonly E[], reason: unknown) => {
+    if (isLockTimeout(reason)) locked.push(...ended);
+    else {
+      unrecorded.push(...ended);
+      error = reason;
+    }
+  };
   for (const [index, result] of results.entries()) {
     if (result.status === 'fulfilled') for (const id of result.value) applied.add(id);
-    else {
-      unrecorded.push(...(kinds[index]?.[0] ?? []));
-      error = result.reason;
-    }
+    else failed(kinds[index]?.[0] ?? [], result.reason);
   }
   // What was asked to cancel until now has changed nothing above.
-  const open = endings.filter(
-    (ended) => isCancellable(ended) && !applied.has(ended.delivery.id) && !unrecorded.includes(ended),
-  );
+  const isOpen = (ended: E) =>
+    !applied.has(ended.delivery.id) && !unrecorded.includes(ended) && !locked.includes(ended);
+  const open = endings.filter((ended) => isCancellable(ended) && isOpen(ended));
+  let cancelled: readonly CancelledRun[] = [];
   try {
-    return { applied, cancelled: open.length > 0 ? await cancelJobs(knex, identity, open) : [], unrecorded, error };
+    if (open.length > 0) cancelled = await cancelJobs(knex, identity, open);
   } catch (thrown) {
-    return { applied, cancelled: [], unrecorded: [...unrecorded, ...open], error: thrown };
+    failed(open, thrown);
   }
+  return { applied, cancelled, unrecorded, locked, error };
+}
+
+/** @returns the ids of those of these jobs whose rows this process still holds, and others have locked. Waits for none. */
+export async function lockedIds(knex: Knex, identity: string, endings: readonly Ended[]): Promise<ReadonlySet<string>> {
+  const ids = await returnedIds(
+    knex,
+    `with owned as materialized (
+       select ${TABLES.jobs}.id from ${TABLES.jobs}, ${THESE} where ${OWNED()}
+     ), free as materialized (
+       select id from ${TABLES.jobs} where id in (select id from owned) for update skip locked
+     ) select id from owned where id not in (select id from free)`,
+    [...fences(endings), identity],
+  );
+  return new Set(ids);
 }
 
 function fences(endings: readonly Ended[]): [ids: readonly string[], claimedAt: readonly string[]] {
@@ -131,7 +154,7 @@ async function returnedIds(knex: Knex, sql: string, values: readonly unknown[]):
 }
 
 const DELETE_DONE = () =>
-  `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}`;
+  `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} is not null and ${BRIEFLY} returning ${TABLES.jobs}`;
 
 function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   return returnedIds(knex, `${DELETE_DONE()}.id`, [...fences(endings), identity]);
@@ -145,13 +168,13 @@ function finishJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
 function discardJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   return returnedIds(
     knex,
-    `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${NOT_ASKED()} returning ${TABLES.jobs}.id`,
+    `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${NOT_ASKED()} and ${BRIEFLY} returning ${TABLES.jobs}.id`,
     [...fences(endings), identity],
   );
 }
 
 function cancelJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<CancelledRun[]> {
-  return deleteAsked(knex, `exists (select from ${THESE} where ${OWNED()}) and id = any(?::uuid[])`, [
+  return deleteAsked(knex, `${BRIEFLY} and exists (select from ${THESE} where ${OWNED()}) and id = any(?::uuid[])`, [
     ...fences(endings),
     identity,
     endings.map(({ delivery }) => delivery.id),
@@ -185,7 +208,7 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
      from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::bool[], ?::int[], ?::text[], ?::text[], ?::text[])
        as ended (id, at, op, wait_ms, in_order, failed, failure, name, texts)
-     where ${OWNED()} and ${NOT_ASKED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
+     where ${OWNED()} and ${NOT_ASKED()} and ${ASYNCHRONOUS} is not null and ${BRIEFLY} returning ${TABLES.jobs}.id`,
     [
       ...fences(endings),
       outcomes.map(({ op }) => op),
@@ -203,7 +226,7 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
 async function moveToDead(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   const jobs = endings.flatMap(({ outcome }) => (outcome.op === 'dead' ? [outcome.job] : []));
   return insertDead(knex, jobs, {
-    sql: `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${NOT_ASKED()} returning ${TABLES.jobs}.*`,
+    sql: `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${NOT_ASKED()} and ${BRIEFLY} returning ${TABLES.jobs}.*`,
     values: [...fences(endings), identity],
   });
 }
