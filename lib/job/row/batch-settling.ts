@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { BatchEndedError, type BatchEvent, type NewBatch } from '../definition/batch';
 import { countAdded } from './batch';
-import type { ReadyJob } from './claim';
+import { isLockTimeout, type ReadyJob } from './claim';
 import { insertJobs } from './insert';
 import type { NewJobRow } from './job-row';
 
@@ -29,7 +29,6 @@ export const IS_ANY_BATCH_DUE = () => `exists (select from ${TABLES.batches} as 
 const MAX_DUE = 100;
 /** For this long a batch is waited for that others have locked: a transaction of an app may keep it as long as it likes. */
 const LOCK_WAIT = '100ms';
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /** @returns batches of which something is to be told: of these and of those around them, or of all. */
 async function dueBatches(knex: Knex, ids?: readonly string[]): Promise<string[]> {
@@ -80,7 +79,7 @@ export async function settleBatches(knex: Knex, ids?: readonly string[]): Promis
         if (settled?.hasWaiting) isLookDue = true;
         if (settled?.parentId) parents.push(settled.parentId);
       } catch (thrown) {
-        if ((thrown as { readonly code?: unknown }).code === LOCK_NOT_AVAILABLE) isLookDue = true;
+        if (isLockTimeout(thrown)) isLookDue = true;
         else error ??= thrown;
       }
     }
