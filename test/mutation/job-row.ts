@@ -53,6 +53,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/results.test.ts'],
   },
   {
+    promise: 'a job that an open transaction has locked delays no other',
+    file: CLAIM,
+    find: `set_config('lock_timeout', '100ms', true)`,
+    replace: `set_config('lock_timeout', '0', true)`,
+    killedBy: ['test/job/open-transaction.test.ts'],
+  },
+  {
+    promise: 'the outcome of a run whose row was locked is recorded once it is free',
+    file: 'lib/job/fetch/locked-endings.ts',
+    find: 'if (free.length > 0) onFree(free);',
+    replace: 'if (locked.size < 0) onFree(free);',
+    killedBy: ['test/job/open-transaction.test.ts'],
+  },
+  {
     promise: 'a batch that an open transaction holds keeps no others waiting',
     file: BATCH,
     find: `const LOCK_WAIT = '100ms';`,
