@@ -60,13 +60,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/open-transaction.test.ts'],
   },
   {
-    promise: 'the outcome of a run whose row was locked is recorded once it is free',
-    file: 'lib/job/fetch/locked-endings.ts',
-    find: 'if (free.length > 0) onFree(free);',
-    replace: 'if (locked.size < 0) onFree(free);',
-    killedBy: ['test/job/open-transaction.test.ts'],
-  },
-  {
     promise: 'a batch that an open transaction holds keeps no others waiting',
     file: BATCH,
     find: `const LOCK_WAIT = '100ms';`,
@@ -231,7 +224,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that dies is in the dead set only',
     file: END,
-    find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${OWNED()} and \${NOT_ASKED()} returning \${TABLES.jobs}.*\``,
+    find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${OWNED()} and \${NOT_ASKED()} and \${BRIEFLY} returning \${TABLES.jobs}.*\``,
     replace: `sql: \`select \${TABLES.jobs}.* from \${TABLES.jobs}, \${THESE} where \${OWNED()}\``,
     killedBy: [...CLAIM_TEST, ...DEAD_TEST],
   },
