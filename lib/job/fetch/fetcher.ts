@@ -41,6 +41,8 @@ const SCAN_MS = 1000;
 const MAX_SCAN_MS = 15_000;
 /** A claim without a reply may still run later. Its jobs are looked for once more after this time, ms. */
 const LATE_CLAIM_MS = 10_000;
+/** Jobs whose rows an open transaction has locked, or that have to wait for its end, are looked at again after this time, ms. */
+const LOCKED_MS = 1000;
 /** A scan that has filled all slots looks for jobs of limits, too, once in this time, ms. */
 const LIMITED_MS = 100;
 /** `onBegun` is called at most once in this time, ms. */
@@ -110,8 +112,9 @@ export interface FetcherOptions {
  * ```
  *
  * A job that has lost MAX_DELIVERIES - 1 deliveries may have killed its processes, so it runs alone. When the fetcher meets it, it
- * fetches nothing until Postgres has the outcomes of all others. Then it claims that job, and nothing else until it has ended. The
- * next delivery is alone, too. It only records the death, but `afterDiscard`, called before that, may kill.
+ * fetches nothing until Postgres has the outcomes of all others; while an open transaction keeps it from one of these, it leaves
+ * the job and goes on. Then it claims that job, and nothing else until it has ended. The next delivery is alone, too. It only
+ * records the death, but `afterDiscard`, called before that, may kill.
  */
 export class Fetcher {
   readonly progress = new Progress();
@@ -321,6 +324,8 @@ export class Fetcher {
     this.recording = [];
     this.ended.unshift(...unrecorded);
     this.locked.push(locked);
+    // Whoever locks a row may do so for long. The others go on meanwhile (`beginAlone`).
+    if (locked.length > 0) this.isolationDue = undefined;
     const recorded = endings.filter((ending) => !unrecorded.includes(ending) && !locked.includes(ending));
     const reasons = new Map(cancelled.map(({ id, reason }) => [id, reason]));
     for (const { delivery, recorded: tell } of recorded) tell(applied.has(delivery.id), reasons.get(delivery.id));
@@ -359,8 +364,10 @@ export class Fetcher {
     if (this.releaseUnknownAt.some((at) => at <= now)) {
       const endings = [...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
       const known = [...this.running.keys(), ...this.ahead.ids, ...this.locked.ids, ...endings];
-      this.options.onCancelled(await releaseUnknown(knex, identity, known));
+      const { cancelled, isMore } = await releaseUnknown(knex, identity, known);
+      this.options.onCancelled(cancelled);
       this.releaseUnknownAt = this.releaseUnknownAt.filter((at) => at > now);
+      if (isMore) this.releaseUnknownAt.push(now + LOCKED_MS);
       // The released jobs have no hints.
       this.isScanDue = true;
     }
@@ -507,6 +514,10 @@ export class Fetcher {
   }
 
   private beginAlone(delivery: Delivery, count: number): void {
+    if (this.locked.size > 0) {
+      this.leave(delivery);
+      return;
+    }
     if (!this.isAlone || count > 1) {
       this.isolationDue ??= delivery.id;
       this.returnUnstarted([delivery]);
@@ -514,6 +525,13 @@ export class Fetcher {
     }
     this.isolated = delivery.id;
     this.run(delivery);
+  }
+
+  /** Has a job that must run alone wait for a while, since it cannot do so as long as outcomes are not in Postgres. */
+  private leave(delivery: Delivery): void {
+    const outcome: Outcome = { op: 'leave', waitMs: LOCKED_MS };
+    this.ended.push({ delivery, outcome, recorded: () => undefined });
+    this.schedule();
   }
 
   /** Returns jobs that do not run here, so that others may run them. */

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { runPrepared } from '../../model/prepared';
-import { type CancelledRun, deleteAsked } from './cancel';
+import type { CancelledRun } from './cancel';
 import type { Delivery } from './job-row';
 
 /** Who claims, and what it may claim. */
@@ -26,14 +26,14 @@ export type Choice =
 export const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, claimed_at::text as "claimedAt", limit_key as "limitKey",
   (extract(epoch from coalesce(left_since, run_at)) * 1000)::float8 as "readyAt"`;
 
-/** COMMIT need not wait for the disk. If a crash of Postgres takes a claim back, the job runs again, which it may anyway. */
-export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
+/** SQL, always true: COMMIT need not wait for the disk. If a crash of Postgres takes a claim back, the job runs again, which it may anyway. */
+export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true) is not null`;
 
 /**
  * SQL, always true: the statement fails once it has waited this long for a row that another transaction has locked. Postgres looks
  * for deadlocks only later, so that it is never the other one that it ends.
  */
-export const BRIEFLY = `(select set_config('lock_timeout', '100ms', true)) is not null`;
+export const BRIEFLY = `set_config('lock_timeout', '100ms', true) is not null`;
 
 /** @returns true for the error of a statement that has waited too long for a lock. It has changed nothing. */
 export function isLockTimeout(error: unknown): boolean {
@@ -75,7 +75,7 @@ export const CLAIM = (ids: string, isClaimable: string) =>
   `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
      where id = ${ids} and ${isClaimable} and limit_key is null
        and ${isOpen()}
-       and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null and ${BRIEFLY}`;
+       and (select origin from ${TABLES.installation}) = ? and (select ${ASYNCHRONOUS} and ${BRIEFLY})`;
 
 /**
  * Claims jobs. Some may not be claimable: others have claimed them, their queue is paused, they were deleted or moved, they
@@ -114,22 +114,32 @@ export interface ReadyJob {
   readonly queue: string;
 }
 
+/** What became of jobs that a lost claim had taken. */
+interface Released {
+  /** Those that were asked to cancel, and have left instead. */
+  readonly cancelled: readonly CancelledRun[];
+  /** true: an open transaction has locked others of them, so that they still have to be released. */
+  readonly isMore: boolean;
+}
+
 /**
  * Makes jobs ready again that a claim of this process has taken although its reply was lost. Their deliveries do not count. A
  * processor that is quiet or full does this only later; until then the rows stay `running`.
  * @param running ids of the jobs that the process knows to have.
- * @returns those of them that were asked to cancel, and leave instead.
  */
-export async function releaseUnknown(
-  knex: Knex,
-  identity: string,
-  running: readonly string[],
-): Promise<CancelledRun[]> {
-  const where = `state = 'running' and claimed_by = ? and id <> all(?::uuid[])`;
-  await knex.raw(
-    `update ${TABLES.jobs} set state = ${MAY_RUN}, claimed_by = null, deliveries = deliveries - 1
-     where ${where} and cancel_reason is null`,
-    [identity, [...running]],
+export async function releaseUnknown(knex: Knex, identity: string, running: readonly string[]): Promise<Released> {
+  const unknown = `state = 'running' and claimed_by = ? and id <> all(?::uuid[])`;
+  const { rows } = await knex.raw<{ rows: (CancelledRun & { readonly wasFree: boolean })[] }>(
+    `with free as materialized (
+       select id from ${TABLES.jobs} where ${unknown} for update skip locked
+     ), released as (
+       update ${TABLES.jobs} set state = ${MAY_RUN}, claimed_by = null, deliveries = deliveries - 1
+       where id in (select id from free) and cancel_reason is null
+     ), gone as (
+       delete from ${TABLES.jobs} where id in (select id from free) and cancel_reason is not null
+     ) select id, class, queue, cancel_reason as reason, id in (select id from free) as "wasFree" from ${TABLES.jobs} where ${unknown}`,
+    [identity, [...running], identity, [...running]] as unknown as Knex.RawBinding[],
   );
-  return deleteAsked(knex, where, [identity, [...running]]);
+  const cancelled = rows.flatMap(({ wasFree, ...job }) => (wasFree && job.reason !== null ? [job] : []));
+  return { cancelled, isMore: rows.some(({ wasFree }) => !wasFree) };
 }

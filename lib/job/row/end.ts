@@ -154,7 +154,7 @@ async function returnedIds(knex: Knex, sql: string, values: readonly unknown[]):
 }
 
 const DELETE_DONE = () =>
-  `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} is not null and ${BRIEFLY} returning ${TABLES.jobs}`;
+  `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} and ${BRIEFLY} returning ${TABLES.jobs}`;
 
 function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   return returnedIds(knex, `${DELETE_DONE()}.id`, [...fences(endings), identity]);
@@ -208,7 +208,7 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
      from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::bool[], ?::int[], ?::text[], ?::text[], ?::text[])
        as ended (id, at, op, wait_ms, in_order, failed, failure, name, texts)
-     where ${OWNED()} and ${NOT_ASKED()} and ${ASYNCHRONOUS} is not null and ${BRIEFLY} returning ${TABLES.jobs}.id`,
+     where ${OWNED()} and ${NOT_ASKED()} and ${ASYNCHRONOUS} and ${BRIEFLY} returning ${TABLES.jobs}.id`,
     [
       ...fences(endings),
       outcomes.map(({ op }) => op),

@@ -251,6 +251,19 @@ describe('the rows of jobs', () => {
     assert.deepEqual(await states(), ['ready 0', 'running 1', 'running 1']);
   });
 
+  it('whose claim was lost with its reply are returned later if an open transaction has locked them', async () => {
+    const all = await enqueue(2);
+    const { knex } = system.database;
+    await claimAs('a', { ids: all });
+    await knex.transaction(async (trx) => {
+      await trx.raw('select from job_queue where id = ? for update', all.slice(0, 1));
+      assert.deepEqual(await releaseUnknown(knex, 'a', []), { cancelled: [], isMore: true });
+      assert.deepEqual(await states(), ['running 1', 'ready 0']);
+    });
+    assert.deepEqual(await releaseUnknown(knex, 'a', []), { cancelled: [], isMore: false });
+    assert.deepEqual(await states(), ['ready 0', 'ready 0']);
+  });
+
   describe('of a dead processor', () => {
     const outdate = () => system.postgres.query(`update job_queue set claimed_at = claimed_at - interval '1 minute'`);
 
