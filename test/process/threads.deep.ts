@@ -1,8 +1,55 @@
 import assert from 'node:assert/strict';
-import { catamount } from '../cli/cli-process';
+import path from 'node:path';
+import { catamount, runNode } from '../cli/cli-process';
+import { appFolder } from '../support/app-folder';
 import { inSuite } from '../support/suite';
+import { removeFolder } from '../support/temp-folder';
 import { until } from '../support/until';
+import { useDeployment } from './deployment';
 import { useJobsApp } from './jobs-app';
+
+const TSC = path.resolve(__dirname, '../../node_modules/typescript/bin/tsc');
+const FAILING = `import { Job } from 'catamount';
+
+export default class FailingJob extends Job<[why: string]> {
+  static override readonly thread = true;
+  static override retry = { limit: 0 };
+
+  perform(why: string): void {
+    throw new RangeError(why);
+  }
+}
+`;
+/** An app of ES modules in TypeScript. */
+const SOURCES: Readonly<Record<string, string>> = {
+  'package.json': '{ "name": "shop", "type": "module" }',
+  'tsconfig.json': JSON.stringify({
+    compilerOptions: {
+      ...{ target: 'es2023', module: 'nodenext', strict: true, skipLibCheck: true },
+      ...{ rootDir: 'src', outDir: 'dist', sourceMap: true },
+      types: ['node'],
+    },
+    include: ['src'],
+  }),
+  'src/server.ts': `import { boot } from 'catamount';\nimport app from './app.js';\nawait boot(app);`,
+  'src/app.ts': `import { defineApp } from 'catamount';
+    export default defineApp({
+      name: 'shop',
+      root: import.meta.dirname,
+      migrations: false,
+      routes: () => import('./routes.js'),
+    });`,
+  'src/routes.ts': `import type { Routes } from 'catamount';
+    import FailingJob from './jobs/failing.js';
+    const routes: Routes = (router) => {
+      router.post('/fail', async (ctx) => {
+        await FailingJob.performLater('as told');
+        ctx.status = 202;
+      });
+    };
+    export default routes;`,
+  'src/jobs/failing.ts': FAILING,
+};
 
 describe('jobs in the threads of a tree', () => {
   const app = useJobsApp();
@@ -44,4 +91,34 @@ describe('jobs in the threads of a tree', () => {
     assert.equal(tree.processes().jobs, living, 'the processor lives on');
     assert.equal(tree.linesMatching(/SpinningJob.*cancelled/).length, 2);
   });
+});
+
+describe('the threads of an app of ES modules that was compiled', () => {
+  const deployment = useDeployment();
+  let folder: string;
+  before(async () => {
+    folder = appFolder(SOURCES, ['@types']);
+    const { code, stdout } = await runNode(folder, [TSC, '-p', '.']);
+    assert.equal(code, 0, stdout);
+  });
+  after(() => removeFolder(folder));
+
+  for (const [environment, options] of Object.entries({ development: '', production: '--enable-source-maps' }))
+    it(`name the source and its line where a job has failed, in ${environment}`, async () => {
+      const tree = await deployment.start({
+        entry: path.join(folder, 'dist/server.js'),
+        cwd: folder,
+        env: { NODE_ENV: environment, NODE_OPTIONS: options, JOB_THREADS: '1', WEB_CONCURRENCY: '1' },
+      });
+      assert.equal((await tree.request('POST', '/fail')).status, 202);
+      const dead = () => deployment.database.query<{ history: string }>('select history::text from job_dead');
+      await until('it is dead', async () => (await dead()).length === 1);
+      const line = FAILING.split('\n').findIndex((text) => text.includes('throw')) + 1;
+      assert.match(
+        (await dead())[0]?.history ?? '',
+        new RegExp(`RangeError: as told.*/src/jobs/failing\\.ts:${line}:11`),
+      );
+      await deployment.database.query('delete from job_dead');
+      await tree.stop();
+    });
 });

@@ -65,11 +65,17 @@ export function notAFunction(option: string, value: unknown): string {
   return `${option} is ${JSON.stringify(value) ?? typeof value}; give a function${example}`;
 }
 
-/** @returns the absolute path of the file that called `called`; undefined if the stack does not say. */
+/**
+ * @returns the path of the file that called `called`, as it was loaded: with source maps the text of a stack names the source of a
+ * compiled file. undefined if it is not known.
+ */
 function findCallingFile(called: typeof defineApp): string | undefined {
+  const { prepareStackTrace } = Error;
+  Error.prepareStackTrace = (_, [caller]) => caller?.getFileName() ?? undefined;
   const at: { readonly stack?: string } = {};
   Error.captureStackTrace(at, called);
-  const [, file] = /^ +at (?:.*\()?((?:file:\/\/)?\/.+?):\d+:\d+\)?$/m.exec(at.stack ?? '') ?? [];
+  const file = at.stack;
+  Error.prepareStackTrace = prepareStackTrace;
   return file?.startsWith('file:') ? fileURLToPath(file) : file;
 }
 

@@ -22,10 +22,7 @@ export function threadManifest(
       EXIT.config,
     );
   }
-  // With source maps, the stack that `app.file` comes from names the source of a compiled file.
-  const loaded = Object.values(require.cache).find((each) => each?.exports?.default === app);
-  const file = loaded?.filename ?? app.file;
-  if (file !== undefined) return file;
+  if (app.file !== undefined) return app.file;
   const remedy = 'export it as the default of the file that calls defineApp';
   throw new UserError(
     `${name} has thread, but the file of the manifest is not known, which its thread loads: ${remedy}`,
