@@ -42,6 +42,12 @@ class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; 
 class NoteMailer extends Mailer {
   static readonly note = this.action('note');
   static readonly page = this.action('page');
+  static readonly mixed = this.action('mixed');
+  mixed() {
+    // Words that are no options of the mail: html, text.
+    const text = { html: 'a', text: 'b', template: 'c' };
+    return this.mail({ to: 'ada@example.com', locals: { text, html: text.html } });
+  }
   note() {
     return this.mail({ to: 'ada@example.com', text: 'Note' });
   }
@@ -114,6 +120,7 @@ describe('a mail through a real SMTP server:', () => {
     const about = (action: string) =>
       found.filter((finding) => JSON.stringify(finding).includes(`NoteMailer#${action} `));
     assert.equal(about('page').length, 1);
+    assert.equal(about('mixed').length, 1);
     assert.equal(about('note').length, 0);
   });
 

@@ -119,6 +119,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/callbacks.test.ts'],
   },
   {
+    promise: 'the check asks for no template where a mail may have a body of its own',
+    file: 'lib/mailer/check/mail-calls.ts',
+    find: "if (token === '...' || token === '[') return undefined;",
+    replace: '',
+    killedBy: ['test/mailer/mail-calls.test.ts'],
+  },
+  {
     promise: 'no header contains a line break',
     file: 'lib/mailer/compose/headers.ts',
     find: 'if (/[\\r\\n\\0]/.test(value))',

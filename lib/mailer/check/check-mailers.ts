@@ -9,6 +9,7 @@ import type { MailerRegistry } from '../mailer-registry';
 import type { Previews } from '../preview/preview-registry';
 import { Views } from '../render/views';
 import { checkTexts } from './check-texts';
+import { mailCalls } from './mail-calls';
 
 export interface MailCheck {
   readonly mailers: MailerRegistry;
@@ -43,6 +44,8 @@ export function checkMailers(options: MailCheck): Finding[] {
 }
 
 const TEXT = /\bt\(\s*(['"`])([^'"`$]+)\1/g;
+/** Options of a mail with which the template of its action is not used. */
+const OWN = ['html', 'text', 'template'];
 const INCLUDE = /\binclude\(\s*(['"`])([^'"`$]+)\1/g;
 
 /** @param name of the static property that declares the action. @param missing gets each text that is reported. */
@@ -59,9 +62,9 @@ function checkAction(
     return [errorFinding(`${mailers.place}: ${wrong}: write it, or name the one that is meant`)];
   }
   if (!usesTemplates) return [];
-  const source = method.toString();
   // Where an action names its own template or bodies, or leaves the mail to other code, the template is known only at run time.
-  if (!/\.mail\(\s*\{/.test(source) || /\btemplate\b|\b(html|text)\s*[:,}]/.test(source)) return [];
+  const calls = mailCalls(method.toString()).filter((names) => !OWN.some((name) => names.has(name)));
+  if (calls.length === 0) return [];
   const owner = underscore(findOwner(mailer, action).name);
   const folder = `${owner}/${underscore(action)}`;
   const parts = (['html', 'text'] as const).filter((part) => views.exists(`${folder}/${part}`));
@@ -73,7 +76,7 @@ function checkAction(
   return parts.flatMap((part) => {
     const { layout } = mailer;
     const own = checkView(`${folder}/${part}`);
-    if (layout === false || /\blayout\b/.test(source)) return own;
+    if (layout === false || calls.every((names) => names.has('layout'))) return own;
     const view = `layouts/${layout}/${part}`;
     if (views.exists(view)) return [...own, ...checkView(view)];
     const remedy = `write it, or set static layout = false in ${mailer.name}`;
