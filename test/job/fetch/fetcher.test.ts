@@ -8,6 +8,7 @@ import { transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
+import { HELD_UP, holdUp } from '../hold-up';
 import { type JobsConfig, useJobSystem } from '../job-system';
 
 const gate = new Gate();
@@ -151,9 +152,7 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
       await system.postgres.query(`update job_queue set deliveries = 2 where payload #>> '{args,0}' like 'suspect%'`);
       gate.open();
       const together: string[] = [];
-      const holder = new Client({ connectionString: system.postgres.url });
-      await holder.connect();
-      const lockRow = `begin; select from job_queue where payload #>> '{args,0}' = 'suspect b' for key share`;
+      let goOn: (() => Promise<void>) | undefined;
       class WatchedJob extends AnyJob {
         static override jobName = 'AnyJob';
         override async perform(name: string): Promise<void> {
@@ -164,18 +163,18 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
             together.push(rows.map((row) => row.name).join());
           }
           // Its outcome waits.
-          if (name === 'suspect b') await holder.query(lockRow);
+          if (name === 'suspect b') goOn = await holdUp(system.postgres, 'delete', this.context.id);
           await super.perform(name);
         }
       }
       await system.processor([WatchedJob], { jobs: { concurrency: 50 }, tuning: ALONE });
       try {
-        await until('an outcome waits', async () => (await system.postgres.query(WAITING)).length > 0);
+        await until('an outcome waits', async () => (await system.postgres.query(HELD_UP)).length > 0);
         const begunBefore = begun.length;
-        for (let n = 0; n < 50; n++) assert.equal((await system.postgres.query(WAITING)).length, 1);
+        for (let n = 0; n < 50; n++) assert.equal((await system.postgres.query(HELD_UP)).length, 1);
         assert.equal(begun.length, begunBefore);
       } finally {
-        await holder.end();
+        await goOn?.();
       }
       await until('all jobs have run', async () => (await system.jobCount()) === 0);
       assert.deepEqual(together.sort(), ['suspect a', 'suspect b', 'suspect d']);
