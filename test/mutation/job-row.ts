@@ -98,8 +98,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no job of a copied database is claimed',
     file: CLAIM,
-    find: `(select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
-    replace: `?::text is not null and \${ASYNCHRONOUS}`,
+    find: `(select origin from \${TABLES.installation}) = ? and (select \${ASYNCHRONOUS}`,
+    replace: `?::text is not null and (select \${ASYNCHRONOUS}`,
     killedBy: CLAIM_TEST,
   },
   {

@@ -26,7 +26,7 @@ export type Choice =
 export const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, claimed_at::text as "claimedAt", limit_key as "limitKey",
   (extract(epoch from coalesce(left_since, run_at)) * 1000)::float8 as "readyAt"`;
 
-/** SQL, always true: COMMIT need not wait for the disk. If a crash of Postgres takes a claim back, the job runs again, as it may. */
+/** SQL, always true: COMMIT need not wait for the disk. If a crash of Postgres undoes a claim, the job runs again, as it may. */
 export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true) is not null`;
 
 /**
