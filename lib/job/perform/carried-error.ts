@@ -1,50 +1,38 @@
 import * as ours from '../definition/errors';
 import { type ErrorClass, listRules } from '../definition/retry-policy';
 
-/** An error on its way between two threads. */
+/** An error on its way between two threads, which copies its message, its stack and its cause. */
 export interface CarriedError {
+  readonly error: Error;
   /** Names of its class and those above it, without Error. */
   readonly classes: readonly string[];
   readonly name: string;
-  readonly message: string;
-  readonly stack: string | undefined;
   /** Its own properties, as far as they can be copied. */
   readonly fields: Readonly<Record<string, unknown>>;
-  readonly cause?: CarriedError | undefined;
 }
 
-/** Most causes of causes that go along. */
-const MAX_CAUSES = 5;
+const STANDARD = [TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError, AggregateError];
 
-export function carryError(error: Error, depth = 0): CarriedError {
-  const { name, message, stack, cause } = error;
+export function carryError(error: Error): CarriedError {
   const classes: string[] = [];
   for (let at = Object.getPrototypeOf(error); at && at !== Error.prototype; at = Object.getPrototypeOf(at))
     classes.push(String(at.constructor?.name));
-  const fields = Object.fromEntries(Object.entries(error).filter(([key, value]) => key !== 'cause' && isCopied(value)));
-  const causes = cause instanceof Error && depth < MAX_CAUSES ? { cause: carryError(cause, depth + 1) } : {};
-  return { classes, name, message, stack, fields, ...causes };
+  const fields = Object.fromEntries(Object.entries(error).filter(([, value]) => isCopied(value)));
+  const bare = () => Object.assign(new Error(error.message), { stack: error.stack });
+  return { error: isCopied(error) ? error : bare(), classes, name: error.name, fields };
 }
 
 /**
  * Makes the error again. It is an instance of the nearest of its classes that Catamount or JavaScript has, or a rule of the job
  * class names; otherwise of Error.
  */
-export function receiveError(carried: CarriedError, jobClass: object | undefined): Error {
-  const known: readonly unknown[] = [
-    ...(jobClass ? [...listRules(jobClass)].flatMap(({ classes }) => classes) : []),
-    ...Object.values(ours),
-    ...[TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError, AggregateError],
-  ];
-  const named = (name: string) => (known as readonly ErrorClass[]).find((each) => each.name === name);
-  const found = carried.classes.map(named).find((each) => each !== undefined);
-  const error = new Error(carried.message);
-  if (found) Object.setPrototypeOf(error, found.prototype as object);
-  Object.assign(error, carried.fields);
-  const hidden = { configurable: true, writable: true, enumerable: false };
-  Object.defineProperty(error, 'stack', { ...hidden, value: carried.stack });
-  if (error.name !== carried.name) Object.defineProperty(error, 'name', { ...hidden, value: carried.name });
-  if (carried.cause) Object.defineProperty(error, 'cause', { ...hidden, value: receiveError(carried.cause, jobClass) });
+export function receiveError({ error, classes, name, fields }: CarriedError, jobClass: object | undefined): Error {
+  const rules = jobClass ? [...listRules(jobClass)] : [];
+  const known = [...rules.flatMap((rule) => rule.classes), ...Object.values(ours), ...STANDARD] as ErrorClass[];
+  const found = classes.flatMap((one) => known.find((each) => each.name === one) ?? [])[0];
+  Object.setPrototypeOf(error, (found ?? Error).prototype as object);
+  Object.assign(error, fields);
+  if (error.name !== name) Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
   return error;
 }
 
