@@ -12,9 +12,16 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the result of a class that encrypts is encrypted in its thread, too',
     file: 'lib/job/perform/thread-runs.ts',
-    find: 'const keys = encrypts ? all : undefined;',
-    replace: 'const keys = encrypts ? undefined : all;',
+    find: 'beginRun(job, { codec, keys }',
+    replace: 'beginRun(job, { codec }',
     killedBy: ['test/job/threads.test.ts'],
+  },
+  {
+    promise: 'a thread loads the compiled manifest of an app of ES modules, not its source',
+    file: 'lib/role/app/app-definition.ts',
+    find: 'Error.prepareStackTrace = (_, [caller]) => caller?.getFileName() ?? undefined;',
+    replace: `Error.prepareStackTrace = (_, [caller]) => caller?.getFileName()?.replace('dist', 'src') ?? undefined;`,
+    killedBy: ['test/process/threads.deep.ts'],
   },
   {
     promise: 'there are no more threads than JOB_THREADS, whose connections are announced',
@@ -26,9 +33,9 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a run in a thread that ignores its timeout or its cancel is ended',
     file: 'lib/job/perform/threads.ts',
-    find: `      this.waitedMs = graceMs;
+    find: `'terminated', why);
       void this.terminate();`,
-    replace: '      this.waitedMs = graceMs;',
+    replace: `'terminated', why);`,
     killedBy: ['test/job/threads.deep.ts'],
   },
   {

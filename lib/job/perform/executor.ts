@@ -3,7 +3,7 @@ import type { Events } from '../../core/events';
 import { Redactor } from '../../core/redact';
 import type { ModelLookup } from '../../model/model-lookup';
 import { toError } from '../../support/to-error';
-import { JobCancelledError, PoisonJobError, UnknownJobError } from '../definition/errors';
+import { JobCancelledError, PoisonJobError } from '../definition/errors';
 import type { JobClass, JobLookup, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
@@ -14,11 +14,10 @@ import type { Keyring } from '../record/encryption';
 import type { Delivery } from '../row/job-row';
 import { releaseUnique } from '../row/unique';
 import { Checkpoint, type CheckpointStore, PostgresCheckpointStore } from './checkpoint';
-import { JobExecution } from './job-execution';
-import { Keeping } from './keeping';
+import { beginRun, JobExecution } from './job-execution';
 import { Failures, Outcomes } from './outcomes';
 import { performJob } from './perform-job';
-import { attachRun, deliveredRun, Run, runAsDelivered, watchTimeout } from './run';
+import { attachRun, deliveredRun, type Run, runAsDelivered, watchTimeout } from './run';
 import type { Threads } from './threads';
 
 export interface ExecutorDependencies {
@@ -63,7 +62,6 @@ const UNCAUGHT_GRACE_MS = 10_000;
 const BLOCKED_MS = 500;
 const PAUSE_MS = 10;
 const NO_MIDDLEWARE: readonly PerformMiddleware[] = [];
-const NO_TAGS: readonly string[] = [];
 
 /** Runs delivered jobs and turns each result into an outcome. */
 export class Executor {
@@ -110,7 +108,7 @@ export class Executor {
       job.jobClass = this.options.registry.get(job.class);
       if (job.jobClass) job.decrypt(this.options.keys);
       if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
-      const jobClass = this.requireClass(job);
+      const jobClass = job.requireClass();
       const { expiredAfterMs } = job;
       if (expiredAfterMs !== undefined) return await this.failures.expired(job, expiredAfterMs);
       return await this.run(job, jobClass);
@@ -150,11 +148,6 @@ export class Executor {
     } catch (thrown) {
       return this.outcomes.dead(job, error, toError(thrown).message);
     }
-  }
-
-  private requireClass(job: JobExecution): JobClass {
-    if (!job.jobClass) throw new UnknownJobError(`there is no job class ${job.class} in this app`);
-    return job.jobClass;
   }
 
   private async run(job: JobExecution, jobClass: JobClass): Promise<ExecutionResult> {
@@ -199,24 +192,7 @@ export class Executor {
   }
 
   private begin(job: JobExecution): Run {
-    const { delivery, payload, jobClass } = job;
-    const { encrypt, keep: rule } = jobClass ? compileOptions(jobClass) : { encrypt: false, keep: undefined };
-    const { codec = {} } = this.options;
-    const keys = encrypt || payload.encrypted !== undefined ? this.options.keys : undefined;
-    const run: Run = new Run({
-      id: delivery.id,
-      queue: delivery.queue,
-      class: payload.class,
-      attempt: job.attempt,
-      deliveries: delivery.deliveries,
-      tags: payload.tags ?? NO_TAGS,
-      enqueuedAtMs: payload.enqueuedAt,
-      carried: payload.attrs,
-      batchId: payload.batch,
-      makeCheckpoint: () => this.makeCheckpoint(job, run),
-      keys,
-      keeping: rule && new Keeping({ rule, codec, keys }),
-    });
+    const run: Run = beginRun(job, this.options, () => this.makeCheckpoint(job, run));
     job.run = run;
     return run;
   }
@@ -232,7 +208,7 @@ export class Executor {
 
   /** Called before the arguments are read: a rule that handles a missing record gets the instance. */
   private instantiate(job: JobExecution, run: Run): Performable {
-    const instance = new (this.requireClass(job))();
+    const instance = new (job.requireClass())();
     attachRun(instance, run);
     job.instance = instance;
     return instance;
@@ -291,7 +267,7 @@ export class Executor {
     const { events, checkpoints } = this.options;
     const store = checkpoints?.();
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
-    const { maxRuntimeMs } = compileOptions(this.requireClass(job));
+    const { maxRuntimeMs } = compileOptions(job.requireClass());
     return new Checkpoint({ run, owner: job.delivery, store, maxRuntimeMs, onError });
   }
 }

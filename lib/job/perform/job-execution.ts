@@ -1,14 +1,20 @@
+import { UnknownJobError } from '../definition/errors';
 import type { JobClass, Performable } from '../definition/job-class';
 import type { Digests } from '../definition/limits';
 import { compileOptions } from '../definition/options';
+import type { ArgumentCodec } from '../record/arguments';
 import { type Keyring, readArguments } from '../record/encryption';
 import { type JobHistory, readHistory } from '../record/history';
 import { type Payload, parsePayload } from '../record/payload';
 import type { Delivery } from '../row/job-row';
-import type { Run } from './run';
+import type { Checkpoint } from './checkpoint';
+import { Keeping } from './keeping';
+import { Run } from './run';
 
 /** Stands for a payload that cannot be read. */
 const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
+
+const NO_TAGS: readonly string[] = [];
 
 /** A delivered job, with everything that is known of it at the time of its outcome. */
 export class JobExecution {
@@ -46,6 +52,12 @@ export class JobExecution {
   /** true: its arguments are encrypted, and could not be decrypted. */
   get isUndecrypted(): boolean {
     return this.payload.encrypted !== undefined && this.decrypted === undefined;
+  }
+
+  /** @throws UnknownJobError if this app has no such class. */
+  requireClass(): JobClass {
+    if (!this.jobClass) throw new UnknownJobError(`there is no job class ${this.class} in this app`);
+    return this.jobClass;
   }
 
   get id(): string {
@@ -97,4 +109,28 @@ export class JobExecution {
   waitedMs(now = Date.now()): number {
     return Math.max(0, now - this.delivery.readyAt);
   }
+}
+
+/** Begins the run of a job whose payload has been read. */
+export function beginRun(
+  { delivery, payload, jobClass, attempt }: JobExecution,
+  { codec = {}, keys: all }: { readonly codec?: ArgumentCodec | undefined; readonly keys?: Keyring | undefined },
+  makeCheckpoint: () => Checkpoint,
+): Run {
+  const { encrypt, keep: rule } = jobClass ? compileOptions(jobClass) : { encrypt: false, keep: undefined };
+  const keys = encrypt || payload.encrypted !== undefined ? all : undefined;
+  return new Run({
+    id: delivery.id,
+    queue: delivery.queue,
+    class: payload.class,
+    attempt,
+    deliveries: delivery.deliveries,
+    tags: payload.tags ?? NO_TAGS,
+    enqueuedAtMs: payload.enqueuedAt,
+    carried: payload.attrs,
+    batchId: payload.batch,
+    makeCheckpoint,
+    keys,
+    keeping: rule && new Keeping({ rule, codec, keys }),
+  });
 }

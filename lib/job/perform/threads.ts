@@ -1,13 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import type { EventName, Events } from '../../core/events';
-import { type Attributes, type JsonValue, withAttributes } from '../../core/execution-context';
+import { type Attributes, withAttributes } from '../../core/execution-context';
 import { toError } from '../../support/to-error';
 import { JobCancelledError, JobTakenError, JobThreadError, JobTimeoutError } from '../definition/errors';
 import { compileOptions } from '../definition/options';
 import type { FinishedJob } from '../row/finished';
+import type { Delivery } from '../row/job-row';
 import { type CarriedError, carryError, receiveError } from './carried-error';
 import type { JobExecution } from './job-execution';
-import { type Run, type RunSubject, runAsDelivered } from './run';
+import { type Run, runAsDelivered } from './run';
 
 /** Time that a run has to end after its timeout or its cancel, ms. Then its thread is ended. */
 const GRACE_MS = 5000;
@@ -35,16 +36,8 @@ export interface ThreadsOptions extends ThreadSource {
 
 /** What a thread gets. */
 export type ToThread =
-  | { readonly do: 'perform'; readonly job: ThreadJob }
+  | { readonly do: 'perform'; readonly delivery: Delivery }
   | { readonly do: 'abort'; readonly reason: CarriedError };
-
-/** A job for a thread. */
-export interface ThreadJob extends Omit<RunSubject, 'makeCheckpoint' | 'keys' | 'keeping'> {
-  readonly args: readonly JsonValue[];
-  readonly claimedAt: string;
-  /** true: what it stores is encrypted. */
-  readonly encrypts: boolean;
-}
 
 /** What a thread tells: an event of its code, or the end of its run. */
 export type FromThread =
@@ -75,17 +68,9 @@ export class Threads {
 
   /** Performs a job whose class has `thread`. The result is with `run.keeping`, if its class keeps it. */
   async perform(job: JobExecution, run: Run): Promise<void> {
-    const { jobClass, delivery, payload } = job;
-    const memoryMb = (jobClass && compileOptions(jobClass).thread?.memoryMb) ?? 0;
-    const thread = await this.take(memoryMb, run);
-    const { id, queue, class: name, attempt, deliveries, tags, carried, batchId } = run;
-    const end = await thread.perform(run, {
-      ...{ id, queue, class: name, attempt, deliveries, tags, carried, batchId },
-      enqueuedAtMs: payload.enqueuedAt,
-      args: job.argsAsDelivered(),
-      claimedAt: delivery.claimedAt,
-      encrypts: run.keys !== undefined,
-    });
+    const { jobClass, delivery } = job;
+    const thread = await this.take((jobClass && compileOptions(jobClass).thread?.memoryMb) ?? 0, run);
+    const end = await thread.perform(run, delivery);
     run.isCommitted = end.isCommitted;
     // Whoever reads it may have ended because of it.
     if (end.watchesSignal) run.signal;
@@ -140,36 +125,13 @@ export class Threads {
   }
 
   private start(memoryMb: number): Thread {
-    const { idleMs = IDLE_MS, graceMs = GRACE_MS, events, file, data, identity } = this.options;
-    const onError = (error: Error) =>
-      events.emit('process.error', { error, during: 'the rest of a job that has ended' });
-    const onEvent = (run: Run | undefined, { name, payload, attributes }: Extract<FromThread, { tells: 'event' }>) => {
-      const emit = () => withAttributes(attributes, () => events.emit(name, payload));
-      return run ? runAsDelivered(run, emit) : emit();
-    };
-    const onFree = () => this.wake();
-    const onExit = () => {
-      this.all.delete(thread);
+    const thread = new Thread(this.options, memoryMb, () => {
+      if (thread.hasEnded) this.all.delete(thread);
       this.wake();
-    };
-    const resourceLimits = { maxOldGenerationSizeMb: memoryMb };
-    const worker = new Worker(file, { workerData: { ...data, identity }, resourceLimits, name: 'job' });
-    const thread: Thread = new Thread(worker, { memoryMb, idleMs, graceMs, onEvent, onError, onFree, onExit });
+    });
     this.all.add(thread);
     return thread;
   }
-}
-
-interface ThreadOptions {
-  readonly memoryMb: number;
-  readonly idleMs: number;
-  readonly graceMs: number;
-  readonly onEvent: (run: Run | undefined, event: Extract<FromThread, { tells: 'event' }>) => void;
-  /** Called for an error that belongs to no run any more. */
-  readonly onError: (error: Error) => void;
-  /** Called when it has no run any more. */
-  readonly onFree: () => void;
-  readonly onExit: () => void;
 }
 
 interface Current {
@@ -180,46 +142,37 @@ interface Current {
 
 /** One thread, which performs one job at a time. */
 class Thread {
+  hasEnded = false;
+  private readonly worker: Worker;
   private current: Current | undefined;
   private isReserved = false;
-  private hasEnded = false;
   private patience: NodeJS.Timeout | undefined;
   private idling: NodeJS.Timeout | undefined;
-  /** How long it was waited for before it was terminated, ms; undefined: it was not. */
-  private waitedMs: number | undefined;
+  /** Why it was terminated, if a run has ignored its signal. */
+  private ignored: JobThreadError | undefined;
 
+  /** @param onFree called when it has no run any more, and when it has ended. */
   constructor(
-    private readonly worker: Worker,
-    private readonly options: ThreadOptions,
+    private readonly options: ThreadsOptions,
+    readonly memoryMb: number,
+    private readonly onFree: () => void,
   ) {
-    worker.on('message', (told: FromThread) => {
-      if (told.tells === 'event') options.onEvent(this.current?.run, told);
-      else this.settle((current) => current.resolve(told));
+    const { file, data, identity, events } = options;
+    const resourceLimits = { maxOldGenerationSizeMb: memoryMb };
+    this.worker = new Worker(file, { workerData: { ...data, identity }, resourceLimits, name: 'job' });
+    this.worker.on('message', (told: FromThread) => {
+      if (told.tells === 'end') return this.settle((current) => current.resolve(told));
+      const emit = () => withAttributes(told.attributes, () => events.emit(told.name, told.payload));
+      return this.current ? runAsDelivered(this.current.run, emit) : emit();
     });
-    worker.on('error', (thrown: unknown) => this.fail(toError(thrown)));
-    worker.on('exit', (code) => {
+    this.worker.on('error', (thrown: unknown) => this.fail(toError(thrown)));
+    this.worker.on('exit', (code) => {
       this.hasEnded = true;
-      options.onExit();
       clearTimeout(this.idling);
-      const name = this.current?.run.class ?? 'a job';
-      this.fail(
-        this.waitedMs !== undefined
-          ? new JobThreadError(
-              name,
-              'terminated',
-              `it went on for ${this.waitedMs} ms after its signal, so its thread was ended`,
-            )
-          : new JobThreadError(
-              name,
-              'exited',
-              `its thread ended with the code ${code}: let the job return or throw instead`,
-            ),
-      );
+      const why = `its thread ended with the code ${code}: let the job return or throw instead`;
+      this.fail(this.ignored ?? new JobThreadError(this.current?.run.class ?? 'a job', 'exited', why));
+      onFree();
     });
-  }
-
-  get memoryMb(): number {
-    return this.options.memoryMb;
   }
 
   get isIdle(): boolean {
@@ -233,12 +186,12 @@ class Thread {
     return this;
   }
 
-  perform(run: Run, job: ThreadJob): Promise<ThreadEnd> {
+  perform(run: Run, delivery: Delivery): Promise<ThreadEnd> {
     return new Promise((resolve, reject) => {
       this.current = { run, resolve, reject };
-      this.post({ do: 'perform', job });
-      run.onAbort = (reason) => this.abort(reason);
-      if (run.abortReason) this.abort(run.abortReason);
+      this.post({ do: 'perform', delivery });
+      run.onAbort = (reason) => this.abort(run, reason);
+      if (run.abortReason) this.abort(run, run.abortReason);
     });
   }
 
@@ -250,13 +203,14 @@ class Thread {
     this.worker.postMessage(message);
   }
 
-  private abort(reason: Error): void {
+  private abort(run: Run, reason: Error): void {
     if (this.patience) return;
     this.post({ do: 'abort', reason: carryError(reason) });
     const isOfJob = reason instanceof JobTimeoutError || reason instanceof JobCancelledError;
-    const graceMs = isOfJob ? this.options.graceMs : STOP_GRACE_MS;
+    const graceMs = isOfJob ? (this.options.graceMs ?? GRACE_MS) : STOP_GRACE_MS;
     this.patience = setTimeout(() => {
-      this.waitedMs = graceMs;
+      const why = `it went on for ${graceMs} ms after its signal, so its thread was ended`;
+      this.ignored = new JobThreadError(run.class, 'terminated', why);
       void this.terminate();
     }, graceMs);
   }
@@ -266,7 +220,8 @@ class Thread {
     const isMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
     const needed = `it needed more than the ${this.memoryMb} MB of its thread: raise memory in static thread, or do less at once`;
     this.settle(({ run, reject }) => reject(isMemory ? new JobThreadError(run.class, 'out of memory', needed) : error));
-    if (!current && !hasEnded) this.options.onError(error);
+    if (!current && !hasEnded)
+      this.options.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
     // A thread with an uncaught error is about to end.
     this.isReserved = true;
   }
@@ -280,9 +235,9 @@ class Thread {
     this.current = undefined;
     this.isReserved = false;
     this.worker.unref();
-    this.idling = setTimeout(() => void this.reserve().terminate(), this.options.idleMs);
+    this.idling = setTimeout(() => void this.reserve().terminate(), this.options.idleMs ?? IDLE_MS);
     this.idling.unref();
     end(current);
-    this.options.onFree();
+    this.onFree();
   }
 }
