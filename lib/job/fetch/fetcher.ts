@@ -209,7 +209,7 @@ export class Fetcher {
 
   /** Resolves when no job is running and Postgres has every outcome. */
   idle(): Promise<void> {
-    return this.when(() => this.running.size + this.ended.length + this.locked.size === 0 && !this.isInTurn);
+    return this.when(() => this.running.size + this.ended.length + this.locked.endings.length === 0 && !this.isInTurn);
   }
 
   /** Stops for good. Call it before the connections are closed. */
@@ -263,7 +263,9 @@ export class Fetcher {
 
   /** true: Postgres has the outcomes of all jobs, so that one that kills this process takes none with it. */
   private get isAlone(): boolean {
-    return this.running.size + this.ahead.size + this.ended.length + this.recording.length + this.locked.size === 0;
+    return (
+      this.running.size + this.ahead.size + this.ended.length + this.recording.length + this.locked.endings.length === 0
+    );
   }
 
   /** Slots that may be filled now. */
@@ -323,9 +325,11 @@ export class Fetcher {
     const { applied, cancelled, unrecorded, locked, error } = await recordOutcomes(knex, identity, endings);
     this.recording = [];
     this.ended.unshift(...unrecorded);
-    this.locked.push(locked);
-    // Whoever locks a row may do so for long. The others go on meanwhile (`beginAlone`).
-    if (locked.length > 0) this.isolationDue = undefined;
+    if (locked.length > 0) {
+      this.locked.push(locked);
+      // Whoever locks a row may do so for long. The others go on meanwhile (`beginAlone`).
+      this.isolationDue = undefined;
+    }
     const recorded = endings.filter((ending) => !unrecorded.includes(ending) && !locked.includes(ending));
     const reasons = new Map(cancelled.map(({ id, reason }) => [id, reason]));
     for (const { delivery, recorded: tell } of recorded) tell(applied.has(delivery.id), reasons.get(delivery.id));
@@ -514,7 +518,7 @@ export class Fetcher {
   }
 
   private beginAlone(delivery: Delivery, count: number): void {
-    if (this.locked.size > 0) {
+    if (this.locked.endings.length > 0) {
       this.leave(delivery);
       return;
     }

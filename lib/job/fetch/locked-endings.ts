@@ -15,7 +15,8 @@ interface LockedEndingsOptions<E> {
  * rows stay `running`, and this process's.
  */
 export class LockedEndings<E extends Ended> {
-  private endings: readonly E[] = [];
+  /** Those that wait. */
+  endings: readonly E[] = [];
   private isLooking = false;
   private isClosed = false;
   private timer: NodeJS.Timeout | undefined;
@@ -23,16 +24,11 @@ export class LockedEndings<E extends Ended> {
 
   constructor(private readonly options: LockedEndingsOptions<E>) {}
 
-  get size(): number {
-    return this.endings.length;
-  }
-
   get ids(): string[] {
     return this.endings.map(({ delivery }) => delivery.id);
   }
 
   push(endings: readonly E[]): void {
-    if (endings.length === 0) return;
     this.endings = [...this.endings, ...endings];
     this.backoff.reset();
     void this.look();
