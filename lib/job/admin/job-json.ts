@@ -2,7 +2,8 @@ import type { JsonValue } from '../../core/execution-context';
 import type { Redactor, ShownLengths } from '../../core/redact';
 import { snakeCase } from '../../support/snake-case';
 import type { CronListing } from '../cron/cron-table';
-import type { JobLookup } from '../definition/job-class';
+import type { JobClass, JobLookup } from '../definition/job-class';
+import { compileOptions } from '../definition/options';
 import { type ListedProcess, processName } from '../processes/process-list';
 import type { Ending } from '../record/ending';
 import type { JobEntry, JobError, SetName } from '../sets/entry';
@@ -64,6 +65,8 @@ export interface JobJson {
   /** The reason why the running job was asked to cancel, '' when none was given; null: it was not asked. */
   readonly cancel_requested: string | null;
   readonly unreadable: string | null;
+  /** The heap of the thread that its class performs in, MB; null: none, or the class is not known. */
+  readonly thread_mb: number | null;
 }
 
 /** The rules for redaction. */
@@ -101,7 +104,13 @@ export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
     progress: redacted(entry.progress),
     cancel_requested: entry.cancelReason ?? null,
     unreadable: entry.unreadable ?? null,
+    thread_mb: threadMb(rules.jobs.get(entry.class ?? '')),
   };
+}
+
+/** @returns the heap of the thread that a class performs in, MB; null if it has none. */
+export function threadMb(jobClass: JobClass | undefined): number | null {
+  return (jobClass && compileOptions(jobClass).thread?.memoryMb) ?? null;
 }
 
 /** @returns what a held job waits for, in JSON; null for other jobs. The key is null where arguments are not shown. */

@@ -83,6 +83,7 @@ function jobText(
     ['State', `${state}${ahead ? `, behind ${pluralize(ahead, 'other')}` : ''}`],
     ['Priority', job.priority === 0 ? null : String(job.priority)],
     ['Limit', held ? limitText(job, held) : null],
+    ['Thread', job.thread_mb === null ? null : `a heap of ${job.thread_mb} MB at most`],
     [time, moment(job.at)],
     ['Cancelled', job.cancel_requested === null ? null : askedText(job.cancel_requested)],
     ['Reason', job.reason === null ? null : escapeControls(job.reason)],

@@ -1,4 +1,5 @@
 import type { JobAdmin } from '../../job/admin/job-admin';
+import { threadMb } from '../../job/admin/job-json';
 import type { HistorySum } from '../../job/stats/history';
 import { snakeCase } from '../../support/snake-case';
 import { badQuery } from '../ui/bad-query';
@@ -45,9 +46,12 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
     return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
   });
   const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
-  if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
-  const locals = { title: name, places, running, history, current: 'classes' };
-  await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
+  const jobClass = site.classes.get(name);
+  if (!isKnown && !jobClass) throw localizedProblem(404, 'classGone', { values: { name } });
+  const thread = threadMb(jobClass);
+  const locals = { title: name, places, running, history, thread, current: 'classes' };
+  const json = { class: name, running, places, history: snakeCase(history), thread_mb: thread };
+  await showPage(site, ctx, 'class', locals, json);
 }
 
 function readHistory({ history }: JobAdmin, period: Period): Promise<HistorySum> {

@@ -11,6 +11,7 @@ const gate = new Gate();
 
 class ImportJob extends Job<[file: string, options?: { apiToken: string; rows: number }]> {
   static override retryIn = () => '1h' as const;
+  static override readonly thread = { memory: '64MB' } as const;
 
   perform(file: string, _options?: object): void {
     throw new Error(`cannot read ${file}\nand more`);
@@ -94,6 +95,8 @@ describe('jobs list and jobs show', () => {
     assert.equal(shown.json.set, 'dead');
     const { text, json } = await commandLine.run(`show ${imported.id}`);
     assert.match(text, /^Runs {9}.* \(in (59|60) min\)$/m);
+    assert.match(text, /^Thread {7}a heap of 64 MB at most$/m);
+    assert.doesNotMatch(shown.text, /^Thread/m);
     assert.doesNotMatch(text + JSON.stringify(json), /s3cret/);
   });
 

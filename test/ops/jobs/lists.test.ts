@@ -87,6 +87,8 @@ describe('lists of jobs', () => {
     await until('the running job is shown', async () =>
       /Running now 1 job/.test(await operator.read('/ops/jobs/classes/ImportRowsJob')),
     );
+    assert.match(await operator.read('/ops/jobs/classes/PruneSessionsJob'), /thread with a heap of at most 64 MB/);
+    assert.doesNotMatch(await operator.read('/ops/jobs/classes/ImportRowsJob'), /thread/);
     assert.match(await operator.read('/ops/jobs/classes/UnknownJob', 404), /^This job class is not known/);
     await until('they are counted', async () => (await operator.view('/ops/jobs/classes')).links.has('SyncInvoiceJob'));
   });
@@ -107,7 +109,7 @@ describe('lists of jobs', () => {
     }
     const [job] = (await list('')).jobs;
     const keys =
-      'id class queue set at enqueued_at expires_at priority attempts args args_redacted reason errors tags request_id locale attributes progress cancel_requested unreadable href';
+      'id class queue set at enqueued_at expires_at priority attempts args args_redacted reason errors tags request_id locale attributes progress cancel_requested unreadable thread_mb href';
     assert.deepEqual(Object.keys(job ?? {}), keys.split(' '));
   });
 
