@@ -112,7 +112,7 @@ describe('deliverLater', () => {
     const user = await newUser();
     await UrgentMailer.letter(user).deliverLater({ tags: ['spring'] });
     await LetterMailer.with({ from: undefined }).letter(user, undefined).deliverLater();
-    await LetterMailer.letter(user).deliverLater({ queue: 'default', wait: '1h' });
+    await LetterMailer.letter(user).deliverLater({ queue: 'default', wait: '1h', priority: 5 });
     const enqueued = system.eventsNamed('job.enqueued').map(({ class: name, queue }) => `${name} ${queue}`);
     assert.deepEqual(enqueued, [
       'catamount.deliver-mail default',
@@ -120,6 +120,7 @@ describe('deliverLater', () => {
       'catamount.deliver-mail default',
     ]);
     assert.deepEqual(requests[0]?.tags, ['UrgentMailer#letter', 'spring']);
+    assert.equal(requests[2]?.priority, 5);
     assert.equal(await system.jobCount(), 3);
     await work();
     await sink.waitFor(2);
