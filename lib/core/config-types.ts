@@ -31,6 +31,17 @@ export interface SocketPath {
   readonly mode: number | null;
 }
 
+/** A listening socket that this process was started with: by systemd, or by the primary that it follows. */
+export interface InheritedSocket {
+  readonly kind: 'inherited';
+  /** Number of its file descriptor. */
+  readonly fd: number;
+  /** Its name among LISTEN_FDNAMES, or its address. */
+  readonly name: string;
+  /** The file of a Unix socket that this tree has made; otherwise null. */
+  readonly path: string | null;
+}
+
 /**
  * A way to deliver mails. smtp: to the server of SMTP_URL. file: as `.eml` files into a folder. log: as a line of the
  * log. test: nowhere; they are kept for the assertions of a test.

@@ -17,6 +17,13 @@ export function environment(): Environment {
   return process.env;
 }
 
+/** Reads these variables and removes them, so that no child inherits them. */
+export function takeVariables<Name extends string>(names: readonly Name[]): Readonly<Partial<Record<Name, string>>> {
+  const taken = Object.fromEntries(names.map((name) => [name, process.env[name]]));
+  for (const name of names) Reflect.deleteProperty(process.env, name);
+  return taken as Partial<Record<Name, string>>;
+}
+
 /** Passes this config to children forked from now on, with settings of glibc that keep their memory small. */
 export function passConfigToChildren(config: Config): void {
   process.env[CONFIG_VARIABLE] = JSON.stringify(config);

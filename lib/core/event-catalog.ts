@@ -164,6 +164,11 @@ const CATALOG: Catalog = {
   'primary.listening': info((e) => `Listening on ${e.address}, ready in ${formatElapsed(e.durationMs)}`, {
     detail: ({ pages = [] }) => (pages.length === 0 ? '' : `. Open ${pages.join(', ')}`),
   }),
+  'primary.restarting': info((e) => `restart: the new primary (pid ${e.pid}) starts beside this one`),
+  'primary.restarted': info(
+    (e) => `the new primary (pid ${e.pid}) serves after ${formatElapsed(e.durationMs)}; this one finishes what it has`,
+  ),
+  'primary.kept': error((e) => `the restart failed, this primary serves on: ${e.reason}`),
   'primary.stopping': info((e) => `${e.reason}: stopping within ${formatElapsed(e.timeoutMs)}`),
   'primary.stopped': info((e) => `stopped in ${formatElapsed(e.durationMs)}, ${countText(e.killed)} killed`),
   'request.finished': {

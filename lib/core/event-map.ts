@@ -89,6 +89,12 @@ export interface EventMap {
   'processor.stalled': AboutStandstill;
   'processor.recovered': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
+  /** A new primary starts, which is to take over the sockets. */
+  'primary.restarting': { readonly pid: number };
+  /** The new primary serves; this one finishes what it has. */
+  'primary.restarted': { readonly pid: number; readonly durationMs: number };
+  /** The new primary could not start: this one serves on. */
+  'primary.kept': { readonly reason: string };
   'phase.started': { readonly phase: number };
   'phase.completed': PhaseCompletedEvent;
   'phase.aborted': { readonly phase: number; readonly reason: string };

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
-import net, { type AddressInfo } from 'node:net';
-import type { ListenAddress, SocketPath } from './config';
+import net from 'node:net';
+import path from 'node:path';
+import type { InheritedSocket, ListenAddress, SocketPath } from './config';
 import { EXIT, UserError } from './errors';
 
 /**
@@ -18,29 +19,73 @@ export async function ensureFree(address: ListenAddress): Promise<void> {
   });
 }
 
-/** Lets the server listen on a socket file, which has its mode from the start. */
-export function listenOnFile(server: net.Server, { path, mode }: SocketPath, onListening: () => void): void {
+/**
+ * Lets the server listen on a socket file, which has its mode from the start. Closing the server leaves the file, since a
+ * successor may listen there by then.
+ * @param options.replace true: takes the place of a socket that is there. Otherwise the server emits EADDRINUSE.
+ * @returns a function that removes the file, if it is still that of this server, which must be open.
+ */
+export function listenOnFile(
+  server: net.Server,
+  { path: file, mode }: SocketPath,
+  { replace = false, onListening = () => undefined }: { replace?: boolean; onListening?: () => void } = {},
+): () => void {
+  // Node removes the name under which it has bound a socket when it closes it: that is this one, which is gone by then.
+  const draft = path.join(path.dirname(file), `.${process.pid.toString(36)}`);
+  fs.rmSync(draft, { force: true });
   // Node creates the file within the call: no other file is created under this mask.
   const mask = mode === null ? undefined : process.umask(0o777 & ~mode);
   try {
-    server.listen(path, onListening);
+    server.listen(draft);
+    if (!server.listening) return () => undefined;
     // A default ACL of the folder overrides the mask.
-    if (mode !== null && server.listening) fs.chmodSync(path, mode);
+    if (mode !== null) fs.chmodSync(draft, mode);
+    if (replace) fs.renameSync(draft, file);
+    else fs.linkSync(draft, file);
+    server.once('listening', onListening);
+    return removerOf(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    server.close();
+    server.emit(
+      'error',
+      code === 'EEXIST' ? Object.assign(new Error(`${file} exists`), { code: 'EADDRINUSE' }) : error,
+    );
+    return () => undefined;
   } finally {
+    fs.rmSync(draft, { force: true });
     if (mask !== undefined) process.umask(mask);
   }
 }
 
-/** @returns the URL of a listening server, such as `http://127.0.0.1:3000`, or `unix:` and its path. */
-export function addressInUse(server: net.Server, address: ListenAddress): string {
-  if (address.kind === 'unix') return `unix:${address.path}`;
-  const { port } = server.address() as AddressInfo;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `http://${host}:${port}`;
+/** @returns a function that removes the file, unless another has taken its place. */
+export function removerOf(file: string): () => void {
+  const inode = () => fs.statSync(file, { throwIfNoEntry: false })?.ino;
+  const own = inode();
+  return () => {
+    if (own !== undefined && inode() === own) fs.rmSync(file, { force: true });
+  };
+}
+
+/**
+ * @returns the URL of a listening server, such as `http://127.0.0.1:3000`, or `unix:` and its path. A socket that came from
+ * outside has no known path: `unix:`.
+ */
+export function addressInUse(server: net.Server, address: ListenAddress | InheritedSocket): string {
+  if (address.kind !== 'tcp' && address.path !== null) return `unix:${address.path}`;
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') return `unix:${bound ?? ''}`;
+  const host = address.kind === 'tcp' ? address.host : bound.address;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${bound.port}`;
 }
 
 /** @returns a UserError with advice when listening failed because of a setting; other errors unchanged. */
-export function listenError(error: NodeJS.ErrnoException, address: ListenAddress): Error {
+export function listenError(error: NodeJS.ErrnoException, address: ListenAddress | InheritedSocket): Error {
+  if (address.kind === 'inherited') {
+    const { fd, name } = address;
+    const why = `file descriptor ${fd} (${name}), which was passed by LISTEN_FDS, is no listening stream socket`;
+    return new UserError(`Catamount cannot start: ${why}: ${error.message}.`, EXIT.unavailable);
+  }
   const [where, variable] =
     address.kind === 'unix' ? [address.path, 'HOST'] : [`port ${address.port} on ${address.host}`, 'PORT'];
   const advice: Readonly<Record<string, string>> = {

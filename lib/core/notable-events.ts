@@ -21,6 +21,8 @@ const NOTABLE = {
   'processor.recovered': ['tree', 'calm'],
   'processor.kept': ['primary', 'bad'],
   'processor.crash-loop': ['primary', 'bad'],
+  'primary.restarted': ['primary', 'deploy'],
+  'primary.kept': ['primary', 'bad'],
   'phase.started': ['primary', 'deploy'],
   'phase.completed': ['primary', 'deploy'],
   'phase.aborted': ['primary', 'warn'],

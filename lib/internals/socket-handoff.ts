@@ -109,6 +109,20 @@ export function socketOf(connection: net.Socket | RawConnection): net.Socket {
   return socket;
 }
 
+/** The handle under a listening server, which `spawn` and `process.send` take, too. */
+export type ListeningHandle = ConnectionHandle;
+
+/** @returns the handle of a server that listens; undefined if it does not. */
+export function listeningHandle(server: net.Server): ListeningHandle | undefined {
+  return (server as unknown as { readonly _handle?: ListeningHandle | null })._handle ?? undefined;
+}
+
+/** @returns what one process sends to another without reading from it; undefined for a connection that is closed. */
+export function handleOf(connection: Connection): ConnectionHandle | undefined {
+  if (!(connection instanceof net.Socket)) return connection;
+  return (connection as unknown as Inside)._handle ?? undefined;
+}
+
 /** The handle under a connection, as one process sends it to another. */
 export interface ConnectionHandle {
   close(): void;

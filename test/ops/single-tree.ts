@@ -29,5 +29,6 @@ export function singleTree(config: Config, events: Events): Operations {
     memory,
     phased,
     stop: never,
+    restart: never,
   });
 }

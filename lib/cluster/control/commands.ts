@@ -63,7 +63,7 @@ export const TREE_COMMANDS: readonly TreeCommand[] = [
     name: 'restart',
     method: 'POST',
     signals: [],
-    help: 'finish what is in flight, then start everything again under the same primary',
+    help: 'start a new primary with new Node and Catamount on the same sockets, then end the old one; no request is lost',
     slow: true,
     run: (operations) => done(operations.restart()),
   },

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { version } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import { listenOnFile } from '../../core/listen-address';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
@@ -44,6 +45,7 @@ export class ControlServer implements Service {
   private readonly token = randomBytes(32).toString('hex');
   /** The text of the state file, once it is written. */
   private stateText: string | undefined;
+  private removeSocket: () => void = () => undefined;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
@@ -62,9 +64,12 @@ export class ControlServer implements Service {
     this.server.on('clientError', refuseMalformed);
   }
 
-  /** @throws UserError when another tree listens there, or the path cannot be used. */
-  start(): Promise<void> {
-    this.starting ??= this.startOnce();
+  /**
+   * @param takesOver true: takes the place of the tree that listens there.
+   * @throws UserError when another tree listens there, or the path cannot be used.
+   */
+  start(takesOver = false): Promise<void> {
+    this.starting ??= this.startOnce(takesOver);
     return this.starting;
   }
 
@@ -73,17 +78,17 @@ export class ControlServer implements Service {
     return this.stopping;
   }
 
-  private async startOnce(): Promise<void> {
+  private async startOnce(takesOver: boolean): Promise<void> {
     if (this.stopping) return;
     const { control, redisOff } = this.options;
     const { socket, stateFile } = control;
     try {
       // Read first, so as not to overwrite a file that is not a state file, or that belongs to a tree running elsewhere.
       const former = readState(stateFile);
-      if (former && (await isListening(former.controlSocket).catch(() => false)))
+      if (!takesOver && former && (await isListening(former.controlSocket).catch(() => false)))
         throw takenError(former.controlSocket);
-      await clearSocketPath(socket);
-      await this.listen(socket);
+      if (!takesOver) await clearSocketPath(socket);
+      await this.listen(socket, takesOver);
       this.stateText = writeState(stateFile, {
         pid: process.pid,
         startedAt: new Date().toISOString(),
@@ -103,8 +108,8 @@ export class ControlServer implements Service {
     await this.starting?.catch(() => undefined);
     if (!this.server.listening) return;
     this.removeState();
+    this.removeSocket();
     const closed = deferred();
-    // `close` also removes the socket file.
     this.server.close(() => closed.resolve());
     if ((await deadline.part(STOP_PHASES.lastAnswers).wait(closed.promise)) === 'done') return;
     this.server.closeAllConnections();
@@ -122,22 +127,17 @@ export class ControlServer implements Service {
     fs.rmSync(stateFile, { force: true });
   }
 
-  private async listen(file: string): Promise<void> {
+  private async listen(file: string, replace: boolean): Promise<void> {
     const listening = deferred();
     const fail = (error: NodeJS.ErrnoException) =>
       listening.reject(error.code === 'EADDRINUSE' ? takenError(file) : error);
     this.server.once('error', fail);
     this.server.once('listening', () => listening.resolve());
-    const address = socketAddress(file);
-    // Node creates the file within the call: no other file is created under this mask.
-    const mask = process.umask(0o177);
-    try {
-      this.server.listen(address);
-      // A default ACL of the folder overrides the mask.
-      if (this.server.listening) fs.chmodSync(address, 0o600);
-    } finally {
-      process.umask(mask);
-    }
+    this.removeSocket = listenOnFile(
+      this.server,
+      { kind: 'unix', path: socketAddress(file), mode: 0o600 },
+      { replace },
+    );
     await listening.promise;
     this.server.off('error', fail);
     this.server.on('error', (error) => this.report(error, 'control socket'));

@@ -1,12 +1,12 @@
 import net from 'node:net';
 import { setImmediate as afterPoll, setTimeout as wait } from 'node:timers/promises';
-import type { ListenAddress } from '../../core/config';
+import type { InheritedSocket, ListenAddress } from '../../core/config';
 import { DescriptorWatch } from '../../core/descriptor-watch';
 import type { Events } from '../../core/events';
-import { addressInUse, listenError, listenOnFile } from '../../core/listen-address';
+import { addressInUse, listenError, listenOnFile, removerOf } from '../../core/listen-address';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
-import { closeConnection } from '../../internals/socket-handoff';
+import { closeConnection, type ListeningHandle, listeningHandle } from '../../internals/socket-handoff';
 import type { Deadline } from '../../support/deadline';
 import { type Deferred, deferred } from '../../support/deferred';
 
@@ -21,6 +21,11 @@ export interface Taker {
   take(connection: Connection): void;
 }
 
+/** A socket on which this process listens, by whose handle another process can listen, too. */
+export interface ListeningSocket extends Pick<InheritedSocket, 'name' | 'path'> {
+  readonly handle: ListeningHandle;
+}
+
 /** Wait of a connection for a worker with a free slot, ms, like Puma's `wait_for_less_busy_worker`. */
 const LESS_BUSY_WAIT_MS = 5;
 /** A stop closes the socket once no connection has arrived for this long, ms. */
@@ -29,12 +34,14 @@ const QUIET_GAP_MS = 50;
 const SHORT_TURN_MS = 1;
 
 /**
- * The tree's listening socket, owned by the primary as in Puma: it outlives workers, and while there is none, clients
+ * The tree's listening sockets, owned by the primary as in Puma: they outlive workers, and while there is none, clients
  * wait. Each worker is sent one connection at a time and confirms it, so that a blocked worker holds up one client
  * only.
  */
 export class Listener {
-  private readonly server: net.Server;
+  private readonly servers: readonly net.Server[];
+  /** Remove the files of the sockets. */
+  private readonly removers: (() => void)[] = [];
   private readonly waiting: { readonly connection: Connection; readonly since: number }[] = [];
   private readonly lastTurns = new WeakMap<Taker, number>();
   private turns = 0;
@@ -45,16 +52,18 @@ export class Listener {
   private retry: NodeJS.Timeout | undefined;
   private dispatched: Deferred | undefined;
   private closed = false;
+  /** Takes the connections that are left when the socket is closed: those of the next primary. */
+  private successor: ((connection: Connection) => void) | undefined;
 
   constructor(
-    private readonly address: ListenAddress,
+    private readonly addresses: readonly (ListenAddress | InheritedSocket)[],
     private readonly takers: () => readonly Taker[],
     private readonly events: Events,
   ) {
     const descriptors = new DescriptorWatch(events);
     // Nothing is read here: the client's bytes wait in the kernel for the worker.
     const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
-    this.server = net.createServer(options, (socket) => {
+    const accept = (socket: net.Socket) => {
       this.accepted++;
       this.acceptedAt = performance.now();
       // This connection may have taken the last descriptor. libuv silently drops the connections after it, and a later
@@ -62,20 +71,38 @@ export class Listener {
       descriptors.check();
       socket.on('error', () => undefined);
       this.dispatch(socket);
+    };
+    this.servers = addresses.map(() => net.createServer(options, accept));
+  }
+
+  /** The sockets, for the next primary; none unless it listens. */
+  get sockets(): ListeningSocket[] {
+    return this.servers.flatMap((server, i) => {
+      const [handle, address] = [listeningHandle(server), this.addresses[i]];
+      if (!handle || !address) return [];
+      return { handle, name: addressInUse(server, address), path: address.kind === 'tcp' ? null : address.path };
     });
   }
 
   /**
-   * @returns the address in use, such as `http://127.0.0.1:3000`.
-   * @throws UserError when the address is unavailable.
+   * @returns the first address in use, such as `http://127.0.0.1:3000`.
+   * @throws UserError when an address is unavailable.
    */
   async listen(): Promise<string> {
-    const { address, server } = this;
+    const addresses = await Promise.all(this.servers.map((server, i) => this.listenAt(server, this.addresses[i])));
+    return addresses[0] ?? '';
+  }
+
+  private async listenAt(server: net.Server, address: ListenAddress | InheritedSocket | undefined): Promise<string> {
+    if (!address) return '';
     const listening = deferred();
     const refuse = (error: NodeJS.ErrnoException) => listening.reject(listenError(error, address));
     server.once('error', refuse);
-    if (address.kind === 'unix') listenOnFile(server, address, listening.resolve);
-    else server.listen({ host: address.host, port: address.port }, listening.resolve);
+    if (address.kind === 'unix') this.removers.push(listenOnFile(server, address, { onListening: listening.resolve }));
+    else if (address.kind === 'inherited') {
+      if (address.path !== null) this.removers.push(removerOf(address.path));
+      server.listen({ fd: address.fd }, listening.resolve);
+    } else server.listen({ host: address.host, port: address.port }, listening.resolve);
     await listening.promise;
     server.off('error', refuse);
     server.on('error', (error) => this.events.emit('process.error', { error, during: 'accepting a connection' }));
@@ -93,6 +120,11 @@ export class Listener {
    * or has exited.
    */
   goOn(): void {
+    for (; this.successor && !this.holding; ) {
+      const first = this.waiting.shift();
+      if (!first) break;
+      this.successor(first.connection);
+    }
     for (; !this.holding; ) {
       const [first] = this.waiting;
       const taker = first && this.nextTaker(first.since);
@@ -131,11 +163,27 @@ export class Listener {
       await afterPoll();
       isQuiet = before === this.accepted && performance.now() - turnFrom <= SHORT_TURN_MS;
     }
-    this.server.close();
+    for (const remove of this.removers) remove();
+    this.closeServers();
     this.closed = true;
     this.holding = false;
     this.goOn();
     await this.settled(deadline.part(STOP_PHASES.dispatch));
+  }
+
+  /**
+   * Stops accepting: another primary listens on the same sockets, so none of the connections in the kernel is lost.
+   * @param successor gets every connection that no worker has taken, and that workers hand off from now on.
+   */
+  handOver(successor: (connection: Connection) => void): void {
+    this.closeServers();
+    this.closed = true;
+    this.successor = successor;
+    this.goOn();
+  }
+
+  private closeServers(): void {
+    for (const server of this.servers) server.close();
   }
 
   /** Resolves when no connection waits and workers have confirmed all that they were sent, or at the deadline. */

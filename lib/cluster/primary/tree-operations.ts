@@ -28,6 +28,7 @@ export interface TreeParts {
   readonly monitor: TreeMonitor;
   readonly events: Events;
   readonly stop: (reason: string) => Promise<never>;
+  readonly restart: () => Promise<void>;
 }
 
 /** The operations behind the control socket, the signals and the operator's pages. */
@@ -112,15 +113,7 @@ export class TreeOperations implements Operations {
   }
 
   async restart(): Promise<void> {
-    const { workers, processor } = this.parts;
-    // The first slot is never empty, so that clients do not wait for a boot.
-    const renewals = workers.slots.map((slot, i) =>
-      workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'stop-first'),
-    );
-    const results = await Promise.all(renewals);
-    await processor?.restart(() => 'stop-first');
-    const failed = results.flatMap((result, i) => (result.replaced ? [] : `worker ${i} ${result.reason}`));
-    if (failed.length > 0) throw new UserError(failed.join('; '));
+    await this.parts.restart();
   }
 
   /** Resolves when the stop has begun, so that the caller gets an answer before the process exits. */

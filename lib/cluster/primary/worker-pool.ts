@@ -1,6 +1,6 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import cluster from 'node:cluster';
-import type { Config } from '../../core/config';
+import type { Config, InheritedSocket } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { FORCED_EXIT_MS, STOP_PHASES } from '../../core/shutdown';
@@ -14,7 +14,7 @@ import type { JobsHealth, RestartReason, Tree, WorkerStatus } from '../status';
 import { type ChildExit, type RelayBroadcast, type StopOutcome, sumOutcomes } from './child-handle';
 import { killUnresponsive } from './kill-unresponsive';
 import { LifetimeCounters } from './lifetime-counters';
-import { Listener } from './listener';
+import { Listener, type ListeningSocket } from './listener';
 import type { RestartOptions } from './restart-policy';
 import { Slot } from './slot';
 import { forkWorkers } from './throng';
@@ -65,7 +65,7 @@ export class WorkerPool implements PoolCallbacks {
   private permitted = true;
   private stopping = false;
   /** True once a worker has answered `/ready` with 200: those forked later need not be ready for the first time again. */
-  private served = false;
+  served = false;
   private tree: Tree | undefined;
 
   constructor(
@@ -73,9 +73,11 @@ export class WorkerPool implements PoolCallbacks {
     private readonly config: Pick<Config, 'listen' | 'web' | 'shutdownTimeoutMs' | 'heapCaps'>,
     private readonly events: Events,
     private readonly restarts: RestartOptions = {},
+    inherited: readonly InheritedSocket[] = [],
   ) {
     this.slots = Array.from({ length: count }, (_, index) => new Slot(index, restarts));
-    this.listener = new Listener(config.listen, () => (this.permitted ? this.handles : []), events);
+    const addresses = inherited.length > 0 ? inherited : [config.listen];
+    this.listener = new Listener(addresses, () => (this.permitted ? this.handles : []), events);
     const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = config.web;
     this.watch = killUnresponsive(() => this.handles, { timeoutMs, bootTimeoutMs }, events);
   }
@@ -84,13 +86,14 @@ export class WorkerPool implements PoolCallbacks {
    * Listens, forks all workers, and waits until every slot has been ready once. The first that is ready serves.
    * @param onListening gets the address in use before anything is forked.
    * @param permission workers boot, but serve nothing until it resolves.
+   * @param later the address, if another primary still serves there: it listens only by `listen`.
    * @returns the address.
    * @throws what `permission` rejects with; UserError when the address is unavailable, or when the web cannot boot, with the
    * worker's last output.
    */
-  async start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string> {
+  async start(onListening?: (address: string) => void, permission?: Promise<void>, later?: string): Promise<string> {
     this.permitted = permission === undefined;
-    const address = await this.listener.listen();
+    const address = later ?? (await this.listen());
     onListening?.(address);
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
     cluster.on('fork', (worker) => this.attach(worker));
@@ -100,6 +103,28 @@ export class WorkerPool implements PoolCallbacks {
     this.watch.start();
     await Promise.all([this.permit(permission), this.booted.promise]);
     return address;
+  }
+
+  /** @returns the address. @throws UserError when it is unavailable. */
+  listen(): Promise<string> {
+    return this.listener.listen();
+  }
+
+  get sockets(): ListeningSocket[] {
+    return this.listener.sockets;
+  }
+
+  /** Ends as `stop` does, but another primary serves: it gets all connections that are idle or wait. */
+  async handOver(successor: (connection: Connection) => void, deadline: Deadline): Promise<StopOutcome> {
+    this.beginStop();
+    this.listener.handOver(successor);
+    return sumOutcomes(await Promise.all(this.handles.map((handle) => handle.stop(deadline, true))));
+  }
+
+  private beginStop(): void {
+    this.stopping = true;
+    void this.watch.stop();
+    for (const slot of this.slots) slot.policy.cancel();
   }
 
   private async permit(permission?: Promise<void>): Promise<void> {
@@ -117,9 +142,7 @@ export class WorkerPool implements PoolCallbacks {
    * them, since it takes their idle connections.
    */
   async stop(deadline: Deadline): Promise<StopOutcome> {
-    this.stopping = true;
-    void this.watch.stop();
-    for (const slot of this.slots) slot.policy.cancel();
+    this.beginStop();
     // A blocked worker never replies; it is waited for no longer than a busy one.
     const lameDuck = deadline.part(STOP_PHASES.lameDuck);
     await lameDuck.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(lameDuck.remaining()))));

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { awaitStopping } from '../../cluster/control/predecessor';
 import { ControlServer } from '../../cluster/control/server';
 import { onOperatorSignals } from '../../cluster/control/signals';
-import { STOP_SIGNALS } from '../../cluster/operator-signals';
+import { COMMAND_SIGNALS, STOP_SIGNALS } from '../../cluster/operator-signals';
 import { relayBroadcasts } from '../../cluster/primary/broadcast-relay';
 import { type StopOutcome, sumOutcomes } from '../../cluster/primary/child-handle';
+import { FirstPrimary, HotRestart, type Inheritance, takeInherited } from '../../cluster/primary/hot-restart';
 import { JobsWatch } from '../../cluster/primary/jobs-watch';
 import { collectAtRest, MemoryWatch } from '../../cluster/primary/memory-watch';
 import { PhasedRestart } from '../../cluster/primary/phased-restart';
@@ -24,6 +25,7 @@ import { withRedisPrefix } from '../../core/redis-settings';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { collectGarbage } from '../../internals/gc';
+import type { Connection } from '../../internals/socket-handoff';
 import { Deadline } from '../../support/deadline';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { toError } from '../../support/to-error';
@@ -31,6 +33,9 @@ import { type AppDefinition, callHooks } from '../app/app-definition';
 import { findings } from '../checks/all-checks';
 import { StartCheck } from './app-check';
 import { banner, pagesAt } from './banner';
+
+/** A new primary that takes over has this many times WORKER_BOOT_TIMEOUT: its workers boot, and its job processor after them. */
+const GENERATIONS_TO_BOOT = 3;
 
 /** The root of the tree: starts servers, workers and the job processor, and stops them all. */
 export class Primary {
@@ -54,21 +59,40 @@ export class Primary {
   private readonly tasks: readonly PeriodicTask[];
   private stopped: Promise<never> | undefined;
   private readonly config: Config;
+  private readonly inherited = takeInherited();
+  private readonly hotRestart: HotRestart;
+  /** The primary whose child this one is; undefined: this is the first. */
+  private readonly first: FirstPrimary | undefined;
+  /** Resolves when this primary, whose place another has taken, has finished what it had. */
+  private retired: Promise<number> | undefined;
+  private readonly processorReady: Promise<unknown>;
+  private stopRelaying: () => void = () => undefined;
 
   constructor(
     private readonly app: AppDefinition,
     settings: Config,
   ) {
     const id = randomBytes(6).toString('hex');
-    const config = { ...settings, treeId: id };
+    const { predecessor } = this.inherited;
+    const { databaseUrl = null, redisUrl = null } = predecessor ?? {};
+    const servers = { databaseUrl: settings.databaseUrl ?? databaseUrl, redisUrl: settings.redisUrl ?? redisUrl };
+    const config = { ...settings, ...servers, treeId: id };
     this.config = config;
     const events = openLog(config, 'primary');
     const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
     this.events = events;
-    this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events);
+    this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events, {}, this.inherited.sockets);
+    const limits = { bootMs: GENERATIONS_TO_BOOT * web.bootTimeoutMs, stopMs: drainTimeoutMs };
+    this.hotRestart = new HotRestart(limits, events, (code) => void this.stop('the primary has ended', code));
+    if (predecessor) {
+      this.first = new FirstPrimary(
+        (connection) => this.workers.redispatch(connection),
+        () => void this.stop('the process that started it is gone'),
+      );
+    }
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
-      otherPids: () => [process.pid, ...(this.processor?.pids ?? [])],
+      otherPids: () => [process.pid, this.first ? process.ppid : [], this.processor?.pids ?? []].flat(),
     });
     this.garbage = collectAtRest(this.workers, events);
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
@@ -85,6 +109,9 @@ export class Primary {
         onRefused: (error) => void this.stop('it cannot start', this.reportFailure(error)),
       });
     }
+    this.processorReady = this.processor
+      ? new Promise((resolve) => events.on('processor.ready', resolve))
+      : Promise.resolve();
     if (this.processor && config.environment === 'production') this.holdUntilJobsBoot();
     const { workers, processor, memory, phased } = this;
     if (processor) {
@@ -140,7 +167,8 @@ export class Primary {
   private buildOperations(): TreeOperations {
     const { config, events, workers, processor, memory, phased, monitor } = this;
     const stop = (reason: string) => this.stop(reason);
-    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, stop });
+    const restart = () => this.restart();
+    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, stop, restart });
   }
 
   /** Resolves when the tree serves. From then on it ends only through `stop`. */
@@ -148,18 +176,18 @@ export class Primary {
     const { app, config, events } = this;
     process.title = 'catamount: primary';
     onStopSignals((reason) => void this.stop(reason));
-    onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
-    onOperatorSignals(this.operations, events);
+    onNpmGone(!this.first && environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
+    this.stopRelaying = onOperatorSignals(this.operations, events);
     onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));
     callHooks(app.hooks, events);
     this.printBanner();
     await this.warn();
     this.reportMemoryPlan();
     try {
-      await awaitStopping(config.control.stateFile, events);
+      if (!this.first) await awaitStopping(config.control.stateFile, events);
       if (this.stopped) return;
-      if (config.web.enabled) await ensureFree(config.listen);
-      await this.control.start();
+      if (config.web.enabled && this.inherited.sockets.length === 0) await ensureFree(config.listen);
+      if (!this.first) await this.control.start();
       const check = this.checkApp();
       const permission = check.passed;
       const settled = await this.settleServers();
@@ -180,9 +208,13 @@ export class Primary {
       await permission;
       if (this.stopped) return;
       collectGarbage();
+      // Beside a primary that serves it fetches nothing yet.
+      if (this.first) this.processor?.quiet();
       this.processor?.start();
       this.jobsWatch?.task.start();
-      await web;
+      const address = await web;
+      if (this.first) await this.takeOver(this.first);
+      if (address !== undefined) this.announce(address);
       this.garbage.start();
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
@@ -199,22 +231,105 @@ export class Primary {
   }
 
   private async stopAll(reason: string, exitCode: number): Promise<never> {
+    // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.
+    process.exitCode = EXIT.failed;
+    this.hotRestart.cancel();
+    const code = this.retired
+      ? await this.stopServing()
+      : await this.windUp(reason, (deadline) => this.web?.stop(deadline));
+    process.exit(exitCode !== EXIT.ok ? exitCode : code);
+  }
+
+  /** Ends the tree, but not this process. @param stopWeb ends the workers. @returns the exit code. */
+  private async windUp(
+    reason: string,
+    stopWeb: (deadline: Deadline) => Promise<StopOutcome> | undefined,
+  ): Promise<number> {
     const { shutdownTimeoutMs: timeoutMs } = this.config;
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
-    // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.
-    process.exitCode = EXIT.failed;
     this.events.emit('primary.stopping', { reason, timeoutMs });
     for (const task of this.tasks) void task.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };
     const { killed, failed } = sumOutcomes(
-      await Promise.all([this.web?.stop(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
+      await Promise.all([stopWeb(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
     );
-    await this.embedded?.stop(deadline.part(STOP_PHASES.embeddedServers));
+    if (!this.hotRestart.serving) await this.embedded?.stop(deadline.part(STOP_PHASES.embeddedServers));
     // The last thing: until then the next start of this folder learns from it that this tree is stopping.
     await this.control.stop(deadline);
     this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed });
-    process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
+    return killed + failed > 0 ? EXIT.failed : EXIT.ok;
+  }
+
+  /** In the first primary, whose place another has taken: ends that one. @returns its exit code. */
+  private async stopServing(): Promise<number> {
+    const deadline = Deadline.after(this.config.shutdownTimeoutMs);
+    const code = await this.hotRestart.stop(deadline);
+    await this.retired;
+    await this.embedded?.stop(deadline.part(STOP_PHASES.embeddedServers));
+    return code;
+  }
+
+  /** Serves in place of the primary before this one, once everything here could. */
+  private async takeOver(first: FirstPrimary): Promise<void> {
+    const { predecessor, sockets } = this.inherited;
+    await this.processorReady;
+    if (this.stopped) return;
+    await first.ready();
+    if (predecessor?.served) this.workers.treeServed();
+    if (sockets.length > 0) await this.workers.listen();
+    this.processor?.resume();
+    await this.control.start(true);
+    await first.serves();
+  }
+
+  /**
+   * Has a new primary started, by the same command line, on the same sockets. When it serves, this one finishes what it has: it
+   * passes its idle connections on. The first primary then remains, since whoever started it waits for its end.
+   * @throws UserError when the new one does not come up, or memory does not suffice for two trees.
+   */
+  private async restart(): Promise<void> {
+    const { config, workers, monitor, first, hotRestart } = this;
+    if (this.stopped || this.retired) throw new UserError('the tree is stopping');
+    const limitMb = config.memoryLimitMb;
+    const totalMb = Math.round(this.memory.measure().totalMb ?? 0);
+    if (limitMb !== null && 2 * totalMb > limitMb) {
+      throw new UserError(
+        `a restart starts a second tree beside this one, and 2 × ${totalMb} MB exceed MEMORY_LIMIT_MB (${limitMb}). ` +
+          'Use phased-restart for new code of the app, or stop and start.',
+      );
+    }
+    const { databaseUrl, redisUrl } = this.childConfig ?? config;
+    const embedded = this.embedded !== undefined || this.inherited.predecessor !== undefined;
+    const { sockets } = workers;
+    const inheritance: Inheritance = {
+      sockets: sockets.map(({ name, path }) => ({ name, path })),
+      address: monitor.address,
+      databaseUrl: embedded ? databaseUrl : null,
+      redisUrl: embedded ? redisUrl : null,
+      served: workers.served,
+    };
+    if (first) await first.restart(sockets, inheritance);
+    else {
+      const handles = sockets.map(({ handle }) => handle);
+      await hotRestart.run(handles, inheritance);
+    }
+    // A stop that has begun meanwhile ends the new one, too.
+    if (this.stopped) return;
+    this.retired = this.retire(first?.forward ?? hotRestart.forward);
+    // A later primary ends; the first one stays for its exit code and for signals.
+    if (first) void this.retired.then(async (code) => first.flushed.then(() => process.exit(code)));
+  }
+
+  /** Finishes what this primary has, while another serves. @returns the exit code. */
+  private async retire(forward: (connection: Connection) => void): Promise<number> {
+    this.stopRelaying();
+    for (const signal of COMMAND_SIGNALS) process.on(signal, () => this.hotRestart.signal(signal));
+    const outcome = await this.windUp('another primary has taken over', (deadline) =>
+      this.web?.handOver(forward, deadline),
+    );
+    collectGarbage();
+    return outcome;
   }
 
   /** Starts embedded servers for the URLs that are not set. @returns the config with their URLs. */
@@ -256,12 +371,16 @@ export class Primary {
     }
   }
 
-  private async startWeb(onListening: (address: string) => void, permission: Promise<void>): Promise<void> {
-    const { config } = this;
+  private async startWeb(onListening: (address: string) => void, permission: Promise<void>): Promise<string> {
     this.memory.start();
     this.web = this.workers;
-    const address = await this.workers.start(onListening, permission);
+    const address = await this.workers.start(onListening, permission, this.inherited.predecessor?.address ?? undefined);
     this.monitor.address = address;
+    return address;
+  }
+
+  private announce(address: string): void {
+    const { config } = this;
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');

@@ -99,7 +99,7 @@ describe('the listener', () => {
         [null, 0o700],
       ] as const) {
         const file = path.join(folder, `${mode}.sock`);
-        const listener = new Listener({ kind: 'unix', path: file, mode }, () => [], new Events());
+        const listener = new Listener([{ kind: 'unix', path: file, mode }], () => [], new Events());
         await listener.listen();
         assert.equal(fs.statSync(file).mode & 0o777, expected);
         assert.equal(process.umask(), 0o077);
@@ -113,7 +113,7 @@ describe('the listener', () => {
 
   it('holds new connections while it closes the socket, until every client has reconnected, and then has them served', async () => {
     const worker = new PromptWorker();
-    const listener = new Listener(ADDRESS, () => [worker], new Events());
+    const listener = new Listener([ADDRESS], () => [worker], new Events());
     const callers = new Load(await listener.listen(), CALLERS, () => '/', { allFresh: true, whenRefused: 'end' });
     await until('clients are served', () => callers.answered >= 4 * CALLERS);
     const before = worker.taken;
@@ -126,7 +126,7 @@ describe('the listener', () => {
 
   it('serves a client that connects after the last look at the socket, in an event that kept the process busy', async () => {
     for (const poll of [0, 1, 2, 3]) {
-      const listener = new Listener(ADDRESS, () => [new PromptWorker()], new Events());
+      const listener = new Listener([ADDRESS], () => [new PromptWorker()], new Events());
       const client = new ClientThread(Number(new URL(await listener.listen()).port));
       let isOpen = true;
       let isConnected = false;
@@ -151,7 +151,7 @@ describe('the listener', () => {
         connection.destroy();
       },
     };
-    const listener = new Listener(ADDRESS, () => [worker], new Events());
+    const listener = new Listener([ADDRESS], () => [worker], new Events());
     const port = Number(new URL(await listener.listen()).port);
     const clients = [net.connect(port, '127.0.0.1')];
     await until('it is sent a connection', () => worker.awaited);
