@@ -57,20 +57,6 @@ describe('two workers', () => {
     assert.deepEqual(kinds, []);
   });
 
-  it('are restarted at once by an operator, all but the first before their successors boot', async () => {
-    const from = cluster.happenings.length;
-    await ask('restart');
-    const changes = await until('both have been replaced', () => {
-      const since = cluster.happenings.slice(from).filter(({ name }) => /^worker\.(ready|exited)$/.test(name));
-      return since.length === 4 && [0, 1].map((n) => since.filter(({ slot }) => slot === n).map(({ name }) => name));
-    });
-    const [ready, exited] = ['worker.ready', 'worker.exited'];
-    assert.deepEqual(changes, [
-      [ready, exited],
-      [exited, ready],
-    ]);
-  });
-
   it('finish what is in flight on SIGTERM, however often it comes, and exit 0', async () => {
     const slow = await Promise.all([1, 2, 3, 4].map(() => fetch(`${address}/early?ms=700`)));
     for (const pid of [cluster.pid, cluster.pidOf(0), cluster.pidOf(1), cluster.pid]) process.kill(pid, 'SIGTERM');

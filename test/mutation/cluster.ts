@@ -3,6 +3,20 @@ import type { Mutation } from './mutation';
 /** Mutations of the supervisor: the primary, its workers and its job processor. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a primary whose place another takes passes its idle connections on',
+    file: 'lib/cluster/primary/listener.ts',
+    find: 'this.successor = successor;',
+    replace: '',
+    killedBy: ['test/process/hot-restart.deep.ts'],
+  },
+  {
+    promise: 'the process that was started holds the tree: the primaries of its restarts end with it',
+    file: 'lib/cluster/primary/hot-restart.ts',
+    find: "process.once('disconnect', onGone);",
+    replace: '',
+    killedBy: ['test/process/hot-restart.deep.ts'],
+  },
+  {
     promise: 'nothing is forked before the beforeFork of the app has ended',
     file: 'lib/role/start/primary.ts',
     find: 'await this.beforeFork(settled);',

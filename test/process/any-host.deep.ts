@@ -17,14 +17,16 @@ describe('off Heroku', () => {
   const folder = tempFolder('host');
   after(() => removeFolder(folder));
 
-  it('systemd accepts the unit of the guide', async () => {
+  it('systemd accepts the units of the guide', async () => {
     const guide = fs.readFileSync(path.join(ROOT, 'lib/cluster/hosts.md'), 'utf8');
-    const [, unit = ''] = /```ini\n(.*?)```/s.exec(guide) ?? [];
-    assert.match(unit, /^ExecStart=/m);
-    const file = path.join(folder, 'shop.service');
-    fs.writeFileSync(file, unit.replace('/srv/shop', folder));
+    const [service = '', socket = ''] = [...guide.matchAll(/```ini\n(.*?)```/gs)].map(([, unit = '']) => unit);
+    assert.match(service, /^ExecStart=/m);
+    assert.match(socket, /^ListenStream=/m);
+    const files = ['shop.service', 'shop.socket'].map((name) => path.join(folder, name));
+    for (const [i, unit] of [service, socket].entries())
+      fs.writeFileSync(files[i] ?? '', unit.replace('/srv/shop', folder));
     // It exits with 1 for directives that it does not know and files that it cannot find.
-    await run('systemd-analyze', ['verify', '--man=no', '--generators=no', file]);
+    await run('systemd-analyze', ['verify', '--man=no', '--generators=no', ...files]);
   });
 
   it('a tree that is process 1 serves, and exits with 0 when its container is stopped', async () => {

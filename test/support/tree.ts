@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import type net from 'node:net';
 import path from 'node:path';
 import { type Answer, type RequestOptions, request } from './http';
 import { type Line, type LineMatch, Output } from './output';
@@ -26,6 +27,8 @@ export interface TreeOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** The user to run as, which requires root. */
   readonly uid?: number;
+  /** Listening sockets that the process gets as file descriptors 3, 4 and so on. */
+  readonly sockets?: readonly net.Server[];
   /** Path of the node binary. Default: that of this process. */
   readonly node?: string;
   /** Default: the build's `dist/server.js`. */
@@ -59,6 +62,7 @@ export class Tree {
       via = 'node',
       entry = path.join(ROOT, 'dist/server.js'),
       node = process.execPath,
+      sockets = [],
     } = options;
     this.ownsCwd = options.cwd === undefined;
     this.headers = options.headers;
@@ -68,7 +72,7 @@ export class Tree {
     const [program, ...rest] = via === 'npm' ? ['npm', 'start', '--silent', '--', ...args] : [node, entry, ...args];
     this.child = spawn(program ?? '', rest, {
       cwd: this.cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...(sockets as unknown as net.Socket[])],
       env: {
         ...environmentOf(options.env),
         // npm writes its files to HOME, which has to belong to the user.

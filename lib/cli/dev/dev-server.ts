@@ -125,7 +125,7 @@ export class DevServer {
       this.layout = undefined;
       return this.startAgain();
     }
-    await this.restart(touches(layout.jobs) ? 'restart' : 'phased-restart');
+    await this.restart();
   }
 
   private async start(): Promise<void> {
@@ -179,9 +179,9 @@ export class DevServer {
     if (!ok) throw new Fault('A migration failed', text);
   }
 
-  private async restart(name: 'restart' | 'phased-restart'): Promise<void> {
+  private async restart(): Promise<void> {
     try {
-      await this.ask(name);
+      await this.ask('phased-restart');
     } catch (thrown) {
       if (thrown instanceof Fault) throw thrown;
       if (this.tree) throw new Fault('The new code does not boot', toError(thrown).message);

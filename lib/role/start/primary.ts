@@ -324,6 +324,7 @@ export class Primary {
   /** Finishes what this primary has, while another serves. @returns the exit code. */
   private async retire(forward: (connection: Connection) => void): Promise<number> {
     this.stopRelaying();
+    if (!this.first) process.title = 'catamount: parent';
     for (const signal of COMMAND_SIGNALS) process.on(signal, () => this.hotRestart.signal(signal));
     const outcome = await this.windUp('another primary has taken over', (deadline) =>
       this.web?.handOver(forward, deadline),
