@@ -99,6 +99,7 @@ export class ControlServer implements Service {
         ...(redisOff && { redisOff }),
       });
     } catch (error) {
+      this.removeSocket();
       this.server.close();
       throw advice(toError(error));
     }
