@@ -1,5 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import type { Events } from '../core/events';
+import type { ConnectionHandle } from '../internals/socket-handoff';
 import { readOutput } from './child-output';
 
 export type { ChildProcess };
@@ -24,6 +26,21 @@ export function forkEntry(heapMb: number | null, role: string, ...args: string[]
   const [, entry] = process.argv;
   if (entry === undefined) throw new Error('no entry file: start Catamount with `node server.js`');
   return fork(entry, [role, ...args], { execArgv: childFlags(heapMb), stdio: [...CHILD_STDIO] });
+}
+
+/**
+ * Starts this same command line, by the Node.js that its first word leads to now, on our own standard input, output and error.
+ * @param sockets its file descriptors 3, 4 and so on.
+ */
+export function spawnAgain(
+  env: Readonly<Record<string, string | undefined>>,
+  sockets: readonly ConnectionHandle[],
+): ChildProcess {
+  return spawn(process.argv0, [...process.execArgv, ...process.argv.slice(1)], {
+    env,
+    // Node's types allow streams and numbers only, but it also takes a bare handle.
+    stdio: ['inherit', 'inherit', 'inherit', ...(sockets as unknown as Socket[]), 'ipc'],
+  });
 }
 
 /** Forks this same entry file from a web worker, whose standard output and error it shares. */

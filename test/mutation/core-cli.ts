@@ -46,8 +46,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the socket is private from the start',
     file: 'lib/cluster/control/server.ts',
-    find: 'process.umask(0o177)',
-    replace: 'process.umask(0o022)',
+    find: 'mode: 0o600 }',
+    replace: 'mode: 0o666 }',
     killedBy: [LIFETIME],
   },
   {

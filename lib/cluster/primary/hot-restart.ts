@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import type { Socket } from 'node:net';
 import { environment, type InheritedSocket, takeVariables } from '../../core/config';
@@ -8,6 +7,7 @@ import { type Connection, type ConnectionHandle, closeConnection, handleOf } fro
 import { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
 import { toError } from '../../support/to-error';
+import { type ChildProcess, spawnAgain } from '../child-process';
 import type { Incoming } from '../messages';
 import type { ListeningSocket } from './listener';
 
@@ -225,12 +225,7 @@ export class HotRestart {
 /** This same command line, by the Node.js that its first word leads to now, in the environment that this process was given. */
 function startPrimary(sockets: readonly ConnectionHandle[], inheritance: Inheritance): ChildProcess {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, ...env } = givenEnvironment();
-  const args = [...process.execArgv, ...process.argv.slice(1)];
-  return spawn(process.argv0, args, {
-    env: { ...env, [VARIABLE]: JSON.stringify(inheritance) },
-    // Node's types allow streams and numbers only, but it also takes a bare handle.
-    stdio: ['inherit', 'inherit', 'inherit', ...(sockets as unknown as Socket[]), 'ipc'],
-  });
+  return spawnAgain({ ...env, [VARIABLE]: JSON.stringify(inheritance) }, sockets);
 }
 
 /** Without what the app and Catamount have set since, so that a changed .env file counts. Other systems than Linux do not say. */
