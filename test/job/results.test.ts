@@ -210,7 +210,7 @@ describe('the results of jobs', () => {
   it('that cannot be kept cost nothing else: the job is done, once, and the log says so', async () => {
     await work();
     const odd = await OddJob.performLater('a function');
-    await fails(odd.result(), 'not kept', /the result of OddJob: argument 1 \.list\[0\] is a function/);
+    await fails(odd.result(), 'not kept', /the result of OddJob \.list\[0\] is a function/);
     const long = await OddJob.performLater('too long');
     await fails(long.result(), 'not kept', /has 1200002 bytes of JSON; at most 1048576/);
     assert.equal(await (await OddJob.performLater('nothing')).result(), undefined);

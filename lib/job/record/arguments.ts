@@ -5,8 +5,9 @@ import type { ArgumentSerializer } from '../definition/setup';
 /** Deeper than any sensible argument, and less deep than the stack of JSON.stringify allows. */
 const MAX_DEPTH = 100;
 const LONE_SURROGATE = /\p{Surrogate}/u;
-const ADVICE =
-  '(arguments travel as JSON: pass ids, text, numbers, booleans, null, dates, bigints, saved models, arrays and plain objects)';
+const TYPES = 'ids, text, numbers, booleans, null, dates, bigints, saved models, arrays and plain objects';
+const ADVICE = `(arguments travel as JSON: pass ${TYPES})`;
+const ADVICE_FOR_RESULTS = `(results travel as JSON: return nothing, or ${TYPES})`;
 
 /** Turns values into JSON. A value that is JSON already is returned as it is, not copied. */
 class ArgumentEncoder {
@@ -20,12 +21,12 @@ class ArgumentEncoder {
    * @param subject returns the value's name, for errors.
    * @throws TypeError that says which part of the value is invalid, and why.
    */
-  encode(value: unknown, subject: () => string): JsonValue {
+  encode(value: unknown, subject: () => string, advice = ADVICE): JsonValue {
     try {
       return this.anything(value);
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown;
-      throw new TypeError(`${subject()}${pathText(this.trail)} ${thrown.message} ${ADVICE}`);
+      throw new TypeError(`${subject()}${pathText(this.trail)} ${thrown.message} ${advice}`);
     }
   }
 
@@ -166,6 +167,11 @@ export function serializeArguments(
     if (copy) copy[i] = encoded;
   }
   return copy ?? (args as readonly JsonValue[]);
+}
+
+/** Serializes what a job or a step has returned, as an argument. @throws TypeError that begins with `subject`. */
+export function serializeResult(subject: string, value: unknown, codec: ArgumentCodec): JsonValue {
+  return new ArgumentEncoder(codec).encode(value, () => subject, ADVICE_FOR_RESULTS);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Attributes, JsonValue } from '../../core/execution-context';
 import { isCount, isObject, isText, isTime } from '../../support/type-guards';
 import { MissingKeyError } from '../definition/errors';
 import { deserializeArguments } from './argument-decoder';
-import { type ArgumentCodec, serializeArguments } from './arguments';
+import { type ArgumentCodec, serializeResult } from './arguments';
 import type { Keyring } from './encryption';
 import { type FailedRun, isFailedRun } from './history';
 
@@ -26,9 +26,9 @@ export interface ResultOwner {
 /** @throws TypeError that begins with `subject`, for a value that cannot travel. */
 export function encodeResult(value: unknown, subject: string, codec: ArgumentCodec, owner: ResultOwner): StoredResult {
   if (value === undefined) return {};
-  const json = serializeArguments(subject, [value], codec);
+  const json = serializeResult(subject, value, codec);
   const { keys } = owner;
-  return keys ? { result: keys.encrypt(json, owner), encrypted: true } : { result: JSON.stringify(json[0]) };
+  return keys ? { result: keys.encrypt([json], owner), encrypted: true } : { result: JSON.stringify(json) };
 }
 
 /** @throws MissingKeyError; UnreadableJobError; errors of the types of arguments, such as RecordGoneError. */

@@ -13,8 +13,10 @@ const log: unknown[] = [];
 const gate = new Gate();
 
 /** Writes a row of the app, in the transaction of the caller if there is one. */
+const insert = (effect: string): PromiseLike<object> =>
+  databaseInUse('a test').raw('insert into effects (name) values (?)', [effect]);
 const write = async (effect: string) => {
-  await databaseInUse('a test').raw('insert into effects (name) values (?)', [effect]);
+  await insert(effect);
 };
 
 /** Ends its first run after all steps. */
@@ -39,11 +41,14 @@ class OrderJob extends Job<[dies: boolean]> {
 }
 
 /** Its first run ends in the given way, within a step whose work is written but not done. */
-class FailingJob extends Job<[how: 'throws' | 'returns a function' | 'ignores an error', whole: boolean]> {
+class FailingJob extends Job<
+  [how: 'throws' | 'returns a function' | 'returns the result of an INSERT' | 'ignores an error', whole: boolean]
+> {
   async perform(how: string, whole: boolean): Promise<void> {
     const work = async () => {
-      await write(`run ${this.context.attempt}`);
+      const inserted = await insert(`run ${this.context.attempt}`);
       if (this.context.attempt > 1) return 'well';
+      if (how === 'returns the result of an INSERT') return inserted;
       if (how === 'throws') throw new Error('once');
       if (how === 'ignores an error') await write(null as never).catch(() => undefined);
       return { list: [() => 1] };
@@ -189,7 +194,11 @@ describe('steps', () => {
 
   for (const [how, message] of [
     ['throws', /^once$/],
-    ['returns a function', /^the result of the step pay of FailingJob: argument 1 \.list\[0\] is a function/],
+    ['returns a function', /^the result of the step pay of FailingJob \.list\[0\] is a function/],
+    [
+      'returns the result of an INSERT',
+      /^the result of the step pay of FailingJob is an instance of Result \(results .*return nothing/,
+    ],
   ] as const)
     for (const whole of [false, true])
       it(`are not done when their work ${how}${whole ? ', and their transaction is rolled back' : ''}`, async () => {
