@@ -1,7 +1,9 @@
 import type { TestDatabase } from '../support/postgres';
 
+const MARK = 'held up';
+
 /** The sessions whose statements are held up. */
-export const HELD_UP = `select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`;
+export const HELD_UP = `select pid from pg_stat_activity where datname = current_database() and application_name = '${MARK}'`;
 
 /**
  * Holds up the statements that claim a job, or delete it, by a trigger: for a locked row they wait briefly only.
@@ -16,6 +18,8 @@ export async function holdUp(
   await query(`
     create function hold_up() returns trigger language plpgsql as $$
     begin
+      -- Until the transaction ends.
+      if exists (select from held_up where id = old.id) then perform set_config('application_name', '${MARK}', true); end if;
       while exists (select from held_up where id = old.id) loop perform pg_sleep(0.02); end loop;
       return coalesce(new, old);
     end $$`);
