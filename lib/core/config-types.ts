@@ -43,10 +43,14 @@ export interface InheritedSocket {
 }
 
 /**
- * A way to deliver mails. smtp: to the server of SMTP_URL. file: as `.eml` files into a folder. log: as a line of the
- * log. test: nowhere; they are kept for the assertions of a test.
+ * A way to deliver mails. smtp: to the server of SMTP_URL. sendmail: to the command of that name. resend, postmark, ses, mailgun: to
+ * the API of that provider. file: as `.eml` files into a folder. log: as a line of the log. test: nowhere; they are kept for the
+ * assertions of a test. Any other: the app's own method of that name.
  */
-export type MailDelivery = 'smtp' | 'file' | 'log' | 'test';
+export type MailDelivery = 'smtp' | 'sendmail' | MailProvider | 'file' | 'log' | 'test' | (string & {});
+
+/** A provider whose HTTPS API sends mails. */
+export type MailProvider = 'resend' | 'postmark' | 'ses' | 'mailgun';
 
 /** A language tag (BCP 47) in its canonical form, such as `de` or `pt-BR`. */
 export type Locale = string;
@@ -139,6 +143,10 @@ export interface MailConfig {
   readonly from: string;
   /** The folder that `file` delivery writes to. */
   readonly dir: string;
+  /** The settings of providers that are set, by the names of their variables, such as RESEND_API_KEY. */
+  readonly keys?: Readonly<Record<string, string | undefined>>;
+  /** Another address of the provider's API, as MAIL_API_URL gives it; null: its usual one. */
+  readonly apiUrl?: string | null;
 }
 
 /** Rate limits of sign-ups; null: no limit. */

@@ -3,7 +3,6 @@ import { isIP } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { parseRate, type Rate } from '../support/duration';
-import { isAddress, isDomain } from '../support/email-address';
 import {
   type Config,
   DEFAULT_SCHEMA,
@@ -13,6 +12,7 @@ import {
   type TrustedProxies,
 } from './config';
 import { canonicalLocale } from './locales';
+import { readMail } from './mail-settings';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
 import { REDIS_URL, readRedisOff, readRedisUrl, withRedisPrefix } from './redis-settings';
 import {
@@ -47,7 +47,6 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 const POSTGRES_URL = secret(url('a postgres:// URL', 'postgres:', 'postgresql:'));
-const SMTP_URL = secret(url('an smtp:// or smtps:// URL', 'smtp:', 'smtps:'));
 const ON_OR_OFF = oneOf('0', '1');
 const COUNT = whole(1, 1000);
 const FILE = text('a path', /./);
@@ -150,7 +149,7 @@ export function readSettings(input: SettingsInput): Config {
     ...readServers(read, { production, onHeroku }),
     databasePool: readPool(read, web.maxThreads, jobs.concurrency),
     signUps: readSignUps(read),
-    mail: readMail(read, { production, stateDir, appUrl }),
+    mail: readMail(read, production, { stateDir, appUrl }),
     appUrl,
     defaultLocale: read.get('DEFAULT_LOCALE', LOCALE, 'en'),
     ops,
@@ -307,24 +306,6 @@ function readAppUrl(
   return { appUrl, warnings: [warning] };
 }
 
-function readMail(
-  read: SettingsReader,
-  {
-    production,
-    stateDir,
-    appUrl,
-  }: { readonly production: boolean; readonly stateDir: string; readonly appUrl: string },
-): Config['mail'] {
-  const smtpUrl = read.get('SMTP_URL', SMTP_URL, null);
-  const delivery = read.get('MAIL_DELIVERY', oneOf('smtp', 'file', 'log', 'test'), smtpUrl ? 'smtp' : 'file');
-  if (delivery === 'smtp') read.require('SMTP_URL', `${SMTP_URL.allowed}, since MAIL_DELIVERY is smtp`);
-  if (production && !read.has('MAIL_DELIVERY'))
-    read.require('SMTP_URL', `${SMTP_URL.allowed}; or set MAIL_DELIVERY=log to send none`);
-  const sender = text('one address, such as Shop <hello@shop.example>', isSender);
-  const from = read.get('MAIL_FROM', sender, `no-reply@${mailDomain(appUrl)}`);
-  return { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') };
-}
-
 const ADDRESSES = kind('mail addresses, such as ada@shop.example,bob@shop.example', (list) => {
   const addresses = list.split(',').map((address) => address.trim());
   return addresses.every(isAddress) ? addresses : undefined;
@@ -347,18 +328,6 @@ function readOps(read: SettingsReader): OpsConfig | null {
 function isNetwork(given: string): boolean {
   const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(given) ?? [];
   return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 6 ? 128 : 32);
-}
-
-/** @returns true for an address with or without a name; characters that could end the name must be quoted. */
-function isSender(given: string): boolean {
-  const [, address = given] = /^(?:[^\p{C}<>",:;@()[\]\\]*|"[^\p{C}"\\]*" *)<([^<>]+)>$/u.exec(given) ?? [];
-  return isAddress(address);
-}
-
-/** @returns the host for mail addresses, or `localhost` when it is an IP address, which mail cannot come from. */
-function mailDomain(appUrl: string): string {
-  const { hostname } = new URL(appUrl);
-  return isDomain(hostname) ? hostname : 'localhost';
 }
 
 /**

@@ -4,7 +4,7 @@ import { Job } from '../../lib/job/job';
 import type { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../lib/mailer/mailer';
 import { SmtpTransport } from '../../lib/mailer/transport/smtp';
-import type { Transport } from '../../lib/mailer/transport/transport';
+import type { DeliveryMethod } from '../../lib/mailer/definition/delivery-method';
 import { Deadline } from '../../lib/support/deadline';
 import { JobSystem } from '../job/job-system';
 import { type Sets, setSources, setsOf } from '../job/sets/set-sources';
@@ -31,7 +31,7 @@ describe('mails from jobs, when the SMTP server', () => {
   let system: JobSystem;
   let sink: SmtpSink;
   let proxy: SmtpProxy;
-  let open: (options?: { readonly transport: Transport }) => Promise<MailDelivery>;
+  let open: (options?: { readonly transport: DeliveryMethod }) => Promise<MailDelivery>;
   let delivery: MailDelivery;
   let dead: Sets['dead'];
   let count = 0;
@@ -105,7 +105,7 @@ describe('mails from jobs, when the SMTP server', () => {
           return page.total === 1 && page.entries;
         });
         const [{ reason, errors, attempts } = assert.fail('no dead job is listed')] = entries;
-        assert.equal(reason, `the SMTP server refused the mail for good: ${answer}`);
+        assert.equal(reason, `the mail server refused the mail for good: ${answer}`);
         assert.match(errors[0]?.message ?? '', /^PermanentDeliveryError: .*550 5\.7\.1 unwanted$/m);
         assert.equal(attempts, 1);
       });
@@ -136,7 +136,7 @@ describe('mails from jobs, when the SMTP server', () => {
       const patient = new SmtpTransport(proxy.url);
       const impatient = new SmtpTransport(proxy.url, { socketMs: 1000 });
       let tries = 0;
-      const transport: Transport = {
+      const transport: DeliveryMethod = {
         name: 'smtp',
         send: (message) => (++tries === 1 ? impatient : patient).send(message),
         close: async (given) => {

@@ -57,17 +57,25 @@ export class PartialDeliveryError extends Error {
   }
 }
 
-/** The server refused the mail for good (5xx). The job dies at once, and the dead set shows the answer. */
+/** The server refused the mail for good. The job dies at once, and the dead set shows the answer. */
 export class PermanentDeliveryError extends KillJob {
   override readonly name = 'PermanentDeliveryError';
 
-  /** @param answer of the server, such as `550 5.1.1 no such user`. @param code SMTP reply code, such as 550. */
+  /**
+   * @param answer of the server, such as `550 5.1.1 no such user`.
+   * @param code the SMTP reply code or the HTTP status, such as 550 or 422.
+   */
   constructor(
     readonly answer: string,
     readonly code: number,
-    cause: unknown,
+    cause?: unknown,
   ) {
-    super(`the SMTP server refused the mail for good: ${answer}`, { cause });
+    super(`the mail server refused the mail for good: ${answer}`, { cause });
+  }
+
+  /** The answer, as the delivery record keeps it. */
+  get response(): string {
+    return this.answer;
   }
 }
 

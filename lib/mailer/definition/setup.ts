@@ -1,4 +1,6 @@
 import { checkSetup, isArrayOf, isFunction, type SetupParts } from '../../core/errors';
+import { DELIVERY_METHODS } from '../../core/mail-settings';
+import type { DeliveryMethod } from './delivery-method';
 import type { InterceptedMessage, OutgoingMessage, Receipt, Render } from './mail-types';
 
 /** Names the action that a mail comes from. */
@@ -34,6 +36,16 @@ export interface MailSetup {
   readonly observers?: readonly MailObserver[];
   /** Replaces the templates. */
   readonly render?: Render;
+  /**
+   * The app's own ways to send, by the name that MAIL_DELIVERY gives: `{ pigeon: () => new Pigeon() }`. Called once, before the first
+   * mail of a process that goes that way. A name of Catamount's own methods is refused.
+   */
+  readonly deliveryMethods?: Readonly<Record<string, () => DeliveryMethod>>;
+}
+
+function areOwnMethods(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).every(([name, open]) => isFunction(open) && !DELIVERY_METHODS.includes(name));
 }
 
 const PARTS: SetupParts<MailSetup> = {
@@ -41,6 +53,7 @@ const PARTS: SetupParts<MailSetup> = {
   previewInterceptors: ['an array of functions', isArrayOf(isFunction)],
   observers: ['an array of functions', isArrayOf(isFunction)],
   render: ['a function', isFunction],
+  deliveryMethods: [`functions by names other than ${DELIVERY_METHODS.join(', ')}`, areOwnMethods],
 };
 
 /**

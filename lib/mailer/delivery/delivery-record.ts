@@ -5,8 +5,7 @@ import { withoutPasswords } from '../../core/redact';
 import { runPrepared } from '../../model/prepared';
 import type { Draft } from '../compose/draft';
 import type { IdempotencyKey, Receipt } from '../definition/mail-types';
-import { answerIn } from '../transport/smtp';
-import { recipients } from '../transport/transport';
+import { answerIn, recipients } from '../transport/transport';
 
 /** `mine`: this run sends the mail. `sent`: an earlier run has sent it. `busy`: another run is sending it now. */
 export type Claim =

@@ -9,6 +9,7 @@ import type { Service } from '../../support/service';
 import { toError } from '../../support/to-error';
 import { ActionRun } from '../compose/action-run';
 import { MailComposer } from '../compose/composer';
+import type { DeliveryMethod } from '../definition/delivery-method';
 import { DeliveryInProgressError, MailCancelled } from '../definition/errors';
 import type { ActionCall } from '../definition/mailer-class';
 import type { MailSetup } from '../definition/setup';
@@ -16,7 +17,6 @@ import type { Delivery } from '../deliver-mail-job';
 import type { DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import { openTransport } from '../transport/open-transport';
-import type { Transport } from '../transport/transport';
 import { digestOfArguments } from './argument-digest';
 import type { DeliveryStore } from './delivery-record';
 import { DurableWrites } from './durable-writes';
@@ -32,7 +32,7 @@ export interface MailDeliveryOptions {
   /** The app's interceptors, observers and renderer. */
   readonly setup?: MailSetup;
   /** Sends every mail, whatever `config.mail.delivery` names. For tests. */
-  readonly transport?: Transport;
+  readonly transport?: DeliveryMethod;
   /** Longest time a job waits for a write to its delivery record while Postgres is away, ms. Default 2000. */
   readonly patienceMs?: number;
 }
@@ -61,7 +61,7 @@ export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
   readonly composer: MailComposer;
   readonly progress = new Progress({ forgetMs: FORGET_MS });
-  private transport: Transport | undefined;
+  private transport: DeliveryMethod | undefined;
   private readonly keys = new IdempotencyKeys();
   private readonly underway = new Set<Promise<unknown>>();
   private readonly writes: DurableWrites;
@@ -114,7 +114,7 @@ export class MailDelivery implements Service, Delivery {
     if (!draft) return this.skipped(message, 'the action built no mail');
     if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
     const { config, record, events, setup = {} } = this.options;
-    this.transport ??= openTransport(config.mail, events);
+    this.transport ??= openTransport(config.mail, events, setup.deliveryMethods);
     // A process without mails has nothing to forget.
     this.unsubscribe ??= events.onAny((_, about) => 'id' in about && this.keys.forget(about.id), RUN_EDGES);
     const key = this.keys.next(draft, digest);
@@ -168,7 +168,7 @@ export class MailDelivery implements Service, Delivery {
     void this.track(this.housekeeping.stop());
     const outcome = await deadline.part(STOP_PHASES.mails).wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
-    await this.transport?.close(force);
+    await this.transport?.close?.(force);
     // The sends that were cut off still record their failure.
     await deadline.wait(Promise.allSettled(this.underway));
     await this.writes.stop(deadline);

@@ -7,6 +7,7 @@ import type { ActionRun } from '../compose/action-run';
 import { intercept, type MailComposer, revalidate } from '../compose/composer';
 import type { Draft } from '../compose/draft';
 import { callbacksOf, runAround, runCallbacks } from '../definition/callbacks';
+import type { DeliveryMethod } from '../definition/delivery-method';
 import {
   DeliveryInProgressError,
   MailCancelled,
@@ -17,7 +18,7 @@ import type { IdempotencyKey, OutgoingMessage, Receipt } from '../definition/mai
 import type { AnyMailer } from '../definition/mailer-class';
 import type { MailOrigin, MailSetup } from '../definition/setup';
 import type { DeliveryResult } from '../message';
-import { recipients, type Transport } from '../transport/transport';
+import { recipients } from '../transport/transport';
 import type { Claim, DeliveryStore } from './delivery-record';
 import type { DurableWrites } from './durable-writes';
 
@@ -27,7 +28,7 @@ export interface SendingOptions {
   readonly key: IdempotencyKey;
   readonly claim: Extract<Claim, { readonly verdict: 'mine' }>;
   readonly composer: MailComposer;
-  readonly transport: Transport;
+  readonly transport: DeliveryMethod;
   readonly record: DeliveryStore;
   readonly writes: DurableWrites;
   readonly events: Events;

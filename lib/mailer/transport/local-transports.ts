@@ -1,22 +1,22 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { createTransport } from 'nodemailer';
 import type { Events } from '../../core/events';
+import type { DeliveryMethod } from '../definition/delivery-method';
 import type { OutgoingMessage, Receipt } from '../definition/mail-types';
-import { mimeOptions, recipients, type Transport } from './transport';
+import { composeMime } from './mime';
+import { recipients } from './transport';
 
 /**
  * Writes each mail as `<time>-<message id>.eml` into a folder, which is created on demand. Names sort by time. A file
  * appears complete or not at all, and only its owner can read it, since mails hold personal data.
  */
-export class FileTransport implements Transport {
+export class FileTransport implements DeliveryMethod {
   readonly name = 'file';
-  private readonly composer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
 
   constructor(private readonly folder: string) {}
 
   async send(message: OutgoingMessage): Promise<Receipt> {
-    const { message: mime } = await this.composer.sendMail(mimeOptions(message));
+    const mime = await composeMime(message);
     const name = `${timestamp(message.date)}-${fileSafe(message.messageId)}.eml`;
     const file = path.join(this.folder, name);
     const unfinished = path.join(this.folder, `.${name}.tmp`);
@@ -25,8 +25,6 @@ export class FileTransport implements Transport {
     await fs.rename(unfinished, file);
     return { messageId: message.messageId, response: file };
   }
-
-  async close(): Promise<void> {}
 }
 
 /** Formats a time so that it sorts as text and is valid in a file name everywhere. */
@@ -42,7 +40,7 @@ function fileSafe(messageId: string): string {
 }
 
 /** Logs the text of each mail instead of sending it. */
-export class LogTransport implements Transport {
+export class LogTransport implements DeliveryMethod {
   readonly name = 'log';
 
   constructor(private readonly events: Events) {}
@@ -52,12 +50,10 @@ export class LogTransport implements Transport {
     this.events.emit('mail.logged', { to: recipients(message), subject, text, messageId });
     return { messageId };
   }
-
-  async close(): Promise<void> {}
 }
 
 /** Keeps mails for tests instead of sending them, oldest first. */
-export class TestTransport implements Transport {
+export class TestTransport implements DeliveryMethod {
   readonly name = 'test';
   readonly messages: OutgoingMessage[] = [];
 
@@ -69,6 +65,4 @@ export class TestTransport implements Transport {
     if (this.messages.length > this.kept) this.messages.shift();
     return { messageId: message.messageId };
   }
-
-  async close(): Promise<void> {}
 }

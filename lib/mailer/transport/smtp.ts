@@ -3,9 +3,10 @@ import SmtpPool from 'nodemailer/lib/smtp-pool';
 import { mustUpgrade, withTlsAdvice } from '../../core/tls';
 import { withTimeout } from '../../support/deadline';
 import { toError } from '../../support/to-error';
+import type { DeliveryMethod } from '../definition/delivery-method';
 import { PermanentDeliveryError } from '../definition/errors';
 import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
-import { mimeOptions, type Transport } from './transport';
+import { mimeOptions } from './transport';
 
 /** Limit of a whole delivery: below the lease of a delivery record, and below SHUTDOWN_TIMEOUT. */
 const SEND_TIMEOUT_MS = 20_000;
@@ -25,7 +26,7 @@ export interface SmtpTimeouts {
  * server offers it, and requires it when a password would otherwise go in the clear. The URL may carry options of
  * nodemailer, such as `?requireTLS=false` or `?tls.rejectUnauthorized=false`.
  */
-export class SmtpTransport implements Transport {
+export class SmtpTransport implements DeliveryMethod {
   readonly name = 'smtp';
   private readonly sendMs: number;
   private readonly smtp: SmtpPool;
@@ -119,17 +120,6 @@ export function isPermanent(error: Error): error is SmtpError {
     !ABOUT_LOGIN.has(responseCode) &&
     !isPassing(response)
   );
-}
-
-/**
- * The server's answer in an error or its causes, such as `450 4.2.1 mailbox busy`; undefined when it did not answer.
- */
-export function answerIn(error: Error): string | undefined {
-  for (let one: unknown = error; one instanceof Error; one = one.cause) {
-    const { response } = one as Partial<SmtpError>;
-    if (typeof response === 'string') return response;
-  }
-  return undefined;
 }
 
 /** Returns the recipients that were refused while others were accepted. */

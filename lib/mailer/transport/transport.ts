@@ -1,14 +1,6 @@
 import type { SendMailOptions } from 'nodemailer/lib/mailer';
 import { detectMimeType } from 'nodemailer/lib/mime-funcs/mime-types';
-import type { MailAttachment, Mailbox, OutgoingMessage, Receipt } from '../definition/mail-types';
-
-export interface Transport {
-  readonly name: string;
-  /** @throws PermanentDeliveryError when a retry is useless; after any other error a retry may succeed. */
-  send(message: OutgoingMessage): Promise<Receipt>;
-  /** Idempotent. `force` also cuts off mails in flight. */
-  close(options?: { readonly force: boolean }): Promise<void>;
-}
+import type { MailAttachment, Mailbox, OutgoingMessage } from '../definition/mail-types';
 
 /** Converts a message to nodemailer's options. No part may load a file or a URL. */
 export function mimeOptions(message: OutgoingMessage): SendMailOptions {
@@ -61,4 +53,13 @@ export function recipients(message: {
   readonly bcc: readonly Mailbox[];
 }): string[] {
   return [...message.to, ...message.cc, ...message.bcc].map((box) => box.address);
+}
+
+/** The server's answer in an error or its causes, such as `450 4.2.1 mailbox busy`; undefined when it did not answer. */
+export function answerIn(error: Error): string | undefined {
+  for (let one: unknown = error; one instanceof Error; one = one.cause) {
+    const { response } = one as { readonly response?: unknown };
+    if (typeof response === 'string') return response;
+  }
+  return undefined;
 }

@@ -18,6 +18,8 @@ export interface DependencyView {
 
 /** A `maxclients` above this is Redis's default and not the limit of a plan, so it is not shown. */
 const MANY_CLIENTS = 5000;
+/** Ways to send mails that have names in each language. The others are proper names. */
+const NAMED = ['smtp', 'file', 'log', 'test'];
 
 /**
  * @param planned connections to Postgres that all trees may open.
@@ -108,7 +110,7 @@ function mailView({ mail }: SystemStatus, delivery: string, format: Formatter): 
   const { sentToday, failedToday, retryingToday, lastSent } = mail.value;
   const last = lastSent === null ? t('overview.deps.noMail') : t('overview.deps.lastMail', { when: fromNow(lastSent) });
   const say = facts(
-    t(`overview.deps.by.${delivery}`),
+    NAMED.includes(delivery) ? t(`overview.deps.by.${delivery}`) : delivery,
     t('overview.deps.today', { count: sentToday }),
     failedToday > 0 && t('overview.deps.failed', { count: failedToday }),
     retryingToday > 0 && t('overview.deps.retrying', { count: retryingToday }),

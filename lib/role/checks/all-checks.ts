@@ -70,6 +70,7 @@ const CHECKS: { readonly [P in keyof Contexts]: readonly Check<Contexts[P]>[] } 
     { name: 'job_setup', when: APP, run: async (it) => (await it.jobSetup()).found },
     { name: 'web_options', when: APP, run: async (it) => (await it.webOptions()).found },
     { name: 'mail_setup', when: APP, run: async (it) => (await it.mailSetup()).found },
+    { name: 'delivery_method', when: APP, run: (it) => it.deliveryMethod() },
     { name: 'models', when: APP, run: async (it) => (await it.models()).found },
     { name: 'jobs', when: APP, run: async (it) => (await it.jobs()).found },
     { name: 'schedules', when: APP, run: async (it) => (await it.schedules()).found },

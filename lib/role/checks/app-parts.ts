@@ -13,6 +13,7 @@ import { requireKeys } from '../../job/record/encryption';
 import { checkMailers } from '../../mailer/check/check-mailers';
 import { loadMailers } from '../../mailer/mailer-registry';
 import { loadPreviews } from '../../mailer/preview/preview-registry';
+import { unknownMethod } from '../../mailer/transport/open-transport';
 import { importMigration, migrationFiles } from '../../model/migrations';
 import { loadModels } from '../../model/model-lookup';
 import { didYouMean } from '../../support/did-you-mean';
@@ -33,7 +34,7 @@ export class AppParts {
   /** @param config undefined: the settings are wrong themselves, and what depends on them is left out. */
   constructor(
     readonly app: AppDefinition,
-    private readonly config: Pick<Config, 'jobs' | 'defaultLocale'> | undefined,
+    private readonly config: Pick<Config, 'jobs' | 'mail' | 'defaultLocale'> | undefined,
   ) {}
 
   readonly jobSetup = lazy(() => attempt(() => loadJobSetup(this.app), {}));
@@ -85,6 +86,14 @@ export class AppParts {
     if (!config) return [];
     const { value } = await this.jobs();
     return (await attempt(async () => threadManifest(value, this.app, config.jobs), undefined)).found;
+  }
+
+  /** MAIL_DELIVERY, when it names a method that there is not. */
+  async deliveryMethod(): Promise<readonly Finding[]> {
+    const { value, found } = await this.mailSetup();
+    const mistake =
+      this.config && found.length === 0 && unknownMethod(this.config.mail.delivery, value.deliveryMethods);
+    return mistake ? [errorFinding(mistake)] : [];
   }
 
   private get defaultLocale(): string {

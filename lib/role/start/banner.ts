@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type Config, version } from '../../core/config';
+import { isProvider } from '../../core/mail-settings';
 import { redisPlace } from '../../core/redis-url';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../../core/tls';
 import { pluralize } from '../../support/counted';
@@ -43,10 +44,12 @@ export function pagesAt(
   return ['/', ...ops.map((path) => path + query)].map((each) => new URL(each, url).href);
 }
 
-function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {
+function mailGoes({ delivery, smtpUrl, dir, apiUrl }: Config['mail']): string {
   if (delivery === 'smtp' && smtpUrl !== null) return `by SMTP to ${new URL(smtpUrl).host}${smtpTlsWords(smtpUrl)}`;
   if (delivery === 'file') return `as .eml files into ${path.relative(process.cwd(), dir) || dir}`;
-  return delivery === 'log' ? 'into the log only' : 'nowhere (test)';
+  if (delivery === 'log') return 'into the log only';
+  if (delivery === 'test') return 'nowhere (test)';
+  return apiUrl && isProvider(delivery) ? `by ${delivery} at ${new URL(apiUrl).host}` : `by ${delivery}`;
 }
 
 function from(url: string | null, mode: TlsMode | null | ''): string {

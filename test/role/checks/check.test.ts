@@ -18,7 +18,11 @@ describe('the check of an app', () => {
     for (const folder of folders) removeFolder(folder);
   });
 
-  async function check({ files = {}, options = {} }: Pick<Mistake, 'files' | 'options'>) {
+  async function check({
+    files = {},
+    options = {},
+    delivery = 'test',
+  }: Pick<Mistake, 'files' | 'options' | 'delivery'>) {
     const root = tempFolder('check');
     folders.push(root);
     for (const [name, text] of Object.entries({ ...SOUND, ...files }))
@@ -27,6 +31,7 @@ describe('the check of an app', () => {
     const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
     const parts = new AppParts(app, {
       jobs: { enabled: true, concurrency: 2, weighted: false, queues, latencyWarningMs: 0 },
+      mail: { delivery, smtpUrl: null, from: 'a@b.example', dir: '' },
       defaultLocale: 'en',
     });
     return { parts, found: await findings('app', 'start', parts) };

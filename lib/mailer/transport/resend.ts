@@ -1,0 +1,55 @@
+import type { OutgoingMessage } from '../definition/mail-types';
+import { addressees, mailbox } from './api-fields';
+import type { ApiAnswer, ApiRequest, MailApi } from './http-api';
+
+/** Length of an idempotency key. */
+const KEY_LENGTH = 256;
+
+/**
+ * https://resend.com/docs/api-reference/emails/send-email, with an idempotency key
+ * (https://resend.com/docs/dashboard/emails/idempotency-keys): for 24 hours the same mail is sent once, also when its answer was lost.
+ * Errors: https://resend.com/docs/api-reference/errors.
+ */
+export class Resend implements MailApi {
+  readonly name = 'resend';
+  readonly settings = 'RESEND_API_KEY';
+  readonly secrets: readonly string[];
+
+  constructor(
+    private readonly key: string,
+    readonly url = 'https://api.resend.com',
+  ) {
+    this.secrets = [key];
+  }
+
+  request(message: OutgoingMessage | undefined): ApiRequest {
+    const headers = { authorization: `Bearer ${this.key}`, 'content-type': 'application/json' };
+    if (!message) return { path: '/emails', headers, body: '{}' };
+    const { messageId, from, replyTo, subject, html, text, attachments = [] } = message;
+    const body = JSON.stringify({
+      ...addressees(message, 'Resend'),
+      from: mailbox(from),
+      reply_to: replyTo.map(mailbox),
+      subject,
+      html,
+      text,
+      headers: message.headers,
+      attachments: attachments.map(({ name, content, type, cid }) => ({
+        filename: name,
+        content: content.toString('base64'),
+        content_type: type,
+        content_id: cid,
+      })),
+    });
+    return {
+      path: '/emails',
+      headers: { ...headers, 'idempotency-key': messageId.slice(1, -1).slice(0, KEY_LENGTH) },
+      body,
+    };
+  }
+
+  /** A wrong key may be a 400, too. */
+  isPassing({ json }: ApiAnswer): boolean {
+    return /\bAPI key\b/i.test(String(json.message));
+  }
+}
