@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { Job } from '../../lib/job/job';
+import type { DeliveryMethod } from '../../lib/mailer/definition/delivery-method';
 import type { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { Mailer } from '../../lib/mailer/mailer';
 import { SmtpTransport } from '../../lib/mailer/transport/smtp';
-import type { DeliveryMethod } from '../../lib/mailer/definition/delivery-method';
 import { Deadline } from '../../lib/support/deadline';
 import { JobSystem } from '../job/job-system';
 import { type Sets, setSources, setsOf } from '../job/sets/set-sources';

@@ -14,8 +14,8 @@ const PATIENCE_MS = 2000;
 const UNNAMED_WAIT_MS = { base: 1000, max: 600_000 };
 /** Length of an answer that is kept. */
 const SHOWN = 500;
-/** The mail itself is refused: malformed, too large, or to an address that the provider does not send to. */
-const ABOUT_THE_MAIL = [400, 413, 422];
+/** The mail itself is refused: malformed, too large, to an address that the provider does not send to, or another than before. */
+const ABOUT_THE_MAIL = [400, 409, 413, 422];
 
 export interface ApiRequest {
   readonly path: string;
@@ -26,6 +26,7 @@ export interface ApiRequest {
 /** What a provider has said. */
 export interface ApiAnswer {
   readonly status: number;
+  readonly headers: Headers;
   /** Its body, if that is a JSON object; otherwise empty. */
   readonly json: Readonly<Record<string, unknown>>;
   readonly text: string;
@@ -43,7 +44,7 @@ export interface MailApi {
   readonly secrets: readonly string[];
   /** @param message undefined: a request without any mail, which the provider must refuse. */
   request(message: OutgoingMessage | undefined): ApiRequest | Promise<ApiRequest>;
-  /** true: a 400, 413 or 422 is about our account or key, or passes, so that the mail is tried again. */
+  /** true: a 400, 409, 413 or 422 is about our account or key, or passes, so that the mail is tried again. */
   isPassing?(answer: ApiAnswer): boolean;
   /** Recipients that an accepted mail does not go to. */
   refused?(answer: ApiAnswer): readonly Refusal[];
@@ -58,6 +59,7 @@ export class HttpApi implements DeliveryMethod {
   private readonly closing = new AbortController();
   private readonly unnamedWait = new Backoff(UNNAMED_WAIT_MS);
   private heldUntil = 0;
+  private heldBy = '';
 
   /** @param sendMs limit of a whole delivery, ms. Default 20,000. */
   constructor(
@@ -96,8 +98,8 @@ export class HttpApi implements DeliveryMethod {
   private async turn(patientUntil: number, signal: AbortSignal): Promise<void> {
     for (let waitMs = this.heldUntil - Date.now(); waitMs > 0; waitMs = this.heldUntil - Date.now()) {
       if (this.heldUntil > patientUntil) {
-        const message = `${this.name} accepts no mail for ${waitMs} ms (429)`;
-        throw Object.assign(new RateLimited({ after: waitMs }), { message, response: '429' });
+        const message = `${this.name} accepts no mail for ${waitMs} ms (${this.heldBy})`;
+        throw Object.assign(new RateLimited({ after: waitMs }), { message, response: this.heldBy });
       }
       await wait(waitMs, undefined, { signal }).catch(() => this.interrupted(signal));
     }
@@ -116,13 +118,14 @@ export class HttpApi implements DeliveryMethod {
       const { cause = thrown } = toError(thrown);
       throw new Error(`${this.name} cannot be reached: ${toError(cause).message}`, { cause });
     }
-    const { status } = response;
-    if (status === 429) {
-      const waitMs = readRetryAfter(response.headers.get('retry-after')) ?? this.unnamedWait.next();
-      this.heldUntil = Math.max(this.heldUntil, Date.now() + waitMs);
-    }
     for (const secret of this.api.secrets) text = text.replaceAll(secret, '…');
-    return { status, text, json: readJson(text) };
+    const answer: ApiAnswer = { status: response.status, headers: response.headers, text, json: readJson(text) };
+    if (answer.status === 429) {
+      const waitMs = readRetryAfter(answer.headers.get('retry-after')) ?? this.unnamedWait.next();
+      this.heldUntil = Math.max(this.heldUntil, Date.now() + waitMs);
+      this.heldBy = words(answer);
+    }
+    return answer;
   }
 
   private interrupted({ reason }: AbortSignal): never {
@@ -141,11 +144,11 @@ export class HttpApi implements DeliveryMethod {
 }
 
 /** @returns an answer in one line, such as `422 Invalid to`. */
-function words({ status, text, json }: ApiAnswer): string {
+function words({ status, headers, text, json }: ApiAnswer): string {
   const said = [
+    headers.get('x-amzn-errortype'),
     json.name,
     json.ErrorCode,
-    json.__type,
     json.message,
     json.Message,
     json.id,

@@ -48,8 +48,11 @@ export class Resend implements MailApi {
     };
   }
 
-  /** A wrong key may be a 400, too. */
+  /**
+   * A wrong key may be a 400, too. A 409 says that the key of an earlier request comes again: passing while that is in progress, but
+   * not if its mail was another, since nobody can tell here whether that was sent.
+   */
   isPassing({ json }: ApiAnswer): boolean {
-    return /\bAPI key\b/i.test(String(json.message));
+    return json.name === 'concurrent_idempotent_requests' || /\bAPI key\b/i.test(String(json.message));
   }
 }

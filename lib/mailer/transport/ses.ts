@@ -37,7 +37,8 @@ export class Ses implements MailApi {
   async request(message: OutgoingMessage | undefined): Promise<ApiRequest> {
     const path = '/v2/email/outbound-emails';
     const body = JSON.stringify(message ? await this.mail(message) : {});
-    return { path, body, headers: signedHeaders(this.keys, 'ses', new URL(this.url + path), body, new Date()) };
+    const json = { 'content-type': 'application/json' };
+    return { path, body, headers: sign(this.keys, 'ses', new URL(this.url + path), json, body, new Date()) };
   }
 
   private async mail(message: OutgoingMessage) {
@@ -45,40 +46,38 @@ export class Ses implements MailApi {
     return { Destination: { ToAddresses: envelope(message) }, Content: { Raw: { Data: mime.toString('base64') } } };
   }
 
-  isPassing({ json, text }: ApiAnswer): boolean {
-    return ABOUT_US.test(String(json.__type)) || UNVERIFIED.test(text);
+  isPassing({ headers, text }: ApiAnswer): boolean {
+    return ABOUT_US.test(headers.get('x-amzn-errortype') ?? text) || UNVERIFIED.test(text);
   }
 }
 
 /**
- * Signs a POST of JSON by Signature Version 4.
+ * Signs a POST by Signature Version 4.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+ * @param given the headers besides those of the signature, in lower case.
+ * @returns all headers to send.
  */
-export function signedHeaders(
-  keys: AwsKeys,
+export function sign(
+  { accessKeyId, secretAccessKey, sessionToken, region }: AwsKeys,
   service: string,
   url: URL,
+  given: Readonly<Record<string, string>>,
   body: string,
   now: Date,
 ): Record<string, string> {
   const time = now.toISOString().replace(/[-:]|\.\d+/g, '');
-  const scope = `${time.slice(0, 8)}/${keys.region}/${service}/aws4_request`;
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    host: url.host,
-    'x-amz-date': time,
-    ...(keys.sessionToken === undefined ? {} : { 'x-amz-security-token': keys.sessionToken }),
-  };
-  const names = Object.keys(headers).join(';');
-  const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
-  const canonical = ['POST', url.pathname, '', lines.join(''), names, sha256(body)].join('\n');
+  const scope = `${time.slice(0, 8)}/${region}/${service}/aws4_request`;
+  const token = sessionToken === undefined ? {} : { 'x-amz-security-token': sessionToken };
+  const headers = { ...given, 'x-amz-date': time, ...token };
+  const signed = Object.entries({ ...headers, host: url.host }).sort(([a], [b]) => (a < b ? -1 : 1));
+  const names = signed.map(([name]) => name).join(';');
+  const lines = signed.map(([name, value]) => `${name}:${value}\n`).join('');
+  const canonical = ['POST', url.pathname, '', lines, names, sha256(body)].join('\n');
   const toSign = ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n');
-  const key = scope.split('/').reduce<string | Buffer>((from, part) => hmac(from, part), `AWS4${keys.secretAccessKey}`);
-  const signature = hmac(key, toSign).toString('hex');
-  const credential = `${keys.accessKeyId}/${scope}`;
-  const authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names}, Signature=${signature}`;
-  const { host: _, ...sent } = headers;
-  return { ...sent, authorization };
+  const key = scope.split('/').reduce<string | Buffer>((from, part) => hmac(from, part), `AWS4${secretAccessKey}`);
+  const credential = `Credential=${accessKeyId}/${scope}`;
+  const signature = `Signature=${hmac(key, toSign).toString('hex')}`;
+  return { ...headers, authorization: `AWS4-HMAC-SHA256 ${credential}, SignedHeaders=${names}, ${signature}` };
 }
 
 function sha256(text: string): string {

@@ -18,11 +18,7 @@ describe('the check of an app', () => {
     for (const folder of folders) removeFolder(folder);
   });
 
-  async function check({
-    files = {},
-    options = {},
-    delivery = 'test',
-  }: Pick<Mistake, 'files' | 'options' | 'delivery'>) {
+  async function check({ files = {}, options = {} }: Pick<Mistake, 'files' | 'options'>, delivery = 'test') {
     const root = tempFolder('check');
     folders.push(root);
     for (const [name, text] of Object.entries({ ...SOUND, ...files }))
@@ -98,6 +94,26 @@ describe('the check of an app', () => {
       [['threads', 'error']],
     );
     assert.match(found[0]?.text ?? '', /^WaveJob .*JOB_THREADS/);
+  });
+
+  it('refuses a MAIL_DELIVERY that neither Catamount nor the app has, and a method of the app with a name of Catamount', async () => {
+    const files = {
+      'mail-setup.js': `exports.default = { deliveryMethods: { pigeon: () => ({ name: 'pigeon', send: async () => ({}) }) } };`,
+      'bad-setup.js': `exports.default = { deliveryMethods: { smtp: () => ({}) } };`,
+    };
+    const at = (delivery: string, file?: string) => {
+      const mailSetup = () => import(path.join(folders.at(-1) ?? '', `${file}.js`));
+      return check({ files, ...(file === undefined ? {} : { options: { mailSetup } }) }, delivery);
+    };
+    assert.deepEqual((await at('pigeon', 'mail-setup')).found, []);
+    const { found } = await at('pigoen', 'mail-setup');
+    assert.deepEqual(
+      found.map(({ id, severity }) => [id, severity]),
+      [['delivery_method', 'error']],
+    );
+    assert.match(found[0]?.text ?? '', /^MAIL_DELIVERY is pigoen.*did you mean pigeon\?.* smtp, .*, pigeon$/);
+    assert.match((await at('pigeon')).found[0]?.text ?? '', /^MAIL_DELIVERY is pigeon/);
+    assert.match((await at('smtp', 'bad-setup')).found[0]?.text ?? '', /deliveryMethods .*other than smtp/);
   });
 
   it('names the file of routes that export no function', async () => {
