@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { parseRate, type Rate } from '../support/duration';
+import { isAddress } from '../support/email-address';
 import {
   type Config,
   DEFAULT_SCHEMA,

@@ -2,6 +2,7 @@ import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
 import { STOP_PHASES } from '../../core/shutdown';
+import { RateLimited } from '../../job/definition/errors';
 import type { Deadline } from '../../support/deadline';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
@@ -130,9 +131,10 @@ export class MailDelivery implements Service, Delivery {
 
   /**
    * @throws the error, unless `rescueFrom` of the mailer handles it. DeliveryInProgressError is always thrown, since
-   * the other run reports the outcome of the mail.
+   * the other run reports the outcome of the mail, and so is RateLimited, which is no failure.
    */
   private async failed(message: ActionCall, run: ActionRun | undefined, error: Error): Promise<DeliveryResult> {
+    if (error instanceof RateLimited) throw error;
     let failure = error;
     try {
       if (!(error instanceof DeliveryInProgressError) && (await run?.rescue(error))) {

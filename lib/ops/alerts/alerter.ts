@@ -5,6 +5,7 @@ import type { Redis } from '../../core/redis';
 import { issueKey } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, type SystemStatus, valueIn } from '../../health/status-collector';
+import type { MailSetup } from '../../mailer/definition/setup';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/deadline';
 import { PeriodicTask } from '../../support/periodic-task';
@@ -29,6 +30,8 @@ export interface AlerterOptions {
   readonly redis: Redis;
   readonly database: Pick<Database, 'knex'>;
   readonly events: Events;
+  /** The app's own, for ALERT_MAIL. Default: none. */
+  readonly deliveryMethods?: MailSetup['deliveryMethods'] | undefined;
   /** Interval of the looks, ms. Default 10,000. */
   readonly everyMs?: number;
 }
@@ -57,12 +60,12 @@ export class Alerter implements Service {
   private on = false;
 
   constructor(private readonly options: AlerterOptions) {
-    const { config, database, events, everyMs = EVERY_MS } = options;
+    const { config, database, events, deliveryMethods, everyMs = EVERY_MS } = options;
     this.collector = new StatusCollector({ ...options, knex: database.knex, probes: { freshMs: 0 } });
     this.book = new AlertBook(database.knex);
     this.channels = [
       ...(config.alerts?.webhook ? [webhook(config.alerts.webhook)] : []),
-      ...(config.alerts?.mail.length ? [mail(config.alerts.mail, config.mail, events)] : []),
+      ...(config.alerts?.mail.length ? [mail(config.alerts.mail, config.mail, events, deliveryMethods)] : []),
     ];
     const onError = (error: Error) => events.emit('process.error', { error, during: 'telling operators of issues' });
     this.task = new PeriodicTask({ everyMs, work: () => this.look(), onError });

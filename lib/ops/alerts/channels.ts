@@ -1,8 +1,9 @@
 import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
 import { mailboxes } from '../../mailer/compose/headers';
+import type { DeliveryMethod } from '../../mailer/definition/delivery-method';
+import type { MailSetup } from '../../mailer/definition/setup';
 import { openTransport } from '../../mailer/transport/open-transport';
-import type { Transport } from '../../mailer/transport/transport';
 import { timeOrderedUuid } from '../../support/uuid';
 
 /** A fact that operators are told of, or its end. */
@@ -56,12 +57,17 @@ export function webhook(url: string): Channel {
 }
 
 /** Mails an alert as MAIL_DELIVERY does, but at once and not as a job: jobs may be what does not work. */
-export function mail(addresses: readonly string[], config: Config['mail'], events: Events): Channel {
-  let transport: Transport | undefined;
+export function mail(
+  addresses: readonly string[],
+  config: Config['mail'],
+  events: Events,
+  own?: MailSetup['deliveryMethods'],
+): Channel {
+  let transport: DeliveryMethod | undefined;
   return {
     name: 'mail',
     async send(alert) {
-      transport ??= openTransport(config, events);
+      transport ??= openTransport(config, events, own);
       const [from = { name: '', address: config.from }] = mailboxes('from', config.from);
       await transport.send({
         messageId: `<${timeOrderedUuid()}@${from.address.split('@').at(-1)}>`,
@@ -77,7 +83,7 @@ export function mail(addresses: readonly string[], config: Config['mail'], event
       });
     },
     async close() {
-      await transport?.close({ force: true });
+      await transport?.close?.({ force: true });
     },
   };
 }

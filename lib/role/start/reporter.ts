@@ -5,6 +5,7 @@ import type { Alerter } from '../../ops/alerts/alerter';
 import type { ServiceGroup } from '../../support/service';
 import type { TreeReporter, TreeReporterOptions } from '../../tree/tree-reporter';
 import { type AppDefinition, findMigrations } from '../app/app-definition';
+import { loadMailSetup } from '../app/load-parts';
 
 interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'> {
   readonly app: AppDefinition;
@@ -38,9 +39,11 @@ export class AppointedReporter {
     const reporter = new TreeReporter({ ...this.options, tree });
     if (!(await this.options.services.add(reporter))) return [];
     if (this.options.config.environment === 'production') void this.warn(tree).catch(() => undefined);
-    if (this.options.config.alerts === null) return [reporter];
+    const { app, config } = this.options;
+    if (config.alerts === null) return [reporter];
     const { Alerter } = await import('../../ops/alerts/alerter');
-    const alerter = new Alerter({ ...this.options, tree });
+    const { deliveryMethods } = config.alerts.mail.length > 0 ? await loadMailSetup(app) : {};
+    const alerter = new Alerter({ ...this.options, tree, deliveryMethods });
     return (await this.options.services.add(alerter)) ? [reporter, alerter] : [reporter];
   }
 

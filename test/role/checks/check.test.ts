@@ -98,8 +98,8 @@ describe('the check of an app', () => {
 
   it('refuses a MAIL_DELIVERY that neither Catamount nor the app has, and a method of the app with a name of Catamount', async () => {
     const files = {
-      'mail-setup.js': `exports.default = { deliveryMethods: { pigeon: () => ({ name: 'pigeon', send: async () => ({}) }) } };`,
-      'bad-setup.js': `exports.default = { deliveryMethods: { smtp: () => ({}) } };`,
+      'mail-setup.js': `module.exports = { deliveryMethods: { pigeon: () => ({ name: 'pigeon', send: async () => ({}) }) } };`,
+      'bad-setup.js': `module.exports = { deliveryMethods: { smtp: () => ({}) } };`,
     };
     const at = (delivery: string, file?: string) => {
       const mailSetup = () => import(path.join(folders.at(-1) ?? '', `${file}.js`));
