@@ -14,6 +14,7 @@ export type {
   Locale,
   MailConfig,
   MailDelivery,
+  MailProvider,
   OpsConfig,
   QueueSetting,
   SignUpsConfig,
@@ -123,6 +124,7 @@ export type {
 export type { ClassSummary, DurationSummary, HistorySum } from './job/stats/history';
 export type { ActionResult, Mail } from './mailer/compose/mail';
 export type { CallbackOptions, MailerCallbacks } from './mailer/definition/callbacks';
+export type { DeliveryMethod } from './mailer/definition/delivery-method';
 export type {
   Address,
   Addresses,

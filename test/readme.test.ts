@@ -50,11 +50,13 @@ describe('the README, or a guide,', () => {
   };
 
   it('lists exactly the settings that are read', () => {
-    const sources = ['settings.ts', 'redis-settings.ts'].map((name) =>
+    const sources = ['settings.ts', 'redis-settings.ts', 'mail-settings.ts'].map((name) =>
       fs.readFileSync(path.join(root, 'lib/core', name), 'utf8'),
     );
     const read = new Set(
-      [...sources.join('\n').matchAll(/'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST|REDIS)'/g)].map((m) => m[1]),
+      [...sources.join('\n').matchAll(/(?:'|^ {2})([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST|REDIS)[':]/gm)].map(
+        (m) => m[1],
+      ),
     );
     assert.deepEqual(variablesIn(settingsGuide).sort(), [...read].sort());
   });

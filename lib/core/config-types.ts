@@ -43,9 +43,9 @@ export interface InheritedSocket {
 }
 
 /**
- * A way to deliver mails. smtp: to the server of SMTP_URL. sendmail: to the command of that name. resend, postmark, ses, mailgun: to
- * the API of that provider. file: as `.eml` files into a folder. log: as a line of the log. test: nowhere; they are kept for the
- * assertions of a test. Any other: the app's own method of that name.
+ * A way to deliver mails. smtp: to the server of SMTP_URL. sendmail: to the command of that name. resend, postmark, ses,
+ * mailgun: to the API of that provider. file: as `.eml` files into a folder. log: as a line of the log. test: nowhere; they are
+ * kept for the assertions of a test. Any other: the app's own method of that name.
  */
 export type MailDelivery = 'smtp' | 'sendmail' | MailProvider | 'file' | 'log' | 'test' | (string & {});
 

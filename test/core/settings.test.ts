@@ -253,7 +253,11 @@ describe('settings', () => {
     REDIS_PREFIX: [(config) => config.redisPrefix, { 'a.b-c_1': 'a.b-c_1' }, ['a:b', '{a}', 'a'.repeat(65)]],
     OPS_TOKEN: [(config) => config.opsToken, { 'a-b_56789012345X': 'a-b_56789012345X' }, ['a'.repeat(15)]],
     APP_URL: [(config) => config.appUrl, { 'https://a.example/b//': 'https://a.example/b' }, ['ftp://a.example']],
-    MAIL_DELIVERY: [({ mail }) => mail.delivery, { log: 'log', test: 'test' }, ['smpt', 'smtp']],
+    MAIL_DELIVERY: [
+      ({ mail }) => mail.delivery,
+      { log: 'log', test: 'test', sendmail: 'sendmail', pigeon: 'pigeon' },
+      ['a pigeon', 'smtp', 'resend'],
+    ],
     SMTP_URL: [({ mail }) => mail.delivery, { 'smtps://mail.example': 'smtp' }, ['http://mail.example']],
     METRICS_TOKEN: [
       (config) => config.metricsToken,

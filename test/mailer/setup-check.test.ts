@@ -14,7 +14,7 @@ describe('a mail setup', () => {
       [undefined, /^mailSetup \(.\/setup\) must default-export an object; it is a undefined$/],
       [
         { interceptor: [] },
-        /there is no interceptor in a mail setup; it may have interceptors, previewInterceptors, observers, render$/,
+        /there is no interceptor in a mail setup; it may have interceptors, previewInterceptors, observers, render, deliveryMethods$/,
       ],
       [{ observers: () => undefined }, /observers is a function; give an array of functions/],
       [{ interceptors: ['staging'] }, /interceptors is an array with something else in it/],

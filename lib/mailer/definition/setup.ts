@@ -37,8 +37,8 @@ export interface MailSetup {
   /** Replaces the templates. */
   readonly render?: Render;
   /**
-   * The app's own ways to send, by the name that MAIL_DELIVERY gives: `{ pigeon: () => new Pigeon() }`. Called once, before the first
-   * mail of a process that goes that way. A name of Catamount's own methods is refused.
+   * The app's own ways to send, by the name that MAIL_DELIVERY gives: `{ pigeon: () => new Pigeon() }`. Called once, before the
+   * first mail of a process that goes that way. A name of Catamount's own methods is refused.
    */
   readonly deliveryMethods?: Readonly<Record<string, () => DeliveryMethod>>;
 }

@@ -51,8 +51,8 @@ export interface MailApi {
 }
 
 /**
- * Sends by the HTTPS API of a provider. Nobody sends on while the provider asks to wait (429): a mail waits for two seconds at most,
- * and then its job runs again when the time is over.
+ * Sends by the HTTPS API of a provider. Nobody sends on while the provider asks to wait (429): a mail waits for two seconds at
+ * most, and then its job runs again when the time is over.
  */
 export class HttpApi implements DeliveryMethod {
   readonly name: string;

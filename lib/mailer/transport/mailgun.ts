@@ -7,8 +7,8 @@ import { composeMime } from './mime';
 const ABOUT_US = /not allowed to send|not activated|disabled|suspended|limit|exceeded|verify|authorized recipients/i;
 
 /**
- * https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages/post-v3--domain-name--messages-mime, with the mail
- * as we write it. It knows no idempotency keys: a mail whose answer was lost is sent again, with the same Message-ID.
+ * https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages/post-v3--domain-name--messages-mime, with
+ * the mail as we write it. It knows no idempotency keys: a mail whose answer was lost is sent again, with the same Message-ID.
  * Errors: https://documentation.mailgun.com/docs/mailgun/quickstart-guide/responses.
  */
 export class Mailgun implements MailApi {

@@ -7,7 +7,8 @@ const KEY_LENGTH = 256;
 
 /**
  * https://resend.com/docs/api-reference/emails/send-email, with an idempotency key
- * (https://resend.com/docs/dashboard/emails/idempotency-keys): for 24 hours the same mail is sent once, also when its answer was lost.
+ * (https://resend.com/docs/dashboard/emails/idempotency-keys): for 24 hours the same mail is sent once, also when its answer was
+ * lost.
  * Errors: https://resend.com/docs/api-reference/errors.
  */
 export class Resend implements MailApi {
@@ -49,8 +50,8 @@ export class Resend implements MailApi {
   }
 
   /**
-   * A wrong key may be a 400, too. A 409 says that the key of an earlier request comes again: passing while that is in progress, but
-   * not if its mail was another, since nobody can tell here whether that was sent.
+   * A wrong key may be a 400, too. A 409 says that the key of an earlier request comes again: passing while that is in progress,
+   * but not if its mail was another, since nobody can tell here whether that was sent.
    */
   isPassing({ json }: ApiAnswer): boolean {
     return json.name === 'concurrent_idempotent_requests' || /\bAPI key\b/i.test(String(json.message));

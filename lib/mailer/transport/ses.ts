@@ -19,8 +19,8 @@ const ABOUT_US =
 const UNVERIFIED = /not verified|not authorized/i;
 
 /**
- * https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html, with the mail as we write it. SES gives it a Message-ID of
- * its own, and knows no idempotency keys: a mail whose answer was lost is sent again.
+ * https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html, with the mail as we write it. SES gives it a
+ * Message-ID of its own, and knows no idempotency keys: a mail whose answer was lost is sent again.
  */
 export class Ses implements MailApi {
   readonly name = 'ses';
