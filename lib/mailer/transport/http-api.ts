@@ -56,7 +56,7 @@ export interface MailApi {
  */
 export class HttpApi implements DeliveryMethod {
   readonly name: string;
-  private readonly closing = new AbortController();
+  private readonly sends = new Set<AbortController>();
   private readonly unnamedWait = new Backoff(UNNAMED_WAIT_MS);
   private heldUntil = 0;
   private heldBy = '';
@@ -69,8 +69,11 @@ export class HttpApi implements DeliveryMethod {
     this.name = api.name;
   }
 
-  async send(message: OutgoingMessage): Promise<Receipt> {
-    const signal = AbortSignal.any([AbortSignal.timeout(this.sendMs), this.closing.signal]);
+  send(message: OutgoingMessage): Promise<Receipt> {
+    return this.limited((signal) => this.deliver(message, signal));
+  }
+
+  private async deliver(message: OutgoingMessage, signal: AbortSignal): Promise<Receipt> {
     const patientUntil = Date.now() + PATIENCE_MS;
     let answer: ApiAnswer;
     do {
@@ -85,13 +88,30 @@ export class HttpApi implements DeliveryMethod {
 
   /** Asks for a mail without anything in it, which the provider refuses for what it lacks once it has accepted the key. */
   async verify(): Promise<void> {
-    const answer = await this.ask(undefined, AbortSignal.timeout(this.sendMs));
+    const answer = await this.limited((signal) => this.ask(undefined, signal));
     const failure = this.failure(answer);
     if (!(failure instanceof PermanentDeliveryError) && answer.status !== 429) throw failure;
   }
 
   async close({ force } = { force: false }): Promise<void> {
-    if (force) this.closing.abort();
+    if (!force) return;
+    for (const send of this.sends) send.abort(new Error(`${this.name} did not answer before the process stopped`));
+  }
+
+  /** Not by `AbortSignal.any` and `timeout`: Node may collect such a signal, and then it never aborts. */
+  private async limited<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    const late = new Error(`${this.name} did not answer within ${this.sendMs} ms`);
+    const timer = setTimeout(() => controller.abort(late), this.sendMs);
+    this.sends.add(controller);
+    try {
+      return await work(controller.signal);
+    } catch (thrown) {
+      throw controller.signal.aborted ? controller.signal.reason : thrown;
+    } finally {
+      clearTimeout(timer);
+      this.sends.delete(controller);
+    }
   }
 
   /** Waits while the provider wants no mail. @throws RateLimited if that takes longer than a mail waits here. */
@@ -101,7 +121,7 @@ export class HttpApi implements DeliveryMethod {
         const message = `${this.name} accepts no mail for ${waitMs} ms (${this.heldBy})`;
         throw Object.assign(new RateLimited({ after: waitMs }), { message, response: this.heldBy });
       }
-      await wait(waitMs, undefined, { signal }).catch(() => this.interrupted(signal));
+      await wait(waitMs, undefined, { signal });
     }
   }
 
@@ -114,7 +134,6 @@ export class HttpApi implements DeliveryMethod {
       response = await fetch(this.api.url + path, { method: 'POST', headers, body, signal, redirect: 'manual' });
       text = await response.text();
     } catch (thrown) {
-      if (signal.aborted) this.interrupted(signal);
       const { cause = thrown } = toError(thrown);
       throw new Error(`${this.name} cannot be reached: ${toError(cause).message}`, { cause });
     }
@@ -126,11 +145,6 @@ export class HttpApi implements DeliveryMethod {
       this.heldBy = words(answer);
     }
     return answer;
-  }
-
-  private interrupted({ reason }: AbortSignal): never {
-    const why = this.closing.signal.aborted ? 'before the process stopped' : `within ${this.sendMs} ms`;
-    throw new Error(`${this.name} did not answer ${why}`, { cause: reason });
   }
 
   private failure(answer: ApiAnswer): Error {
