@@ -3,6 +3,8 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
+import { createClient } from 'redis';
+import { TREES } from '../../lib/tree/keys';
 import { order, statsOf } from '../cluster/primary/operator';
 import { useSupervisorApp } from '../cluster/primary/supervisor-app';
 import { npm } from '../package/npm';
@@ -30,6 +32,17 @@ const ask = (socketPath: string) =>
 const primaries = (tree: Tree) =>
   tree.leftovers().filter(({ command }) => /^catamount: (primary|parent)/.test(command)).length;
 
+/** @returns the number of trees that Redis knows. */
+async function listedTrees(url: string): Promise<number> {
+  const client = createClient({ url });
+  await client.connect();
+  try {
+    return await client.zCard(TREES);
+  } finally {
+    await client.close();
+  }
+}
+
 describe('a hot restart', () => {
   const deployment = useDeployment();
 
@@ -43,6 +56,9 @@ describe('a hot restart', () => {
         assert.deepEqual(await order(tree, 'restart'), { status: 'ok' });
         pids.add((await statsOf(tree)).pid);
         await until('the one before is gone', () => primaries(tree) === 2);
+        await until('it has finished', () => tree.linesMatching(/stopped in .*, 0 killed/).length === n + 1);
+        // A tree that is only gone would look like one that is cut off.
+        assert.equal(await listedTrees(deployment.redis.url), 1);
       }
       await load.more(50);
       await load.stop();

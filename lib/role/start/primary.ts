@@ -123,7 +123,7 @@ export class Primary {
         onChange: (change) => this.setJobsHealth(change),
       });
     }
-    const isStopping = () => this.stopped !== undefined;
+    const isStopping = () => (this.stopped ?? this.retired) !== undefined;
     this.monitor = new TreeMonitor({
       id,
       app: app.name,
