@@ -28,30 +28,22 @@ const KEEPS_ID: readonly MailProvider[] = ['postmark', 'mailgun'];
 describe('mails from jobs by a provider', () => {
   const system = inSuite('stop', () => JobSystem.start({}, { migrated: true }));
   let count = 0;
-  after(() => require('node:fs').appendFileSync('/tmp/dbg.log', 'after ' + Date.now() + '\n'));
 
   for (const provider of Object.keys(PROVIDER_KEYS) as readonly MailProvider[]) {
     describe(provider, () => {
       const server = inTest('stop', () => MailApiServer.start(provider));
       const end = (delivery: Awaited<ReturnType<typeof mailDelivery>>) => {
-        require('node:fs').appendFileSync('/tmp/dbg.log', 'end ' + Date.now() + '\n');
         Mailer.connect(undefined);
         return delivery.stop(Deadline.after(LONG_MS));
       };
       inTest(end, async () => {
-        const t0 = Date.now();
-        const say = (x: string) => require('node:fs').appendFileSync('/tmp/dbg.log', `${Date.now() - t0} ${x}\n`);
-        say('begin');
         await system.reset();
-        say('reset');
         await system.processor([WelcomeJob]);
         const mail = { delivery: provider, keys: PROVIDER_KEYS[provider], apiUrl: server.url };
         // A short limit, so that a test need not wait for the usual one.
         const transport = openServer({ ...mail, smtpUrl: null }, 3000);
         const delivery = await mailDelivery(system.database.knex, system.events, mail, { transport });
         Mailer.connect(delivery);
-        say('ready');
-        system.events.onAny((n, p) => say(n + JSON.stringify(p).slice(0, 200)));
         return delivery;
       });
 

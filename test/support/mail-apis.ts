@@ -90,10 +90,8 @@ export class MailApiServer {
   }
 
   async stop(): Promise<void> {
-    require('node:fs').appendFileSync('/tmp/dbg.log', 'stop ' + Date.now() + '\n');
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
-    require('node:fs').appendFileSync('/tmp/dbg.log', 'stopped ' + Date.now() + '\n');
   }
 
   private async serve(api: Api, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
