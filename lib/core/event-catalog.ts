@@ -198,7 +198,7 @@ const CATALOG: Catalog = {
   'alert.sent': info(
     (e) => `told operators by ${e.channel}${e.event === 'recovery' ? ' that it is over' : ''}: ${e.line}`,
   ),
-  'alert.failed': error((e) => `an alert did not go out by ${e.channel}: ${e.error.message}. It is tried again`),
+  'alert.failed': error((e) => `operators were not told by ${e.channel}: ${e.error.message}`),
   'job.enqueued': debug((e) => `enqueued ${e.class} on ${e.queue}`, { fields: jobId }),
   'job.duplicate': debug((e) => `${e.class} not enqueued: another job holds its unique key`, {
     fields: jobId,

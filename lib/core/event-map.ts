@@ -185,7 +185,7 @@ export interface EventMap {
   // Alerts
   /** Operators were told of an issue, or of its end. */
   'alert.sent': { readonly event: 'alert' | 'recovery'; readonly line: string; readonly channel: string };
-  /** It is tried again at the next look. */
+  /** If no channel takes an alert, the next look tries again. */
   'alert.failed': { readonly channel: string; readonly error: Error };
 
   // Jobs

@@ -19,7 +19,7 @@ export interface RequestCounts {
   readonly queued: HistogramData;
 }
 
-/** A request that the app answered with 500 or above. */
+/** A request in which an error was not caught, so that it was answered with 500 or above. */
 export interface RequestFailure {
   /** Method and path. */
   readonly what: string;

@@ -111,7 +111,13 @@ const CONSEQUENCES: readonly IssueCode[] = [
   'cronFails',
 ];
 /** Causes of a standstill that tell the same as `postgresAway`. */
-const AWAY: readonly unknown[] = ['noAnswer', 'unreachable', 'password', 'poolEmpty', 'postgresConnections'];
+const AWAY: readonly (string | number | undefined)[] = [
+  'noAnswer',
+  'unreachable',
+  'password',
+  'poolEmpty',
+  'postgresConnections',
+];
 
 /**
  * Causes before their consequences, else by severity. A standstill for want of Postgres is no second issue beside the first, nor

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Events } from '../../core/events';
 import { Backoff } from '../../support/backoff';
 import type { Deadline } from '../../support/deadline';
@@ -64,7 +65,7 @@ export class CronPings {
         throw new Error(`the answer was ${response.status}`);
       } catch (thrown) {
         if (tries < TRIES) {
-          await new Promise((resolve) => setTimeout(resolve, backoff.next()));
+          await wait(backoff.next());
           continue;
         }
         // The path of such a URL is a secret.

@@ -2,10 +2,9 @@ import { createTransport } from 'nodemailer';
 import type { OutgoingMessage } from '../definition/mail-types';
 import { mimeOptions } from './transport';
 
-const composer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
-
 /** Writes a message as a mail (RFC 5322). Its Bcc recipients stand in it: leave them out of what is sent to others. */
 export async function composeMime(message: OutgoingMessage): Promise<Buffer> {
+  const composer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
   const { message: mime } = await composer.sendMail(mimeOptions(message));
   return mime as Buffer;
 }

@@ -7,23 +7,7 @@ import { openServer } from '../../../lib/mailer/transport/open-transport';
 import { sign } from '../../../lib/mailer/transport/ses';
 import { type ApiFault, MailApiServer, PROVIDER_KEYS } from '../../support/mail-apis';
 import { inTest } from '../../support/suite';
-
-const box = (address: string, name = '') => ({ name, address });
-function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {
-  return {
-    messageId: '<job-1.abc.1@shop.example>',
-    date: new Date('2026-11-25T01:02:03Z'),
-    from: box('hello@shop.example', 'Shop'),
-    to: [box('ada@example.com', 'Ada "the" Countess, Lovelace')],
-    cc: [],
-    bcc: [],
-    replyTo: [],
-    subject: 'Grüße 👋',
-    text: 'Hello',
-    headers: {},
-    ...more,
-  };
-}
+import { box, message } from './message';
 
 const PROVIDERS = Object.keys(PROVIDER_KEYS) as readonly MailProvider[];
 

@@ -2,30 +2,12 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { mustUpgrade } from '../../../lib/core/tls';
 import { PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
-import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
 import { SmtpTransport } from '../../../lib/mailer/transport/smtp';
 
 import { type FailureStage, type SmtpSink, startSmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';
 import { LONG_MS } from '../mail-system';
-
-const box = (address: string, name = '') => ({ name, address });
-function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {
-  return {
-    messageId: '<job-1.abc.1@shop.example>',
-    date: new Date('2026-11-25T01:02:03Z'),
-    from: box('hello@shop.example', 'Shop'),
-    to: [box('ada@example.com', 'Ada "the" Countess, Lovelace')],
-    cc: [],
-    bcc: [],
-    replyTo: [],
-    subject: 'Hello',
-    text: 'Hi\n',
-    html: '<p>Hi</p>',
-    headers: {},
-    ...more,
-  };
-}
+import { box, message } from './message';
 
 /** Temporary limits, in the words of real servers. */
 const PASSING = [
