@@ -153,7 +153,8 @@ describe('operators are told', () => {
     receiver.status = 200;
     await received(1);
     assert.match(failed[0] ?? '', /^webhook: 127\.0\.0\.1:\d+ answered 500$/);
-    assert.equal((await postgres.query('select 1 from ops_alerts where told_at is not null')).length, 1);
+    const told = () => postgres.query('select 1 from ops_alerts where told_at is not null');
+    await until('that is recorded', async () => (await told()).length === 1);
   });
 
   it('by mail, at once and not by a job', async () => {
