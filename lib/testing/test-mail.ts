@@ -47,7 +47,7 @@ export class TestMails {
       config: { mail: { delivery: 'test', smtpUrl: null, from, dir: '' }, appUrl, defaultLocale, environment: 'test' },
       record: new MemoryDeliveryRecords(),
       i18n: await loadI18n([app.localesDir], defaultLocale, { strict: true }),
-      templatesDir: app.templatesDir,
+      templatesDir: app.templatesDirs,
       events: new Events(),
       setup: await loadMailSetup(app),
       transport,

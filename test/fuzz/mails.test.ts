@@ -75,7 +75,7 @@ describe('mails, given anything', () => {
     for (let n = cases(600); n > 0; n--) {
       fs.writeFileSync(file, mutator.mutate(seeds));
       try {
-        assert.equal(typeof new Views(folder, { cache: false }).render('shop/html', locals), 'string');
+        assert.equal(typeof new Views([folder], { cache: false }).render('shop/html', locals), 'string');
       } catch (thrown) {
         if (!(thrown instanceof TemplateError)) throw thrown;
         assert.ok(thrown.message.startsWith(thrown.template) && thrown.template.endsWith('.ejs'));

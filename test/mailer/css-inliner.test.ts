@@ -28,7 +28,7 @@ const plain = (html: string) => email.juiceResources(html);
 
 /** An inliner of one template, and a counter of its calls of juice. */
 function inlinerOf(template: string) {
-  const views = new Views(folderOf({ 'mail/html.ejs': template }), { cache: true });
+  const views = new Views([folderOf({ 'mail/html.ejs': template })], { cache: true });
   const counter = { count: 0 };
   const inliner = new CssInliner((html) => {
     counter.count++;

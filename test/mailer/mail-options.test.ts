@@ -112,7 +112,7 @@ describe('a mail through a real SMTP server:', () => {
     const found = checkMailers({
       mailers: new MailerRegistry('mailers', [NoteMailer]),
       previews: new Previews(),
-      folders: { previewsDir: folder, templatesDir: folder, localesDir: folder },
+      folders: { previewsDir: folder, templatesDirs: [folder], localesDir: folder },
       i18n: await textsOf({ en: {} }),
       defaultLocale: 'en',
       usesTemplates: true,

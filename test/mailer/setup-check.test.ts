@@ -14,10 +14,11 @@ describe('a mail setup', () => {
       [undefined, /^mailSetup \(.\/setup\) must default-export an object; it is a undefined$/],
       [
         { interceptor: [] },
-        /there is no interceptor in a mail setup; it may have interceptors, previewInterceptors, observers, render, deliveryMethods$/,
+        /there is no interceptor in a mail setup; it may have interceptors, previewInterceptors, observers, assetHost, render, deliveryMethods$/,
       ],
       [{ observers: () => undefined }, /observers is a function; give an array of functions/],
       [{ interceptors: ['staging'] }, /interceptors is an array with something else in it/],
+      [{ assetHost: 'cdn.shop.example' }, /assetHost is a string; give an absolute http or https URL/],
       [{ render: 'mjml' }, /render is a string; give a function/],
     ];
     for (const [given, message] of refusals) {

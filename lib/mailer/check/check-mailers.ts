@@ -14,7 +14,9 @@ import { mailCalls } from './mail-calls';
 export interface MailCheck {
   readonly mailers: MailerRegistry;
   readonly previews: Previews;
-  readonly folders: Readonly<Record<'previewsDir' | 'templatesDir' | 'localesDir', string>>;
+  readonly folders: Readonly<Record<'previewsDir' | 'localesDir', string>> & {
+    readonly templatesDirs: readonly string[];
+  };
   readonly i18n: LoadedI18n;
   readonly defaultLocale: string;
   /** false: the app renders its mails without templates. */
@@ -28,7 +30,7 @@ export interface MailCheck {
 export function checkMailers(options: MailCheck): Finding[] {
   const { mailers, previews, folders, i18n, defaultLocale } = options;
   const missing = new Set<string>();
-  const shared = { options, views: new Views(folders.templatesDir, { cache: true }), missing };
+  const shared = { options, views: new Views(folders.templatesDirs, { cache: true }), missing };
   const found = [...mailers].flatMap((mailer) =>
     [...collectActions(mailer)].flatMap((action) => checkAction(shared, mailer, action)),
   );

@@ -86,14 +86,15 @@ function noUrls(): never {
 /**
  * Makes absolute links below APP_URL, since a mail has no page that a relative link could start from.
  * @param appUrl may have a path of its own; all links then stay below it.
+ * @param caller names the function in an error, and `setting` what it starts from.
  * @returns a function that throws InvalidMailError for a path that leaves APP_URL.
  */
-export function urlsBelow(appUrl: string): UrlFor {
+export function urlsBelow(appUrl: string, caller = 'urlFor', setting = 'APP_URL'): UrlFor {
   return (path, query = {}) => {
     const url = resolve(new URL(appUrl), path);
     if (!url) {
       throw new InvalidMailError(
-        `urlFor: ${JSON.stringify(path)} is not below APP_URL, which is ${appUrl}; give a path such as /orders/7`,
+        `${caller}: ${JSON.stringify(path)} is not below ${setting}, which is ${appUrl}; give a path such as /orders/7`,
       );
     }
     for (const [name, value] of Object.entries(query)) {

@@ -6,14 +6,14 @@ import type {
   InterceptedMessage,
   OutgoingMessage,
   Parts,
-  Render,
   RenderRequest,
 } from '../definition/mail-types';
-import type { MailInterceptor, MailOrigin } from '../definition/setup';
+import type { MailInterceptor, MailOrigin, MailSetup } from '../definition/setup';
 import { recipients } from '../transport/transport';
 import { type ActionRun, urlsBelow } from './action-run';
 import { createDraft, type Draft } from './draft';
 import { checkedHeaders, checkedLine, checkedSubject, mailboxes } from './headers';
+import { imagesAt } from './image';
 import { checkLabels } from './mail';
 
 /** The template renderer, implemented by `Renderer`. */
@@ -27,8 +27,8 @@ interface ComposerOptions {
   readonly config: Pick<Config, 'appUrl' | 'defaultLocale'> & { readonly mail: Pick<Config['mail'], 'from'> };
   readonly i18n: I18n;
   readonly renderer: PartsRenderer;
-  /** The app's own renderer, which replaces the templates. */
-  readonly render?: Render | undefined;
+  /** The app's own renderer, which replaces the templates, and the host of its images. */
+  readonly setup?: Pick<MailSetup, 'render' | 'assetHost'> | undefined;
 }
 
 /** Turns an action into a complete message, without sending it. */
@@ -71,7 +71,7 @@ export class MailComposer {
   }
 
   private async parts(draft: Draft): Promise<Parts> {
-    const { config, renderer, render } = this.options;
+    const { config, renderer, setup: { render, assetHost = config.appUrl } = {} } = this.options;
     const { html: ownHtml, text: ownText } = draft.bodies;
     if (ownHtml !== undefined || ownText !== undefined) {
       return {
@@ -81,7 +81,13 @@ export class MailComposer {
     }
     const { locale, t } = draft.texts;
     const { template, layout, subject, locals, attachments } = draft;
-    const helpers = { urlFor: urlsBelow(config.appUrl), cid: (name: string) => attachments.url(name) };
+    const assetUrl = urlsBelow(assetHost, 'assetUrl', 'assetHost');
+    const helpers = {
+      urlFor: urlsBelow(config.appUrl),
+      cid: (name: string) => attachments.url(name),
+      assetUrl,
+      image: imagesAt(assetUrl),
+    };
     const request: RenderRequest = { template, layout, locale, t, subject, locals, helpers };
     const standard = () => renderer.render(request);
     if (!render) return standard();

@@ -34,6 +34,11 @@ export interface MailSetup {
   readonly previewInterceptors?: readonly MailInterceptor[];
   /** Called in this order after each mail that was sent. */
   readonly observers?: readonly MailObserver[];
+  /**
+   * Where `assetUrl` and `image` of the templates lead, such as `https://cdn.shop.example/mail`: an absolute http or https URL.
+   * Default: APP_URL.
+   */
+  readonly assetHost?: string;
   /** Replaces the templates. */
   readonly render?: Render;
   /**
@@ -48,10 +53,15 @@ function areOwnMethods(value: unknown): boolean {
   return Object.entries(value).every(([name, open]) => isFunction(open) && !DELIVERY_METHODS.includes(name));
 }
 
+function isWebUrl(value: unknown): boolean {
+  return typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
+}
+
 const PARTS: SetupParts<MailSetup> = {
   interceptors: ['an array of functions', isArrayOf(isFunction)],
   previewInterceptors: ['an array of functions', isArrayOf(isFunction)],
   observers: ['an array of functions', isArrayOf(isFunction)],
+  assetHost: ['an absolute http or https URL', isWebUrl],
   render: ['a function', isFunction],
   deliveryMethods: [`functions by names other than ${DELIVERY_METHODS.join(', ')}`, areOwnMethods],
 };

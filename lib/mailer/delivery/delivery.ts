@@ -28,7 +28,7 @@ export interface MailDeliveryOptions {
   readonly config: Pick<Config, 'mail' | 'appUrl' | 'defaultLocale' | 'environment'>;
   readonly record: DeliveryStore;
   readonly i18n: I18n;
-  readonly templatesDir: string;
+  readonly templatesDir: string | readonly string[];
   readonly events: Events;
   /** The app's interceptors, observers and renderer. */
   readonly setup?: MailSetup;
@@ -75,7 +75,7 @@ export class MailDelivery implements Service, Delivery {
     this.writes = new DurableWrites((error, during) => events.emit('process.error', { error, during }), patienceMs);
     const cache = config.environment === 'production';
     const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
-    this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
+    this.composer = new MailComposer({ config, i18n, renderer, setup });
     this.transport = options.transport;
     this.housekeeping = new PeriodicTask({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
   }

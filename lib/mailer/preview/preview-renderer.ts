@@ -20,7 +20,7 @@ interface PreviewRendererOptions {
   readonly config: Pick<Config, 'appUrl' | 'defaultLocale' | 'environment' | 'mail'>;
   /** The app's folder. Paths in the description of a failure are relative to it. */
   readonly root: string;
-  readonly templatesDir: string;
+  readonly templatesDir: string | readonly string[];
   readonly localesDir: string;
   /** Called for every request, so that a load error is part of the answer to it. */
   readonly setup: () => Promise<MailSetup>;
@@ -69,16 +69,16 @@ export class PreviewRenderer {
 
   private async carryOut(request: MailRequest, message: MailMessage): Promise<PreviewResponse> {
     const { config, localesDir } = this.options;
-    const { render, previewInterceptors = [] } = await this.options.setup();
+    const setup = await this.options.setup();
     // The texts are read anew every time, since they change while a mail is being written.
     const i18n = await loadI18n([localesDir], config.defaultLocale, { strict: true });
-    const composer = new MailComposer({ config, i18n, renderer: this.renderer, render });
+    const composer = new MailComposer({ config, i18n, renderer: this.renderer, setup });
     try {
       const draft = await composer.draft(new PreviewRun(message, config.appUrl, request.locale ?? undefined));
       if (!draft) return { kind: 'none' };
       const mail = await composer.compose(draft, { messageId: `<preview@${new URL(config.appUrl).hostname}>` });
       const origin = { mailer: draft.mailer, action: draft.action };
-      return await this.written(await intercept(mail, origin, previewInterceptors), draft.texts.locale);
+      return await this.written(await intercept(mail, origin, setup.previewInterceptors ?? []), draft.texts.locale);
     } catch (thrown) {
       if (thrown instanceof MailCancelled) return { kind: 'none' };
       throw thrown;

@@ -27,22 +27,26 @@ export class Renderer {
 
   /** @param options.cache false: a template that has changed is read again. */
   constructor(
-    private readonly options: { readonly templatesDir: string; readonly cache: boolean; readonly appUrl: string },
+    private readonly options: {
+      readonly templatesDir: string | readonly string[];
+      readonly cache: boolean;
+      readonly appUrl: string;
+    },
   ) {
-    this.views = new Views(options.templatesDir, options);
+    const folders = [options.templatesDir].flat();
+    this.views = new Views(folders, options);
     const Email = withoutUndici(() => require('email-templates') as typeof EmailTemplates);
     this.email = new Email<Wrapped>({
       send: true,
       preview: false,
       transport: { jsonTransport: true },
-      views: { root: options.templatesDir, options: { extension: 'ejs' } },
       juiceResources: {
         applyStyleTags: true,
         removeStyleTags: true,
         preserveMediaQueries: true,
         // Nothing is fetched, even where a text of the mail contains `data-inline`.
         webResources: {
-          relativeTo: options.templatesDir,
+          relativeTo: folders[0] ?? '',
           links: false,
           images: false,
           scripts: false,

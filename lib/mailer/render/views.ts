@@ -6,6 +6,7 @@ import { compilingError, MissingTemplateError, renderingError } from '../definit
 import type { EscapedValues } from './escaped-values';
 
 interface Compiled {
+  readonly file: string;
   readonly modifiedMs: number;
   readonly run: TemplateFunction;
 }
@@ -14,8 +15,8 @@ interface Compiled {
 const current = new AsyncLocalStorage<EscapedValues>();
 
 /**
- * EJS files below one folder, by names such as `user_mailer/welcome/html`. They are compiled once; without `cache`,
- * again when the file changes.
+ * EJS files by names such as `user_mailer/welcome/html`, each from the first folder that has it. They are compiled once; without
+ * `cache`, again when the file changes.
  */
 export class Views {
   private readonly compiled = new Map<string, Compiled>();
@@ -26,16 +27,19 @@ export class Views {
    * @param options.rmWhitespace true: the indentation of a line is left out of what is rendered.
    */
   constructor(
-    private readonly root: string,
+    private readonly roots: readonly string[],
     private readonly options: { readonly cache: boolean; readonly rmWhitespace?: boolean },
   ) {}
 
-  /** @throws MissingTemplateError for a name that leads out of the folder. */
+  /** @returns the file, or where it is missing. @throws MissingTemplateError for a name that leads out of the folders. */
   file(view: string): string {
     if (view.split('/').some((part) => part === '' || part.startsWith('.') || /[\\\0]/.test(part))) {
-      throw new MissingTemplateError(`${JSON.stringify(view)} names no template: give a path below ${this.root}`);
+      throw new MissingTemplateError(
+        `${JSON.stringify(view)} names no template: give a path below ${this.roots.join(' or ')}`,
+      );
     }
-    return path.join(this.root, `${view}.ejs`);
+    const files = this.roots.map((root) => path.join(root, `${view}.ejs`));
+    return files.find((file) => fs.existsSync(file)) ?? files[0] ?? '';
   }
 
   exists(view: string): boolean {
@@ -66,20 +70,20 @@ export class Views {
     if (compiled && this.options.cache) return compiled.run;
     const file = this.file(view);
     const modifiedMs = fs.statSync(file).mtimeMs;
-    if (compiled?.modifiedMs === modifiedMs) return compiled.run;
+    if (compiled?.modifiedMs === modifiedMs && compiled.file === file) return compiled.run;
 
     const source = fs.readFileSync(file, 'utf8');
     // Only HTML is escaped: in a text part `<%= %>` writes its value unchanged.
     try {
       const run = ejs.compile(source, {
         filename: file,
-        root: this.root,
-        views: [this.root],
+        root: [...this.roots],
+        views: [...this.roots],
         cache: this.options.cache,
         rmWhitespace: this.options.rmWhitespace ?? false,
         escape: view.endsWith('text') ? plain : escapeHtml,
       });
-      this.compiled.set(view, { modifiedMs, run });
+      this.compiled.set(view, { file, modifiedMs, run });
       return run;
     } catch (thrown) {
       throw compilingError(file, source, thrown);

@@ -35,8 +35,11 @@ export function defineApp(options: AppOptions): AppDefinition {
     refuse('name', 'use letters, digits, - and _, such as shop');
   if (typeof options.root !== 'string' || !path.isAbsolute(options.root))
     refuse('root', 'give an absolute path, such as __dirname');
-  for (const option of FOLDERS)
-    if (typeof (options[option] || '') !== 'string') refuse(option, 'give a folder below root, such as src/jobs');
+  const templates = [options.templates || 'mailers/templates'].flat();
+  for (const option of FOLDERS) {
+    const given = option === 'templates' && templates.length > 0 ? templates : [options[option] || ''];
+    if (given.some((each) => typeof each !== 'string')) refuse(option, 'give a folder below root, such as src/jobs');
+  }
   const folder = (given: string | undefined, standard: string) => path.resolve(options.root, given ?? standard);
   return Object.freeze({
     name: options.name,
@@ -49,7 +52,8 @@ export function defineApp(options: AppOptions): AppDefinition {
     mailersDir: folder(options.mailers, 'mailers'),
     previewsDir: folder(options.previews, path.join(options.mailers ?? 'mailers', 'previews')),
     mailSetup: options.mailSetup,
-    templatesDir: folder(options.templates, 'mailers/templates'),
+    templatesDir: folder(templates[0], ''),
+    templatesDirs: templates.map((each) => folder(each, '')),
     localesDir: folder(options.locales, 'locales'),
     importFile: options.import,
     ...Object.fromEntries(OWN_PARTS.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))),

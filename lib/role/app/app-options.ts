@@ -96,8 +96,11 @@ export interface AppOptions {
   readonly previews?: string;
   /** Interceptors, observers, a renderer for mails: `() => import('./mail-setup')`. */
   readonly mailSetup?: () => Promise<ModuleOf<MailSetup>>;
-  /** Templates `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
-  readonly templates?: string;
+  /**
+   * Templates `<mailer>/<action>/{html,text}.ejs`. Of several folders, the first one that has a file provides it. Default
+   * `mailers/templates`.
+   */
+  readonly templates?: string | readonly string[];
   /** Translations `<locale>.json`. Default `locales`. */
   readonly locales?: string;
   /**
@@ -173,8 +176,10 @@ export interface AppDefinition extends Pick<AppOptions, OwnPart> {
   readonly previewsDir: string;
   /** Loads the app's additions to its mail; undefined: there are none. */
   readonly mailSetup: (() => Promise<ModuleOf<MailSetup>>) | undefined;
-  /** Absolute path of the folder of mail templates. */
+  /** Absolute path of the first folder of mail templates, into which generators write. */
   readonly templatesDir: string;
+  /** Absolute paths of all folders of mail templates. */
+  readonly templatesDirs: readonly string[];
   /** Absolute path of the folder of translations. */
   readonly localesDir: string;
   /** undefined: Node's own `import()`. */

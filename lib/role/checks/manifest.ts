@@ -34,9 +34,11 @@ export function manifestMistakes(app: AppDefinition): Finding[] {
     return isWrong ? notAFunction(option, value) : [];
   });
   const missing = FOLDERS.flatMap((option) => {
-    const [named, folder] = [app.given[option], app[`${option}Dir`]];
-    if (typeof named !== 'string' || folder === false || fs.existsSync(folder)) return [];
-    return `${option} is ${JSON.stringify(named)}, and there is no folder ${folder}: make it, or name another`;
+    const named = app.given[option];
+    const folders = option === 'templates' ? app.templatesDirs : [app[`${option}Dir`]];
+    const lacking = folders.find((folder) => folder !== false && !fs.existsSync(folder));
+    if (!named || lacking === undefined) return [];
+    return `${option} is ${JSON.stringify(named)}, and there is no folder ${lacking}: make it, or name another`;
   });
   return [
     ...wrong.map((message) => errorFinding(`defineApp: ${message}`)),

@@ -186,7 +186,7 @@ export class JobProcessorRole {
         },
       }),
       i18n,
-      templatesDir: app.templatesDir,
+      templatesDir: app.templatesDirs,
       events,
       setup: await loadMailSetup(app),
     });

@@ -27,7 +27,7 @@ export function runPreviews(app: AppDefinition): void {
   const renderer = new PreviewRenderer({
     config,
     root: app.root,
-    templatesDir: app.templatesDir,
+    templatesDir: app.templatesDirs,
     localesDir: app.localesDir,
     setup: () => loadMailSetup(app),
     previews: () => {

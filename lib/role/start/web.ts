@@ -171,7 +171,7 @@ export class WebRole implements DrainableServer {
           isLeaving: () => this.server?.leaving ?? false,
           previews: {
             folder: app.previewsDir,
-            madeOf: [app.mailersDir, app.previewsDir, app.templatesDir, app.localesDir, app.modelsDir],
+            madeOf: [app.mailersDir, app.previewsDir, ...app.templatesDirs, app.localesDir, app.modelsDir],
             locales: app.localesDir,
           },
         }),
