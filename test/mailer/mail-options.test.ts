@@ -21,6 +21,11 @@ class OrderMailer extends Mailer<{ readonly customer: { readonly email: string; 
   static readonly shipped = this.action('shipped');
   static readonly plain = this.action('plain');
   static readonly note = this.action('note');
+  static readonly picture = this.action('picture');
+  picture() {
+    this.inline('logo.png', PIXEL);
+    return this.mail({ to: this.params.customer.email, layout: false, locals: { alt: '"<Ada>"' } });
+  }
 
   placed(order: number) {
     const { email, name } = this.params.customer;
@@ -67,6 +72,8 @@ const TEMPLATES = {
   'order_mailer/shipped/html.ejs': '<p>Shipped</p>',
   'order_mailer/shipped/text.ejs': 'Shipped',
   'order_mailer/plain/text.ejs': 'Plain',
+  'order_mailer/picture/html.ejs': `<%- image('logo.png', { alt, width: 120, title: null }) %>
+<%- image(cid('logo.png')) %><i><%= assetUrl('/mail.css') %></i>`,
 };
 
 const customer = { email: 'ada@example.com', name: "Ada O'Neil" };
@@ -87,6 +94,7 @@ describe('a mail through a real SMTP server:', () => {
     system.heard.length = 0;
     delete setup.interceptors;
     delete setup.observers;
+    delete setup.assetHost;
     render = undefined;
   });
 
@@ -155,6 +163,19 @@ describe('a mail through a real SMTP server:', () => {
     assert.deepEqual(logo?.content, PIXEL);
     // mailparser replaces each cid: with the image.
     assert.equal(String(received().html).match(/src="data:image\/png;base64/g)?.length, 2);
+  });
+
+  it('images of the asset host, or else of the app itself', async () => {
+    setup.assetHost = 'https://cdn.shop.example/mail/';
+    await shop().picture().deliverNow();
+    const html = String(received().html);
+    const alt = '&#34;&#60;Ada&#62;&#34;';
+    assert.match(html, new RegExp(`<img alt="${alt}" width="120" src="https://cdn\\.shop\\.example/mail/logo\\.png">`));
+    assert.match(html, /<img alt src="data:image\/png;base64/);
+    assert.match(html, /<i>https:\/\/cdn\.shop\.example\/mail\/mail\.css<\/i>/);
+    delete setup.assetHost;
+    await shop().picture().deliverNow();
+    assert.match(String(received().html), /src="https:\/\/shop\.example\/logo\.png"/);
   });
 
   it('performDeliveries = false builds and sends nothing', async () => {

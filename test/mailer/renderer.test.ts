@@ -51,6 +51,24 @@ describe('Renderer', () => {
     assert.equal(bare.html, '<p>Hello, Ada</p>');
   });
 
+  it('takes each file from the first folder that has it', async () => {
+    const first = folderOf({ 'shop/note/html.ejs': '<%- include("/partials/a") %><%- include("/partials/b") %>' });
+    fs.mkdirSync(`${first}/partials`);
+    fs.writeFileSync(`${first}/partials/a.ejs`, 'own ');
+    const second = folderOf({
+      ...LAYOUT,
+      'shop/note/html.ejs': 'theirs',
+      'partials/a.ejs': 'a',
+      'partials/b.ejs': 'b',
+    });
+    for (const cache of [true, false]) {
+      const renderer = new Renderer({ templatesDir: [first, second], cache, appUrl: 'https://shop.example' });
+      assert.equal((await renderer.render(request())).html, '<html lang="en"><body>own b</body></html>');
+      const missing = renderer.render(request({}, { template: 'shop/none' }));
+      await assert.rejects(missing, (error: Error) => error.message.includes(`${first}/shop/none/html.ejs`));
+    }
+  });
+
   it('names the partial and its line when a partial fails', async () => {
     const renderer = rendererOf({
       'shop/note/html.ejs': '<p>\n\n<%- include("/partials/row", { row: undefined }) %></p>',

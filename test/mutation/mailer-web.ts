@@ -126,6 +126,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/mail-calls.test.ts'],
   },
   {
+    promise: 'a template comes from the first folder that has it',
+    file: 'lib/mailer/render/views.ts',
+    find: 'files.find((file) => fs.existsSync(file))',
+    replace: 'files.findLast((file) => fs.existsSync(file))',
+    killedBy: ['test/mailer/renderer.test.ts'],
+  },
+  {
+    promise: 'an attribute of an image in a mail cannot end its tag',
+    file: 'lib/mailer/compose/image.ts',
+    find: 'escaped(String(value))',
+    replace: 'String(value)',
+    killedBy: ['test/mailer/mail-options.test.ts'],
+  },
+  {
     promise: 'no header contains a line break',
     file: 'lib/mailer/compose/headers.ts',
     find: 'if (/[\\r\\n\\0]/.test(value))',

@@ -219,6 +219,11 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     says: /defineApp: jobs is "src\/jobs", and there is no folder .*src\/jobs: make it, or name another/,
     warning: true,
   },
+  'one missing folder of several': {
+    options: { templates: ['mailers/templates', 'shared/mails'] },
+    says: /defineApp: templates is \[.*\], and there is no folder .*shared\/mails: make it, or name another/,
+    warning: true,
+  },
   'a probe that is not a path': {
     options: { probes: { health: 'livez' } },
     says: /defineApp: probes\.health is .*livez.*; give a path that begins with \//,

@@ -37,7 +37,10 @@ export class Layout {
   constructor(private readonly options: PageOptions) {
     // The indentation of the views is not sent. Their line breaks are, and HTML takes each for a space. Where neighbours must
     // touch, there is no break, or the line before ends with an EJS tag that swallows it (`-%>`).
-    this.views = new Views([options.folder], { cache: options.config.environment === 'production', rmWhitespace: true });
+    this.views = new Views([options.folder], {
+      cache: options.config.environment === 'production',
+      rmWhitespace: true,
+    });
   }
 
   /** Answers with a page, or with `json` when the request asks for JSON. */
