@@ -171,6 +171,7 @@ export type {
   SkippedMail,
   TravellingParams,
 } from './mailer/message';
+export type { Operator, OpsAdditions, OpsTab } from './ops/ui/additions';
 export type {
   AppDefinition,
   AppOptions,

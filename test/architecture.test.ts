@@ -35,7 +35,6 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
     'lib/embedded/server-process.ts',
     'lib/cli/app/app-process.ts',
     'lib/cli/generate/install-packages.ts',
-    'lib/mailer/transport/sendmail.ts',
   ],
 };
 

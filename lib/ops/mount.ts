@@ -18,13 +18,14 @@ export function opsPages(options: OpsOptions): Koa.Middleware {
   const metrics = metricsEndpoint(options);
   const { config } = options;
   const mode = accessMode(config);
-  if (mode === 'absent') return metrics;
+  const { authorize } = options.additions ?? {};
+  if (mode === 'absent' && !authorize) return metrics;
   const limit = limitConcurrency(new ConcurrencyLimiter(LIMIT));
   const load = lazy(async () => (await import('./site')).createSite(options));
   const links = { tree: '/ops', inbox: config.mail.delivery === 'file' ? INBOX_PATH : null };
   return (ctx, next) => {
     if (!/^\/ops(\.json|\/|$)/.test(ctx.path)) {
-      if (mode === 'signed' || isFromHere(ctx)) ctx.ops = links;
+      if (mode !== 'token' || isFromHere(ctx)) ctx.ops = links;
       return next();
     }
     if (ctx.path === METRICS_PATH) return metrics(ctx, next);

@@ -4,6 +4,7 @@ import type Koa from 'koa';
 import { onNotable } from '../core/notable-events';
 import { lazy } from '../support/lazy';
 import { allowedMethods, explainMissing } from '../web/missing';
+import { AuditLog } from './audit/audit-log';
 import { authenticate } from './auth/access';
 import { Sessions } from './auth/sessions';
 import type { AuthParts } from './auth/sign-in';
@@ -23,6 +24,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const { redis, events, tree } = options;
   // If the primary does not answer, that is reported elsewhere; the action is in the log anyway.
   onNotable(events, ['web'], (event) => tree.recordEvent(event).catch(() => undefined));
+  new AuditLog(options.knex, events).follow();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();
@@ -82,6 +84,8 @@ const FOLDERS: readonly PageFolder[] = [
   { paths: ['/ops/jobs'], load: async () => (await import('./jobs/routes')).jobRoutes },
   { paths: ['/ops/mail'], load: async () => (await import('./mail/routes')).mailRoutes },
   { paths: ['/ops/processes'], load: async () => (await import('./processes/tree-action-pages')).treeActionRoutes },
+  { paths: ['/ops/audit'], load: async () => (await import('./audit/audit-page')).auditRoutes },
+  { paths: ['/ops/tabs'], load: async () => (await import('./tabs')).tabRoutes },
   { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
 ];
 

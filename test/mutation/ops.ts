@@ -1,6 +1,7 @@
 import type { Mutation } from './mutation';
 
 const ACCESS = ['test/ops/auth/access.test.ts'];
+const AUTHORIZE = ['test/ops/auth/authorize.test.ts'];
 const THROTTLE = ['test/ops/auth/sign-in-throttle.test.ts'];
 const SESSIONS = ['test/ops/auth/sessions.test.ts'];
 const TOKEN = ['test/ops/auth/token.test.ts'];
@@ -35,6 +36,20 @@ const mutations: readonly Mutation[] = [
     find: "await this.unknown.take('all')",
     replace: '0',
     killedBy: THROTTLE,
+  },
+  {
+    promise: 'a viewer changes nothing',
+    file: 'lib/ops/auth/access.ts',
+    find: "if (visitor.role === 'viewer') throw",
+    replace: 'if (false) throw',
+    killedBy: AUTHORIZE,
+  },
+  {
+    promise: "the audit has an operator's name",
+    file: 'lib/ops/ui/page-types.ts',
+    find: 'state.visitor.name ?? ip',
+    replace: 'ip',
+    killedBy: AUTHORIZE,
   },
   {
     promise: 'passwords are counted before they are checked',

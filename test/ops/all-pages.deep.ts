@@ -54,6 +54,7 @@ describe('all pages are accessible and fit a phone', () => {
       'job-waiting': `/ops/jobs/job/default/${waiting}`,
       confirm: '/ops/jobs/dead/confirm?all=1',
       find: '/ops/jobs/find?q=inv_1',
+      audit: '/ops/audit',
       gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
       refused: { path: '/ops/jobs/dead?page=0', status: 400 },
     };

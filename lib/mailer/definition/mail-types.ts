@@ -137,7 +137,7 @@ export interface RenderRequest {
   readonly subject: string;
   /** Override every name that the renderer itself offers to templates. */
   readonly locals: Readonly<Record<string, unknown>>;
-  /** For templates: `urlFor(path, query)`, `cid(name)`, `assetUrl(path)`, `image(source, attributes)`. Locals override them. */
+  /** Functions for templates: `urlFor(path, query)`, `cid(name)`, `assetUrl(path)`, `image(source, attributes)`. Locals win. */
   readonly helpers?: Readonly<Record<string, unknown>>;
 }
 

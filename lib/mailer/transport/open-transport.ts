@@ -50,22 +50,25 @@ export function openServer(
   const { HttpApi } = require('./http-api') as typeof import('./http-api');
   const url = apiUrl?.replace(/\/+$/, '');
   const open = {
-    resend: () => (require('./resend') as typeof import('./resend')).resend(need('RESEND_API_KEY'), url),
+    resend: () => {
+      const { Resend } = require('./resend') as typeof import('./resend');
+      return new Resend(need('RESEND_API_KEY'), url);
+    },
     postmark: () => {
-      const { postmark } = require('./postmark') as typeof import('./postmark');
-      return postmark(need('POSTMARK_API_TOKEN'), keys.POSTMARK_MESSAGE_STREAM, url);
+      const { Postmark } = require('./postmark') as typeof import('./postmark');
+      return new Postmark(need('POSTMARK_API_TOKEN'), keys.POSTMARK_MESSAGE_STREAM, url);
     },
     ses: () => {
-      const { ses } = require('./ses') as typeof import('./ses');
+      const { Ses } = require('./ses') as typeof import('./ses');
       const [accessKeyId, secretAccessKey] = [need('AWS_ACCESS_KEY_ID'), need('AWS_SECRET_ACCESS_KEY')];
-      return ses(
+      return new Ses(
         { accessKeyId, secretAccessKey, sessionToken: keys.AWS_SESSION_TOKEN, region: need('AWS_REGION') },
         url,
       );
     },
     mailgun: () => {
-      const { mailgun } = require('./mailgun') as typeof import('./mailgun');
-      return mailgun(need('MAILGUN_API_KEY'), need('MAILGUN_DOMAIN'), url);
+      const { Mailgun } = require('./mailgun') as typeof import('./mailgun');
+      return new Mailgun(need('MAILGUN_API_KEY'), need('MAILGUN_DOMAIN'), url);
     },
   };
   return new HttpApi(open[delivery](), limitMs);

@@ -1,7 +1,8 @@
+import type Koa from 'koa';
 import { isSameSecret } from '../../support/same-secret';
 import { readBody } from '../../web/body';
 import { accessMode, isFromHere, isLoopbackHost } from '../ui/access-mode';
-import type { OpsContext, OpsMiddleware } from '../ui/page-types';
+import type { OpsContext, OpsMiddleware, Visitor } from '../ui/page-types';
 import { formToken, localizedProblem, setCookie } from '../ui/shell';
 import { unsigned } from './sessions';
 import { type AuthParts, admitByBasic, exchangeToken, SIGN_IN, showSignIn } from './sign-in';
@@ -29,14 +30,17 @@ export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
 export function authenticate(site: AuthParts): OpsMiddleware {
   const mode = accessMode(site.config);
   return async (ctx, next) => {
-    if (mode === 'token') assertFromHere(ctx);
+    const authorized = await authorizedByApp(site, ctx);
+    if (!authorized && hasAnswered(ctx)) return;
+    if (mode === 'token' && !authorized) assertFromHere(ctx);
     const bears = mode === 'token' && site.sessions.opens(ctx.get('Authorization').replace(/^bearer /i, ''));
     const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
     // Browsers send it by themselves, also from other sites, so it only reads.
     const basic = mode === 'signed' && reads && ctx.state.json && BASIC.exec(ctx.get('Authorization'))?.[1];
     if (basic) await admitByBasic(site, ctx, basic);
     const cookies = ctx.get('Cookie');
-    const visitor = bears || basic ? unsigned('operator', cookies) : await site.sessions.visitor(cookies, ctx.host);
+    const visitor =
+      authorized ?? (bears || basic ? unsigned('operator', cookies) : await site.sessions.visitor(cookies, ctx.host));
     ctx.state.visitor = visitor;
     const { token } = ctx.query;
     if (
@@ -51,17 +55,40 @@ export function authenticate(site: AuthParts): OpsMiddleware {
       if (ctx.state.json || !reads) throw localizedProblem(404, 'signedOut');
       // A link on another site omits our SameSite cookies; a reload from our own page sends them.
       if (/^(cross|same)-site$/.test(ctx.get('Sec-Fetch-Site'))) ctx.set('Refresh', `0; url=${ctx.originalUrl}`);
+      // Nobody can sign in here.
+      if (mode === 'absent') throw localizedProblem(404, 'missing');
       ctx.status = ctx.path === '/ops' ? 200 : 404;
       return showSignIn(site, ctx, {});
     }
-    if (bears) setCookie(ctx, site.config, site.sessions.formCookie(visitor));
+    if (bears || authorized) setCookie(ctx, site.config, site.sessions.formCookie(visitor));
     if (!reads) {
+      if (visitor.role === 'viewer') throw localizedProblem(403, 'viewer');
       // A slow sender of a body must not occupy a request slot.
       ctx.releaseSlot();
       ctx.state.form = await readForm(ctx);
     }
     await next();
   };
+}
+
+/**
+ * @returns the visitor whom the app's own sign-in knows; undefined for everybody else.
+ * @throws what `authorize` throws, and TypeError for an answer that is no operator.
+ */
+async function authorizedByApp({ additions }: AuthParts, ctx: OpsContext): Promise<Visitor | undefined> {
+  const answer = await additions?.authorize?.(ctx as unknown as Koa.Context);
+  if (answer === null || answer === undefined) return undefined;
+  const { name, role = 'operator' } = typeof answer === 'string' ? { name: answer } : answer;
+  if (typeof name !== 'string' || !/^[^\p{Cc}]{1,200}$/u.test(name) || !['operator', 'viewer'].includes(role))
+    throw new TypeError(
+      `ops.authorize of defineApp returned ${JSON.stringify(answer)}; return { name, role }, with a name of 1 to 200 characters and the role operator or viewer, or null`,
+    );
+  return { ...unsigned(role, ctx.get('Cookie')), name };
+}
+
+/** True if `authorize` has answered the request, such as by a redirect to the app's sign-in. */
+function hasAnswered({ status, body }: OpsContext): boolean {
+  return status !== 404 || (body !== undefined && body !== null);
 }
 
 function assertFromHere(ctx: OpsContext): void {

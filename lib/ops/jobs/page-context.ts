@@ -2,7 +2,7 @@ import { JobAdmin } from '../../job/admin/job-admin';
 import { listProcesses } from '../../tree/processors';
 import { readFlash, redirectWithFlash } from '../ui/flash';
 import type { PageLocals } from '../ui/layout';
-import type { OpsContext, PageContext } from '../ui/page-types';
+import { callerOf, type OpsContext, type PageContext } from '../ui/page-types';
 import { linkWith, PASSING } from '../ui/shell';
 import { JobClasses } from './job-classes';
 
@@ -20,7 +20,7 @@ export interface JobFlash {
 
 /** The context of the job pages. */
 export interface JobPageContext extends PageContext {
-  readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
+  readonly admin: (ctx: OpsContext) => JobAdmin;
   readonly classes: JobClasses;
 }
 
@@ -70,8 +70,8 @@ export function readBack({ state }: OpsContext, usual: string): string {
 }
 
 /** The job admin of one request, whose actions are logged with the request's origin. */
-export function adminFor({ config, redis, knex, events }: PageContext, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
+export function adminFor({ config, redis, knex, events }: PageContext, ctx: OpsContext): JobAdmin {
   const queues = config.jobs.queues.map((queue) => queue.name);
   const processes = redis.isOff ? undefined : () => listProcesses(redis.client);
-  return new JobAdmin({ processes, knex, events, queues, via: `pages:${ip}` });
+  return new JobAdmin({ processes, knex, events, queues, via: callerOf(ctx) });
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { livePage } from '../ui/live-page';
-import type { OpsContext, PageModule } from '../ui/page-types';
+import { callerOf, type OpsContext, type PageModule } from '../ui/page-types';
 import { Paging } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
 import type { Inbox } from './inbox';
@@ -66,7 +66,7 @@ export function inboxRoutes(inbox: Inbox): PageModule {
 
     async function remove(ctx: OpsContext, names: readonly string[]): Promise<void> {
       const count = await inbox.remove(names);
-      site.events.emit('operator.mails', { action: 'delete', count, via: `pages:${ctx.ip}` });
+      site.events.emit('operator.mails', { action: 'delete', count, via: callerOf(ctx) });
       ctx.status = 303;
       ctx.redirect(INBOX);
     }

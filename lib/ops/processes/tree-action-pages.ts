@@ -2,12 +2,13 @@ import { UserError } from '../../core/errors';
 import { judge } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import { TreeDirectory } from '../../tree/tree-directory';
+import { AuditLog } from '../audit/audit-log';
 import { chosenTree, linkToTree } from '../overview/chosen-tree';
 import { actionValues, type ProcessFlash, TREE_ACTIONS, type TreeAction, touchedBy } from '../overview/tree-actions';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import { redirectWithFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
-import type { OpsContext, PageContext, PageModule } from '../ui/page-types';
+import { callerOf, type OpsContext, type PageContext, type PageModule } from '../ui/page-types';
 import { localizedProblem } from '../ui/shell';
 
 /** The commands that an operator can send to a tree. Each asks for confirmation. */
@@ -54,14 +55,19 @@ export const treeActionRoutes: PageModule = async (site) => {
 async function sendCommand(
   site: PageContext,
   ctx: OpsContext,
-  { command }: TreeAction,
+  action: TreeAction,
   tree: TreeHealth,
   slot: number,
 ): Promise<void> {
-  const by = `pages:${ctx.ip}` as const;
-  if (tree.own) return site.tree.runCommand(command, slot, by);
-  const left = await new TreeDirectory(site.redis.client).send(tree.treeStatus.id, command, slot, by);
-  if (!left) throw localizedProblem(404, 'treeGone');
+  const { command } = action;
+  const by = callerOf(ctx);
+  if (tree.own) await site.tree.runCommand(command, slot, by);
+  else if (!(await new TreeDirectory(site.redis.client).send(tree.treeStatus.id, command, slot, by)))
+    throw localizedProblem(404, 'treeGone');
+  new AuditLog(site.knex, site.events).record('operator.command', {
+    command: action.slot ? `${command} ${slot}` : command,
+    via: by,
+  });
 }
 
 async function confirm(

@@ -2,6 +2,7 @@ import { type Config, version } from '../../core/config';
 import { Views } from '../../mailer/render/views';
 import { escapeDirections } from '../../support/terminal-text';
 import { accessMode } from './access-mode';
+import { type OpsAdditions, tabPath } from './additions';
 import type { Assets } from './assets';
 import { Formatter } from './format';
 import type { OpsContext, Visitor } from './page-types';
@@ -10,6 +11,7 @@ import { formToken, linkWith } from './shell';
 interface PageOptions {
   readonly config: Pick<Config, 'environment' | 'ops'>;
   readonly assets: Assets;
+  readonly additions?: OpsAdditions | undefined;
   /** Folder of the views. */
   readonly folder: string;
   /** Reads the numbers of the header, for every page that has one. Never rejects. */
@@ -50,6 +52,7 @@ export class Layout {
       return;
     }
     const { config, counts } = this.options;
+    const name = (ctx.state.visitor as Visitor | undefined)?.name;
     const icons = new Icons();
     const shared = this.shared(ctx, icons);
     const content = this.views.render(view, { ...shared, ...locals });
@@ -58,7 +61,11 @@ export class Layout {
       current: currentEntry(ctx),
       counts: shared.bare ? {} : await counts(),
       build: this.build,
-      signedIn: !shared.bare && accessMode(config) === 'signed',
+      signedIn: !shared.bare && accessMode(config) === 'signed' && name === undefined,
+      visitorName: name,
+      tabs: this.options.additions?.tabs ?? [],
+      tabPath,
+      path: ctx.path,
     };
     ctx.type = 'html';
     const page = this.views.render('layout', {

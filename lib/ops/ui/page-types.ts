@@ -3,11 +3,12 @@ import type { RouterContext } from '@koa/router';
 import type { Knex } from 'knex';
 import type { Tree } from '../../cluster/status';
 import type { Config, ShippedLocale } from '../../core/config';
-import type { Events } from '../../core/events';
+import type { Caller, Events } from '../../core/events';
 import type { Translate } from '../../core/i18n';
 import type { Redis } from '../../core/redis';
 import type { StatusCollector } from '../../health/status-collector';
 import type { JobClass } from '../../job/definition/job-class';
+import type { OpsAdditions } from './additions';
 import type { Assets } from './assets';
 import type { Streams } from './event-stream';
 import type { Counts, Layout } from './layout';
@@ -45,6 +46,8 @@ export interface OpsOptions {
   };
   /** True once the process drains; event streams end then. */
   readonly isLeaving: () => boolean;
+  /** What the app adds to the pages. */
+  readonly additions?: OpsAdditions | undefined;
   /** Mail previews. */
   readonly previews: {
     readonly folder: string;
@@ -57,8 +60,16 @@ export interface OpsOptions {
 
 /** The sender of a request. `secret` is shared with their browser; form tokens are derived from it. */
 export interface Visitor {
-  readonly role: 'operator' | 'guest';
+  /** viewer: sees everything and changes nothing. guest: may only sign in. */
+  readonly role: 'operator' | 'viewer' | 'guest';
+  /** Who it is, if the app's own sign-in let them in. */
+  readonly name?: string;
   readonly secret: string;
+}
+
+/** Who sends the request, for the log and the audit: by name, or by address where no name is known. */
+export function callerOf({ ip, state }: Pick<OpsContext, 'ip' | 'state'>): Caller {
+  return `pages:${state.visitor.name ?? ip}`;
 }
 
 /** Services that all pages share. */

@@ -17,6 +17,7 @@ const OWN_PARTS: readonly OwnPart[] = [
   'beforeFork',
   'workerBoot',
   'workerStop',
+  'ops',
 ];
 
 /** Options that name a folder; `false` means none. */

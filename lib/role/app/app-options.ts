@@ -15,11 +15,12 @@ import type {
 import type { ImportFile } from '../../core/load-classes';
 import type { JobSetup } from '../../job/definition/setup';
 import type { MailSetup } from '../../mailer/definition/setup';
+import type { OpsAdditions } from '../../ops/ui/additions';
 import type { Rate } from '../../support/duration';
 import type { BodyParser, Probes, SecurityHeaders } from '../../web/options';
 import type { RateLimit } from '../../web/rate-limit';
 
-export type { BodyParser, Probes, SecurityHeaders };
+export type { BodyParser, OpsAdditions, Probes, SecurityHeaders };
 
 /** Parts of the process that routes may need. */
 export interface RouteEnvironment {
@@ -139,6 +140,8 @@ export interface AppOptions {
   readonly workerBoot?: (worker: WorkerEnvironment) => unknown;
   /** Awaited in the same processes when requests and jobs have ended, until the deadline of the stop. */
   readonly workerStop?: (worker: WorkerEnvironment) => unknown;
+  /** Additions to the operator's pages: who may see them, and tabs. */
+  readonly ops?: OpsAdditions;
   /** Called in the primary. */
   readonly hooks?: Hooks;
 }
@@ -152,7 +155,8 @@ export type OwnPart =
   | 'server'
   | 'beforeFork'
   | 'workerBoot'
-  | 'workerStop';
+  | 'workerStop'
+  | 'ops';
 
 /** The checked manifest of an app, with absolute paths, as `defineApp` makes it for `boot` and `connect`. */
 export interface AppDefinition extends Pick<AppOptions, OwnPart> {

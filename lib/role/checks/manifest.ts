@@ -16,7 +16,7 @@ const FUNCTIONS = [
   'workerStop',
 ] as const;
 /** Options whose values `defineApp`, or the start of the web, checks. */
-const OTHERS = ['name', 'root', 'hooks', 'bodyParser', 'headers', 'probes'] as const;
+const OTHERS = ['name', 'root', 'hooks', 'bodyParser', 'headers', 'probes', 'ops'] as const;
 type Unlisted = Exclude<keyof AppOptions, (typeof FUNCTIONS | typeof FOLDERS | typeof OTHERS)[number]>;
 /** Does not compile while an option of `defineApp` is in no list. */
 const OPTIONS: readonly ([Unlisted] extends [never] ? string : never)[] = [...FUNCTIONS, ...FOLDERS, ...OTHERS];

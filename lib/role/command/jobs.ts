@@ -7,6 +7,7 @@ import { Terminal } from '../../job/cli/terminal';
 import { loadJobs } from '../../job/job-registry';
 import { adoptDatabase } from '../../job/row/installation';
 import { DeliverMailJob } from '../../mailer/deliver-mail-job';
+import { AuditLog } from '../../ops/audit/audit-log';
 import { toError } from '../../support/to-error';
 import { listProcesses } from '../../tree/processors';
 import type { AppCommand } from '../app/app-command';
@@ -35,6 +36,7 @@ export const runJobsCommand: AppCommand = async (app, args, readConfig) => {
     if (adopted) events.emit('operator.adopted', { via });
     return adopted;
   };
+  const audit = new AuditLog(knex, events).follow();
   const admin = new JobAdmin({
     processes: redis.isOff ? undefined : () => listProcesses(redis.client),
     knex,
@@ -51,6 +53,7 @@ export const runJobsCommand: AppCommand = async (app, args, readConfig) => {
     for (const note of typed.json ? [] : (answer.notes ?? [])) terminal.remark(note);
     process.exitCode = answer.ok === false ? EXIT.failed : EXIT.ok;
   } finally {
+    await audit.recorded();
     await connection.disconnect();
   }
   // Exits even if the app's own code has left a handle open.

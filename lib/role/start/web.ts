@@ -17,6 +17,7 @@ import type { Database } from '../../model/database';
 import { loadModels } from '../../model/model-lookup';
 import { connectTransactions } from '../../model/transaction';
 import { opsPages } from '../../ops/mount';
+import { checkAdditions } from '../../ops/ui/additions';
 import { CachedProbe } from '../../support/cached-probe';
 import { Deadline } from '../../support/deadline';
 import { type Service, ServiceGroup } from '../../support/service';
@@ -169,6 +170,7 @@ export class WebRole implements DrainableServer {
             filterArguments: setup.filterArguments ?? [],
           },
           isLeaving: () => this.server?.leaving ?? false,
+          additions: app.ops && checkAdditions(app.ops),
           previews: {
             folder: app.previewsDir,
             madeOf: [app.mailersDir, app.previewsDir, ...app.templatesDirs, app.localesDir, app.modelsDir],
