@@ -52,7 +52,7 @@ describe('rates', () => {
   const nothingLeft = () => until('no job is left', async () => (await system.jobCount()) === 0);
 
   it('space the starts of each key, over all processors, and leave nothing behind', async () => {
-    const starts = await recordStarts(system);
+    const starts = await recordStarts(system.postgres);
     for (let n = 0; n < 3; n++) await system.processor([CallJob], { redisOff: n === 2 });
     await CallJob.performAllLater(['a', 'b'].flatMap((api) => Array.from({ length: 8 }, (): [string] => [api])));
     await nothingLeft();

@@ -2,8 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type CliEnd, runNode } from '../cli/cli-process';
 import { buildFixtureApp } from '../support/fixture-app';
+import type { TestDatabase } from '../support/postgres';
+import type { TestRedis } from '../support/redis';
 import { type SuiteOptions, useInSuite } from '../support/suite';
-import type { Tree } from '../support/tree';
+import type { Tree, TreeOptions } from '../support/tree';
 import { Deployment } from './deployment';
 
 /** A line that a job of `test/fixtures/jobs-app` writes. */
@@ -38,8 +40,9 @@ export class JobsApp {
   }
 
   /** Starts a tree, and waits until it runs jobs. */
-  async start(env: Readonly<Record<string, string>> = {}): Promise<Tree> {
+  async start(env: Readonly<Record<string, string>> = {}, options: Pick<TreeOptions, 'via'> = {}): Promise<Tree> {
     const tree = await this.deployment.start({
+      ...options,
       entry: this.entry,
       env: { WEB_CONCURRENCY: '1', JOBS_RECORD: this.record, ...env },
     });
@@ -47,8 +50,12 @@ export class JobsApp {
     return tree;
   }
 
-  get databaseUrl(): string {
-    return this.deployment.database.url;
+  get database(): TestDatabase {
+    return this.deployment.database;
+  }
+
+  get redis(): TestRedis {
+    return this.deployment.redis;
   }
 
   /** Runs a command of the app, as on a console beside its trees. */

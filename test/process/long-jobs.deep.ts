@@ -33,7 +33,7 @@ describe('SIGTERM to a job processor alone, which cannot return its jobs since P
   const app = useJobsApp();
 
   it('has them run again as soon as Postgres is back, although it exits with 0', async () => {
-    const proxy = await TcpProxy.start(app.databaseUrl);
+    const proxy = await TcpProxy.start(app.database.url);
     try {
       const tree = await app.start({ DATABASE_URL: proxy.url, SHUTDOWN_TIMEOUT: '4s' });
       assert.equal((await tree.request('POST', '/long?name=alone')).status, 202);
