@@ -20,6 +20,13 @@ const mutations: readonly Mutation[] = [
     killedBy: DISPATCHER_TEST,
   },
   {
+    promise: 'a key with many jobs is not hinted at again and again before those of others',
+    file: DISPATCHER,
+    find: 'const isUnlimited = now - this.limitedRefilledAt < this.overdueMs;',
+    replace: 'const isUnlimited = false;',
+    killedBy: DISPATCHER_TEST,
+  },
+  {
     promise: 'a job whose hint was lost is hinted at before the others of its queue',
     file: DISPATCHER,
     find: "length === 0 ? 'tail' : 'head'",

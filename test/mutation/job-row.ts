@@ -145,6 +145,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/limits-by-key.test.ts'],
   },
   {
+    promise: 'jobs of a key that an operator promotes take turns with those of others',
+    file: 'lib/job/row/moves.ts',
+    find: `set state = \${MAY_RUN_IN_TURN}`,
+    replace: "set state = 'ready'",
+    killedBy: ['test/job/fairness.deep.ts'],
+  },
+  {
     promise: 'a job with a small priority runs before others, and one with a large priority after them',
     file: 'lib/job/row/priority.ts',
     find: "state = 'ready' and priority = 0`, 'run_at')",

@@ -110,6 +110,7 @@ export class Dispatcher {
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private prunedAt = Number.NEGATIVE_INFINITY;
   private pruneFinishedAt = Number.NEGATIVE_INFINITY;
+  private limitedRefilledAt = Number.NEGATIVE_INFINITY;
   private deaths = 0;
   /** true: a job was running or held at the last upkeep. */
   private wasAnyUnderWay = false;
@@ -322,7 +323,8 @@ export class Dispatcher {
 
   /**
    * Hints at jobs that have been ready for so long that their hints must be lost, and at those that had no room. A hint that
-   * comes twice does no harm.
+   * comes twice does no harm. But jobs of limits, which are older than their hints, always seem to lack them. Rates may need 50
+   * looks a second: with hints at each of them, a key with many jobs would always be first.
    * @returns true when a queue has more jobs than hints.
    */
   private async refill(forMs: number): Promise<boolean> {
@@ -334,16 +336,19 @@ export class Dispatcher {
       onUnhinted();
       return false;
     }
+    const now = performance.now();
+    const isUnlimited = now - this.limitedRefilledAt < this.overdueMs;
+    if (!isUnlimited) this.limitedRefilledAt = now;
     let isShort = false;
     for (const [index, queue] of queues.entries()) {
       const { length, next, last } = lists[index] ?? { length: 0, next: undefined, last: undefined };
       // Each list is in order, so jobs that are older than its next one have lost their hints.
       const limit = length === 0 ? MAX_HINTS : MAX_OLDER;
-      const lost = length < MAX_HINTS ? await readyJobs(knex, queue, { before: next, forMs }, limit) : [];
+      const lost = length < MAX_HINTS ? await readyJobs(knex, queue, { before: next, forMs, isUnlimited }, limit) : [];
       if (!(await this.hint(lost, length === 0 ? 'tail' : 'head'))) return false;
       if (length >= MAX_HINTS || lost.length === MAX_HINTS) isShort = true;
       if (length === 0 || length >= FEW_HINTS) continue;
-      const more = await readyJobs(knex, queue, { after: last, forMs }, MAX_HINTS - length);
+      const more = await readyJobs(knex, queue, { after: last, forMs, isUnlimited }, MAX_HINTS - length);
       if (!(await this.hint(more))) return false;
       if (more.length === MAX_HINTS - length) isShort = true;
     }

@@ -55,6 +55,9 @@ export const IS_READY_OR_HELD = `${TABLES.jobs}.state || '' in ('ready', 'held')
  */
 export const MAY_RUN = `case when priority > 0 and limit_key is null then 'held' else 'ready' end`;
 
+/** SQL: the same for jobs of which there may be many: one with a limit waits for its turn among the keys (`admit`). */
+export const MAY_RUN_IN_TURN = `case when priority > 0 or limit_key is not null then 'held' else 'ready' end`;
+
 /** SQL: a job's queue is not paused. */
 export const isOpen = () =>
   `not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)`;

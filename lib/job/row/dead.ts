@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { MAY_RUN } from './claim';
+import { MAY_RUN_IN_TURN } from './claim';
 
 /** What is known of a job at its death, besides what its row has. */
 export interface DeadJob {
@@ -78,7 +78,7 @@ export async function reviveJobs(knex: Knex, { sql, values }: Deletion): Promise
     `with gone as (${sql})
      insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, history, error, messages, state, run_at)
      select id, queue, class, payload, tags, limit_key, priority, batch_id, cursor, steps, progress, (history::jsonb - '{reason,attemptsBy,firstFailedAt}'::text[])::json,
-       error, messages, ${MAY_RUN}, clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
+       error, messages, ${MAY_RUN_IN_TURN}, clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
      from gone on conflict (id) do nothing`,
     values as Knex.RawBinding[],
   );

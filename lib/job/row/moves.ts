@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { MAY_RUN } from './claim';
+import { MAY_RUN_IN_TURN } from './claim';
 
 /** A query that selects ids of jobs and locks their rows, in the order in which they are to run. */
 export interface ChosenJobs {
@@ -13,7 +13,7 @@ export async function makeReady(knex: Knex, { sql, values }: ChosenJobs): Promis
   return count(
     knex,
     `with chosen as materialized (${sql})
-     update ${TABLES.jobs} set state = ${MAY_RUN}, left_since = null,
+     update ${TABLES.jobs} set state = ${MAY_RUN_IN_TURN}, left_since = null,
        run_at = clock_timestamp() + position * interval '1 microsecond'
      from (select id, row_number() over () as position from chosen) as chosen
      where ${TABLES.jobs}.id = chosen.id`,

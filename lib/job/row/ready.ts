@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { IS_ANY_BATCH_DUE } from './batch-settling';
-import { MAY_RUN, type ReadyJob } from './claim';
+import { MAY_RUN_IN_TURN, type ReadyJob } from './claim';
 
 /** Maximum number of jobs, and of retries, that one statement makes ready. */
 export const MAX_DUE = 1000;
@@ -28,7 +28,7 @@ export async function makeDueReady(knex: Knex): Promise<DueJob[]> {
        select id from ${TABLES.jobs} where state = 'scheduled' and attempts > 0 and run_at <= clock_timestamp()
        order by run_at limit ? for update skip locked
      ), moved as (
-       update ${TABLES.jobs} set state = case when limit_key is null then ${MAY_RUN} else 'held' end
+       update ${TABLES.jobs} set state = ${MAY_RUN_IN_TURN}
        where id in (select id from first union all select id from retry)
        returning id, queue, run_at, limit_key, state
      ) select id, queue, limit_key as "limitKey", state = 'ready' as "isReady" from moved order by run_at`,
@@ -63,20 +63,22 @@ interface Between {
   readonly before?: string | undefined;
   /** Only jobs that have been ready for at least this long, ms. Default 0. */
   readonly forMs?: number;
+  /** true: only jobs that count towards no limit. Default false. */
+  readonly isUnlimited?: boolean;
 }
 
 /** @returns the jobs of a queue that are ready, in order; none when the job `after` which they come is not ready any more. */
 export async function readyJobs(
   knex: Knex,
   queue: string,
-  { after, before, forMs = 0 }: Between,
+  { after, before, forMs = 0, isUnlimited = false }: Between,
   limit: number,
 ): Promise<ReadyJob[]> {
   const bound = (id: string | undefined) =>
     `(select run_at from ${TABLES.jobs} where id = ${id === undefined ? 'null' : '?'} and state = 'ready')`;
   const { rows } = await knex.raw<{ rows: ReadyJob[] }>(
     `select id, queue from ${TABLES.jobs} where state = 'ready' and queue = ?
-       and run_at <= clock_timestamp() - ? * interval '1 millisecond'
+       and run_at <= clock_timestamp() - ? * interval '1 millisecond' ${isUnlimited ? 'and limit_key is null' : ''}
        ${after === undefined ? '' : `and run_at > ${bound(after)}`}
        ${before === undefined ? '' : `and run_at < coalesce(${bound(before)}, 'infinity')`}
      order by run_at limit ?`,

@@ -67,15 +67,35 @@ describe('the dispatcher', () => {
     });
   };
 
-  it('hints again at jobs whose hints were lost', async () => {
-    const quiet = await system.processor([NoteJob], { tuning: OFTEN });
+  for (const jobClass of [NoteJob, OneJob])
+    it(`hints again at jobs whose hints were lost, of ${jobClass.name}`, async () => {
+      const quiet = await system.processor([jobClass], { tuning: OFTEN });
+      quiet.quiet();
+      const { id } = await jobClass.performLater('a');
+      await until('there is a hint', async () => (await hints()).length > 0);
+      await loseHints();
+      await until('there is one again', async () => (await hints()).includes(id));
+      quiet.resume();
+      await until('the job has run', () => ran.length === 1);
+    });
+
+  it('hints only now and then at jobs of limits that seem to lack hints, since the others would wait for them', async () => {
+    const resting = { dispatch: { lookMs: 3_600_000, overdueMs: 3_600_000 } };
+    const quiet = await system.processor([NoteJob, OneJob], { tuning: resting });
     quiet.quiet();
-    const { id } = await NoteJob.performLater('a');
+    await until('it listens, and has nothing to do', () => quiet.listening && quiet.progress.dispatch?.owedMs === 0);
+    const { id: plain } = await NoteJob.performLater('plain');
     await until('there is a hint', async () => (await hints()).length > 0);
-    await loseHints();
-    await until('there is one again', async () => (await hints()).includes(id));
-    quiet.resume();
-    await until('the job has run', () => ran.length === 1);
+    await insert(2, `, now() - interval '1 minute'`);
+    const [older, limited] = await system.postgres.query<{ id: string }>(`select id from job_queue where id <> $1`, [
+      plain,
+    ]);
+    await system.postgres.query(`update job_queue set class = 'OneJob', limit_key = 'OneJob' where id = $1`, [
+      limited?.id,
+    ]);
+    await system.postgres.query(`notify job_queue, 'look'`);
+    await until('the older one is next', async () => (await hints()).at(-1) === older?.id);
+    assert.deepEqual(await hints(), [plain, older?.id]);
   });
 
   it('looks often again after what it is told of while it asks whether there is anything to do', async () => {
