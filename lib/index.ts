@@ -13,6 +13,7 @@ export { Cron } from './job/cron/run-time-cron';
 export { BatchEndedError } from './job/definition/batch';
 export {
   DiscardJob,
+  EnqueueDeadlockError,
   EnqueueError,
   JobCancelledError,
   JobExpiredError,

@@ -278,6 +278,13 @@ const mutations: readonly Mutation[] = [
     killedBy: UNIQUE_TEST,
   },
   {
+    promise: 'two bulks that replace the same jobs do not deadlock while one of these begins',
+    file: INSERT,
+    find: 'order by unique_key for update',
+    replace: '',
+    killedBy: ['test/job/enqueue/replace-deadlocks.test.ts'],
+  },
+  {
     promise: 'a bulk that Postgres rejects in part is rejected as a whole',
     file: INSERT,
     find: 'replacing.length > 1;',

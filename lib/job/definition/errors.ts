@@ -145,6 +145,26 @@ export class EnqueueError extends Error {
   }
 }
 
+/**
+ * Two transactions wait for each other's unique jobs or rows, so Postgres has ended this one, and nothing of it is stored: run it
+ * again. Its `cause` is the error of Postgres.
+ */
+export class EnqueueDeadlockError extends Error {
+  override readonly name = 'EnqueueDeadlockError';
+
+  constructor(
+    /** The name of the class, or of the first of several, whose jobs were to be enqueued. */
+    readonly jobName: string,
+    cause: unknown,
+  ) {
+    super(
+      `${jobName}: another transaction has enqueued the same unique jobs in another order, or locked rows that this one needs. ` +
+        'Nothing of this transaction is stored: run it again. To avoid this, let one performAllLater enqueue them all, as its last statement',
+      { cause },
+    );
+  }
+}
+
 /** A run was asked to cancel: the reason of its signal. Its `cause` is the error that the handler threw then. */
 export class JobCancelledError extends Error {
   override readonly name = 'JobCancelledError';

@@ -3,6 +3,7 @@ import type { Events } from '../../core/events';
 import { currentTransaction } from '../../model/transaction';
 import { toError } from '../../support/to-error';
 import type { BatchStore } from '../definition/batch';
+import { EnqueueDeadlockError } from '../definition/errors';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import type { LimitRule } from '../definition/limits';
 import { checkQueue, compileOptions } from '../definition/options';
@@ -118,10 +119,8 @@ export class RowEnqueuer implements Enqueuer {
     jobs: Map<EnqueueRequest, EnqueuedJob>,
   ): Promise<void> {
     const { keys } = jobEquipment();
-    const inserted = await insertWithBatches(
-      knex,
-      requests.map((request) => toRow(request, keys)),
-    );
+    const rows = requests.map((request) => toRow(request, keys));
+    const inserted = await afterDeadlocks(knex, requests, () => insertWithBatches(knex, rows));
     const ready = requests.flatMap(({ queue }, i) => (inserted[i]?.ready ? { id: inserted[i].id, queue } : []));
     const waiting = requests.filter((_, i) => isEnqueued(inserted[i]));
     const scheduled = waiting.some(({ runAt }) => runAt !== undefined);
@@ -161,6 +160,21 @@ const EVENTS = {
 
 function isEnqueued(inserted: Inserted | undefined): boolean {
   return inserted?.as === 'new' || inserted?.as === 'replaced';
+}
+
+/** Attempts at an enqueue that Postgres ends because of a deadlock. */
+const MAX_TRIES = 5;
+
+/** Inserts again what a deadlock has undone. @throws EnqueueDeadlockError in a transaction of the app, which cannot go on. */
+async function afterDeadlocks<T>(knex: Knex, [first]: readonly EnqueueRequest[], insert: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await insert();
+    } catch (thrown) {
+      if ((thrown as { readonly code?: unknown }).code !== '40P01') throw thrown;
+      if (knex.isTransaction || tries === MAX_TRIES) throw new EnqueueDeadlockError(first?.name ?? '', thrown);
+    }
+  }
 }
 
 /** Jobs of batches are inserted and counted in one transaction. @throws BatchEndedError. */

@@ -127,7 +127,8 @@ async function insertUnclaimed(knex: Knex, rows: readonly NewJobRow[]): Promise<
 /**
  * A job that waits becomes the new one, under its id, and keeps its place if both may run at once. It is postponed until
  * `unique_until` at most, counted anew if it has begun before. A job that runs gives its key to the new one, and from now on
- * leaves as cancelled instead of running again. One that begins meanwhile is not in the result.
+ * leaves as cancelled instead of running again. One that begins meanwhile is not in the result. The rows of all keys are locked in
+ * the order of the keys before any is changed, so that two bulks do not deadlock over those of which some run.
  */
 async function insertOrReplace(knex: Knex, rows: readonly NewJobRow[]): Promise<readonly Claimed[]> {
   const old = TABLES.jobs;
@@ -138,10 +139,11 @@ async function insertOrReplace(knex: Knex, rows: readonly NewJobRow[]): Promise<
   const isUnlimited = `(${old}.limit_key is null and excluded.limit_key is null and excluded.state <> 'scheduled')`;
   const isMoved = `(${isLater} or ${old}.state = 'scheduled')`;
   const { rows: placed } = await knex.raw<{ rows: Claimed[] }>(
-    `with begun as (
+    `with holders as materialized (
+       select id, state from ${old} where unique_key = any(?::text[]) order by unique_key for update
+     ), begun as (
        update ${old} set unique_key = null, unique_until = null, cancel_reason = coalesce(cancel_reason, ?)
-       where id in (select id from ${old} where unique_key = any(?::text[]) and state = 'running' order by unique_key for update)
-       returning id
+       where id in (select id from holders where state = 'running') returning id
      ) ${INSERT_KEYED('cross join (select count(*) from begun) as ended')}
      ${CONFLICT} do update set queue = excluded.queue, payload = excluded.payload, tags = excluded.tags,
        limit_key = excluded.limit_key, priority = excluded.priority, batch_id = excluded.batch_id, created_at = excluded.created_at, unique_until = ${until},
@@ -151,7 +153,7 @@ async function insertOrReplace(knex: Knex, rows: readonly NewJobRow[]): Promise<
        attempts = 0, deliveries = 0, history = null, error = null, messages = null, cursor = null, progress = null, steps = null
      where ${old}.state <> 'running'
      returning id, unique_key as key, state`,
-    [REPLACED, rows.map(uniqueKey), ...keyedColumns(rows)],
+    [rows.map(uniqueKey), REPLACED, ...keyedColumns(rows)],
   );
   return placed;
 }
