@@ -189,6 +189,8 @@ export interface Config {
   };
   /** The place where clients reach the web, from HOST and PORT. */
   readonly listen: ListenAddress;
+  /** Where a tree that serves no web answers probes, from HOST and PROBE_PORT. Default: nowhere. */
+  readonly probes?: TcpAddress;
   /** Web workers and the limits of their requests. */
   readonly web: WebConfig;
   /** The one deadline of the whole tree, from the first signal to the end of the last process. */

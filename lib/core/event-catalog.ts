@@ -156,6 +156,9 @@ const CATALOG: Catalog = {
   ),
   'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
   'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
+  'primary.probes': info(({ address }) => `Probes at ${address}/health and ${address}/ready`, {
+    fields: ({ address }) => ({ address }),
+  }),
   'primary.starting': info((e) => e.banner[0] ?? '', { fields: (e) => ({ details: e.banner.slice(1) }) }),
   'primary.waiting': info(
     (e) =>

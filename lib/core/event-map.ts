@@ -113,6 +113,8 @@ export interface EventMap {
     readonly slot: number;
     readonly workerMb: number;
   };
+  /** A tree without a web answers probes at this address. */
+  'primary.probes': { readonly address: string };
   /** An operator sent a command, by the control socket, a signal or Redis. */
   'operator.command': { readonly command: string; readonly via: Caller };
   /** The command could not be executed. */

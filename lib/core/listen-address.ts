@@ -80,14 +80,18 @@ export function addressInUse(server: net.Server, address: ListenAddress | Inheri
 }
 
 /** @returns a UserError with advice when listening failed because of a setting; other errors unchanged. */
-export function listenError(error: NodeJS.ErrnoException, address: ListenAddress | InheritedSocket): Error {
+export function listenError(
+  error: NodeJS.ErrnoException,
+  address: ListenAddress | InheritedSocket,
+  setting = 'PORT',
+): Error {
   if (address.kind === 'inherited') {
     const { fd, name } = address;
     const why = `file descriptor ${fd} (${name}), which was passed by LISTEN_FDS, is no listening stream socket`;
     return new UserError(`Catamount cannot start: ${why}: ${error.message}.`, EXIT.unavailable);
   }
   const [where, variable] =
-    address.kind === 'unix' ? [address.path, 'HOST'] : [`port ${address.port} on ${address.host}`, 'PORT'];
+    address.kind === 'unix' ? [address.path, 'HOST'] : [`port ${address.port} on ${address.host}`, setting];
   const advice: Readonly<Record<string, string>> = {
     EADDRINUSE: `${where} is taken. Stop what uses it, or set ${variable} to another one.`,
     EACCES: `There is no permission to listen on ${where}. Set ${variable} to another one; ports below 1024 need root.`,

@@ -113,6 +113,7 @@ export function readSettings(input: SettingsInput): Config {
   const at = read.get('HOST', host, production ? '0.0.0.0' : '127.0.0.1');
   const port = read.get('PORT', whole(0, 65_535), DEFAULT_PORT);
   const mode = read.get('SOCKET_MODE', MODE, null);
+  const probePort = read.get('PROBE_PORT', whole(0, 65_535), null);
   const listen: ListenAddress = at.startsWith('unix:')
     ? { kind: 'unix', path: path.resolve(cwd, at.slice('unix:'.length)), mode }
     : { kind: 'tcp', host: at, port };
@@ -147,6 +148,9 @@ export function readSettings(input: SettingsInput): Config {
     memoryLimitMb,
     heapCaps: memoryLimitMb === null ? null : heapCaps(memoryLimitMb, web.enabled ? web.concurrency : 0, jobs.enabled),
     jobs,
+    ...(probePort !== null && {
+      probes: { kind: 'tcp', host: at.startsWith('unix:') ? '127.0.0.1' : at, port: probePort },
+    }),
     ...readServers(read, { production, onHeroku }),
     databasePool: readPool(read, web.maxThreads, jobs.concurrency),
     signUps: readSignUps(read),

@@ -3,6 +3,13 @@ import type { Mutation } from './mutation';
 /** Mutations of how a tree starts, what it finds, and what it leaves; and of our own app. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a tree without a web says at PROBE_PORT that it is not ready while no job processor is',
+    file: 'lib/role/start/primary.ts',
+    find: "if (state === 'ready' || state === 'quiet') return this.stalledJobs",
+    replace: "if (state !== 'disabled') return this.stalledJobs",
+    killedBy: ['test/process/shapes.deep.ts'],
+  },
+  {
     promise: 'a broadcast reaches each process once, although both the primary and Redis carry it',
     file: 'lib/broadcast/redis-carrier.ts',
     find: 'if (tree !== this.tree) hear(frame);',

@@ -3,6 +3,8 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
+import { order } from '../cluster/primary/operator';
+import { Load } from '../support/load';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -47,6 +49,43 @@ describe('the shapes of a tree', () => {
       assert.equal((await tree.stop()).code, 0);
       await tree.allGone();
     }
+  });
+
+  it('--only jobs with PROBE_PORT: it says whether it lives and has a job processor that is ready', async () => {
+    const tree = deployment.spawn({
+      args: ['--only', 'jobs'],
+      env: { PROBE_PORT: '0', STATE_FILE: '.catamount/state.json' },
+    });
+    const [, base = ''] = /Probes at (\S+)\/health/.exec((await tree.waitForLine(/Probes at /)).text) ?? [];
+    const ask = async (path: string, method = 'GET') => {
+      const response = await fetch(`${base}${path}`, { method });
+      return { status: response.status, text: await response.text() };
+    };
+    assert.equal((await ask('/health')).status, 200);
+    await until('it is ready', async () => (await ask('/ready')).status === 200);
+    assert.deepEqual([(await ask('/metrics')).status, (await ask('/ready', 'POST')).status], [404, 405]);
+    const processor = tree.processes().all.find(({ command }) => command.startsWith('catamount: jobs'));
+    process.kill(processor?.pid ?? assert.fail(), 'SIGKILL');
+    const refused = await until('it is not ready', async () => {
+      const answer = await ask('/ready');
+      return answer.status === 503 && answer;
+    });
+    assert.match(refused.text, /"reason":"there is no job processor that is ready: /);
+    assert.equal((await ask('/health')).status, 200, 'the primary lives');
+    await until('another processor is ready', async () => (await ask('/ready')).status === 200);
+
+    const load = new Load(base, 2, () => '/ready', { allFresh: true });
+    await order(tree, 'restart');
+    await load.more(20);
+    await load.stop();
+    assert.deepEqual([load.failures, tree.linesMatching(/Probes at /).length], [{}, 2]);
+
+    const { port } = new URL(base);
+    const rival = deployment.spawn({ args: ['--only', 'jobs'], env: { PROBE_PORT: port } });
+    await rival.waitForLine(new RegExp(`port ${port} on .* is taken.*PROBE_PORT`));
+    await tree.stop();
+    await tree.allGone();
+    await rival.allGone();
   });
 
   describe('HOST=unix:path', () => {

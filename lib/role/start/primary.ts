@@ -9,6 +9,7 @@ import { FirstPrimary, HotRestart, type Inheritance, takeInherited } from '../..
 import { JobsWatch } from '../../cluster/primary/jobs-watch';
 import { collectAtRest, MemoryWatch } from '../../cluster/primary/memory-watch';
 import { PhasedRestart } from '../../cluster/primary/phased-restart';
+import type { ProbeServer } from '../../cluster/primary/probe-server';
 import { ProcessorSupervisor } from '../../cluster/primary/processor';
 import { ReporterElection } from '../../cluster/primary/reporter-election';
 import { TreeMonitor } from '../../cluster/primary/tree-monitor';
@@ -54,6 +55,9 @@ export class Primary {
   /** The workers, once they have been started. */
   private web: WorkerPool | undefined;
   private jobsWatch: JobsWatch | undefined;
+  private probes: ProbeServer | undefined;
+  /** Sentences about stalled jobs; null: none are. */
+  private stalledJobs: string | null = null;
   private childConfig: Config | undefined;
   /** Periodic tasks, which a stop ends first. */
   private readonly tasks: readonly PeriodicTask[];
@@ -148,7 +152,22 @@ export class Primary {
   }
 
   private setJobsHealth(change: Partial<JobsHealth>): void {
+    if (change.stalled !== undefined) this.stalledJobs = change.stalled;
     this.workers.setJobsHealth(change);
+  }
+
+  /** Tells the platform of a tree without a web whether it lives and runs jobs, if PROBE_PORT is set. */
+  private async answerProbes(): Promise<void> {
+    const { probes } = this.config;
+    if (!probes || this.config.web.enabled) return;
+    const { answerProbes } = await import('../../cluster/primary/probe-server');
+    this.probes = await answerProbes(this.inherited.sockets[0] ?? probes, () => {
+      if (this.stopped) return 'the tree is stopping';
+      const state = this.processor?.stats(() => null).state;
+      if (state === 'ready' || state === 'quiet') return this.stalledJobs ?? undefined;
+      return `there is no job processor that is ready: ${state === 'disabled' ? 'the tree starts' : state}`;
+    });
+    this.events.emit('primary.probes', { address: this.probes.name });
   }
 
   /** The web is not ready until a processor has booted; workers that are forked later do not wait for that again. */
@@ -187,6 +206,7 @@ export class Primary {
       if (!this.first) await awaitStopping(config.control.stateFile, events);
       if (this.stopped) return;
       if (config.web.enabled && this.inherited.sockets.length === 0) await ensureFree(config.listen);
+      if (!this.first) await this.answerProbes();
       if (!this.first) await this.control.start();
       const check = this.checkApp();
       const permission = check.passed;
@@ -272,12 +292,13 @@ export class Primary {
 
   /** Serves in place of the primary before this one, once everything here could. */
   private async takeOver(first: FirstPrimary): Promise<void> {
-    const { predecessor, sockets } = this.inherited;
+    const { predecessor } = this.inherited;
     await this.processorReady;
     if (this.stopped) return;
     await first.ready();
     if (predecessor?.served) this.workers.treeServed();
-    if (sockets.length > 0) await this.workers.listen();
+    if (this.config.web.enabled) await this.workers.listen();
+    else await this.answerProbes();
     this.processor?.resume();
     await this.control.start(true);
     await first.serves();
@@ -301,7 +322,7 @@ export class Primary {
     }
     const { databaseUrl, redisUrl } = this.childConfig ?? config;
     const embedded = this.embedded !== undefined || this.inherited.predecessor !== undefined;
-    const { sockets } = workers;
+    const sockets = this.probes ? [this.probes] : workers.sockets;
     const inheritance: Inheritance = {
       sockets: sockets.map(({ name, path }) => ({ name, path })),
       address: monitor.address,
@@ -324,6 +345,7 @@ export class Primary {
   /** Finishes what this primary has, while another serves. @returns the exit code. */
   private async retire(forward: (connection: Connection) => void): Promise<number> {
     this.stopRelaying();
+    this.probes?.close();
     if (!this.first) process.title = 'catamount: parent';
     for (const signal of COMMAND_SIGNALS) process.on(signal, () => this.hotRestart.signal(signal));
     const outcome = await this.windUp('another primary has taken over', (deadline) =>
