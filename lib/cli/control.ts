@@ -2,13 +2,14 @@ import { ask } from '../cluster/control/client';
 import { parseArgument, readTree, type StatusJson, TREE_COMMANDS, type TreeCommand } from '../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { goneWithin } from '../cluster/control/state-file';
-import type { TreeStats } from '../cluster/status';
+import type { ProcessStacks, TreeStats } from '../cluster/status';
 import { surplusWord } from '../core/command-line';
 import { EXIT, UserError } from '../core/errors';
 import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { judgementJson } from '../health/judge';
 import { Deadline } from '../support/deadline';
 import { camelCase } from '../support/snake-case';
+import { stacksText } from './stacks-text';
 import { statsText } from './stats-text';
 
 /**
@@ -53,6 +54,7 @@ async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Recor
 
 function text(command: TreeCommand, answer: Readonly<Record<string, unknown>>): string {
   if (command.name === 'stats') return statsText(camelCase(answer) as TreeStats);
+  if (command.name === 'stacks') return stacksText(camelCase(answer.stacks) as readonly ProcessStacks[]);
   if (command.final) return `Stopped: pid ${answer.pid} is gone.\n`;
   if (typeof answer.workers === 'number') return `Workers: ${answer.workers}\n`;
   return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { environment } from '../core/config';
 import type { Events } from '../core/events';
 import type { ConnectionHandle } from '../internals/socket-handoff';
 import { readOutput } from './child-output';
@@ -18,7 +19,21 @@ export const CHILD_STDIO = ['ignore', 'pipe', 'pipe', 'ipc', 1] as const;
  */
 export function childFlags(heapMb: number | null): string[] {
   const cap = heapMb === null ? [] : [`--max-old-space-size=${heapMb}`];
-  return [...new Set([...process.execArgv, '--max-semi-space-size=4', ...cap])];
+  const inspector = isInspected() ? [] : INSPECTOR_FLAGS;
+  return [...new Set([...process.execArgv, '--max-semi-space-size=4', ...cap, ...inspector])];
+}
+
+/** If a child's inspector is opened, then on a free port of this machine, with an id that only its standard error names. */
+const INSPECTOR_FLAGS = ['--inspect-port=127.0.0.1:0', '--inspect-publish-uid=stderr'];
+
+/** true: a developer has given the tree options of the inspector, which is left to them. */
+export function isInspected(): boolean {
+  return nodeOptions().some((option) => option.startsWith('--inspect'));
+}
+
+/** The options of Node that every process of the tree inherits. */
+export function nodeOptions(): readonly string[] {
+  return [...process.execArgv, ...(environment().NODE_OPTIONS?.split(/\s+/) ?? [])];
 }
 
 /** Forks this same entry file in another role. */
@@ -98,16 +113,32 @@ export function runEntry(
 /** Number of lines of standard error that are kept. */
 const LAST_LINES = 5;
 
+/** What Node prints on standard error about its inspector. */
+const OF_INSPECTOR =
+  /^(Debugger (attached\.|(listening|ending) on (?<url>ws:\/\/127\.0\.0\.1:\d+\/[\w-]+))|For help, see: https:\/\/nodejs\.org\/)/;
+
 /**
  * Emits `child.output` for each line that the child prints outside its log, such as a `console.log` or the stack of a crash.
  * Emits `child.record` for a line that its app's own logger wrote. The reader is loaded with the first output.
+ * @param onInspector gets the address of the child's inspector whenever that is opened. Default: it is output like any other.
  * @returns the last non-empty lines of the child's standard error, a list that is kept up to date.
  */
-export function reportOutput(child: ChildProcess, name: string, events: Events): readonly string[] {
+export function reportOutput(
+  child: ChildProcess,
+  name: string,
+  events: Events,
+  onInspector?: (url: string) => void,
+): readonly string[] {
   const errors: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream?.once('data', (first: Buffer) => {
       readOutput(stream, first, (line, isLogRecord) => {
+        const ofInspector = onInspector && stream === child.stderr ? OF_INSPECTOR.exec(line) : null;
+        if (ofInspector) {
+          const { url } = ofInspector.groups ?? {};
+          if (url !== undefined && line.includes('listening')) onInspector?.(url);
+          return;
+        }
         if (isLogRecord) events.emit('child.record', { line });
         else events.emit('child.output', { child: name, line });
         if (stream !== child.stderr || line.trim() === '') return;

@@ -175,6 +175,27 @@ export interface TreeStats {
   readonly lastPhase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
 }
 
+/** What a thread of a process was running. */
+export interface ThreadStack {
+  /** `main thread`, or `thread 1`. */
+  readonly thread: string;
+  /** The innermost call first: `at work (/app/jobs/report.ts:12:5)`. */
+  readonly frames: readonly string[];
+}
+
+/** What a process of the tree was running at one moment. */
+export interface ProcessStacks {
+  /** `worker 0`, or `job processor`. */
+  readonly process: string;
+  readonly pid: number;
+  /** The threads that were running JavaScript: none if it waited for work, or for others. */
+  readonly threads: readonly ThreadStack[];
+  /** Why its threads cannot be read; null if they were. */
+  readonly failure: string | null;
+  /** Its requests or jobs in flight, as it last reported them. */
+  readonly inFlight: readonly WorkInFlight[];
+}
+
 /** What a process of the tree may ask the primary. */
 export interface Tree {
   /** The status for operators; memory figures are at most some seconds old. */
@@ -193,6 +214,8 @@ export interface Tree {
 /** Operations that an operator can request, by the control socket or a signal. */
 export interface Operations extends Tree {
   stats(): Promise<TreeStats>;
+  /** Reads what the workers and job processors run at this moment, blocked ones too, and logs it. Takes at most 1.5 s. */
+  stacks(): Promise<readonly ProcessStacks[]>;
   /** Replaces every worker, then the job processor, with newly loaded code. Rejects with the reason when it is aborted. */
   phasedRestart(): Promise<void>;
   /** Drains everything and starts it again under the same primary. */

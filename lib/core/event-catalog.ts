@@ -155,6 +155,7 @@ const CATALOG: Catalog = {
     (e) => `${DONE[e.action] ?? e.action} ${countJobs(e.set, e.count)} (requested by ${callerText(e.via)})`,
   ),
   'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
+  'child.stacks': warn((e) => `${e.child} (pid ${e.pid}) ${stacksText(e)}`),
   'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
   'primary.probes': info(({ address }) => `Probes at ${address}/health and ${address}/ready`, {
     fields: ({ address }) => ({ address }),
@@ -337,6 +338,12 @@ function ending({ code, signal, expected }: Pick<EventMap['worker.exited'], 'cod
 
 const noHeartbeat = (e: { readonly heartbeatAgeMs: number }) =>
   `has sent no heartbeat for ${formatDuration(e.heartbeatAgeMs)}`;
+
+function stacksText({ threads, failure }: EventMap['child.stacks']): string {
+  if (failure !== null) return `cannot be asked what it runs: ${failure}`;
+  if (threads.length === 0) return 'runs no JavaScript at this moment';
+  return threads.map(({ thread, frames }) => [`runs in its ${thread}:`, ...frames].join('\n')).join('\n');
+}
 
 function workText(work: EventMap['worker.unresponsive']['inFlight']): string {
   return work.map(({ what, ageMs }) => `${what} (${formatElapsed(ageMs)})`).join(', ') || 'none reported';

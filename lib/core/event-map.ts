@@ -149,6 +149,15 @@ export interface EventMap {
   'child.output': { readonly child: string; readonly line: string };
   /** The app's own logger wrote a line of JSON with a level in a child, which is logged unchanged. */
   'child.record': { readonly line: string };
+  /** What a child runs, because an operator asked, or because it is about to be killed. */
+  'child.stacks': {
+    readonly child: string;
+    readonly pid: number;
+    /** The threads that run JavaScript, with their calls, the innermost first. */
+    readonly threads: readonly { readonly thread: string; readonly frames: readonly string[] }[];
+    /** Why they cannot be read. */
+    readonly failure: string | null;
+  };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
   /** A tree of the same folder is stopping; this one starts when that has ended. */

@@ -19,6 +19,8 @@ export const STOP_PHASES = {
   goodbye: { maxMs: 1000, share: 1 / 4 },
   /** A worker that hands off its idle connections exits or is killed; the reserve is for those who get them (child-handle). */
   handOff: { reserveMs: 500, reserveShare: 1 / 2 },
+  /** What a child runs that will be killed is read in the last part of its time (child-handle). */
+  stacks: { reserveMs: 500, reserveShare: 1 / 4 },
   /** The control socket sends its last answers, among them the one to `catamount stop` (cluster/control/server). */
   lastAnswers: { maxMs: 1000, minMs: 1000 },
   /** Embedded servers hold data, so even a stop that is out of time lets them close their files (`role/start/primary`). */

@@ -101,6 +101,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/primary/blocked-worker.deep.ts'],
   },
   {
+    promise: 'the log shows what a blocked process ran when it was killed',
+    file: 'lib/cluster/primary/child-handle.ts',
+    find: '    this.report(stacks);\n    this.kill(reason);',
+    replace: '    this.kill(reason);',
+    killedBy: ['test/cluster/primary/stacks.deep.ts'],
+  },
+  {
+    promise: 'an inspector by which stacks are read is closed again',
+    file: 'lib/cluster/primary/thread-stacks.ts',
+    find: "void session.ask('Runtime.evaluate', { expression: CLOSE });",
+    replace: "void session.ask('Runtime.evaluate', { expression: '0' });",
+    killedBy: ['test/cluster/primary/stack-reader.test.ts'],
+  },
+  {
     promise: 'the exit code says that a stop cut off requests at its deadline, even if no process was killed',
     file: 'lib/cluster/primary/child-handle.ts',
     find: 'failed: code !== 0 && this.wasReady ? 1 : 0',

@@ -52,6 +52,13 @@ export const TREE_COMMANDS: readonly TreeCommand[] = [
     run: (operations) => operations.status().then(statusJson),
   },
   {
+    name: 'stacks',
+    method: 'GET',
+    signals: ['SIGPWR'],
+    help: 'what each process runs at this moment, also a blocked one, with files and lines; the log gets it, too',
+    run: (operations) => operations.stacks().then((stacks) => ({ stacks: snakeCase(stacks) })),
+  },
+  {
     name: 'phased-restart',
     method: 'POST',
     signals: ['SIGUSR1', 'SIGUSR2'],

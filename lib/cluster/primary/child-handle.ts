@@ -6,7 +6,15 @@ import type { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
 import { type ChildProcess, reportOutput } from '../child-process';
 import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
-import { type Activity, endingOf, type RestartReason, type Termination } from '../status';
+import {
+  type Activity,
+  endingOf,
+  type ProcessStacks,
+  type RestartReason,
+  type Termination,
+  type WorkInFlight,
+} from '../status';
+import { StackReader } from './stack-reader';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
@@ -59,6 +67,11 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   private readonly recentStderr: readonly string[];
   /** Sends the message again: Node drops what reaches a cluster worker before it listens. Nothing before `stop`. */
   protected sendStop: () => void = () => undefined;
+  private readonly stackReader: StackReader;
+  /** Set while it is about to be killed: what it runs is read first. */
+  private condemned = false;
+  /** The innermost call of what it ran then. */
+  private ran: string | undefined;
   private subscribes = false;
   private readonly backlog: Backlog;
 
@@ -69,7 +82,12 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     output: string,
     protected readonly events: Events,
   ) {
-    this.recentStderr = reportOutput(child, output, events);
+    this.stackReader = new StackReader(this.pid, () =>
+      events.emit('process.warning', {
+        message: `${name} (pid ${this.pid}) got SIGUSR1: its inspector is closed again`,
+      }),
+    );
+    this.recentStderr = reportOutput(child, output, events, (url) => this.stackReader.heard(url));
     this.backlog = new Backlog(() => events.emit('broadcast.dropped', { to: name }));
     child.on('message', (given: unknown, connection: unknown) => {
       const message = given as Incoming<In>;
@@ -165,11 +183,39 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
       this.sendStop();
     }
     const killAt = handOff ? deadline.part(STOP_PHASES.handOff) : deadline;
+    const nearlyLate = (await killAt.part(STOP_PHASES.stacks).wait(this.exited.promise)) === 'late';
+    const stacks = nearlyLate ? this.stacks(killAt.remaining()) : undefined;
     const late = (await killAt.wait(this.exited.promise)) === 'late';
+    if (late && stacks) this.report(await stacks);
     if (late) this.kill('the deadline has passed');
     const { code } = await this.exited.promise;
     // A child that was never ready had no work to finish.
     return late ? { killed: 1, failed: 0 } : { killed: 0, failed: code !== 0 && this.wasReady ? 1 : 0 };
+  }
+
+  /** Reads what it runs. @param limitMs default STACK_LIMIT_MS. */
+  async stacks(limitMs?: number): Promise<ProcessStacks> {
+    const read = await this.stackReader.read(limitMs);
+    const about = { process: this.name, pid: this.pid, inFlight: this.inFlight };
+    return typeof read === 'string'
+      ? { ...about, threads: [], failure: read }
+      : { ...about, threads: read, failure: null };
+  }
+
+  /** Logs what it runs. */
+  report({ threads, failure }: ProcessStacks): void {
+    this.events.emit('child.stacks', { child: this.name, pid: this.pid, threads, failure });
+  }
+
+  /** Logs what it runs, and ends it with SIGKILL. */
+  private async condemn(reason: string): Promise<void> {
+    this.condemned = true;
+    const stacks = await this.stacks();
+    if (this.termination) return;
+    const [frame] = stacks.threads[0]?.frames ?? [];
+    if (frame !== undefined) this.ran = `it was blocked ${frame}`;
+    this.report(stacks);
+    this.kill(reason);
   }
 
   /** Ends it with SIGKILL. */
@@ -183,18 +229,18 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
    * Kills it when it is unresponsive: no heartbeat means a blocked event loop or a stopped process. Called regularly.
    */
   watch({ timeoutMs, bootTimeoutMs }: HeartbeatLimits): void {
-    if (this.killed || this.wasDraining || this.lifecycle === 'exited') return;
+    if (this.killed || this.condemned || this.wasDraining || this.lifecycle === 'exited') return;
     if (this.lifecycle === 'booting') {
       if (performance.now() - this.forkedAt < bootTimeoutMs) return;
       this.timedOut = true;
-      this.kill(`not ready after ${bootTimeoutMs / 1000} s`);
+      void this.condemn(`not ready after ${bootTimeoutMs / 1000} s`);
       return;
     }
     const { heartbeatAgeMs } = this;
     if (heartbeatAgeMs < timeoutMs) return;
     this.timedOut = true;
     this.blocked = { heartbeatAgeMs, activity: this.reportUnresponsive(heartbeatAgeMs) };
-    this.kill(`no heartbeat for ${Math.round(heartbeatAgeMs / 1000)} s`);
+    void this.condemn(`no heartbeat for ${Math.round(heartbeatAgeMs / 1000)} s`);
   }
 
   /** Takes what it has to say about broadcasts. */
@@ -203,6 +249,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     else relay(message.frame, this);
   }
 
+  /** Its work in flight by its last message. */
+  protected abstract get inFlight(): readonly WorkInFlight[];
   abstract setReporter(on: boolean): void;
   protected abstract receive(message: In, connection: unknown): void;
   /** Emits the event for an unresponsive child. @returns its work in flight by its last message; null if unknown. */
@@ -217,7 +265,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   private async exit(code: number | null, signal: string | null): Promise<void> {
     this.lifecycle = 'exited';
-    const message = this.failure?.message ?? (this.recentStderr.join(' / ') || null);
+    const message = this.failure?.message ?? this.ran ?? (this.recentStderr.join(' / ') || null);
     this.termination = {
       at: new Date().toISOString(),
       reason: this.deathReason,

@@ -2,7 +2,7 @@ import type { Events } from '../../core/events';
 import { forkEntry } from '../child-process';
 import { PROCESSOR_ROLE } from '../child-roles';
 import type { FromProcessor, ToProcessor } from '../messages';
-import type { Activity, ProcessorStats, ProcessorStatus } from '../status';
+import type { Activity, ProcessorStats, ProcessorStatus, WorkInFlight } from '../status';
 import { ChildHandle } from './child-handle';
 
 export interface ProcessorStart {
@@ -88,8 +88,12 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
     this.hear(this, message);
   }
 
+  protected get inFlight(): readonly WorkInFlight[] {
+    return this.status?.inFlight ?? [];
+  }
+
   protected reportUnresponsive(heartbeatAgeMs: number): Activity | null {
-    const inFlight = this.status?.inFlight ?? [];
+    const { inFlight } = this;
     this.events.emit('processor.unresponsive', { pid: this.pid, heartbeatAgeMs, inFlight });
     return inFlight[0] ?? null;
   }

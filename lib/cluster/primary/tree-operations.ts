@@ -6,7 +6,16 @@ import type { RecentEvent } from '../../core/notable-events';
 import { toError } from '../../support/to-error';
 import { TREE_COMMANDS } from '../control/commands';
 import type { ReplyMessage, RequestMessage } from '../messages';
-import type { Operations, Rollup, Tree, TreeStats, TreeStatus, TreeTotals, WorkerStats } from '../status';
+import type {
+  Operations,
+  ProcessStacks,
+  Rollup,
+  Tree,
+  TreeStats,
+  TreeStatus,
+  TreeTotals,
+  WorkerStats,
+} from '../status';
 import type { MemoryWatch, TreeMemory } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
@@ -104,6 +113,18 @@ export class TreeOperations implements Operations {
         ...(processor && { jobs: processor.cpuSeconds }),
       },
     };
+  }
+
+  async stacks(): Promise<readonly ProcessStacks[]> {
+    const { workers, processor } = this.parts;
+    const children = [...workers.handles, ...(processor?.handles ?? [])];
+    return Promise.all(
+      children.map(async (child) => {
+        const stacks = await child.stacks();
+        child.report(stacks);
+        return stacks;
+      }),
+    );
   }
 
   async phasedRestart(): Promise<void> {

@@ -118,9 +118,12 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.pool.reported(status);
   }
 
+  protected get inFlight(): readonly WorkInFlight[] {
+    return this.status?.inFlight ?? [];
+  }
+
   protected reportUnresponsive(heartbeatAgeMs: number): Activity | null {
-    const { slot, pid, lastRequest } = this;
-    const inFlight = this.status?.inFlight ?? [];
+    const { slot, pid, lastRequest, inFlight } = this;
     this.events.emit('worker.unresponsive', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
     return inFlight[0] ?? lastRequest ?? null;
   }

@@ -8,7 +8,7 @@ import type { Connection } from '../../internals/socket-handoff';
 import { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
 import type { PeriodicTask } from '../../support/periodic-task';
-import { CHILD_STDIO, childFlags } from '../child-process';
+import { CHILD_STDIO, childFlags, isInspected } from '../child-process';
 import type { RequestMessage, ToWorker } from '../messages';
 import type { JobsHealth, RestartReason, Tree, WorkerStatus } from '../status';
 import { type ChildExit, type RelayBroadcast, type StopOutcome, sumOutcomes } from './child-handle';
@@ -95,7 +95,10 @@ export class WorkerPool implements PoolCallbacks {
     this.permitted = permission === undefined;
     const address = later ?? (await this.listen());
     onListening?.(address);
-    cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
+    const execArgv = childFlags(this.config.heapCaps?.workerMb ?? null);
+    // Without a port of ours cluster would count one up, which may be taken.
+    const inspectPort = isInspected() ? {} : { inspectPort: 0 };
+    cluster.setupPrimary({ execArgv, stdio: [...CHILD_STDIO], ...inspectPort });
     cluster.on('fork', (worker) => this.attach(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });

@@ -51,7 +51,7 @@ const MAX_ERROR = 200;
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
   const config = inheritedConfig();
-  ignoreOperatorSignals();
+  ignoreOperatorSignals({ givesStacks: true });
   process.title = 'catamount: jobs';
   os.setPriority(NICENESS);
   const events = openLog(config, 'jobs', CHILD_LOG_FD);

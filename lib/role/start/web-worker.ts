@@ -16,7 +16,7 @@ const LAST_MS = 5000;
 /** Runs in a process that throng or the primary has forked. It loads the web when the primary assigns its slot. */
 export async function runWebWorker(app: AppDefinition): Promise<void> {
   const config = inheritedConfig();
-  ignoreOperatorSignals();
+  ignoreOperatorSignals({ givesStacks: true });
   const worker = new Worker(config.shutdownTimeoutMs);
   const { slot } = await worker.assigned.promise;
   process.title = `catamount: web ${slot}`;

@@ -41,19 +41,28 @@ describe('the commands of the control socket', () => {
     assert.equal(stats.status, 200);
     assert.equal(stats.body.pid, process.pid);
     assert.equal((stats.body.worker_status as unknown[]).length, 2);
+    const { stacks } = (await get('/stacks')).body as { stacks: Record<string, unknown>[] };
+    assert.deepEqual(
+      stacks.map(({ process, in_flight, failure }) => [process, (in_flight as unknown[]).length, failure]),
+      [
+        ['worker 0', 1, null],
+        ['worker 1', 0, null],
+        ['job processor', 0, 'it does not answer'],
+      ],
+    );
     const { started_at, tree, ...summary } = (await get('/status')).body;
     assert.ok(Date.parse(String(started_at)) < Date.now());
     const rest = { phase: 3, workers: 2, booted_workers: 1, job_processor: 'ready' };
     assert.deepEqual(summary, { status: 'ok', pid: process.pid, ...rest });
     const { name, app } = tree as { name: string; app: string };
     assert.deepEqual([name, app], ['web.1', 'shop']);
-    assertSnakeCase([stats.body, tree]);
+    assertSnakeCase([stats.body, tree, stacks]);
     // `catamount top` reads the same status from the response as the primary has.
     const { at, ...told } = readTree({ tree });
     const { at: later, ...own } = await recorder.operations.status();
     assert.ok(Date.parse(at) <= Date.parse(later));
     assert.deepEqual(JSON.stringify(told).replace(/\d{4}-[^"]+/g, ''), JSON.stringify(own).replace(/\d{4}-[^"]+/g, ''));
-    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop'];
+    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stacks', '/stop'];
     assert.deepEqual(
       TREE_COMMANDS.filter((command) => !tested.some((path) => path.startsWith(commandPath(command)))),
       [],

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { ControlServer } from '../../../lib/cluster/control/server';
 import { readState, type TreeState, writeState } from '../../../lib/cluster/control/state-file';
-import type { Operations, TreeStats, TreeStatus } from '../../../lib/cluster/status';
+import type { Operations, ProcessStacks, TreeStats, TreeStatus } from '../../../lib/cluster/status';
 import { UserError } from '../../../lib/core/errors';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/deadline';
@@ -99,6 +99,7 @@ export function recordedOperations(called: (call: string) => void, failing: read
   }
   return {
     stats: () => record('stats').then(sampleStats),
+    stacks: () => record('stacks').then(() => SAMPLE_STACKS),
     status: () => record('status').then(samplePicture),
     rollups: async () => [],
     recordEvent: async () => undefined,
@@ -112,6 +113,18 @@ export function recordedOperations(called: (call: string) => void, failing: read
     resumeJobs: () => record('resumeJobs'),
   };
 }
+
+const SAMPLE_STACKS: readonly ProcessStacks[] = [
+  {
+    process: 'worker 0',
+    pid: 4211,
+    threads: [{ thread: 'main thread', frames: ['at work (/app/routes.ts:3:5)', 'at next (/app/koa.js:9:1)'] }],
+    failure: null,
+    inFlight: [{ what: 'GET /slow', id: 'r1', ageMs: 4000 }],
+  },
+  { process: 'worker 1', pid: 4212, threads: [], failure: null, inFlight: [] },
+  { process: 'job processor', pid: 4213, threads: [], failure: 'it does not answer', inFlight: [] },
+];
 
 function sampleStats(): TreeStats {
   return samplePicture().stats;

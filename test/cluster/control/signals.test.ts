@@ -15,6 +15,7 @@ const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGTTIN: 'scale 1',
   SIGTTOU: 'scale -1',
   SIGTSTP: 'quietJobs',
+  SIGPWR: 'stacks',
 };
 const SIGNALS = Object.keys(CALLED) as NodeJS.Signals[];
 /** Echoes each line that it is sent, unless a signal has ended or stopped it. */

@@ -31,6 +31,8 @@ class TestChild extends ChildHandle<FromTestChild> {
     return this.silentMs ?? super.heartbeatAgeMs;
   }
 
+  readonly inFlight = [];
+
   setReporter(): void {}
 
   protected receive(message: FromTestChild): void {

@@ -14,7 +14,7 @@ const PROCESSOR = `
 const [own, mode, ...dead] = process.argv.slice(3);
 const note = (...words) => process.send({ catamount: 'event', event: { name: [own, ...words].join(' ') } });
 note(mode, ...dead);
-note(...process.execArgv);
+note(...process.execArgv.filter((flag) => flag.includes('size')));
 process.on('message', ({ catamount, identity = [], value }) => {
   if (value === 'ready') process.send({ catamount: 'ready' });
   else if (value === 'refuse') process.send({ catamount: 'boot-failed', message: 'no', exitCode: 78, final: true });
