@@ -130,6 +130,7 @@ export type {
   Addresses,
   AttachmentContent,
   AttachmentOptions,
+  DeliveryOptions,
   InterceptedMessage,
   Layout,
   MailAtHand,

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { isAddress, isDomain } from '../support/email-address';
 import type { Config, MailProvider } from './config';
-import { type SettingsReader, secret, text, url } from './settings-reader';
+import { type Kind, type SettingsReader, secret, text, url } from './settings-reader';
 import { isThisMachine } from './tls';
 
-/** The methods that need no setting of their own, besides `smtp`. */
-const LOCAL = ['file', 'log', 'test', 'sendmail'];
+/** The methods by which no mail leaves the machine. */
+const HERE = ['file', 'log', 'test'];
 /** The settings that each provider needs. */
 const PROVIDERS = {
   resend: ['RESEND_API_KEY'],
@@ -14,10 +14,14 @@ const PROVIDERS = {
   mailgun: ['MAILGUN_API_KEY', 'MAILGUN_DOMAIN'],
 } as const satisfies Record<MailProvider, readonly string[]>;
 /** All methods that Catamount has. An app may have more. */
-export const DELIVERY_METHODS: readonly string[] = ['smtp', ...LOCAL, ...Object.keys(PROVIDERS)];
+export const DELIVERY_METHODS: readonly string[] = ['smtp', 'sendmail', ...HERE, ...Object.keys(PROVIDERS)];
 
 export function isProvider(delivery: string): delivery is MailProvider {
   return Object.hasOwn(PROVIDERS, delivery);
+}
+
+export function staysHere(delivery: string): boolean {
+  return HERE.includes(delivery);
 }
 
 const SMTP_URL = secret(url('an smtp:// or smtps:// URL', 'smtp:', 'smtps:'));
@@ -40,6 +44,13 @@ const API_URL = text('an https:// URL', (given) => {
   const { protocol, hostname, search } = URL.canParse(given) ? new URL(given) : new URL('none:');
   return search === '' && (protocol === 'https:' || (protocol === 'http:' && isThisMachine(hostname)));
 });
+
+/** @returns the settings that a method of Catamount has, by their names. */
+export function settingsOf(delivery: string): ReadonlyMap<string, Kind<string>> {
+  const prefix = `${delivery === 'ses' ? 'AWS' : delivery.toUpperCase()}_`;
+  const own = Object.entries({ ...KINDS, SMTP_URL }).filter(([name]) => name.startsWith(prefix));
+  return new Map([...own, ...(isProvider(delivery) ? [['MAIL_API_URL', API_URL] as const] : [])]);
+}
 
 export function readMail(
   read: SettingsReader,

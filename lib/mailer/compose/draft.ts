@@ -2,7 +2,7 @@ import { currentContext } from '../../core/execution-context';
 import type { I18n, Translate } from '../../core/i18n';
 import { localesOrShipped, matchLocale } from '../../core/locales';
 import { InvalidMailError, MissingTextError } from '../definition/errors';
-import type { Layout, Mailbox, MailHeaders, MailOptions } from '../definition/mail-types';
+import type { DeliveryOptions, Layout, Mailbox, MailHeaders, MailOptions } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
 import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
 import type { Attachments } from './mail';
@@ -27,6 +27,8 @@ export interface Draft {
   readonly locals: Readonly<Record<string, unknown>>;
   readonly texts: MailTexts;
   readonly attachments: Attachments;
+  /** undefined: it goes by MAIL_DELIVERY. */
+  readonly delivery: DeliveryOptions | undefined;
 }
 
 interface DraftSettings {
@@ -76,6 +78,7 @@ export function createDraft(message: ActionCall, mail: Mail, settings: DraftSett
     locals,
     texts,
     attachments: mail.attachments,
+    delivery: options.delivery ?? defaults.delivery,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { MailDelivery } from '../../core/config';
 import type { Translate } from '../../core/i18n';
 
 /** One address of a finished mail. */
@@ -166,6 +167,17 @@ export type Render = (
   standard: () => Promise<Parts>,
 ) => RenderedParts | Parts | Promise<RenderedParts | Parts>;
 
+/** How a mail goes out, in place of MAIL_DELIVERY and its settings. With MAIL_DELIVERY=file, log or test no mail leaves the machine. */
+export interface DeliveryOptions {
+  /** Default: MAIL_DELIVERY. */
+  readonly method?: MailDelivery;
+  /**
+   * Of Catamount's methods: settings by their names, such as SMTP_URL or POSTMARK_MESSAGE_STREAM. The tree's apply for those that
+   * are left out, or are null. Of a method of the app: whatever its function takes.
+   */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
 /** The options an action passes to `this.mail()`. Those left out come from the mailer's defaults. */
 export interface MailOptions {
   /** The recipients. A mail without any, Cc and Bcc included, is an InvalidMailError. */
@@ -200,6 +212,11 @@ export interface MailOptions {
   readonly template?: string;
   /** Folder below `layouts/`, or false for none. Default: the mailer's `layout`. */
   readonly layout?: Layout;
+  /**
+   * Another method, or other settings of it, such as a customer's own mail server. It is asked for anew in each run of the job, and
+   * stored nowhere. Default: the mailer's `defaults.delivery`, else MAIL_DELIVERY.
+   */
+  readonly delivery?: DeliveryOptions | undefined;
 }
 
 /** Argument of a default that is a function. */
@@ -229,6 +246,8 @@ export interface MailDefaults {
   readonly subject?: MailDefault<string>;
   /** Merged with those of parent classes and of the mail, name by name. */
   readonly headers?: MailHeaders;
+  /** How its mails go out. Default: by MAIL_DELIVERY. */
+  readonly delivery?: MailDefault<DeliveryOptions | undefined>;
 }
 
 /** A value of a query; null and undefined leave the name out. */

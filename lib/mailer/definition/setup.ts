@@ -42,10 +42,11 @@ export interface MailSetup {
   /** Replaces the templates. */
   readonly render?: Render;
   /**
-   * The app's own ways to send, by the name that MAIL_DELIVERY gives: `{ pigeon: () => new Pigeon() }`. Called once, before the
-   * first mail of a process that goes that way. A name of Catamount's own methods is refused.
+   * The app's own ways to send, by the name that MAIL_DELIVERY or a mail's `delivery` gives: `{ pigeon: () => new Pigeon() }`.
+   * Called before the first mail of a process that goes that way, and once for each `options` that mails ask for; otherwise they
+   * are `{}`. A name of Catamount's own methods is refused.
    */
-  readonly deliveryMethods?: Readonly<Record<string, () => DeliveryMethod>>;
+  readonly deliveryMethods?: Readonly<Record<string, (options: Readonly<Record<string, unknown>>) => DeliveryMethod>>;
 }
 
 function areOwnMethods(value: unknown): boolean {

@@ -17,12 +17,12 @@ import type { MailSetup } from '../definition/setup';
 import type { Delivery } from '../deliver-mail-job';
 import type { DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
-import { openTransport } from '../transport/open-transport';
 import { digestOfArguments } from './argument-digest';
 import type { DeliveryStore } from './delivery-record';
 import { DurableWrites } from './durable-writes';
 import { IdempotencyKeys } from './idempotency-keys';
 import { SendAttempt } from './send-attempt';
+import { Transports } from './transports';
 
 export interface MailDeliveryOptions {
   readonly config: Pick<Config, 'mail' | 'appUrl' | 'defaultLocale' | 'environment'>;
@@ -62,7 +62,7 @@ export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
   readonly composer: MailComposer;
   readonly progress = new Progress({ forgetMs: FORGET_MS });
-  private transport: DeliveryMethod | undefined;
+  private readonly transports: Transports;
   private readonly keys = new IdempotencyKeys();
   private readonly underway = new Set<Promise<unknown>>();
   private readonly writes: DurableWrites;
@@ -76,7 +76,7 @@ export class MailDelivery implements Service, Delivery {
     const cache = config.environment === 'production';
     const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
     this.composer = new MailComposer({ config, i18n, renderer, setup });
-    this.transport = options.transport;
+    this.transports = new Transports(config.mail, events, setup?.deliveryMethods, options.transport);
     this.housekeeping = new PeriodicTask({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
   }
 
@@ -114,8 +114,8 @@ export class MailDelivery implements Service, Delivery {
     const draft = await this.composer.draft(run);
     if (!draft) return this.skipped(message, 'the action built no mail');
     if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
-    const { config, record, events, setup = {} } = this.options;
-    this.transport ??= openTransport(config.mail, events, setup.deliveryMethods);
+    const { record, events, setup = {} } = this.options;
+    const transport = this.transports.for(draft.delivery);
     // A process without mails has nothing to forget.
     this.unsubscribe ??= events.onAny((_, about) => 'id' in about && this.keys.forget(about.id), RUN_EDGES);
     const key = this.keys.next(draft, digest);
@@ -123,7 +123,7 @@ export class MailDelivery implements Service, Delivery {
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
     if (claim.verdict === 'busy')
       throw new DeliveryInProgressError(`another run of this job is sending ${message.title}`);
-    const { composer, transport, writes, progress } = this;
+    const { composer, writes, progress } = this;
     const parts = { run, draft, key, claim, composer, transport, record, writes, events, setup, progress };
     const sending = new SendAttempt(parts);
     return sending.send();
@@ -169,8 +169,7 @@ export class MailDelivery implements Service, Delivery {
   private async settle(deadline: Deadline): Promise<void> {
     void this.track(this.housekeeping.stop());
     const outcome = await deadline.part(STOP_PHASES.mails).wait(Promise.allSettled(this.underway));
-    const force = { force: outcome === 'late' };
-    await this.transport?.close?.(force);
+    await this.transports.close(outcome === 'late');
     // The sends that were cut off still record their failure.
     await deadline.wait(Promise.allSettled(this.underway));
     await this.writes.stop(deadline);

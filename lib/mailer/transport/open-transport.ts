@@ -3,19 +3,26 @@ import type { Events } from '../../core/events';
 import { DELIVERY_METHODS, isProvider } from '../../core/mail-settings';
 import { didYouMean } from '../../support/did-you-mean';
 import type { DeliveryMethod } from '../definition/delivery-method';
+import type { DeliveryOptions } from '../definition/mail-types';
 import type { MailSetup } from '../definition/setup';
 
 /** Number of mails that MAIL_DELIVERY=test keeps, since such a tree may run for long. */
 const MAX_KEPT = 1000;
 
 /**
- * Opens the method that MAIL_DELIVERY names. Its module is loaded only then: many processes send no mail.
- * @param own the app's methods.
+ * Opens the method that `mail` names. Its module is loaded only then: many processes send no mail.
+ * @param own the app's methods. @param options for one of them.
  * @throws Error for a method that does not exist, or without the settings that it needs.
  */
-export function openTransport(mail: Config['mail'], events: Events, own: MailSetup['deliveryMethods']): DeliveryMethod {
+export function openTransport(
+  mail: Config['mail'],
+  events: Events,
+  own: MailSetup['deliveryMethods'] = {},
+  options: DeliveryOptions['options'] = {},
+): DeliveryMethod {
   const { delivery, dir } = mail;
-  if (own && Object.hasOwn(own, delivery)) return (own[delivery] as () => DeliveryMethod)();
+  const open = Object.hasOwn(own, delivery) ? own[delivery] : undefined;
+  if (open) return open(options);
   const mistake = unknownMethod(delivery, own);
   if (mistake !== undefined) throw new Error(mistake);
   if (delivery === 'file' || delivery === 'log' || delivery === 'test') {
@@ -74,11 +81,18 @@ export function openServer(
   return new HttpApi(open[delivery](), limitMs);
 }
 
-/** @returns what is wrong with the name of a method that neither Catamount nor the app has; undefined for any other. */
-export function unknownMethod(name: string, own: MailSetup['deliveryMethods'] = {}): string | undefined {
+/**
+ * @param named where it is named, such as `MAIL_DELIVERY`.
+ * @returns what is wrong with the name of a method that neither Catamount nor the app has; undefined for any other.
+ */
+export function unknownMethod(
+  name: string,
+  own: MailSetup['deliveryMethods'] = {},
+  named = 'MAIL_DELIVERY',
+): string | undefined {
   const all = [...DELIVERY_METHODS, ...Object.keys(own)];
   if (all.includes(name)) return undefined;
   const meant = didYouMean(name, all);
   const hint = meant === undefined ? '' : ` (did you mean ${meant}?)`;
-  return `MAIL_DELIVERY is ${name}, but there is no such delivery method${hint}: choose one of ${all.join(', ')}`;
+  return `${named} is ${name}, but there is no such delivery method${hint}: choose one of ${all.join(', ')}`;
 }
