@@ -133,6 +133,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/renderer.test.ts'],
   },
   {
+    promise: 'a mail never leaves the machine with MAIL_DELIVERY=file, log or test, whatever it asks for',
+    file: 'lib/mailer/delivery/transports.ts',
+    find: ' || staysHere(mail.delivery)',
+    replace: '',
+    killedBy: ['test/mailer/delivery-options.test.ts'],
+  },
+  {
+    promise: 'the key of one provider does not go to the address of another',
+    file: 'lib/mailer/delivery/transports.ts',
+    find: 'method === mail.delivery ? (mail.apiUrl ?? null) : null',
+    replace: 'mail.apiUrl ?? null',
+    killedBy: ['test/mailer/delivery-options.test.ts'],
+  },
+  {
     promise: 'an attribute of an image in a mail cannot end its tag',
     file: 'lib/mailer/compose/image.ts',
     find: 'escaped(String(value))',

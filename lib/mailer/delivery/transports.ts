@@ -33,12 +33,13 @@ export class Transports {
    */
   for(asked: DeliveryOptions | undefined): DeliveryMethod {
     const { method = this.mail.delivery, options: all = {} } = Object(asked) as DeliveryOptions;
-    if ((asked !== undefined && typeof asked !== 'object') || typeof all !== 'object' || all === null)
+    const isObject = (value: unknown) => typeof value === 'object' && value !== null;
+    if (!isObject(asked ?? {}) || !isObject(all) || typeof method !== 'string')
       throw new InvalidMailError("delivery: give an object such as { method: 'smtp', options: { SMTP_URL: '…' } }");
     const options = Object.fromEntries(
       Object.entries(all).filter(([, value]) => value !== undefined && value !== null),
     );
-    const mail = asked ? this.settings(method, options) : this.mail;
+    const mail = asked ? replaceSettings(this.mail, method, options, this.own) : this.mail;
     const isUsual = method === this.mail.delivery && Object.keys(options).length === 0;
     if (this.takesAll || isUsual) {
       this.usual ??= openTransport(this.mail, this.events, this.own);
@@ -56,34 +57,6 @@ export class Transports {
     return transport;
   }
 
-  /** The settings of the tree with those that a mail replaces. */
-  private settings(method: string, options: Readonly<Record<string, unknown>>): Config['mail'] {
-    const { mail, own } = this;
-    const mistake = unknownMethod(method, own, 'delivery: method');
-    if (mistake !== undefined) throw new InvalidMailError(mistake);
-    if (Object.hasOwn(own, method)) return { ...mail, delivery: method };
-    const kinds = settingsOf(method);
-    const names = [...kinds.keys()].join(', ') || 'none';
-    for (const [name, value] of Object.entries(options)) {
-      const kind = kinds.get(name);
-      if (!kind) throw new InvalidMailError(`delivery: ${method} has no option ${name}; its options are ${names}`);
-      // The value may be a secret.
-      if (typeof value !== 'string' || kind.parse(value) === undefined)
-        throw new InvalidMailError(`delivery: the option ${name} must be ${kind.allowed}`);
-    }
-    const { SMTP_URL = mail.smtpUrl, MAIL_API_URL, ...keys } = options as Readonly<Record<string, string | undefined>>;
-    // Another provider must not see a key, and the token of a session belongs to its own key.
-    const usualUrl = method === mail.delivery ? (mail.apiUrl ?? null) : null;
-    const token = keys.AWS_ACCESS_KEY_ID === undefined ? {} : { AWS_SESSION_TOKEN: undefined };
-    return {
-      ...mail,
-      delivery: method,
-      smtpUrl: SMTP_URL,
-      apiUrl: MAIL_API_URL ?? usualUrl,
-      keys: { ...mail.keys, ...token, ...keys },
-    };
-  }
-
   /** Lets its mails in flight finish. */
   private async retire(transport: DeliveryMethod): Promise<void> {
     try {
@@ -98,4 +71,39 @@ export class Transports {
     const open = [...this.chosen.values(), ...(this.usual ? [this.usual] : [])];
     await Promise.all(open.map((transport) => transport.close?.({ force })));
   }
+}
+
+/**
+ * The settings of a tree with those that a mail replaces.
+ * @throws InvalidMailError for a method or an option that does not exist.
+ */
+export function replaceSettings(
+  mail: Config['mail'],
+  method: string,
+  options: Readonly<Record<string, unknown>>,
+  own: NonNullable<MailSetup['deliveryMethods']> = {},
+): Config['mail'] {
+  const mistake = unknownMethod(method, own, 'delivery: method');
+  if (mistake !== undefined) throw new InvalidMailError(mistake);
+  if (Object.hasOwn(own, method)) return { ...mail, delivery: method };
+  const kinds = settingsOf(method);
+  const names = [...kinds.keys()].join(', ') || 'none';
+  for (const [name, value] of Object.entries(options)) {
+    const kind = kinds.get(name);
+    if (!kind) throw new InvalidMailError(`delivery: ${method} has no option ${name}; its options are ${names}`);
+    // The value may be a secret.
+    if (typeof value !== 'string' || kind.parse(value) === undefined)
+      throw new InvalidMailError(`delivery: the option ${name} must be ${kind.allowed}`);
+  }
+  const { SMTP_URL = mail.smtpUrl, MAIL_API_URL, ...keys } = options as Readonly<Record<string, string | undefined>>;
+  // Another provider must not see a key, and the token of a session belongs to its own key.
+  const usualUrl = method === mail.delivery ? (mail.apiUrl ?? null) : null;
+  const token = keys.AWS_ACCESS_KEY_ID === undefined ? {} : { AWS_SESSION_TOKEN: undefined };
+  return {
+    ...mail,
+    delivery: method,
+    smtpUrl: SMTP_URL,
+    apiUrl: MAIL_API_URL ?? usualUrl,
+    keys: { ...mail.keys, ...token, ...keys },
+  };
 }
