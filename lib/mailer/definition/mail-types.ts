@@ -167,7 +167,7 @@ export type Render = (
   standard: () => Promise<Parts>,
 ) => RenderedParts | Parts | Promise<RenderedParts | Parts>;
 
-/** How a mail goes out, in place of MAIL_DELIVERY and its settings. With MAIL_DELIVERY=file, log or test no mail leaves the machine. */
+/** How a mail goes out, in place of MAIL_DELIVERY and its settings. Where that is file, log or test, all mails stay there. */
 export interface DeliveryOptions {
   /** Default: MAIL_DELIVERY. */
   readonly method?: MailDelivery;
