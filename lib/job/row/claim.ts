@@ -63,15 +63,21 @@ export const isOpen = () =>
   `not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)`;
 
 /**
- * SQL: the ids of the first jobs that are due, in the order of the queues. The scan locks the rows that it finds, and passes
- * over those that others have locked. Bindings: queues, and twice how many.
+ * SQL: the ids of a choice, with its bindings. Postgres reads queues one after the other until there are enough: nothing sorts
+ * the whole.
+ * @param ofQueue SQL: the ids of the queue `served.name`, in their order, `most` at most.
  */
-const FIRST_DUE = () =>
-  `select id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
-    select id, run_at from ${TABLES.jobs}
-    where state = 'ready' and limit_key is null and queue = served.name and run_at <= clock_timestamp()
-    order by run_at limit ? for update skip locked
-  ) as next order by position, run_at limit ?`;
+export function chosen(choice: Choice, ofQueue: () => string): [sql: string, values: unknown[]] {
+  if ('ids' in choice) return ['any(?::uuid[])', [[...choice.ids]]];
+  const first = `select next.id from unnest(queues) as served (name) cross join lateral (${ofQueue()}) as next limit most`;
+  const given = '(select ?::text[] as queues, ?::int as most) as given';
+  return [`any(array(select id from ${given} cross join lateral (${first}) as first))`, [choice.queues, choice.limit]];
+}
+
+/** SQL: the first plain jobs of a queue that are due. It locks them, and passes over those that others have locked. */
+const FIRST_DUE = () => `select id from ${TABLES.jobs}
+  where state = 'ready' and limit_key is null and queue = served.name and run_at <= clock_timestamp()
+  order by run_at limit most for update skip locked`;
 
 /** SQL: claims the jobs with these ids. Bindings: the identity of the processor, those of the ids, and the origin. */
 export const CLAIM = (ids: string, isClaimable: string) =>
@@ -87,10 +93,7 @@ export const CLAIM = (ids: string, isClaimable: string) =>
  * @throws an error of Postgres that `isLockTimeout` knows, if one of the jobs chosen by ids stays locked.
  */
 export async function claim(knex: Knex, { identity, origin }: Claimant, choice: Choice): Promise<Delivery[]> {
-  const [sql, values] =
-    'ids' in choice
-      ? ['any(?::uuid[])', [[...choice.ids]]]
-      : [`any(array(${FIRST_DUE()}))`, [[...choice.queues], choice.limit, choice.limit]];
+  const [sql, values] = chosen(choice, FIRST_DUE);
   const statement = `${CLAIM(sql, 'ids' in choice && choice.includesHeld ? IS_READY_OR_HELD : IS_READY)} returning ${COLUMNS}`;
   const bindings = [identity, ...values, origin];
   const { rows } =

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import type { Limits } from '../definition/limits';
-import { type Choice, type Claimant, COLUMNS, IS_READY, isOpen, ordered, type ReadyJob } from './claim';
+import { type Choice, type Claimant, COLUMNS, chosen, IS_READY, isOpen, ordered, type ReadyJob } from './claim';
 import type { Delivery } from './job-row';
 
 /** SQL: a job chosen by its id counts towards a limit; an expression, as `IS_READY` is. */
@@ -15,20 +15,16 @@ const MAX_COUNTED = 2000;
 const MAX_LOOKED_AT = 1000;
 
 /**
- * SQL: the ids of jobs of limits that are due, in the order of the queues and their priorities. Among those of one priority keys
- * take turns, in an order drawn by lot, since each turn of a key would otherwise go to the one whose jobs are the oldest. Bindings:
- * queues, and twice how many.
+ * SQL: the first jobs of limits of a queue that are due. Among those of one priority keys take turns, in an order drawn by lot,
+ * since each turn of a key would otherwise go to the one whose jobs are the oldest.
  */
-const NEXT_OF_KEYS = () =>
-  `select id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
-    select id, priority, turn, random() as lot from (
-      select id, priority, row_number() over (partition by limit_key order by priority, run_at) as turn from (
-        select id, limit_key, priority, run_at from ${TABLES.jobs}
-        where state = 'ready' and limit_key is not null and queue = served.name and run_at <= clock_timestamp()
-        order by priority, run_at limit ${MAX_LOOKED_AT}
-      ) as due
-    ) as turns order by priority, turn, lot limit ?
-  ) as next order by position, priority, turn, lot limit ?`;
+const NEXT_OF_KEYS = () => `select id from (
+    select id, priority, row_number() over (partition by limit_key order by priority, run_at) as turn from (
+      select id, limit_key, priority, run_at from ${TABLES.jobs}
+      where state = 'ready' and limit_key is not null and queue = served.name and run_at <= clock_timestamp()
+      order by priority, run_at limit ${MAX_LOOKED_AT}
+    ) as due
+  ) as turns order by priority, turn, random() limit most`;
 
 /** The jobs that a claim has found, and those that were set aside. */
 export interface LimitedClaim {
@@ -76,12 +72,9 @@ export async function claimLimited(
   choice: Choice,
   limits: Limits,
 ): Promise<LimitedClaim> {
-  const [sql, values] =
-    'ids' in choice
-      ? ['id = any(?::uuid[])', [[...choice.ids]]]
-      : [`id = any(array(${NEXT_OF_KEYS()}))`, [[...choice.queues], choice.limit, choice.limit]];
+  const [sql, values] = chosen(choice, NEXT_OF_KEYS);
   const { rows: found } = await knex.raw<{ rows: { readonly id: string; readonly key: string }[] }>(
-    `select id, limit_key as key from ${TABLES.jobs} where ${IS_READY} and ${IS_LIMITED} and ${sql}`,
+    `select id, limit_key as key from ${TABLES.jobs} where ${IS_READY} and ${IS_LIMITED} and id = ${sql}`,
     values as unknown as Knex.RawBinding[],
   );
   if (found.length === 0) return { claimed: [], held: [], open: [] };

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { CLAIM, type Claimant, COLUMNS, IS_READY_OR_HELD, ordered } from './claim';
+import { CLAIM, type Claimant, COLUMNS, chosen, IS_READY_OR_HELD, ordered } from './claim';
 import type { Delivery } from './job-row';
 
 /** SQL: a job with a priority is ready, as in the index `job_queue_ready_special`. If it has a limit, that has admitted it. */
@@ -17,25 +17,21 @@ const IN_TURN = 'priority, run_at';
 const HELD_IN_TURN = `limit_key, queue, ${IN_TURN}`;
 
 /**
- * SQL: the ids of the first jobs that may run, in the order of the queues, their priorities and times; jobs of limits are among
- * them. It locks few more rows than it returns, and passes over those that others have locked. For that nothing sorts the whole:
- * Postgres reads the queues one after the other, and of each the three parts, until there are enough. Bindings: queues, and six
- * times how many.
+ * SQL: the first jobs of a queue that may run, in the order of their priorities and times; jobs of limits are among them. It locks
+ * few more rows than it returns, and passes over those that others have locked: the three parts are read one after the other.
  */
 const FIRST_BY_PRIORITY = () => {
   const first = (where: string, order: string) =>
     `select * from (
-      select id, priority, run_at from ${TABLES.jobs} where ${where} and queue = served.name order by ${order} limit ? for update skip locked
+      select id, priority, run_at from ${TABLES.jobs} where ${where} and queue = served.name order by ${order} limit most for update skip locked
     ) as first`;
-  return `select next.id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
-    ${first(`${READY} and priority < 0`, IN_TURN)}
+  return `${first(`${READY} and priority < 0`, IN_TURN)}
     union all ${first(`state = 'ready' and priority = 0`, 'run_at')}
     union all select * from (
       ${first(HELD, HELD_IN_TURN)}
       union all ${first(`${READY} and priority > 0`, IN_TURN)}
-      order by priority, run_at limit ?
-    ) as later
-  ) as next limit ?`;
+      order by priority, run_at limit most
+    ) as later`;
 };
 
 /**
@@ -66,12 +62,13 @@ export async function claimByPriority(
   { identity, origin }: Claimant,
   { queues, limit }: { readonly queues: readonly string[]; readonly limit: number },
 ): Promise<PriorityClaim> {
+  const [ids, values] = chosen({ queues, limit }, FIRST_BY_PRIORITY);
   const { rows } = await knex.raw<{ rows: (Found | { readonly id: null; readonly isMore: boolean })[] }>(
     `with claimed as (
-       ${CLAIM(`any(array(${FIRST_BY_PRIORITY()}))`, IS_READY_OR_HELD)}
+       ${CLAIM(ids, IS_READY_OR_HELD)}
        returning ${COLUMNS}, priority
      ) select claimed.*, "isMore" from (select ${anyPrioritised('queue = any(?::text[])')} as "isMore") as others left join claimed on true`,
-    [identity, queues, ...Array(6).fill(limit), origin, queues, queues] as unknown as Knex.RawBinding[],
+    [identity, ...values, origin, queues, queues] as unknown as Knex.RawBinding[],
   );
   const found = rows.filter((row): row is Found => row.id !== null);
   const priorities = new Map(found.map(({ id, priority }) => [id, priority]));
