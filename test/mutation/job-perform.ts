@@ -31,6 +31,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/threads.deep.ts'],
   },
   {
+    promise: 'the signal of a run in a thread is aborted when another tree cancels it',
+    file: 'lib/job/perform/threads.ts',
+    find: `this.post({ do: 'abort', reason: carryError(reason) });`,
+    replace: '',
+    killedBy: ['test/process/cancel.deep.ts'],
+  },
+  {
     promise: 'a run in a thread that ignores its timeout or its cancel is ended',
     file: 'lib/job/perform/threads.ts',
     find: `'terminated', why);

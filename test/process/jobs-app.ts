@@ -23,7 +23,11 @@ export interface Entry {
   readonly deliveries?: number;
   /** The time it was due, as ISO 8601. */
   readonly tick?: string;
-  /** The id of the job of a tick or of a callback. */
+  /** The key of a job that waits for its signal. */
+  readonly watches?: string;
+  /** When that signal was aborted, ms. */
+  readonly aborted?: number;
+  /** The id of the job of a tick, of a callback or of one that waits for its signal. */
   readonly job?: string;
   readonly callback?: string;
   /** The batch of a callback, as it stood. */
