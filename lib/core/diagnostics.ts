@@ -22,6 +22,8 @@ const PUBLISHED = {
   'job.cancelled': [...JOB, 'was', 'reason'],
   'job.dead': [...RUN, 'reason', 'error'],
   'job.released': JOB,
+  'job.left': [...JOB, 'waitMs', 'error'],
+  'job.fenced': JOB,
   'mail.processed': [...MAIL, 'durationMs'],
   'mail.sent': [...MAIL, 'to', 'via', 'messageId', 'durationMs'],
   'mail.skipped': [...MAIL, 'reason'],

@@ -16,6 +16,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/core/diagnostics.test.ts'],
   },
   {
+    promise: 'each run that has started tells on a diagnostics channel how it has ended, also one that lost its job',
+    file: 'lib/core/diagnostics.ts',
+    find: "  'job.fenced': JOB,\n",
+    replace: '',
+    killedBy: ['test/job/diagnostics.test.ts'],
+  },
+  {
     promise: 'after disconnect() nothing is enqueued',
     file: 'lib/role/connect/connection.ts',
     find: '    this.undo();\n',

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { guideFields } from '../support/diagnostics-guide';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { useDeployment } from './deployment';
 import { signUp, somebody } from './sign-ups';
 
-const GUIDE = path.resolve(__dirname, '../../lib/core/diagnostics.md');
-/** The channels, as the guide's tables name them. */
-const CHANNELS = [...fs.readFileSync(GUIDE, 'utf8').matchAll(/^\| `([a-z.-]+)`/gm)].map(
-  ([, name]) => `catamount.${name}`,
-);
+const FIELDS = guideFields();
+const CHANNELS = [...FIELDS.keys()].map((name) => `catamount.${name}`);
 
 interface Message {
   readonly channel: string;
@@ -79,6 +77,9 @@ describe('the diagnostics channels of a tree', () => {
           [primary],
           `${role}.${life}`,
         );
-    assert.ok(messages().every(({ version }) => version === 1));
+    for (const { channel, by: _, ...message } of messages()) {
+      assert.deepEqual(Object.keys(message).sort(), FIELDS.get(channel.replace('catamount.', '')), channel);
+      assert.equal(message.version, 1);
+    }
   });
 });
