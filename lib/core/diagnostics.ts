@@ -9,7 +9,18 @@ const MAIL = ['mailer', 'action'] as const;
 /** The events that are published, each with the fields of its messages. Arguments of jobs are not among them. */
 const PUBLISHED = {
   'request.started': ['method', 'path', 'requestId'],
-  'request.finished': ['method', 'path', 'status', 'durationMs', 'queuedMs', 'shedReason', 'internal', 'requestId'],
+  'request.finished': [
+    'method',
+    'path',
+    'status',
+    'durationMs',
+    'queuedMs',
+    'sqlMs',
+    'sqlCount',
+    'shedReason',
+    'internal',
+    'requestId',
+  ],
   'request.error': ['method', 'path', 'requestId', 'error'],
   'job.enqueued': JOB,
   'job.started': [...RUN, 'waitedMs'],

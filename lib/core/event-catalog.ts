@@ -178,13 +178,27 @@ const CATALOG: Catalog = {
   'request.finished': {
     level: (e) => (e.status >= 500 ? 'error' : 'info'),
     sentence: (e) => `${e.method} ${e.path} ${e.status} in ${Math.round(e.durationMs)} ms`,
-    fields: ({ method, path, status, durationMs, queuedMs, shedReason, requestId, remoteAddress }) => ({
+    fields: ({
+      method,
+      path,
+      status,
+      durationMs,
+      queuedMs,
+      sqlMs,
+      sqlCount,
+      internal,
+      shedReason,
+      requestId,
+      remoteAddress,
+    }) => ({
       method,
       path,
       status,
       durationMs: Math.round(durationMs),
       queuedMs: Math.round(queuedMs),
       // Undefined fields are not written.
+      ...(sqlCount > 0 && { sqlMs: Math.round(sqlMs), sqlCount }),
+      internal: internal || undefined,
       shedReason: shedReason ?? undefined,
       requestId,
       remoteAddress,

@@ -29,6 +29,8 @@ export interface EventMap {
   'descriptors.exhausted': { readonly code: string };
   'descriptors.freed': Record<string, never>;
   'process.error': { readonly error: Error; readonly during: string };
+  /** From now on, lines of this process's log are also given to `take`, in JSON. */
+  'log.kept': { readonly take: (line: string) => void };
   /** The app's job setup was loaded, with the keys whose values are to be redacted. */
   'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
 
@@ -177,6 +179,9 @@ export interface EventMap {
     readonly durationMs: number;
     /** Time spent waiting for a slot, rounded to hundredths. */
     readonly queuedMs: number;
+    /** Sum of the times of its statements, rounded to hundredths, and their number. */
+    readonly sqlMs: number;
+    readonly sqlCount: number;
     /** Answered by Catamount itself: health checks, the operator's pages. */
     readonly internal: boolean;
     /** The reason why it was shed before the app saw it; null when it was not. */

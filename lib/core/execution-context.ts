@@ -15,6 +15,13 @@ export interface ExecutionContext {
   readonly attempt?: number;
   /** Locale of the request's client, in which mails are written. */
   readonly locale?: string;
+  /** The request's statements so far; undefined outside of requests. */
+  readonly sql?: {
+    /** Their number. */
+    count: number;
+    /** The sum of their times, ms. */
+    ms: number;
+  };
   /** See `withAttributes`. */
   readonly attributes?: Attributes;
 }

@@ -31,7 +31,7 @@ export function createLogger(
       level: config.log.level,
       base: { process: processName, pid: process.pid },
       mixin: () => {
-        const context = { ...currentContext() };
+        const { sql, ...context } = currentContext();
         return context.attributes ? { ...context, attributes: filter.attributes(context.attributes) } : context;
       },
       serializers: { err: (error: unknown) => (error instanceof Error ? filter.error(error) : error) },
@@ -96,7 +96,7 @@ export function openLogDestination({ format }: Pick<Config['log'], 'format'>, fd
     translateTime: 'SYS:HH:MM:ss.l',
     // These fields are in the message already, or are for machines.
     ignore:
-      'pid,process,child,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
+      'pid,process,child,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,sqlMs,sqlCount,internal,remoteAddress,messageId',
     messageFormat: prettyMessage,
     singleLine: true,
   });
@@ -121,7 +121,15 @@ export const CHILD_LOG_FD = 4;
 export function openLog(config: Config, name: string, fd = 1): Events {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
-  logEvents(events, createLogger(config, name, destination, new LogFilter(events)), config.log);
+  let keep: ((line: string) => void) | undefined;
+  events.on('log.kept', (keeper) => {
+    keep = keeper.take;
+  });
+  const write = (line: string) => {
+    destination.write(line);
+    keep?.(line);
+  };
+  logEvents(events, createLogger(config, name, { write }, new LogFilter(events)), config.log);
   events.on('child.record', ({ line }) => destination.pass(line));
   destination.onDropped((count) =>
     events.emit('process.warning', {

@@ -1,6 +1,7 @@
 import createKnex, { type Knex } from 'knex';
 import { useSchema } from '../core/config';
 import type { Events } from '../core/events';
+import { currentContext } from '../core/execution-context';
 import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
 import { cancelAfterTimeout, leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex-connections';
@@ -26,6 +27,11 @@ interface Pool {
   numUsed(): number;
   numFree(): number;
   numPendingAcquires(): number;
+}
+
+/** The part of knex's events that we read. */
+interface Statement {
+  readonly __knexQueryUid: string;
 }
 
 /** This process's pool of Postgres connections. */
@@ -70,6 +76,25 @@ export class Database implements Service {
     Object.assign(limited.client, { pool: this.knex.client.pool });
     limited.on('start', (builder: Pick<Knex.QueryBuilder, 'timeout'>) => builder.timeout(ms));
     return limited;
+  }
+
+  /** Counts the statements of each request in its context, from now on. */
+  tallyStatements(): void {
+    const begun = new Map<string, number>();
+    this.knex.on('query', ({ __knexQueryUid: id }: Statement) => {
+      if (currentContext().sql) begun.set(id, performance.now());
+    });
+    const ended = ({ __knexQueryUid: id }: Statement) => {
+      const since = begun.get(id);
+      if (since === undefined) return;
+      begun.delete(id);
+      const { sql } = currentContext();
+      if (!sql) return;
+      sql.count++;
+      sql.ms += performance.now() - since;
+    };
+    this.knex.on('query-response', (_response, statement: Statement) => ended(statement));
+    this.knex.on('query-error', (_error, statement: Statement) => ended(statement));
   }
 
   poolUse(): PoolStats {

@@ -85,6 +85,7 @@ const FOLDERS: readonly PageFolder[] = [
   { paths: ['/ops/mail'], load: async () => (await import('./mail/routes')).mailRoutes },
   { paths: ['/ops/processes'], load: async () => (await import('./processes/tree-action-pages')).treeActionRoutes },
   { paths: ['/ops/audit'], load: async () => (await import('./audit/audit-page')).auditRoutes },
+  { paths: ['/ops/search', '/ops/requests'], load: async () => (await import('./search/search-page')).searchRoutes },
   { paths: ['/ops/tabs'], load: async () => (await import('./tabs')).tabRoutes },
   { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
 ];

@@ -11,6 +11,8 @@ declare module 'koa' {
     locale: Locale;
     /** Time spent waiting for a slot, ms. */
     queuedMs: number;
+    /** The request's statements so far: their number, and the sum of their times, ms. */
+    sql: { readonly count: number; readonly ms: number };
     /** true if the headers say that the request came through a proxy, trusted or not. */
     forwarded: boolean;
     /** true for requests that Catamount answers itself: health checks and operators' pages. */

@@ -17,10 +17,11 @@ export function requestContext(offered: readonly [Locale, ...Locale[]]): Koa.Mid
     ctx.requestId = WELL_FORMED.test(incoming) ? incoming : randomUUID();
     ctx.locale = (ctx.get('Accept-Language') && ctx.acceptsLanguages([...offered])) || offered[0];
     ctx.queuedMs = 0;
+    ctx.sql = { count: 0, ms: 0 };
     ctx.internal = false;
     ctx.ops = undefined;
     ctx.shedReason = null;
     ctx.set('X-Request-Id', ctx.requestId);
-    return runInContext({ requestId: ctx.requestId, locale: ctx.locale }, next);
+    return runInContext({ requestId: ctx.requestId, locale: ctx.locale, sql: ctx.sql }, next);
   };
 }

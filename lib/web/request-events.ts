@@ -19,6 +19,8 @@ export function requestEvents(events: Events): Koa.Middleware {
         status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
         durationMs: hundredths(performance.now() - startedAt),
         queuedMs: hundredths(ctx.queuedMs),
+        sqlMs: hundredths(ctx.sql.ms),
+        sqlCount: ctx.sql.count,
         internal: ctx.internal,
         shedReason: ctx.shedReason,
         requestId: ctx.requestId,

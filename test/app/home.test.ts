@@ -73,6 +73,7 @@ describe('the landing page', () => {
         ...stores,
         tree: singleTree(config, events),
         jobs: { classes: async () => [], filterArguments: [] },
+        models: { get: () => undefined, values: () => [], place: 'nowhere' },
         isLeaving: () => false,
         previews: { folder: '', madeOf: [], locales: '' },
       });

@@ -73,6 +73,8 @@ describe('the log', () => {
         status: 200,
         durationMs: 1,
         queuedMs: 0,
+        sqlMs: 0,
+        sqlCount: 0,
         internal: false,
         shedReason: null,
         remoteAddress: '::1',

@@ -28,6 +28,7 @@ describe('all pages are accessible and fit a phone', () => {
     });
     await shop.pause('mailer', 'pages:203.0.113.7');
     await storeBatches();
+    await storeLog();
     await until(
       'the recurring jobs are stored',
       async () => (await shop.ops.database.query('select from job_cron')).length > 0,
@@ -53,11 +54,38 @@ describe('all pages are accessible and fit a phone', () => {
       job: `/ops/jobs/job/default/${id}`,
       'job-waiting': `/ops/jobs/job/default/${waiting}`,
       confirm: '/ops/jobs/dead/confirm?all=1',
-      find: '/ops/jobs/find?q=inv_1',
+      search: '/ops/search?q=inv_1',
+      'search-story': '/ops/search?q=req-77',
+      'search-nothing': '/ops/search',
+      requests: '/ops/requests',
       audit: '/ops/audit',
       gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
       refused: { path: '/ops/jobs/dead?page=0', status: 400 },
     };
+  }
+
+  /** Lines of a failed request, one with a long message. */
+  async function storeLog(): Promise<void> {
+    const line = (more: object) => JSON.stringify({ level: 'error', process: 'web.0', requestId: 'req-77', ...more });
+    const err = {
+      type: 'Error',
+      message: 'no such column',
+      stack: `Error: no\n${'    at charge (/app/a.ts:1)\n'.repeat(9)}`,
+    };
+    await shop.ops.database.query(
+      `insert into ops_log (at, request_id, level, status, line) values (now(), 'req-77', 'error', null, $1), (now(), 'req-77', 'error', 500, $2)`,
+      [
+        line({ msg: `POST /invoices failed: no such column ${'x'.repeat(200)}`, err }),
+        line({
+          msg: 'POST /invoices 500 in 12 ms',
+          method: 'POST',
+          path: '/invoices',
+          status: 500,
+          sqlMs: 7,
+          sqlCount: 3,
+        }),
+      ],
+    );
   }
 
   /** One in each state, some with what is long. */

@@ -10,6 +10,8 @@ const finished = (about: Partial<EventMap['request.finished']>): EventMap['reque
   status: 200,
   durationMs: 3,
   queuedMs: 0,
+  sqlMs: 0,
+  sqlCount: 0,
   internal: false,
   shedReason: null,
   requestId: 'r',

@@ -1,33 +1,13 @@
 import type { JobAdmin } from '../../job/admin/job-admin';
 import type { JobSet } from '../../job/sets/job-set';
 import { isRef, type JobFilter } from '../../job/sets/query';
-import { badQuery } from '../ui/bad-query';
 import { jobPath } from '../ui/format';
 import type { OpsContext } from '../ui/page-types';
-import { readFilters } from './filters';
-import { type JobPageContext, type RouteModule, showPage } from './page-context';
+import type { JobPageContext } from './page-context';
 import { SET_PAGES } from './set-pages';
 
-const PATH = '/ops/jobs/find';
-
-/** Finds jobs that contain a text, such as a request id. */
-export const findRoutes: RouteModule = (site) => {
-  site.router.get(PATH, async (ctx) => {
-    const { q } = readFilters((name) => ctx.query[name], ['q']);
-    if (q === '') throw badQuery('text', '');
-    const found = await findJobPath(site, ctx, q);
-    if (found) return ctx.redirect(found);
-    const locals = {
-      title: ctx.state.t('jobs.find.title', { text: q }),
-      text: q,
-      places: await findPlaces(site.admin(ctx), { text: q }, `?q=${encodeURIComponent(q)}`),
-    };
-    await showPage(site, ctx, 'find', locals, { places: locals.places });
-  });
-};
-
 /** Path of the page of the job with this id; undefined when there is none. */
-async function findJobPath(site: JobPageContext, ctx: OpsContext, id: string): Promise<string | undefined> {
+export async function findJobPath(site: JobPageContext, ctx: OpsContext, id: string): Promise<string | undefined> {
   if (!isRef({ id })) return undefined;
   const { entry } = await site.admin(ctx).find(id);
   return entry && jobPath(entry);

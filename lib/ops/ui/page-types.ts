@@ -8,6 +8,7 @@ import type { Translate } from '../../core/i18n';
 import type { Redis } from '../../core/redis';
 import type { StatusCollector } from '../../health/status-collector';
 import type { JobClass } from '../../job/definition/job-class';
+import type { LoadedModels } from '../../model/model-lookup';
 import type { OpsAdditions } from './additions';
 import type { Assets } from './assets';
 import type { Streams } from './event-stream';
@@ -44,6 +45,8 @@ export interface OpsOptions {
     readonly classes: () => Promise<Iterable<JobClass>>;
     readonly filterArguments: readonly (string | RegExp)[];
   };
+  /** The app's models, among which the owner of an address is looked for. */
+  readonly models: LoadedModels;
   /** True once the process drains; event streams end then. */
   readonly isLeaving: () => boolean;
   /** What the app adds to the pages. */

@@ -41,6 +41,7 @@ import { openDatabase } from '../app/open-database';
 import { threadManifest } from '../app/thread-manifest';
 import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { threadSource } from './job-thread-source';
+import { keepLog } from './keep-log';
 import { AppointedReporter } from './reporter';
 
 /** Where the CPU is short, requests, for which somebody waits, come before jobs: these get a seventh of it beside two workers. */
@@ -223,6 +224,7 @@ export class JobProcessorRole {
       ...(reports && setup.reportError ? [new reports.ErrorReporter(events, setup.reportError)] : []),
       database,
       redis,
+      ...keepLog(app, config, events, database),
       mail,
       ...(own ? [own] : []),
       jobs,

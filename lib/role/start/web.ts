@@ -35,6 +35,7 @@ import { openDatabase } from '../app/open-database';
 import { findings, type PostgresContext } from '../checks/all-checks';
 import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { FirstReadiness } from './first-readiness';
+import { keepLog } from './keep-log';
 import { AppointedReporter } from './reporter';
 
 /** Statement timeout of the checks of /ready beyond its pings, ms: none of them may hold a connection for long. */
@@ -94,7 +95,12 @@ export class WebRole implements DrainableServer {
     };
     this.redis = new Redis(urls.redis, events);
     this.own = appService(app, { role: 'web', slot, config });
-    this.services = new ServiceGroup('the web', [this.database, this.redis]);
+    this.database.tallyStatements();
+    this.services = new ServiceGroup('the web', [
+      this.database,
+      this.redis,
+      ...keepLog(app, config, events, this.database),
+    ]);
     const { database, redis, services } = this;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
     this.degraded = new CachedProbe(() => this.degradations(), DEGRADED);
@@ -169,6 +175,7 @@ export class WebRole implements DrainableServer {
             classes: async () => (await import('../../job/job-registry')).loadJobs(app.jobsDir, app),
             filterArguments: setup.filterArguments ?? [],
           },
+          models,
           isLeaving: () => this.server?.leaving ?? false,
           additions: app.ops && checkAdditions(app.ops),
           previews: {

@@ -16,6 +16,8 @@ const REQUEST = {
   path: '/',
   status: 200,
   queuedMs: 0,
+  sqlMs: 0,
+  sqlCount: 0,
   internal: false,
   shedReason: null,
   requestId: 'r',

@@ -45,7 +45,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
       `/ops/jobs/job/default/${waiting}/delete`,
       ...['q', 'class', 'error', 'tag'].map((name) => `/ops/jobs/dead?${name}=${query}`),
       `/ops/jobs/queues/default?q=${query}&class=${query}`,
-      `/ops/jobs/find?q=${query}`,
+      `/ops/search?q=${query}`,
       `/ops/jobs/dead/confirm?all=1&q=${encodeURIComponent('onerror')}`,
       `/ops/jobs/dead/confirm?action=delete&id=${encodeURIComponent(`default/${unknown}`)}`,
     );

@@ -228,14 +228,4 @@ describe("a job's page", () => {
     assert.match(await operator.read(`${page(running)}/cancel`), /It is asked to end/);
     assert.equal((await operator.post(`${page(running)}/cancel`, { reason: 'x'.repeat(1001) })).status, 400);
   });
-
-  it('is found by the id of its request or its own', async () => {
-    const id = await shop.storeDead({ requestId: 'req-42' });
-    const { rows } = await operator.view('/ops/jobs/find?q=req-42');
-    assert.deepEqual(rows, [['Dead jobs', '1 job']]);
-    const straight = await operator.get(`/ops/jobs/find?q=${id}`);
-    assert.deepEqual([straight.status, straight.headers.location], [302, page(id)]);
-    assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job contains it\./);
-    assert.match(await operator.read('/ops/jobs/find', 400), /cannot be searched for/);
-  });
 });
