@@ -1,5 +1,6 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, fork, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { promisify } from 'node:util';
 import { environment } from '../core/config';
 import type { Events } from '../core/events';
 import type { ConnectionHandle } from '../internals/socket-handoff';
@@ -56,6 +57,18 @@ export function spawnAgain(
     // Node's types allow streams and numbers only, but it also takes a bare handle.
     stdio: ['inherit', 'inherit', 'inherit', ...(sockets as unknown as Socket[]), 'ipc'],
   });
+}
+
+/** Time limit for a program of the system, ms. */
+const TOOL_MS = 5000;
+
+/** Runs a program of the system. @throws (rejects) if there is none, if it fails, or does not end in time. */
+export async function runTool(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
+  await promisify(execFile)(program, args, { env: { ...environment(), ...env }, timeout: TOOL_MS });
 }
 
 /** Forks this same entry file from a web worker, whose standard output and error it shares. */

@@ -17,6 +17,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/process/hot-restart.deep.ts'],
   },
   {
+    promise: 'a primary whose place another has taken feeds the watchdog of systemd no longer',
+    file: 'lib/role/start/primary.ts',
+    find: 'this.sdNotify?.retire();',
+    replace: '',
+    killedBy: ['test/process/sd-notify.deep.ts'],
+  },
+  {
     promise: 'nothing is forked before the beforeFork of the app has ended',
     file: 'lib/role/start/primary.ts',
     find: 'await this.beforeFork(settled);',

@@ -12,6 +12,7 @@ import { PhasedRestart } from '../../cluster/primary/phased-restart';
 import type { ProbeServer } from '../../cluster/primary/probe-server';
 import { ProcessorSupervisor } from '../../cluster/primary/processor';
 import { ReporterElection } from '../../cluster/primary/reporter-election';
+import type { SdNotify } from '../../cluster/primary/sd-notify';
 import { TreeMonitor } from '../../cluster/primary/tree-monitor';
 import { TreeOperations } from '../../cluster/primary/tree-operations';
 import { WorkerPool } from '../../cluster/primary/worker-pool';
@@ -71,6 +72,7 @@ export class Primary {
   private retired: Promise<number> | undefined;
   private readonly processorReady: Promise<unknown>;
   private stopRelaying: () => void = () => undefined;
+  private sdNotify: SdNotify | undefined;
 
   constructor(
     private readonly app: AppDefinition,
@@ -200,6 +202,7 @@ export class Primary {
     onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));
     callHooks(app.hooks, events);
     this.printBanner();
+    await this.tellSystemd();
     await this.warn();
     this.reportMemoryPlan();
     try {
@@ -234,7 +237,8 @@ export class Primary {
       this.jobsWatch?.task.start();
       const address = await web;
       if (this.first) await this.takeOver(this.first);
-      if (address !== undefined) this.announce(address);
+      if (address === undefined) void this.processorReady.then(() => this.sdNotify?.ready());
+      else this.announce(address);
       this.garbage.start();
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
@@ -253,6 +257,7 @@ export class Primary {
   private async stopAll(reason: string, exitCode: number): Promise<never> {
     // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.
     process.exitCode = EXIT.failed;
+    this.sdNotify?.stop();
     this.hotRestart.cancel();
     const code = this.retired
       ? await this.stopServing()
@@ -346,6 +351,7 @@ export class Primary {
   private async retire(forward: (connection: Connection) => void): Promise<number> {
     this.stopRelaying();
     this.probes?.close();
+    this.sdNotify?.retire();
     if (!this.first) process.title = 'catamount: parent';
     for (const signal of COMMAND_SIGNALS) process.on(signal, () => this.hotRestart.signal(signal));
     const outcome = await this.windUp('another primary has taken over', (deadline) =>
@@ -407,6 +413,20 @@ export class Primary {
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
+    this.sdNotify?.ready();
+  }
+
+  private async tellSystemd(): Promise<void> {
+    if (environment().NOTIFY_SOCKET === undefined) return;
+    const { SdNotify } = await import('../../cluster/primary/sd-notify');
+    const { workers, processor, events, first } = this;
+    const status = () => {
+      const { slots, phase } = workers;
+      const ready = slots.filter(({ handle }) => handle?.state === 'ready').length;
+      const web = slots.length > 0 ? [`${ready} of ${slots.length} workers ready, phase ${phase}`] : [];
+      return [...web, ...(processor ? [`job processor ${processor.stats(() => null).state}`] : [])].join('; ');
+    };
+    this.sdNotify = new SdNotify(status, events, first !== undefined);
   }
 
   private reportMemoryPlan(): void {
