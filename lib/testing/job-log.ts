@@ -1,15 +1,16 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest } from '../job/definition/job-class';
 import { compileOptions } from '../job/definition/options';
+import type { StoredSteps } from '../job/perform/steps';
 import { type Keyring, readArguments } from '../job/record/encryption';
 import { createPayload } from '../job/record/new-payload';
 import { parsePayload } from '../job/record/payload';
 
 /**
  * pending: enqueued in a transaction that has not committed. enqueued: waiting to run, for its time, or for a retry.
- * performing: running. The others are final.
+ * performing: running. The others are final. left: it was cancelled or replaced while it waited.
  */
-export type JobState = 'pending' | 'enqueued' | 'performing' | JobEnd;
+export type JobState = 'pending' | 'enqueued' | 'performing' | 'left' | JobEnd;
 
 /** failed: it failed under inline jobs, which are not retried. */
 export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed' | 'cancelled' | 'expired';
@@ -33,14 +34,28 @@ export class LoggedJob {
   runs = 0;
   /** The text of an `Ending`, once a job whose class has `keep` is done. */
   ending: string | null = null;
+  /** Cursor and steps, for its next run. */
+  cursor: string | undefined;
+  steps: StoredSteps = {};
+  /** When its last run has begun, ms since 1970. */
+  begunAt = Number.NEGATIVE_INFINITY;
+  /** Until when it holds its unique key, or later enqueues may postpone it, ms since 1970. undefined: it holds none. */
+  holdsUntil: number | undefined;
+  /** Its number in the log, and its place among jobs that are due at the same time. */
+  number = -1;
+  place = -1;
   /** Called if its transaction is rolled back: restores the job that it has replaced, or overtaken. */
   undo: (() => void) | undefined;
+  /** Aborts its run. */
+  cancel: ((reason: string) => void) | undefined;
   /** The reason why it was asked to cancel while it ran. */
   cancelReason: string | undefined;
 
   constructor(
     readonly request: EnqueueRequest,
     private readonly keys: Keyring,
+    /** The batch that it is a job of. */
+    readonly batchId: string | undefined,
   ) {
     this.payload = JSON.stringify(createPayload(request, keys));
     this.dueAt = dueAt(request);
@@ -60,31 +75,28 @@ export class LoggedJob {
 
 /** All jobs enqueued in a test and their states, in the order in which they were enqueued. */
 export class JobLog {
-  private readonly entries = new Map<LoggedJob, number>();
-  private added = 0;
-
+  private readonly entries = new Set<LoggedJob>();
   /** The number of jobs added so far, by which later jobs can be distinguished from earlier ones. */
-  get mark(): number {
-    return this.added;
+  mark = 0;
+
+  get all(): readonly LoggedJob[] {
+    return [...this.entries];
   }
 
   add(entry: LoggedJob): void {
-    this.entries.set(entry, this.added);
-    this.added += 1;
+    entry.number = this.mark++;
+    if (entry.place < 0) entry.place = entry.number;
+    this.entries.add(entry);
   }
 
-  /** Removes a job whose transaction was rolled back, or that was cancelled before it ran. */
+  /** Removes a job whose transaction was rolled back. */
   remove(entry: LoggedJob): void {
     this.entries.delete(entry);
   }
 
   /** @param since a `mark`; jobs added before it are excluded. */
   in(states: readonly JobState[], since = 0): LoggedJob[] {
-    const found: LoggedJob[] = [];
-    for (const [entry, number] of this.entries) {
-      if (number >= since && states.includes(entry.state)) found.push(entry);
-    }
-    return found;
+    return this.all.filter(({ number, state }) => number >= since && states.includes(state));
   }
 
   clear(): void {

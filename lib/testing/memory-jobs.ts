@@ -22,42 +22,42 @@ export abstract class MemoryJobs implements Enqueuer {
   abstract readonly name: 'fake' | 'inline';
   readonly jobLog = new JobLog();
   protected readonly runs: TestRuns;
-  protected readonly claims = new Claims();
-  protected readonly memoryBatches = new MemoryBatches(
+  private readonly claims = new Claims(this.jobLog);
+  private readonly memoryBatches = new MemoryBatches(
     this.jobLog,
-    (request) => this.enqueue([request]),
+    (request, batchId) => this.enqueueOne(request, batchId),
     (batch, reason) => this.cancel({ batch }, reason),
   );
 
   constructor(readonly dependencies: TestDependencies) {
-    this.runs = new TestRuns(dependencies, this.claims);
+    this.runs = new TestRuns(dependencies);
   }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
     for (const request of requests) checkQueue(request);
     const enqueued: (EnqueuedJob | Error)[] = [];
-    for (const request of requests) enqueued.push(await this.enqueueOne(request).catch(toError));
+    for (const request of requests) enqueued.push(await this.enqueueOne(request, request.batchId).catch(toError));
     return allEnqueued(enqueued);
   }
 
   async cancel(choice: CancelChoice, reason: string): Promise<CancelCounts> {
     const trx = currentTransaction();
-    const isMeant = ({ request }: LoggedJob) => {
+    const isMeant = ({ request, batchId }: LoggedJob) => {
       if ('id' in choice) return request.id === choice.id.toLowerCase();
-      const { class: name = request.name, tag, batch } = choice;
-      if (batch !== undefined && this.memoryBatches.batchOf(request) !== batch) return false;
-      return request.name === name && (tag === undefined || request.tags.includes(tag));
+      const { class: name = request.name, tag, batch = batchId } = choice;
+      return request.name === name && batchId === batch && (tag === undefined || request.tags.includes(tag));
     };
     // A job that is not committed is seen within its transaction only.
     const waiting = this.jobLog.in(trx ? ['pending', 'enqueued'] : ['enqueued']).filter(isMeant);
     const performing = this.jobLog.in(['performing']).filter(isMeant);
     for (const entry of waiting) {
-      const isOfTransaction = entry.state === 'pending';
-      entry.state = 'cancelled';
-      this.takeBack(entry);
-      if (trx && !isOfTransaction) void onOutcome(trx, (committed) => committed || this.restore(entry));
+      const restore = leave(entry);
+      if (trx) void onOutcome(trx, (committed) => committed || restore());
     }
-    for (const entry of performing) this.runs.cancel(entry, reason);
+    for (const entry of performing) {
+      if (entry.cancelReason === undefined || entry.cancelReason === REPLACED) entry.cancelReason = reason;
+      entry.cancel?.(entry.cancelReason);
+    }
     if (waiting.length > 0) await this.memoryBatches.settle();
     return { cancelled: waiting.length, requested: performing.length };
   }
@@ -104,7 +104,6 @@ export abstract class MemoryJobs implements Enqueuer {
   /** Forgets all jobs. */
   clear(): void {
     this.jobLog.clear();
-    this.claims.clear();
     this.memoryBatches.clear();
   }
 
@@ -113,31 +112,31 @@ export abstract class MemoryJobs implements Enqueuer {
   /** Called once the job counts as enqueued. */
   protected abstract accept(entry: LoggedJob): Promise<void>;
 
-  private async enqueueOne(request: EnqueueRequest): Promise<EnqueuedJob> {
-    const { id } = request;
-    const given = new LoggedJob(request, this.dependencies.keys);
-    const holder = this.claims.holderOf(given);
-    const throttledUntil = this.claims.throttledUntil(given);
-    const { onConflict, isThrottled } = request.unique ?? {};
-    if (holder && onConflict === 'discard') return { id: holder.request.id, enqueued: false, reason: 'duplicate' };
-    if (isThrottled && throttledUntil > Date.now()) return { id, enqueued: false, reason: 'throttled' };
-    this.memoryBatches.add(request);
-    const replaced = holder?.state === 'enqueued' || holder?.state === 'pending' ? holder : undefined;
-    const entry = replaced ? this.successor(request, replaced) : given;
+  /** @param batchId the batch that it is a job of. */
+  private async enqueueOne(request: EnqueueRequest, batchId: string | undefined): Promise<EnqueuedJob> {
+    const { id, runAt, unique } = request;
+    const holder = this.claims.holderOf(request);
+    const throttledUntil = this.claims.throttledUntil(request);
+    if (holder && unique?.onConflict === 'discard')
+      return { id: holder.request.id, enqueued: false, reason: 'duplicate' };
+    if (unique?.isThrottled && throttledUntil > Date.now()) return { id, enqueued: false, reason: 'throttled' };
+    // It has the id of one that waits, and its place if both may run at once.
+    const replaced = holder && holder.state !== 'performing' ? holder : undefined;
+    const entry = new LoggedJob({ ...request, id: replaced?.request.id ?? id }, this.dependencies.keys, batchId);
+    if (batchId !== undefined) this.memoryBatches.requireOpen(batchId);
+    if (replaced && !runAt)
+      Object.assign(entry, { dueAt: Math.min(entry.dueAt, replaced.dueAt), place: replaced.place });
     entry.dueAt = Math.max(entry.dueAt, throttledUntil);
     this.claims.give(entry, replaced);
-    if (holder) entry.undo = replaced ? this.replace(replaced) : this.overtake(holder);
+    if (holder) entry.undo = replaced ? leave(replaced) : overtake(holder);
     this.jobLog.add(entry);
     try {
       await this.acceptAtCommit(entry);
     } catch (thrown) {
-      if (entry.state === 'pending') {
-        this.memoryBatches.remove(entry.request);
-        this.takeBack(entry);
-      }
+      if (entry.state === 'pending') this.jobLog.remove(entry);
       throw thrown;
     }
-    if (replaced?.request.batchId !== undefined) await this.memoryBatches.settle();
+    if (replaced?.batchId !== undefined) await this.memoryBatches.settle();
     return { id: entry.request.id, enqueued: true, ...(replaced && { replaced: true }) };
   }
 
@@ -145,10 +144,8 @@ export abstract class MemoryJobs implements Enqueuer {
     const trx = entry.request.trx ?? currentTransaction();
     if (!trx) return this.accept(entry);
     await onOutcome(trx, (committed) => {
-      const isPending = entry.state === 'pending';
-      if (committed) return isPending ? this.accept(entry) : undefined;
-      this.memoryBatches.remove(entry.request);
-      if (isPending) this.takeBack(entry);
+      if (committed) return entry.state === 'pending' ? this.accept(entry) : undefined;
+      this.jobLog.remove(entry);
       return entry.undo?.();
     });
   }
@@ -158,7 +155,7 @@ export abstract class MemoryJobs implements Enqueuer {
     try {
       await perform();
     } finally {
-      if (entry.request.batchId !== undefined) await this.memoryBatches.settle();
+      if (entry.batchId !== undefined) await this.memoryBatches.settle();
     }
   }
 
@@ -168,45 +165,21 @@ export abstract class MemoryJobs implements Enqueuer {
     if (inOrderOf === undefined || entry.runs > 0) return false;
     return this.jobLog.in(['enqueued']).some((other) => other.inOrderOf === inOrderOf && other.runs > 0);
   }
+}
 
-  /** A job in place of one that waits: it has its id, and its place if both may run at once. */
-  private successor(request: EnqueueRequest, { request: { id }, dueAt }: LoggedJob): LoggedJob {
-    const entry = new LoggedJob({ ...request, id }, this.dependencies.keys);
-    if (!request.runAt) entry.dueAt = Math.min(entry.dueAt, dueAt);
-    this.runs.forget(id);
-    return entry;
-  }
+/** A job that waits leaves. @returns what undoes that. */
+function leave(entry: LoggedJob): () => void {
+  const { state, holdsUntil } = entry;
+  Object.assign(entry, { state: 'left', holdsUntil: undefined });
+  return () => void Object.assign(entry, { state, holdsUntil });
+}
 
-  /** Removes a job that waits. @returns what a rollback puts back: the job, or what it has replaced in the same transaction. */
-  private replace(entry: LoggedJob): (() => void) | undefined {
-    const { state, undo } = entry;
-    this.jobLog.remove(entry);
-    entry.state = 'cancelled';
-    entry.undo = undefined;
-    return state === 'pending' ? undo : () => this.restore(entry);
-  }
-
-  /** A later job has the key of this one, which runs: it runs no more after this. @returns what undoes that. */
-  private overtake(entry: LoggedJob): () => void {
-    const { cancelReason } = entry;
-    entry.cancelReason ??= REPLACED;
-    return () => {
-      entry.cancelReason = cancelReason;
-      this.claims.give(entry);
-    };
-  }
-
-  /** Undoes a cancel whose transaction was rolled back. */
-  private restore(entry: LoggedJob): void {
-    entry.state = 'enqueued';
-    this.jobLog.add(entry);
-    this.claims.give(entry);
-  }
-
-  private takeBack(entry: LoggedJob): void {
-    this.claims.release(entry.request.id);
-    this.jobLog.remove(entry);
-  }
+/** A later job takes the key of this one, which runs: it runs no more after this. @returns what undoes that. */
+function overtake(entry: LoggedJob): () => void {
+  const { cancelReason = REPLACED, holdsUntil } = entry;
+  const undo = { cancelReason: entry.cancelReason, holdsUntil };
+  Object.assign(entry, { cancelReason, holdsUntil: undefined });
+  return () => void Object.assign(entry, undo);
 }
 
 /** Maximum number of runs in one `perform`. More means that jobs enqueue each other endlessly. */
@@ -235,7 +208,12 @@ function endless({ request }: LoggedJob): Error {
 /** Orders jobs that have not run yet first, then by priority, then by due time, then as they were enqueued. */
 function byTurn(one: LoggedJob, other: LoggedJob): number {
   const { priority = 0 } = one.request;
-  return one.runs - other.runs || priority - (other.request.priority ?? 0) || one.dueAt - other.dueAt;
+  return (
+    one.runs - other.runs ||
+    priority - (other.request.priority ?? 0) ||
+    one.dueAt - other.dueAt ||
+    one.place - other.place
+  );
 }
 
 /** Performs jobs at once, inside `performLater`. Only those that snooze stay enqueued. */
@@ -250,7 +228,7 @@ export class InlineJobs extends MemoryJobs {
     const outcome = await this.runs.run(entry);
     if (outcome === 'retrying') {
       entry.state = 'failed';
-      this.claims.release(entry.request.id);
+      entry.holdsUntil = undefined;
     }
     if (outcome === 'retrying' || outcome === 'dead') throw entry.error;
   }

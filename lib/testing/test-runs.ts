@@ -5,11 +5,8 @@ import { JobRegistry } from '../job/job-registry';
 import type { CheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
-import type { StoredSteps } from '../job/perform/steps';
-import { REPLACED } from '../job/row/cancel';
 import type { Outcome } from '../job/row/end';
 import { currentTransaction, onOutcome } from '../model/transaction';
-import type { Claims } from './claims';
 import type { LoggedJob } from './job-log';
 import type { TestDependencies } from './use-jobs';
 
@@ -26,39 +23,11 @@ export class TestRuns {
    */
   private readonly outside = new AsyncResource('CatamountTestRun');
   private readonly events = new Events();
-  private readonly cursors = new Map<string, string>();
-  private readonly steps = new Map<string, StoredSteps>();
-  private readonly checkpoints: CheckpointStore = {
-    write: async ({ id }, { cursor, steps = {} }) => {
-      if (cursor !== undefined) this.cursors.set(id, cursor);
-      const done = Object.entries(this.steps.get(id) ?? {}).filter(([, step]) => 'at' in step);
-      this.steps.set(id, { ...this.steps.get(id), ...steps, ...Object.fromEntries(done) });
-      return 'kept';
-    },
-    readCursor: async ({ id }) => this.cursors.get(id),
-    readSteps: async ({ id }) => this.steps.get(id) ?? {},
-    finishStep: async ({ id }, name, step) => {
-      const keep = (kept: boolean) => void (kept && this.steps.set(id, { ...this.steps.get(id), [name]: step }));
-      const trx = currentTransaction();
-      if (trx) onOutcome(trx, keep);
-      else keep(true);
-      return 'kept';
-    },
-    deleteJob: async ({ id }, finished) => {
-      const entry = this.running.get(id);
-      if (entry) entry.ending = finished?.ending ?? null;
-      return 'kept';
-    },
-  };
   private readonly running = new Map<string, LoggedJob>();
-  private readonly executors = new Set<Executor>();
   /** Errors of the app's hooks. Production only logs them, while a test should fail. */
   private readonly hookErrors: Error[] = [];
 
-  constructor(
-    private readonly dependencies: TestDependencies,
-    private readonly claims: Claims,
-  ) {
+  constructor(private readonly dependencies: TestDependencies) {
     const { events } = this;
     const { reportError } = dependencies.setup;
     if (reportError) void new ErrorReporter(events, reportError).start();
@@ -90,7 +59,7 @@ export class TestRuns {
   async run(entry: LoggedJob): Promise<RunOutcome> {
     const { id, queue } = entry.request;
     entry.state = 'performing';
-    this.claims.begun(entry);
+    entry.begunAt = Date.now();
     entry.runs += 1;
     entry.error = undefined;
     this.running.set(id, entry);
@@ -107,9 +76,8 @@ export class TestRuns {
       readyAt: entry.dueAt,
     };
     const executor = this.executor(entry);
-    this.executors.add(executor);
+    entry.cancel = (reason) => void executor.cancel(new Map([[id, reason]]));
     const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
-    this.executors.delete(executor);
     const isCancelled = entry.cancelReason !== undefined && outcome.op !== 'delete';
     await recorded(!isCancelled, isCancelled ? entry.cancelReason : undefined);
     this.running.delete(id);
@@ -118,7 +86,7 @@ export class TestRuns {
     entry.snoozed = became === 'snoozed';
     const runsAgain = became === 'retrying' || became === 'snoozed';
     entry.state = runsAgain ? 'enqueued' : became;
-    if (!runsAgain) this.claims.release(id);
+    if (!runsAgain) entry.holdsUntil = undefined;
     if (hookError) throw hookError;
     return became;
   }
@@ -151,36 +119,52 @@ export class TestRuns {
     }
   }
 
-  /** Drops what earlier runs of a job have left: another one takes its place. */
-  forget(id: string): void {
-    this.cursors.delete(id);
-    this.steps.delete(id);
-  }
-
-  /** Aborts the run of a job. */
-  cancel(entry: LoggedJob, reason: string): void {
-    if (entry.cancelReason === undefined || entry.cancelReason === REPLACED) entry.cancelReason = reason;
-    for (const executor of this.executors) executor.cancel(new Map([[entry.request.id, entry.cancelReason]]));
-  }
-
   /** Fails the job, since there is no other processor that might have what it needs. */
   private giveUp(entry: LoggedJob): Error {
     entry.state = 'enqueued';
     return entry.error ?? new Error(`${entry.request.name} needs something that this app does not have`);
   }
 
-  private executor({ request }: LoggedJob): Executor {
+  private executor(entry: LoggedJob): Executor {
     const { setup, codec, redactor, keys } = this.dependencies;
     return new Executor({
-      registry: new JobRegistry([request.jobClass]),
+      registry: new JobRegistry([entry.request.jobClass]),
       events: this.events,
       maxDeliveries: 1,
       middleware: setup.performMiddleware,
       codec,
       filter: redactor,
       keys,
-      checkpoints: () => this.checkpoints,
-      releaseUnique: async (id) => this.claims.release(id),
+      checkpoints: () => checkpointsOf(entry),
+      releaseUnique: async () => {
+        entry.holdsUntil = undefined;
+      },
     });
   }
+}
+
+function checkpointsOf(entry: LoggedJob): CheckpointStore {
+  return {
+    write: async (_, { cursor, steps }) => {
+      entry.cursor = cursor ?? entry.cursor;
+      const done = Object.entries(entry.steps).filter(([, step]) => 'at' in step);
+      entry.steps = { ...entry.steps, ...steps, ...Object.fromEntries(done) };
+      return 'kept';
+    },
+    readCursor: async () => entry.cursor,
+    readSteps: async () => entry.steps,
+    finishStep: async (_, name, step) => {
+      const keep = (kept: boolean) => {
+        if (kept) entry.steps = { ...entry.steps, [name]: step };
+      };
+      const trx = currentTransaction();
+      if (trx) onOutcome(trx, keep);
+      else keep(true);
+      return 'kept';
+    },
+    deleteJob: async (_, finished) => {
+      entry.ending = finished?.ending ?? null;
+      return 'kept';
+    },
+  };
 }

@@ -35,7 +35,7 @@ export async function readBatches(
   }));
 }
 
-function stateOf(outcome: BatchRow['outcome'], isSealed: boolean, isCompleted: boolean): BatchState {
+export function stateOf(outcome: BatchRow['outcome'], isSealed: boolean, isCompleted: boolean): BatchState {
   if (outcome !== null) return outcome;
   if (!isSealed) return 'filling';
   return isCompleted ? 'completed' : 'running';

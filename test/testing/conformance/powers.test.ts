@@ -1,0 +1,4 @@
+import { definePowers } from './powers';
+import { inModes } from './worlds';
+
+inModes(['fake', 'inline'], definePowers);
