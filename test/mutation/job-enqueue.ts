@@ -77,6 +77,13 @@ const mutations: readonly Mutation[] = [
     replace: "!(await isMadeAt(trx, gate.origin)) && gate.origin === ''",
     killedBy: ['test/job/cron/cron-gate.test.ts'],
   },
+  {
+    promise: 'a fake job that is replaced keeps its place, as a real one does',
+    file: 'lib/testing/memory-jobs.ts',
+    find: 'one.place - other.place',
+    replace: '0',
+    killedBy: ['test/testing/conformance/powers.test.ts'],
+  },
 ];
 
 export default mutations;
