@@ -28,6 +28,7 @@ describe('all pages are accessible and fit a phone', () => {
     });
     await shop.pause('mailer', 'pages:203.0.113.7');
     await storeBatches();
+    await storeRuns();
     await storeLog();
     await until(
       'the recurring jobs are stored',
@@ -51,6 +52,7 @@ describe('all pages are accessible and fit a phone', () => {
       cron: '/ops/jobs/cron',
       batches: '/ops/jobs/batches',
       classes: '/ops/jobs/classes',
+      class: '/ops/jobs/classes/SyncInvoiceJob',
       job: `/ops/jobs/job/default/${id}`,
       'job-waiting': `/ops/jobs/job/default/${waiting}`,
       confirm: '/ops/jobs/dead/confirm?all=1',
@@ -85,6 +87,17 @@ describe('all pages are accessible and fit a phone', () => {
           sqlCount: 3,
         }),
       ],
+    );
+  }
+
+  /** Two days of runs of one class, and its last ones. */
+  async function storeRuns(): Promise<void> {
+    await shop.ops.database.query(
+      `insert into job_stats (span, at, kind, name, counts, runs)
+       select 'hour', date_trunc('hour', now()) - n * interval '1 hour', 'job', 'SyncInvoiceJob', array[n % 7, n % 3]::float8[], null
+       from generate_series(0, 48) n
+       union all select 'total', 'epoch', 'job', 'SyncInvoiceJob', array[99, 9]::float8[],
+         jsonb_build_array(jsonb_build_array(gen_random_uuid(), 1764000000000, 12, 0), jsonb_build_array(gen_random_uuid(), 1764000000000, null, 2))`,
     );
   }
 

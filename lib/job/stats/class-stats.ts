@@ -1,4 +1,5 @@
 import { Histogram } from '../../support/histogram';
+import { RunRing } from './last-runs';
 
 export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
 export const HISTOGRAMS = ['latency', 'duration'] as const;
@@ -25,6 +26,8 @@ export class ClassStats {
   cancelled = 0;
   /** Jobs that had not begun within their `expiresIn`. */
   expired = 0;
+  /** The last of its runs in this process, until they are written. */
+  readonly runs = new RunRing();
   /** Time from when a job was due until its run began, ms. */
   readonly latency = new Histogram(JOB_BOUNDS_MS);
   /** Durations of the runs that succeeded, ms. */

@@ -18,13 +18,17 @@ export class OutcomeCounter {
   listen(events: Events): () => void {
     const ends = [
       events.on('job.started', (e) => this.class(e.class).latency.observe(e.waitedMs)),
-      events.on('job.succeeded', (e) => this.add(e, ['processed']).duration.observe(e.durationMs)),
-      events.on('job.retrying', (e) => this.add(e, ['failed', 'retried'])),
-      events.on('job.dead', (e) => this.add(e, ['failed', 'dead'])),
-      events.on('job.discarded', (e) => this.add(e, ['discarded'])),
+      events.on('job.succeeded', (e) => {
+        const stats = this.add(e, ['processed']);
+        stats.duration.observe(e.durationMs);
+        stats.runs.add(e.id, 'done', e.durationMs);
+      }),
+      events.on('job.retrying', (e) => this.add(e, ['failed', 'retried']).runs.add(e.id, 'failed')),
+      events.on('job.dead', (e) => this.add(e, ['failed', 'dead']).runs.add(e.id, 'dead')),
+      events.on('job.discarded', (e) => this.add(e, ['discarded']).runs.add(e.id, 'discarded')),
       // Whoever cancels waiting jobs counts them.
-      events.on('job.cancelled', (e) => e.was === 'running' && this.add(e, ['cancelled'])),
-      events.on('job.expired', (e) => this.add(e, ['expired'])),
+      events.on('job.cancelled', (e) => e.was === 'running' && this.add(e, ['cancelled']).runs.add(e.id, 'cancelled')),
+      events.on('job.expired', (e) => this.add(e, ['expired']).runs.add(e.id, 'expired')),
       events.on('mail.sent', (e) => this.outcomes.mailer(e.mailer).sent++),
       events.on('mail.failed', (e) => this.outcomes.mailer(e.mailer).failed++),
       events.on('mail.skipped', (e) => this.outcomes.mailer(e.mailer).skipped++),

@@ -2,7 +2,8 @@ import type { Knex } from 'knex';
 import type { Histogram } from '../../support/histogram';
 import { compareText } from '../../support/text-order';
 import { ClassStats, type Outcomes } from './class-stats';
-import { readStats } from './stats-table';
+import type { LastRun } from './last-runs';
+import { type HourCounts, readHours, readLastRuns, readStats } from './stats-table';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -16,7 +17,7 @@ export class History {
   constructor(private readonly knex: Knex) {}
 
   /**
-   * The last `ms`, up to 48 hours, with the whole of the period in which they begin: its minute if that was within the last
+   * The last `ms`, up to 72 hours, with the whole of the period in which they begin: its minute if that was within the last
    * hour, else its hour. @throws errors of Postgres.
    */
   async last(ms: number, now = Date.now()): Promise<HistorySum> {
@@ -28,6 +29,16 @@ export class History {
   /** The total since the tables were created. @throws errors of Postgres. */
   async totals(): Promise<HistorySum> {
     return summarize(await this.counters());
+  }
+
+  /** The last runs of a class, newest first. @throws errors of Postgres. */
+  lastRuns(className: string): Promise<LastRun[]> {
+    return readLastRuns(this.knex, className);
+  }
+
+  /** The runs of a class in the last 72 hours, by hour, without the hours that had none. @throws errors of Postgres. */
+  hours(className: string, now = Date.now()): Promise<HourCounts[]> {
+    return readHours(this.knex, className, new Date(now - (now % HOUR_MS) - 71 * HOUR_MS));
   }
 
   /** The counters behind `totals`, and those of mails. @throws errors of Postgres. */

@@ -1,15 +1,20 @@
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { threadMb } from '../../job/admin/job-json';
 import type { HistorySum } from '../../job/stats/history';
+import type { HourCounts } from '../../job/stats/stats-table';
 import { snakeCase } from '../../support/snake-case';
 import { badQuery } from '../ui/bad-query';
 import type { OpsContext } from '../ui/page-types';
 import { localizedProblem } from '../ui/shell';
 import { findPlaces } from './find';
+import { type JobView, showJob } from './job-view';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
 
 const PATH = '/ops/jobs/classes';
-const PERIODS = ['hour', 'day', 'all'] as const;
+const PERIODS = ['hour', 'day', 'threeDays', 'all'] as const;
+const HOUR_MS = 3_600_000;
+const HOURS = 72;
+const MS = { hour: 59 * 60_000, day: 23 * HOUR_MS, threeDays: (HOURS - 1) * HOUR_MS };
 type Period = (typeof PERIODS)[number];
 
 /** Outcomes of jobs by class. */
@@ -37,7 +42,10 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
-  const [places, running, ...histories] = await Promise.all([
+  const [failures, runs, hours, places, running, ...histories] = await Promise.all([
+    Promise.all((['retry', 'dead'] as const).map((set) => admin.set(set).page({ class: name, limit: 1 }))),
+    admin.history.lastRuns(name),
+    admin.history.hours(name),
     findPlaces(admin, { class: name }, query),
     admin.set('active').count({ class: name }),
     ...PERIODS.map((period) => readHistory(admin, period)),
@@ -49,13 +57,43 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const jobClass = site.classes.get(name);
   if (!isKnown && !jobClass) throw localizedProblem(404, 'classGone', { values: { name } });
   const thread = threadMb(jobClass);
-  const locals = { title: name, places, running, history, thread, current: 'classes' };
-  const json = { class: name, running, places, history: snakeCase(history), thread_mb: thread };
+  const lastError = failures
+    .flatMap(({ entries }) => entries.map((entry) => showJob(entry, site.classes.rules)))
+    .sort((a, b) => failedAt(b) - failedAt(a))[0];
+  const chart = { hours: everyHour(hours, Date.now()), of: HOURS };
+  const locals = {
+    title: name,
+    places,
+    running,
+    history,
+    thread,
+    runs,
+    chart,
+    lastError: lastError ?? null,
+    current: 'classes',
+  };
+  const json = { class: name, running, places, history: snakeCase(history), runs: snakeCase(runs), thread_mb: thread };
   await showPage(site, ctx, 'class', locals, json);
+}
+
+/** Time of its latest error, ms since 1970. */
+function failedAt({ errors }: JobView): number {
+  return errors[0]?.run ? new Date(errors[0].run.at).getTime() : 0;
+}
+
+/** Bars of all hours up to now, as shares of the greatest. */
+function everyHour(hours: readonly HourCounts[], now: number) {
+  const known = new Map(hours.map((hour) => [hour.at.getTime(), hour]));
+  const most = Math.max(1, ...hours.map(({ processed, failed }) => processed + failed));
+  return Array.from({ length: HOURS }, (_, index) => {
+    const at = now - (now % HOUR_MS) - (HOURS - 1 - index) * HOUR_MS;
+    const { processed = 0, failed = 0 } = known.get(at) ?? {};
+    return { at: new Date(at), processed, failed, done: processed / most, wrong: failed / most };
+  });
 }
 
 function readHistory({ history }: JobAdmin, period: Period): Promise<HistorySum> {
   if (period === 'all') return history.totals();
   // The sum includes both its first and its last minute, or hour.
-  return history.last(period === 'hour' ? 59 * 60_000 : 23 * 3_600_000);
+  return history.last(MS[period]);
 }

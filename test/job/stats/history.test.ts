@@ -196,7 +196,7 @@ describe('the history of jobs', () => {
       assert.equal(classes.get('AJob')?.processed, 1);
     });
 
-    it('keeps minutes for two hours, hours for two days, and the total', async () => {
+    it('keeps minutes for two hours, hours for three days, and the total', async () => {
       const [noon, writes] = [Date.UTC(2026, 10, 25, 12), writer()];
       const at = async (ms: number) => {
         succeed('AJob');
@@ -221,7 +221,7 @@ describe('the history of jobs', () => {
         ['minute', 1],
         ['total', 3],
       ]);
-      await at(49 * HOUR_MS);
+      await at(73 * HOUR_MS);
       assert.deepEqual(await spans(), [
         ['hour', 1],
         ['hour', 1],
@@ -229,6 +229,33 @@ describe('the history of jobs', () => {
         ['total', 4],
       ]);
       assert.equal((await system.postgres.query(`select from job_stats where kind = 'batch'`)).length, 1);
+    });
+
+    it('has the last 20 runs of each class, of all processes, newest first, with their outcome', async () => {
+      const [first, second] = [writer('first'), new StatsWriter(system.database.knex, counter, 'second')];
+      const end = (id: string, name: 'job.retrying' | 'job.dead') =>
+        events.emit(name, { ...about(id), waitMs: 1, reason: 'x', error: new Error('no') } as never);
+      const about = (id: string) => ({ id, class: 'AJob', queue: 'default', attempt: 1, args: [], durationMs: 7 });
+      for (let n = 0; n < 30; n++) events.emit('job.succeeded', about(`a${n}`));
+      await first.write();
+      end('b1', 'job.retrying');
+      end('b2', 'job.dead');
+      await second.write();
+      const runs = await history.lastRuns('AJob');
+      assert.deepEqual(
+        runs.map(({ id, ms, outcome }) => [id, ms, outcome]),
+        [
+          ['b2', null, 'dead'],
+          ['b1', null, 'failed'],
+          ...Array.from({ length: 18 }, (_, n) => [`a${29 - n}`, 7, 'done']),
+        ],
+      );
+      assert.ok(runs.every(({ at }) => Math.abs(at - Date.now()) < 60_000));
+      assert.deepEqual(await history.lastRuns('OtherJob'), []);
+      assert.deepEqual(
+        (await history.hours('AJob')).map(({ processed, failed }) => [processed, failed]),
+        [[30, 2]],
+      );
     });
 
     it('counts classes that the app does not have together', async () => {

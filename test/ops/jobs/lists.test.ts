@@ -91,6 +91,16 @@ describe('lists of jobs', () => {
     assert.doesNotMatch(await operator.read('/ops/jobs/classes/ImportRowsJob'), /thread/);
     assert.match(await operator.read('/ops/jobs/classes/UnknownJob', 404), /^This job class is not known/);
     await until('they are counted', async () => (await operator.view('/ops/jobs/classes')).links.has('SyncInvoiceJob'));
+    const page = await operator.view('/ops/jobs/classes/SyncInvoiceJob');
+    const [dead] = await shop.ops.database.query<{ id: string }>(
+      `select id from job_dead where class = 'SyncInvoiceJob' order by died_at desc limit 1`,
+    );
+    assert.match(page.text, /Latest error .+ Runs by hour, 72 hours/);
+    assert.ok(
+      page.rows.some(([, outcome, , id]) => outcome === 'dead' && id === dead?.id),
+      page.text,
+    );
+    assert.equal(page.links.get(dead?.id ?? ''), `/ops/search?q=${dead?.id}`);
   });
 
   it('say how many jobs a filter hides', async () => {
@@ -146,6 +156,6 @@ describe('lists of jobs', () => {
       }
     const problem = await operator.get(`${DEAD}?page=x`, { Accept: 'application/json' });
     assert.deepEqual([problem.status, problem.json().reason], [400, 'badQuery.page']);
-    assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day or all/);
+    assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day, threeDays or all/);
   });
 });
