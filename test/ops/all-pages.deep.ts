@@ -97,7 +97,8 @@ describe('all pages are accessible and fit a phone', () => {
        select 'hour', date_trunc('hour', now()) - n * interval '1 hour', 'job', 'SyncInvoiceJob', array[n % 7, n % 3]::float8[], null
        from generate_series(0, 48) n
        union all select 'total', 'epoch', 'job', 'SyncInvoiceJob', array[99, 9]::float8[],
-         jsonb_build_array(jsonb_build_array(gen_random_uuid(), 1764000000000, 12, 0), jsonb_build_array(gen_random_uuid(), 1764000000000, null, 2))`,
+         jsonb_build_array(jsonb_build_array(gen_random_uuid(), 1764000000000, 12, 0), jsonb_build_array(gen_random_uuid(), 1764000000000, null, 2))
+       on conflict (span, at, kind, name) do update set counts = excluded.counts, runs = excluded.runs`,
     );
   }
 
