@@ -11,6 +11,7 @@ export type {
   HeapCaps,
   JobsConfig,
   ListenAddress,
+  ListenOptions,
   Locale,
   MailConfig,
   MailDelivery,

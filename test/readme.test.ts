@@ -50,11 +50,11 @@ describe('the README, or a guide,', () => {
   };
 
   it('lists exactly the settings that are read', () => {
-    const sources = ['settings.ts', 'redis-settings.ts', 'mail-settings.ts'].map((name) =>
+    const sources = ['settings.ts', 'listen-settings.ts', 'redis-settings.ts', 'mail-settings.ts'].map((name) =>
       fs.readFileSync(path.join(root, 'lib/core', name), 'utf8'),
     );
     const read = new Set(
-      [...sources.join('\n').matchAll(/(?:'|^ {2})([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST|REDIS)[':]/gm)].map(
+      [...sources.join('\n').matchAll(/(?:'|^ {2})([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST|LISTEN|REDIS)[':]/gm)].map(
         (m) => m[1],
       ),
     );

@@ -1,4 +1,6 @@
 import type { RecentEvent } from '../core/notable-events';
+import type { Credentials } from '../core/tls';
+import type { Arrival } from '../internals/socket-handoff';
 import type { JobsHealth, ProcessorStatus, Tree, Work, WorkerStatus } from './status';
 
 /** Interval of the heartbeats of every process that serves requests or runs jobs, ms. */
@@ -28,12 +30,20 @@ export type FromSubscriber = BroadcastMessage | { readonly catamount: 'subscribe
 /** Messages between the primary and its children over IPC. */
 export type ToWorker =
   /** The reply to `online`: load the app. */
-  | { readonly catamount: 'assign'; readonly slot: number; readonly phase: number }
+  | {
+      readonly catamount: 'assign';
+      readonly slot: number;
+      readonly phase: number;
+      /** undefined: no client speaks TLS. */
+      readonly tls?: Credentials | undefined;
+    }
+  /** The certificate was renewed. */
+  | { readonly catamount: 'tls'; readonly tls: Credentials }
   /** Keep serving, but close each connection after its response. Reply `idle` when no request is left. */
   | { readonly catamount: 'lame-duck'; readonly atMostMs: number }
   | StopMessage
   /** Carries a connection, new or handed off by another worker: serve it. Reply `taken` at once. */
-  | { readonly catamount: 'connection' }
+  | { readonly catamount: 'connection'; readonly arrival?: Arrival | undefined }
   /** Asks for the number of connections received. Reply `count`. */
   | { readonly catamount: 'count' }
   /** State of the job processor; without one the tree is degraded. */
@@ -69,7 +79,7 @@ export type FromWorker =
   /** All slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }
   /** Carries an idle connection, which the primary sends to another worker. */
-  | { readonly catamount: 'handoff' }
+  | { readonly catamount: 'handoff'; readonly arrival?: Arrival | undefined }
   /** The drain is over. `aborted`: requests left unanswered at the deadline. `status`: null if it never served. */
   | { readonly catamount: 'drained'; readonly aborted: number; readonly status: WorkerStatus | null }
   /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */

@@ -1,7 +1,14 @@
 import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
+import type { Credentials } from '../core/tls';
 import { OutOfBandGc } from '../internals/gc';
-import { type Connection, type ConnectionHandle, closeConnection } from '../internals/socket-handoff';
+import {
+  arrivalOf,
+  type Connection,
+  type ConnectionHandle,
+  closeConnection,
+  noteArrival,
+} from '../internals/socket-handoff';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { PeriodicTask } from '../support/periodic-task';
@@ -21,6 +28,8 @@ export interface DrainableServer {
    */
   drain(deadline: Deadline, handOff?: HandOff): Promise<number>;
   serveConnection(connection: Connection): void;
+  /** From now on handshakes of TLS use these. */
+  secure(credentials: Credentials): Promise<void>;
   /** True while all slots are in use. */
   readonly full: boolean;
   /** Called when `full` may have changed. */
@@ -53,6 +62,7 @@ export class Worker {
   readonly tree = new PrimaryClient((message) => this.tell(message));
   private server: DrainableServer | undefined;
   private assignment: Assignment | undefined;
+  private credentials: Credentials | undefined;
   private leaving = false;
   private readonly collector = new OutOfBandGc();
   private aborted = 0;
@@ -81,6 +91,7 @@ export class Worker {
    */
   ready(server: DrainableServer, onError: (error: Error) => void, journalFile?: string): void {
     this.server = server;
+    if (this.credentials) void server.secure(this.credentials);
     this.tell({ catamount: 'ready', journalFile });
     server.onSlots = () => this.reportSlots(server);
     server.onServed = () => this.tell({ catamount: 'tree-served' });
@@ -121,6 +132,7 @@ export class Worker {
   private hear(message: ToWorker, connection: Connection | undefined): void {
     switch (message.catamount) {
       case 'assign':
+        this.credentials ??= message.tls;
         this.assignment = { slot: message.slot, phase: message.phase };
         this.assigned.resolve(this.assignment);
         break;
@@ -133,6 +145,7 @@ export class Worker {
       case 'connection':
         this.taken++;
         this.tell({ catamount: 'taken' });
+        if (connection) noteArrival(connection, message.arrival);
         if (connection && this.server) this.server.serveConnection(connection);
         else if (connection) closeConnection(connection);
         break;
@@ -141,6 +154,10 @@ export class Worker {
         break;
       case 'jobs':
         this.server?.setJobsHealth(message.jobs);
+        break;
+      case 'tls':
+        this.credentials = message.tls;
+        void this.server?.secure(message.tls);
         break;
       case 'tree-served':
         this.server?.treeServed();
@@ -168,7 +185,7 @@ export class Worker {
   }
 
   private handOff(connection: ConnectionHandle, done: () => void): void {
-    this.tell({ catamount: 'handoff' }, done, connection);
+    this.tell({ catamount: 'handoff', arrival: arrivalOf(connection) }, done, connection);
   }
 
   private tell(message: FromWorker, sent: () => void = () => undefined, connection?: ConnectionHandle): void {

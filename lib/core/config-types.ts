@@ -8,11 +8,21 @@ export interface QueueSetting {
   readonly weight: number;
 }
 
-/** The place where the tree listens for HTTP. */
+/** A place where the tree listens for HTTP. */
 export type ListenAddress = TcpAddress | SocketPath;
 
+/** How a place is listened on. */
+export interface ListenOptions {
+  /** How many connections may wait to be accepted, if the system allows as many. Default 511. */
+  readonly backlog?: number;
+  /** true: clients speak TLS, and see the certificate of TLS_CERT. Default false. */
+  readonly tls?: boolean;
+  /** true: each connection begins with a header of the PROXY protocol, which names the client. Default false. */
+  readonly proxyProtocol?: boolean;
+}
+
 /** An address of the network. */
-export interface TcpAddress {
+export interface TcpAddress extends ListenOptions {
   /** Tells the two kinds of ListenAddress apart. */
   readonly kind: 'tcp';
   /** An IP address or a name, such as `0.0.0.0` for all of IPv4. */
@@ -22,7 +32,7 @@ export interface TcpAddress {
 }
 
 /** A Unix socket. */
-export interface SocketPath {
+export interface SocketPath extends ListenOptions {
   /** Tells the two kinds of ListenAddress apart. */
   readonly kind: 'unix';
   /** The file of the socket. */
@@ -32,7 +42,7 @@ export interface SocketPath {
 }
 
 /** A listening socket that this process was started with: by systemd, or by the primary that it follows. */
-export interface InheritedSocket {
+export interface InheritedSocket extends ListenOptions {
   readonly kind: 'inherited';
   /** Number of its file descriptor. */
   readonly fd: number;
@@ -187,8 +197,15 @@ export interface Config {
     /** The key of its history, the same after a restart. */
     readonly place: string;
   };
-  /** The place where clients reach the web, from HOST and PORT. */
-  readonly listen: ListenAddress;
+  /** The places where clients reach the web, from LISTEN, or HOST and PORT. The first is in links and in the log. */
+  readonly listen: readonly ListenAddress[];
+  /** The files of the certificate chain and its key, from TLS_CERT and TLS_KEY. Default: no TLS. */
+  readonly tls?: {
+    /** Path of the chain, PEM. */
+    readonly cert: string;
+    /** Path of the private key, PEM. */
+    readonly key: string;
+  };
   /** Where a tree that serves no web answers probes, from HOST and PROBE_PORT. Default: nowhere. */
   readonly probes?: TcpAddress;
   /** Web workers and the limits of their requests. */

@@ -157,6 +157,14 @@ const CATALOG: Catalog = {
   'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
   'child.stacks': warn((e) => `${e.child} (pid ${e.pid}) ${stacksText(e)}`),
   'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
+  'tls.loaded': {
+    level: ({ isOver }) => (isOver ? 'error' : 'info'),
+    sentence: (e) => `the certificate for ${e.names} is in use; it ${e.isOver ? 'was' : 'is'} valid until ${e.validTo}`,
+  },
+  'tls.kept': error((e) => `the certificate stays the one before: ${e.reason}`),
+  'connection.refused': warn(
+    (e) => `refused ${pluralize(e.count, 'connection')}, the last of ${e.peer || 'a Unix socket'}: ${e.reason}`,
+  ),
   'primary.probes': info(({ address }) => `Probes at ${address}/health and ${address}/ready`, {
     fields: ({ address }) => ({ address }),
   }),
@@ -166,7 +174,9 @@ const CATALOG: Catalog = {
       `the tree that ran here, pid ${e.pid}, is stopping: waiting for its end, at most ${formatElapsed(e.limitMs)}`,
   ),
   'primary.listening': info((e) => `Listening on ${e.address}, ready in ${formatElapsed(e.durationMs)}`, {
-    detail: ({ pages = [] }) => (pages.length === 0 ? '' : `. Open ${pages.join(', ')}`),
+    detail: ({ also = [], pages = [] }) =>
+      (also.length === 0 ? '' : `, and on ${also.join(', ')}`) +
+      (pages.length === 0 ? '' : `. Open ${pages.join(', ')}`),
   }),
   'primary.restarting': info((e) => `restart: the new primary (pid ${e.pid}) starts beside this one`),
   'primary.restarted': info(

@@ -115,6 +115,10 @@ export interface EventMap {
     readonly slot: number;
     readonly workerMb: number;
   };
+  /** A certificate is in use. `isOver`: it is valid no longer. */
+  'tls.loaded': { readonly names: string; readonly validTo: string; readonly isOver: boolean };
+  /** The files of the certificate have changed, but cannot be used. */
+  'tls.kept': { readonly reason: string };
   /** A tree without a web answers probes at this address. */
   'primary.probes': { readonly address: string };
   /** An operator sent a command, by the control socket, a signal or Redis. */
@@ -169,6 +173,8 @@ export interface EventMap {
   'primary.stopped': StoppedEvent;
 
   // A web worker
+  /** A connection was closed because of what it began with, and so were others since this was told last: `count` of them. */
+  'connection.refused': { readonly reason: string; readonly peer: string; readonly count: number };
   /** The app, or Catamount itself, is about to serve it. */
   'request.started': { readonly method: string; readonly path: string; readonly requestId: string };
   'request.finished': {

@@ -2,6 +2,8 @@
 export interface ListeningEvent {
   /** The address for people, such as `http://127.0.0.1:3000`, or the path of a Unix socket. */
   readonly address: string;
+  /** The addresses of its other sockets. Default: it has one. */
+  readonly also?: readonly string[];
   /** Time from the start of the primary, ms. */
   readonly durationMs: number;
   /** URLs for a browser on this machine. */

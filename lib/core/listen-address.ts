@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import type { InheritedSocket, ListenAddress, SocketPath } from './config';
+import type { InheritedSocket, ListenAddress, ListenOptions, SocketPath } from './config';
 import { EXIT, UserError } from './errors';
 
 /**
@@ -27,7 +27,7 @@ export async function ensureFree(address: ListenAddress): Promise<void> {
  */
 export function listenOnFile(
   server: net.Server,
-  { path: file, mode }: SocketPath,
+  { path: file, mode, backlog }: SocketPath,
   { replace = false, onListening = () => undefined }: { replace?: boolean; onListening?: () => void } = {},
 ): () => void {
   // Node removes the name under which it has bound a socket when it closes it: that is this one, which is gone by then.
@@ -36,7 +36,7 @@ export function listenOnFile(
   // Node creates the file within the call: no other file is created under this mask.
   const mask = mode === null ? undefined : process.umask(0o777 & ~mode);
   try {
-    server.listen(draft);
+    server.listen({ path: draft, ...(backlog && { backlog }) });
     if (!server.listening) return () => undefined;
     // A default ACL of the folder overrides the mask.
     if (mode !== null) fs.chmodSync(draft, mode);
@@ -76,14 +76,25 @@ export function addressInUse(server: net.Server, address: ListenAddress | Inheri
   const bound = server.address();
   if (bound === null || typeof bound === 'string') return `unix:${bound ?? ''}`;
   const host = address.kind === 'tcp' ? address.host : bound.address;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${bound.port}`;
+  return `${address.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${bound.port}`;
+}
+
+/**
+ * @param bound the address of a socket that this process was started with. @param listen the addresses of the settings.
+ * @returns the options of the address that is the same; if there is only one, its options go for every socket.
+ */
+export function optionsFor(bound: ReturnType<net.Server['address']>, listen: readonly ListenAddress[]): ListenOptions {
+  const isBound = (address: ListenAddress) =>
+    address.kind === 'unix' ? address.path === bound : typeof bound === 'object' && address.port === bound?.port;
+  const { tls = false, proxyProtocol = false } = listen.find(isBound) ?? (listen.length === 1 ? listen[0] : {}) ?? {};
+  return { tls, proxyProtocol };
 }
 
 /** @returns a UserError with advice when listening failed because of a setting; other errors unchanged. */
 export function listenError(
   error: NodeJS.ErrnoException,
   address: ListenAddress | InheritedSocket,
-  setting = 'PORT',
+  setting = 'PORT or LISTEN',
 ): Error {
   if (address.kind === 'inherited') {
     const { fd, name } = address;
@@ -91,12 +102,12 @@ export function listenError(
     return new UserError(`Catamount cannot start: ${why}: ${error.message}.`, EXIT.unavailable);
   }
   const [where, variable] =
-    address.kind === 'unix' ? [address.path, 'HOST'] : [`port ${address.port} on ${address.host}`, setting];
+    address.kind === 'unix' ? [address.path, 'HOST or LISTEN'] : [`port ${address.port} on ${address.host}`, setting];
   const advice: Readonly<Record<string, string>> = {
     EADDRINUSE: `${where} is taken. Stop what uses it, or set ${variable} to another one.`,
     EACCES: `There is no permission to listen on ${where}. Set ${variable} to another one; ports below 1024 need root.`,
-    EADDRNOTAVAIL: `HOST is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
-    ENOTFOUND: `HOST is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
+    EADDRNOTAVAIL: `HOST or LISTEN is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
+    ENOTFOUND: `HOST or LISTEN is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
   };
   const message = advice[error.code ?? ''];
   return message === undefined ? error : new UserError(`Catamount cannot start: ${message}`, EXIT.unavailable);

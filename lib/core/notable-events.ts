@@ -23,6 +23,7 @@ const NOTABLE = {
   'processor.crash-loop': ['primary', 'bad'],
   'primary.restarted': ['primary', 'deploy'],
   'primary.kept': ['primary', 'bad'],
+  'tls.kept': ['primary', 'bad'],
   'phase.started': ['primary', 'deploy'],
   'phase.completed': ['primary', 'deploy'],
   'phase.aborted': ['primary', 'warn'],

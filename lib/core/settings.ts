@@ -4,14 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseRate, type Rate } from '../support/duration';
 import { isAddress } from '../support/email-address';
-import {
-  type Config,
-  DEFAULT_SCHEMA,
-  type EncryptionKey,
-  type ListenAddress,
-  type OpsConfig,
-  type TrustedProxies,
-} from './config';
+import { type Config, DEFAULT_SCHEMA, type EncryptionKey, type OpsConfig, type TrustedProxies } from './config';
+import { DEFAULT_PORT, readListen } from './listen-settings';
 import { canonicalLocale } from './locales';
 import { readMail } from './mail-settings';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
@@ -41,8 +35,6 @@ export interface SettingsInput {
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
 
-/** Default of PORT, and the port of links in mails when the tree does not listen on one. */
-const DEFAULT_PORT = 3000;
 const SECOND = 1000;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -51,9 +43,6 @@ const POSTGRES_URL = secret(url('a postgres:// URL', 'postgres:', 'postgresql:')
 const ON_OR_OFF = oneOf('0', '1');
 const COUNT = whole(1, 1000);
 const FILE = text('a path', /./);
-const MODE = kind('an octal mode, such as 0660', (mode) =>
-  /^0?[0-7]{3}$/.test(mode) ? Number.parseInt(mode, 8) : undefined,
-);
 
 /** A name and an optional weight. */
 const QUEUE = '[A-Za-z0-9_-]+(?::[1-9]\\d{0,2})?';
@@ -109,14 +98,8 @@ export function readSettings(input: SettingsInput): Config {
     stateFile: file('STATE_FILE', `state${half}.json`),
   };
 
-  const host = text('an address, a host name, or unix:/path/to.sock', /^(unix:.+|[^\s/]+)$/);
-  const at = read.get('HOST', host, production ? '0.0.0.0' : '127.0.0.1');
-  const port = read.get('PORT', whole(0, 65_535), DEFAULT_PORT);
-  const mode = read.get('SOCKET_MODE', MODE, null);
-  const probePort = read.get('PROBE_PORT', whole(0, 65_535), null);
-  const listen: ListenAddress = at.startsWith('unix:')
-    ? { kind: 'unix', path: path.resolve(cwd, at.slice('unix:'.length)), mode }
-    : { kind: 'tcp', host: at, port };
+  const { port, listening } = readListen(read, { cwd, production });
+  const [first] = listening.listen;
 
   const cgroup = machine ? machine.memoryLimitMb : detectMemoryLimitMb();
   const limit = whole(128, 1_048_576, 'a whole number of megabytes, at least 128');
@@ -128,8 +111,9 @@ export function readSettings(input: SettingsInput): Config {
   const web = readWeb(read, enabled.web, memoryLimitMb, machine?.cores);
   const jobs = readJobs(read, enabled.jobs);
   // With PORT=0 the primary replaces the port once it listens.
-  const listensOnPort = enabled.web && listen.kind === 'tcp';
-  const { appUrl, warnings } = readAppUrl(read, { port, production, listensOnPort });
+  const listensOnPort = enabled.web && first?.kind === 'tcp';
+  const scheme = first?.tls ? 'https' : 'http';
+  const { appUrl, warnings } = readAppUrl(read, { port, scheme, production, listensOnPort });
   const ops = readOps(read);
   const openToken = secret(text('at least 16 letters, digits, - or _', /^[\w-]{16,}$/));
   const opsToken = read.get('OPS_TOKEN', openToken, randomBytes(16).toString('base64url'));
@@ -142,15 +126,12 @@ export function readSettings(input: SettingsInput): Config {
     onHeroku,
     trustProxy: read.get('TRUST_PROXY', PROXIES, { hops: onHeroku ? 1 : 0 }),
     tree: identifyTree(read.raw('DYNO'), control.socket),
-    listen,
+    ...listening,
     web,
     shutdownTimeoutMs: read.get('SHUTDOWN_TIMEOUT', time(SECOND, HOUR, '25s, from 1s to 1h'), 25 * SECOND),
     memoryLimitMb,
     heapCaps: memoryLimitMb === null ? null : heapCaps(memoryLimitMb, web.enabled ? web.concurrency : 0, jobs.enabled),
     jobs,
-    ...(probePort !== null && {
-      probes: { kind: 'tcp', host: at.startsWith('unix:') ? '127.0.0.1' : at, port: probePort },
-    }),
     ...readServers(read, { production, onHeroku }),
     databasePool: readPool(read, web.maxThreads, jobs.concurrency),
     signUps: readSignUps(read),
@@ -294,7 +275,12 @@ function readSignUps(read: SettingsReader): Config['signUps'] {
 
 function readAppUrl(
   read: SettingsReader,
-  { port, production, listensOnPort }: Readonly<Record<'production' | 'listensOnPort', boolean>> & { port: number },
+  {
+    port,
+    scheme,
+    production,
+    listensOnPort,
+  }: Readonly<Record<'production' | 'listensOnPort', boolean>> & { port: number; scheme: string },
 ): Pick<Config, 'appUrl' | 'warnings'> {
   const web = url('', 'http:', 'https:');
   const address = text(
@@ -303,7 +289,11 @@ function readAppUrl(
   );
   const linkedPort = port === 0 && !listensOnPort ? DEFAULT_PORT : port;
   const appUrl = read
-    .get('APP_URL', read.raw('APP_URL')?.includes('@') ? secret(address) : address, `http://localhost:${linkedPort}`)
+    .get(
+      'APP_URL',
+      read.raw('APP_URL')?.includes('@') ? secret(address) : address,
+      `${scheme}://localhost:${linkedPort}`,
+    )
     .replace(/\/+$/, '');
   if (read.has('APP_URL') || (!production && listensOnPort)) return { appUrl, warnings: [] };
   const [why, where] = listensOnPort ? ['', 'localhost'] : [' and this tree listens on no port', appUrl];

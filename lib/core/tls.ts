@@ -107,3 +107,13 @@ export function smtpTlsWords(url: string): string {
   const unchecked = is('tls.rejectUnauthorized', 'false');
   return ` (${how}, certificate ${unchecked ? 'not checked: SMTP_URL has tls.rejectUnauthorized=false' : 'checked'})`;
 }
+
+/** What a server of TLS needs. It is secret. */
+export interface Credentials {
+  /** The certificate chain, PEM. */
+  readonly cert: string;
+  /** The private key, PEM. */
+  readonly key: string;
+  /** The keys of session tickets, base64. */
+  readonly ticketKeys: string;
+}

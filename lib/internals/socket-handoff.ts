@@ -12,6 +12,8 @@ export interface RawConnection {
 
 interface Inside {
   readonly _handle?: (RawConnection & Partial<Writes>) | null;
+  /** Of a TLS socket: the socket below it. */
+  readonly _parent?: net.Socket;
 }
 
 interface Writes {
@@ -25,18 +27,23 @@ const FRESH_MS = 1000;
 
 /** The connections of a server on which no byte of a (next) request has been read. */
 export class IdleConnections {
-  /** Every open connection and the time at which it arrived, ms on the monotonic clock. */
-  private readonly sockets = new Map<net.Socket, number>();
+  /** Every open connection, when it arrived, ms on the monotonic clock, and how many bytes of it came before HTTP. */
+  private readonly sockets = new Map<net.Socket, { readonly since: number; readonly before: number }>();
   private readonly leaving = new WeakSet<net.Socket>();
   private emptied: Deferred | undefined;
 
   constructor(private readonly server: http.Server) {
-    server.on('connection', (socket) => {
-      this.sockets.set(socket, performance.now());
-      socket.once('close', () => {
-        this.sockets.delete(socket);
-        if (this.sockets.size === 0) this.emptied?.resolve();
-      });
+    server.on('connection', (socket) => this.add(socket));
+  }
+
+  /** Counts a connection that the server does not have yet, until it has it. */
+  add(socket: net.Socket): void {
+    // A socket of TLS stands for the one below it.
+    this.sockets.delete(rawSocket(socket));
+    this.sockets.set(socket, { since: performance.now(), before: socket.bytesRead - socket.readableLength });
+    socket.once('close', () => {
+      this.sockets.delete(socket);
+      if (this.sockets.size === 0) this.emptied?.resolve();
     });
   }
 
@@ -54,7 +61,10 @@ export class IdleConnections {
   handOff(give: (connection: RawConnection, done: () => void) => void): void {
     for (const socket of this.find()) {
       const connection = (socket as unknown as Inside)._handle;
-      if (!connection) continue;
+      // Nobody else has the keys of a TLS session that has begun.
+      if (rawSocket(socket) !== socket) this.closeIdle(socket);
+      if (!connection || rawSocket(socket) !== socket) continue;
+      noteArrival(connection, arrivalOf(socket));
       this.leaving.add(socket);
       socket.setTimeout(0);
       connection.readStop();
@@ -66,10 +76,17 @@ export class IdleConnections {
    * Closes idle connections, where no other process can take them. A request that is just being sent is cut off.
    */
   close(): void {
-    const now = performance.now();
-    for (const socket of this.find()) {
-      if (socket.bytesRead > 0 || now - (this.sockets.get(socket) ?? now) > FRESH_MS) socket.destroy();
-    }
+    for (const socket of this.find()) this.closeIdle(socket);
+  }
+
+  private closeIdle(socket: net.Socket): void {
+    const since = this.sockets.get(socket)?.since ?? performance.now();
+    if (!this.isNew(socket) || performance.now() - since > FRESH_MS) socket.destroy();
+  }
+
+  /** True while no byte of a request has been read. */
+  private isNew(socket: net.Socket): boolean {
+    return socket.bytesRead === this.sockets.get(socket)?.before;
   }
 
   /**
@@ -78,7 +95,7 @@ export class IdleConnections {
    */
   private find(): net.Socket[] {
     const sockets = [...this.sockets.keys()];
-    const idle = new Set(sockets.filter((socket) => socket.bytesRead === 0));
+    const idle = new Set(sockets.filter((socket) => this.isNew(socket)));
     // Sockets that are leaving are included: `destroy` must not close them before they are sent.
     for (const socket of sockets) {
       socket.destroy = () => {
@@ -97,8 +114,13 @@ export class IdleConnections {
  * chunks, and a chunk may be a response of 30 MB.
  */
 export function bytesTaken(socket: net.Socket): number | undefined {
-  const { bytesWritten, writeQueueSize } = (socket as unknown as Inside)._handle ?? {};
+  const { bytesWritten, writeQueueSize } = (rawSocket(socket) as unknown as Inside)._handle ?? {};
   return bytesWritten === undefined || writeQueueSize === undefined ? undefined : bytesWritten - writeQueueSize;
+}
+
+/** @returns the TCP socket below a socket of TLS; any other socket is its own. */
+export function rawSocket(socket: net.Socket): net.Socket {
+  return (socket as unknown as Inside)._parent ?? socket;
 }
 
 /** Makes a socket of a connection from another process, with the options that a listening server would have set. */
@@ -130,6 +152,35 @@ export interface ConnectionHandle {
 
 /** A connection that was accepted here, or one that a draining worker has handed off. */
 export type Connection = net.Socket | ConnectionHandle;
+
+/** What comes before HTTP on a connection, and who the client is. */
+export interface Arrival {
+  /** true: the client speaks TLS. */
+  readonly tls?: boolean;
+  /** true: a header of the PROXY protocol is still to be read. */
+  readonly proxyProtocol?: boolean;
+  /** The client by such a header, which has been read. */
+  readonly client?: ClientAddress;
+}
+
+/** The client of a connection that a proxy has opened. */
+export interface ClientAddress {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly remoteFamily: 'IPv4' | 'IPv6';
+}
+
+const arrivals = new WeakMap<object, Arrival>();
+
+/** @returns what the next process must know of a connection; undefined: it is plain HTTP from its peer. */
+export function arrivalOf(connection: Connection): Arrival | undefined {
+  return arrivals.get(connection);
+}
+
+/** Notes what this process, and the next that gets it, must know of a connection. */
+export function noteArrival(connection: Connection, arrival: Arrival | undefined): void {
+  if (arrival) arrivals.set(connection, arrival);
+}
 
 /** Closes this process's copy; the connection lives on where another process has a copy. */
 export function closeConnection(connection: Connection): void {

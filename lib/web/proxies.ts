@@ -12,7 +12,7 @@ const FORWARDING = [...PROXY_HEADERS, 'forwarded', 'x-real-ip', 'via'];
  * @param onUntrustedProxy called for each removed header with the peer's address, which is empty for a unix socket.
  */
 export function proxies(trust: TrustedProxies, onUntrustedProxy?: (peer: string) => void): Koa.Middleware {
-  const isTrusted = 'hops' in trust ? undefined : matcher(trust.addresses);
+  const isTrusted = 'hops' in trust ? undefined : trustedPeers(trust.addresses);
   return (ctx, next) => {
     const { headers, socket } = ctx.req;
     const peer = asIPv4(socket.remoteAddress ?? '');
@@ -47,7 +47,8 @@ function atHop(forwarded: readonly string[], trust: TrustedProxies): string | un
   return address !== undefined && isIP(address) !== 0 ? address : undefined;
 }
 
-function matcher(addresses: readonly string[]): (address: string) => boolean {
+/** @returns a function that finds an address, which is IPv4 where it can be, among these addresses and networks. */
+export function trustedPeers(addresses: readonly string[]): (address: string) => boolean {
   const list = new BlockList();
   for (const one of addresses) {
     const [address = '', bits] = one.split('/');
@@ -59,6 +60,6 @@ function matcher(addresses: readonly string[]): (address: string) => boolean {
 }
 
 /** Reduces an IPv4-mapped IPv6 address to IPv4. */
-function asIPv4(address: string): string {
+export function asIPv4(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }

@@ -3,11 +3,13 @@ import http from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { STOP_PHASES } from '../core/shutdown';
-import { IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
+import type { Credentials } from '../core/tls';
+import { arrivalOf, IdleConnections, noteArrival, type RawConnection, socketOf } from '../internals/socket-handoff';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { refuse } from './client-error';
 import type { AbortedRequest, HttpServerOptions } from './options';
+import type { Prelude } from './prelude';
 import { onRequestEnd } from './request-end';
 import { StalledWrites } from './stalled-writes';
 
@@ -107,10 +109,12 @@ export class WebServer {
   private lameDuck = false;
   private lastRequestAt = 0;
   private draining: Promise<number> | undefined;
+  /** Loaded once TLS or the PROXY protocol is used. */
+  private prelude: Promise<Prelude> | undefined;
 
   constructor(
     private readonly handler: RequestListener,
-    options: HttpServerOptions,
+    private readonly options: HttpServerOptions,
   ) {
     this.server = createHttpServer((request, response) => {
       this.note(response);
@@ -163,7 +167,28 @@ export class WebServer {
 
   /** Serves a connection that another process has accepted. */
   serveConnection(connection: Socket | RawConnection): void {
-    this.server.emit('connection', socketOf(connection));
+    const arrival = arrivalOf(connection);
+    const socket = socketOf(connection);
+    if (!arrival) this.server.emit('connection', socket);
+    else {
+      noteArrival(socket, arrival);
+      this.idle.add(socket);
+      void this.loadPrelude().then((prelude) => prelude.receive(socket, arrival));
+    }
+  }
+
+  /** From now on handshakes of TLS use these. */
+  async secure(credentials: Credentials): Promise<void> {
+    (await this.loadPrelude()).secure(credentials);
+  }
+
+  private loadPrelude(): Promise<Prelude> {
+    this.prelude ??= import('./prelude').then(({ Prelude }) => {
+      const { headerTimeoutMs: patienceMs = 15_000, onRefused = () => undefined } = this.options;
+      const serve = (socket: Socket) => this.server.emit('connection', socket);
+      return new Prelude({ serve, patienceMs, onRefused, trusts: this.options.trusts ?? (() => true) });
+    });
+    return this.prelude;
   }
 
   /** Serves on, but closes each connection after its response. Resolves when requests cease, or after `atMostMs`. */

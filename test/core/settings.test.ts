@@ -41,8 +41,8 @@ describe('settings', () => {
   it('have the documented defaults', () => {
     const config = read();
     assert.equal(config.environment, 'development');
-    assert.deepEqual(config.listen, { kind: 'tcp', host: '127.0.0.1', port: 3000 });
-    assert.deepEqual(read(PRODUCTION).listen, { kind: 'tcp', host: '0.0.0.0', port: 3000 });
+    assert.deepEqual(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 3000 }]);
+    assert.deepEqual(read(PRODUCTION).listen, [{ kind: 'tcp', host: '0.0.0.0', port: 3000 }]);
     assert.deepEqual(config.web, {
       enabled: true,
       concurrency: 2,
@@ -195,10 +195,31 @@ describe('settings', () => {
 
   it('read the mode of a Unix socket as an octal number', () => {
     const modeOf = (SOCKET_MODE?: string) => {
-      const { listen } = read({ HOST: 'unix:/tmp/web.sock', SOCKET_MODE });
-      return listen.kind === 'unix' && listen.mode;
+      const [listen] = read({ HOST: 'unix:/tmp/web.sock', SOCKET_MODE }).listen;
+      return listen?.kind === 'unix' && listen.mode;
     };
     assert.deepEqual([modeOf('0660'), modeOf('777'), modeOf()], [0o660, 0o777, null]);
+  });
+
+  it('read several addresses from LISTEN, each with its options', () => {
+    const LISTEN = 'tcp://:80?backlog=9, tls://[::1]:443?proxy_protocol=1,unix:///run/a.sock?mode=660&backlog=5';
+    const { listen, appUrl, tls } = read({ LISTEN, PORT: '1', TLS_CERT: 'a.pem', TLS_KEY: '/b.pem' });
+    assert.deepEqual(listen, [
+      { kind: 'tcp', host: '127.0.0.1', port: 80, backlog: 9 },
+      { kind: 'tcp', host: '::1', port: 443, proxyProtocol: true, tls: true },
+      { kind: 'unix', path: '/run/a.sock', mode: 0o660, backlog: 5 },
+    ]);
+    assert.deepEqual([appUrl, tls], ['http://localhost:80', { cert: '/srv/shop/a.pem', key: '/b.pem' }]);
+  });
+
+  it('speak TLS where the tree listens once TLS_CERT and TLS_KEY are set, and refuse what does not fit', () => {
+    const files = { TLS_CERT: 'a', TLS_KEY: 'b' };
+    const { listen, appUrl } = read(files);
+    assert.deepEqual([listen[0]?.tls, appUrl], [true, 'https://localhost:3000']);
+    assert.match(complaints({ TLS_CERT: 'a' }), /TLS_KEY +is not set/);
+    assert.match(complaints({ TLS_KEY: 'b' }), /TLS_CERT +is not set/);
+    assert.match(complaints({ LISTEN: 'tls://:1' }), /TLS_CERT +is not set/);
+    assert.match(complaints({ ...files, LISTEN: 'tcp://:1' }), /LISTEN +is "tcp:\/\/:1"/);
   });
 
   it('read queues in order, or with weights', () => {
@@ -213,8 +234,22 @@ describe('settings', () => {
 
   /** By variable: what it sets, values with their meanings, the least and the most among them, and values out of bounds. */
   const BOUNDS: Readonly<Record<string, readonly [(config: Config) => unknown, Record<string, unknown>, string[]]>> = {
-    PORT: [({ listen }) => listen.kind === 'tcp' && listen.port, { 0: 0, 65535: 65_535 }, ['65536', '80.5']],
-    HOST: [({ listen }) => 'path' in listen && listen.path, { 'unix:a.sock': '/srv/shop/a.sock' }, ['a b', 'a/b']],
+    PORT: [({ listen: [at] }) => at?.kind === 'tcp' && at.port, { 0: 0, 65535: 65_535 }, ['65536', '80.5']],
+    HOST: [({ listen: [at] }) => at?.kind === 'unix' && at.path, { 'unix:a.sock': '/srv/shop/a.sock' }, ['a b', 'a/b']],
+    LISTEN: [
+      ({ listen: [at] }) => at?.kind === 'tcp' && at.port,
+      { 'tcp://:0': 0, 'tcp://a.example:65535/': 65_535 },
+      [
+        'tcp://:65536',
+        ':80',
+        'tcp://a',
+        'tcp://:1,',
+        'tcp://:1?mode=660',
+        'unix:a',
+        'unix:///a?mode=9',
+        'tcp://:1?back=1',
+      ].concat('tcp://:1?backlog=0', 'tcp://:1?proxy_protocol=0', 'http://:1'),
+    ],
     SOCKET_MODE: [() => undefined, {}, ['0888', '66', '07777', 'rw']],
     TRUST_PROXY: [({ trustProxy }) => trustProxy, { 10: { hops: 10 } }, ['11']],
     WEB_CONCURRENCY: [({ web }) => web.concurrency, { 1: 1, 64: 64 }, ['0', '65']],

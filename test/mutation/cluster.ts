@@ -3,6 +3,20 @@ import type { Mutation } from './mutation';
 /** Mutations of the supervisor: the primary, its workers and its job processor. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a renewed certificate is used without a restart',
+    file: 'lib/cluster/primary/tls-files.ts',
+    find: 'if (!isSettled || now === this.read) return;',
+    replace: 'if (!isSettled || now !== this.read) return;',
+    killedBy: ['test/process/listeners.deep.ts'],
+  },
+  {
+    promise: 'a connection that goes to another worker keeps the client that the PROXY protocol has named',
+    file: 'lib/internals/socket-handoff.ts',
+    find: 'noteArrival(connection, arrivalOf(socket));',
+    replace: 'noteArrival(connection, undefined);',
+    killedBy: ['test/process/listeners.deep.ts'],
+  },
+  {
     promise: 'a primary whose place another takes passes its idle connections on',
     file: 'lib/cluster/primary/listener.ts',
     find: 'this.successor = successor;',

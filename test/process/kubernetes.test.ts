@@ -54,7 +54,7 @@ describe("the guide's manifest for Kubernetes", () => {
 
   it('probes the paths and the port at which the tree serves', () => {
     assert.equal(kind, 'Deployment');
-    assert.deepEqual(config.listen, { kind: 'tcp', host: '0.0.0.0', port: served.ports[0]?.containerPort });
+    assert.deepEqual(config.listen, [{ kind: 'tcp', host: '0.0.0.0', port: served.ports[0]?.containerPort }]);
     for (const { httpGet } of [served.startupProbe, served.livenessProbe, served.readinessProbe])
       assert.equal(httpGet.port, served.ports[0]?.name);
     assert.equal(served.startupProbe.httpGet.path, '/health');

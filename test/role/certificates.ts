@@ -12,10 +12,10 @@ export interface Certificate {
   readonly authorityFile: string;
 }
 
-/** Makes a certificate like those of managed plans: signed by an authority that no system trusts. */
-export async function makeCertificate(): Promise<Certificate> {
+/** Makes a certificate like those of managed plans: signed by an authority, by this name, that no system trusts. */
+export async function makeCertificate(name = 'Test Authority'): Promise<Certificate> {
   const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
-  const authority = await generate([{ name: 'commonName', value: 'Test Authority' }], {
+  const authority = await generate([{ name: 'commonName', value: name }], {
     ...common,
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },

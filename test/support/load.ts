@@ -1,4 +1,5 @@
 import http from 'node:http';
+import https from 'node:https';
 import { until } from './until';
 import { WAIT_LIMIT_MS } from './wait-limit';
 
@@ -12,6 +13,8 @@ export interface LoadOptions {
   readonly whenRefused?: 'end' | 'try again';
   /** The clients are behind a router, which polls /ready and sends nothing while the tree is not ready. */
   readonly routed?: boolean;
+  /** Certificates that sign those of the tree, PEM. Default: those that the system trusts. */
+  readonly ca?: string;
 }
 
 /** Maximum duration of a load without a router, ms, so that a test that forgets to stop one ends. */
@@ -73,8 +76,18 @@ export class Load {
     return this;
   }
 
+  private get isSecure(): boolean {
+    return this.baseUrl.startsWith('https:');
+  }
+
+  /** Without sessions that are resumed: each connection is shown the certificate. */
+  private agent(options: http.AgentOptions): http.Agent {
+    const { ca } = this.options;
+    return this.isSecure ? new https.Agent({ ...options, ca, maxCachedSessions: 0 }) : new http.Agent(options);
+  }
+
   private async client(keepAlive: boolean): Promise<void> {
-    const agent = new http.Agent({ keepAlive, maxSockets: 1 });
+    const agent = this.agent({ keepAlive, maxSockets: 1 });
     while (!this.stopping && performance.now() < this.end) {
       if (!this.ready) await pause(READY_MS);
       else if ((await this.ask(agent)) === 'ECONNREFUSED' && this.options.whenRefused === 'end') break;
@@ -95,7 +108,7 @@ export class Load {
   }
 
   private async watch(): Promise<void> {
-    const agent = new http.Agent();
+    const agent = this.agent({});
     while (!this.stopping) {
       this.ready = (await this.send('/ready', agent)) === '200';
       await pause(this.ready ? READY_MS : UNREADY_MS);
@@ -105,7 +118,8 @@ export class Load {
   /** @returns the status, or the kind of failure. */
   private send(path: string, agent: http.Agent): Promise<string> {
     return new Promise((resolve) => {
-      const request = http.get(new URL(path, this.baseUrl), { agent, timeout: WAIT_LIMIT_MS }, (response) => {
+      const { get } = this.isSecure ? https : http;
+      const request = get(new URL(path, this.baseUrl), { agent, timeout: WAIT_LIMIT_MS }, (response) => {
         response.on('error', ({ code }: NodeJS.ErrnoException) => resolve(`${code} in the body`));
         response.on('end', () => resolve(String(response.statusCode)));
         response.resume();

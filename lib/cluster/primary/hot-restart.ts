@@ -3,7 +3,15 @@ import type { Socket } from 'node:net';
 import { environment, type InheritedSocket, takeVariables } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { type Connection, type ConnectionHandle, closeConnection, handleOf } from '../../internals/socket-handoff';
+import {
+  type Arrival,
+  arrivalOf,
+  type Connection,
+  type ConnectionHandle,
+  closeConnection,
+  handleOf,
+  noteArrival,
+} from '../../internals/socket-handoff';
 import { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
 import { toError } from '../../support/to-error';
@@ -18,7 +26,7 @@ const FIRST_FD = 3;
 
 /** What a primary leaves to the next one. */
 export interface Inheritance {
-  readonly sockets: readonly Pick<InheritedSocket, 'name' | 'path'>[];
+  readonly sockets: readonly Omit<InheritedSocket, 'kind' | 'fd'>[];
   /** The address for people; null: the tree has no web. */
   readonly address: string | null;
   /** URLs of the embedded servers, which the first primary keeps running; null: there are none. */
@@ -53,6 +61,12 @@ export function takeInherited(): Inherited {
   return { sockets, predecessor: undefined };
 }
 
+/** Carries a connection. */
+interface ConnectionMessage {
+  readonly catamount: 'connection';
+  readonly arrival?: Arrival | undefined;
+}
+
 /** Messages of the first primary to the one that serves. */
 type ToServing =
   /** Listen, run jobs, and say `serving`. */
@@ -61,7 +75,7 @@ type ToServing =
   | { readonly catamount: 'retire' }
   /** The next one could not start. */
   | { readonly catamount: 'refused'; readonly reason: string }
-  | { readonly catamount: 'connection' };
+  | ConnectionMessage;
 
 type FromServing =
   /** It could serve. */
@@ -69,8 +83,8 @@ type FromServing =
   | { readonly catamount: 'serving' }
   /** Carries a socket: start the next primary once all `inheritance.sockets` have come. */
   | { readonly catamount: 'hand-over'; readonly inheritance: Inheritance }
-  /** Carries a connection for the next primary. */
-  | { readonly catamount: 'connection' };
+  /** For the next primary. */
+  | ConnectionMessage;
 
 /** Sends a message with a handle. Node's types allow sockets only, but it also sends a bare handle. */
 function send(
@@ -84,10 +98,15 @@ function send(
   });
 }
 
+function arrived(handle: unknown, { arrival }: ConnectionMessage): ConnectionHandle {
+  noteArrival(handle as ConnectionHandle, arrival);
+  return handle as ConnectionHandle;
+}
+
 /** Passes a connection on, of which no byte is read here. */
 async function pass(to: ChildProcess | NodeJS.Process, connection: Connection): Promise<void> {
   const handle = handleOf(connection);
-  if (handle) await send(to, { catamount: 'connection' }, handle);
+  if (handle) await send(to, { catamount: 'connection', arrival: arrivalOf(connection) }, handle);
   closeConnection(connection);
 }
 
@@ -180,7 +199,7 @@ export class HotRestart {
       const message = given as Incoming<FromServing>;
       if (message?.catamount === 'ready') ready.resolve();
       else if (message?.catamount === 'serving') serving.resolve();
-      else if (message?.catamount === 'connection') this.forward(handle as ConnectionHandle);
+      else if (message?.catamount === 'connection') this.forward(arrived(handle, message));
       else if (message?.catamount === 'hand-over') this.collect(next, message.inheritance, handle);
     });
     void exited.then((code) => failed.resolve(`it ended with code ${code}; the log says why`));
@@ -255,7 +274,7 @@ export class FirstPrimary {
       if (message?.catamount === 'serve') this.asked.resolve();
       else if (message?.catamount === 'retire') this.answer.resolve(undefined);
       else if (message?.catamount === 'refused') this.answer.resolve(message.reason);
-      else if (message?.catamount === 'connection') onConnection(handle as Connection);
+      else if (message?.catamount === 'connection') onConnection(arrived(handle, message));
     });
     process.once('disconnect', onGone);
   }

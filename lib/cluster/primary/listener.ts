@@ -1,12 +1,12 @@
 import net from 'node:net';
 import { setImmediate as afterPoll, setTimeout as wait } from 'node:timers/promises';
-import type { InheritedSocket, ListenAddress } from '../../core/config';
+import type { InheritedSocket, ListenAddress, ListenOptions } from '../../core/config';
 import { DescriptorWatch } from '../../core/descriptor-watch';
 import type { Events } from '../../core/events';
-import { addressInUse, listenError, listenOnFile, removerOf } from '../../core/listen-address';
+import { addressInUse, listenError, listenOnFile, optionsFor, removerOf } from '../../core/listen-address';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
-import { closeConnection, type ListeningHandle, listeningHandle } from '../../internals/socket-handoff';
+import { closeConnection, type ListeningHandle, listeningHandle, noteArrival } from '../../internals/socket-handoff';
 import type { Deadline } from '../../support/deadline';
 import { type Deferred, deferred } from '../../support/deferred';
 
@@ -22,7 +22,7 @@ export interface Taker {
 }
 
 /** A socket on which this process listens, by whose handle another process can listen, too. */
-export interface ListeningSocket extends Pick<InheritedSocket, 'name' | 'path'> {
+export interface ListeningSocket extends Omit<InheritedSocket, 'kind' | 'fd'> {
   readonly handle: ListeningHandle;
 }
 
@@ -54,25 +54,32 @@ export class Listener {
   private closed = false;
   /** Takes the connections that are left when the socket is closed: those of the next primary. */
   private successor: ((connection: Connection) => void) | undefined;
+  private readonly addresses: (ListenAddress | InheritedSocket)[];
 
+  /** @param listen the addresses of the settings, whose options sockets from outside have. */
   constructor(
-    private readonly addresses: readonly (ListenAddress | InheritedSocket)[],
+    addresses: readonly (ListenAddress | InheritedSocket)[],
     private readonly takers: () => readonly Taker[],
     private readonly events: Events,
+    private readonly settings: readonly ListenAddress[] = [],
   ) {
+    this.addresses = [...addresses];
     const descriptors = new DescriptorWatch(events);
     // Nothing is read here: the client's bytes wait in the kernel for the worker.
     const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
-    const accept = (socket: net.Socket) => {
+    const accept = (socket: net.Socket, { tls, proxyProtocol }: ListenOptions) => {
       this.accepted++;
       this.acceptedAt = performance.now();
       // This connection may have taken the last descriptor. libuv silently drops the connections after it, and a later
       // check may find some free again.
       descriptors.check();
       socket.on('error', () => undefined);
+      if (tls || proxyProtocol) noteArrival(socket, { tls: tls === true, proxyProtocol: proxyProtocol === true });
       this.dispatch(socket);
     };
-    this.servers = addresses.map(() => net.createServer(options, accept));
+    this.servers = addresses.map((_, i) =>
+      net.createServer(options, (socket) => accept(socket, this.addresses[i] ?? {})),
+    );
   }
 
   /** The sockets, for the next primary; none unless it listens. */
@@ -80,7 +87,9 @@ export class Listener {
     return this.servers.flatMap((server, i) => {
       const [handle, address] = [listeningHandle(server), this.addresses[i]];
       if (!handle || !address) return [];
-      return { handle, name: addressInUse(server, address), path: address.kind === 'tcp' ? null : address.path };
+      const { tls = false, proxyProtocol = false } = address;
+      const path = address.kind === 'tcp' ? null : address.path;
+      return { handle, name: addressInUse(server, address), path, tls, proxyProtocol };
     });
   }
 
@@ -89,11 +98,12 @@ export class Listener {
    * @throws UserError when an address is unavailable.
    */
   async listen(): Promise<string> {
-    const addresses = await Promise.all(this.servers.map((server, i) => this.listenAt(server, this.addresses[i])));
+    const addresses = await Promise.all(this.servers.map((server, i) => this.listenAt(server, i)));
     return addresses[0] ?? '';
   }
 
-  private async listenAt(server: net.Server, address: ListenAddress | InheritedSocket | undefined): Promise<string> {
+  private async listenAt(server: net.Server, index: number): Promise<string> {
+    const address = this.addresses[index];
     if (!address) return '';
     const listening = deferred();
     const refuse = (error: NodeJS.ErrnoException) => listening.reject(listenError(error, address));
@@ -102,11 +112,17 @@ export class Listener {
     else if (address.kind === 'inherited') {
       if (address.path !== null) this.removers.push(removerOf(address.path));
       server.listen({ fd: address.fd }, listening.resolve);
-    } else server.listen({ host: address.host, port: address.port }, listening.resolve);
+    } else {
+      const { host, port, backlog } = address;
+      server.listen({ host, port, ...(backlog && { backlog }) }, listening.resolve);
+    }
     await listening.promise;
     server.off('error', refuse);
     server.on('error', (error) => this.events.emit('process.error', { error, during: 'accepting a connection' }));
-    return addressInUse(server, address);
+    const isNew = address.kind === 'inherited' && address.tls === undefined;
+    const settled = isNew ? { ...address, ...optionsFor(server.address(), this.settings) } : address;
+    this.addresses[index] = settled;
+    return addressInUse(server, settled);
   }
 
   /** Sends the connection to a worker as soon as one can take it. */

@@ -2,7 +2,14 @@ import type { Worker as ClusterWorker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Events } from '../../core/events';
-import { type Connection, type ConnectionHandle, closeConnection } from '../../internals/socket-handoff';
+import type { Credentials } from '../../core/tls';
+import {
+  arrivalOf,
+  type Connection,
+  type ConnectionHandle,
+  closeConnection,
+  noteArrival,
+} from '../../internals/socket-handoff';
 import { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
@@ -27,6 +34,8 @@ export interface PoolCallbacks {
   /** The worker has answered `/ready` with 200 for the first time. */
   treeServed(): void;
   readonly relay: RelayBroadcast;
+  /** undefined: no client speaks TLS. */
+  readonly credentials?: Credentials | undefined;
   reported(status: WorkerStatus): void;
   /** Replaces the worker: it was signalled alone, or had an uncaught error. */
   requestReplacement(handle: WorkerHandle): void;
@@ -88,7 +97,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.unconfirmed = connection;
     this.sentAt = performance.now();
     this.sent++;
-    const message: ToWorker = { catamount: 'connection' };
+    const message: ToWorker = { catamount: 'connection', arrival: arrivalOf(connection) };
     // Node's types allow sockets only, but it also sends a bare handle. A failure shows in the worker's exit.
     this.worker.process.send?.(message, connection as Socket, { keepOpen: true }, () => undefined);
   }
@@ -172,7 +181,10 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     switch (message.catamount) {
       case 'online':
         this.sendStop();
-        void this.pool.mayLoad(this).then(() => this.send({ catamount: 'assign', slot: this.slot, phase: this.phase }));
+        void this.pool.mayLoad(this).then(() => {
+          const { slot, phase, pool } = this;
+          this.send({ catamount: 'assign', slot, phase, tls: pool.credentials });
+        });
         break;
       case 'ready':
         this.becomeReady();
@@ -210,6 +222,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         this.pool.free();
         break;
       case 'handoff':
+        noteArrival(connection as ConnectionHandle, message.arrival);
         this.pool.redispatch(connection as ConnectionHandle);
         break;
       case 'subscribe':

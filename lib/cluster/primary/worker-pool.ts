@@ -4,6 +4,7 @@ import type { Config, InheritedSocket } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { FORCED_EXIT_MS, STOP_PHASES } from '../../core/shutdown';
+import type { Credentials } from '../../core/tls';
 import type { Connection } from '../../internals/socket-handoff';
 import { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
@@ -53,6 +54,7 @@ export class WorkerPool implements PoolCallbacks {
   onStatus: (status: WorkerStatus) => void = () => undefined;
   /** Called with every broadcast of a worker. */
   relay: RelayBroadcast = () => undefined;
+  credentials: Credentials | undefined;
   /** Resolves when the first worker is ready, or when nothing is to wait for it any longer. */
   readonly firstLoaded = deferred();
   private readonly booted = deferred();
@@ -76,8 +78,8 @@ export class WorkerPool implements PoolCallbacks {
     inherited: readonly InheritedSocket[] = [],
   ) {
     this.slots = Array.from({ length: count }, (_, index) => new Slot(index, restarts));
-    const addresses = inherited.length > 0 ? inherited : [config.listen];
-    this.listener = new Listener(addresses, () => (this.permitted ? this.handles : []), events);
+    const addresses = inherited.length > 0 ? inherited : config.listen;
+    this.listener = new Listener(addresses, () => (this.permitted ? this.handles : []), events, config.listen);
     const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = config.web;
     this.watch = killUnresponsive(() => this.handles, { timeoutMs, bootTimeoutMs }, events);
   }
@@ -231,6 +233,12 @@ export class WorkerPool implements PoolCallbacks {
   setJobsHealth(change: Partial<JobsHealth>): void {
     this.jobsHealth = { ...this.jobsHealth, ...change };
     for (const handle of this.handles) handle.send({ catamount: 'jobs', jobs: this.jobsHealth });
+  }
+
+  /** From now on handshakes of TLS use these. */
+  secure(credentials: Credentials): void {
+    this.credentials = credentials;
+    for (const handle of this.handles) handle.send({ catamount: 'tls', tls: credentials });
   }
 
   /** From now on workers may ask this. */

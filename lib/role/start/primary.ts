@@ -25,6 +25,7 @@ import { appUrlAt, ensureFree } from '../../core/listen-address';
 import { onUncaught, openLog } from '../../core/logging';
 import { withRedisPrefix } from '../../core/redis-settings';
 import { STOP_PHASES } from '../../core/shutdown';
+import type { Credentials } from '../../core/tls';
 import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { collectGarbage } from '../../internals/gc';
 import type { Connection } from '../../internals/socket-handoff';
@@ -208,7 +209,9 @@ export class Primary {
     try {
       if (!this.first) await awaitStopping(config.control.stateFile, events);
       if (this.stopped) return;
-      if (config.web.enabled && this.inherited.sockets.length === 0) await ensureFree(config.listen);
+      if (config.web.enabled && this.inherited.sockets.length === 0)
+        for (const address of config.listen) await ensureFree(address);
+      if (config.web.enabled && config.tls) await this.secureWeb(config.tls);
       if (!this.first) await this.answerProbes();
       if (!this.first) await this.control.start();
       const check = this.checkApp();
@@ -329,7 +332,7 @@ export class Primary {
     const embedded = this.embedded !== undefined || this.inherited.predecessor !== undefined;
     const sockets = this.probes ? [this.probes] : workers.sockets;
     const inheritance: Inheritance = {
-      sockets: sockets.map(({ name, path }) => ({ name, path })),
+      sockets: sockets.map(({ handle: _, ...socket }) => socket),
       address: monitor.address,
       databaseUrl: embedded ? databaseUrl : null,
       redisUrl: embedded ? redisUrl : null,
@@ -408,10 +411,21 @@ export class Primary {
     return address;
   }
 
+  /** @throws UserError when the files of the certificate cannot be used. */
+  private async secureWeb(files: NonNullable<Config['tls']>): Promise<void> {
+    const { TlsFiles } = await import('../../cluster/primary/tls-files');
+    const secure = (credentials: Credentials) => this.workers.secure(credentials);
+    const { credentials, task } = new TlsFiles(files, this.events, secure);
+    secure(credentials);
+    task.start();
+  }
+
   private announce(address: string): void {
     const { config } = this;
     const durationMs = Math.round(performance.now() - this.startedAt);
-    this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
+    const [, ...also] = this.workers.sockets.map(({ name }) => name);
+    const pages = pagesAt(address, this.config);
+    this.events.emit('primary.listening', { address, durationMs, pages, ...(also.length > 0 && { also }) });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
     this.sdNotify?.ready();
   }

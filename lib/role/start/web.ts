@@ -12,6 +12,7 @@ import type { Events } from '../../core/events';
 import { asSentence } from '../../core/finding';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { Redis } from '../../core/redis';
+import type { Credentials } from '../../core/tls';
 import type { Connection, RawConnection } from '../../internals/socket-handoff';
 import type { Database } from '../../model/database';
 import { loadModels } from '../../model/model-lookup';
@@ -25,6 +26,7 @@ import { toError } from '../../support/to-error';
 import { createApplication } from '../../web/application';
 import { ConcurrencyLimiter } from '../../web/concurrency-limiter';
 import type { Degradation } from '../../web/options';
+import { asIPv4, trustedPeers } from '../../web/proxies';
 import { RateLimits } from '../../web/rate-limit';
 import { RequestMetrics } from '../../web/request-metrics';
 import { WebServer } from '../../web/server';
@@ -48,6 +50,9 @@ const PAGE_STATEMENT_TIMEOUT_MS = 5000;
  * sign-in attempts and sign-ups in its own memory, as in an outage. So each restart would allow more of them.
  */
 const FIRST_CONTACT_MS = 2000;
+
+/** A worker tells of refused connections at most this often, ms: anybody can cause them. */
+const REFUSALS_EVERY_MS = 60_000;
 
 /** Maximum age of what the checks of a web that serves have found, and time limit of them together, ms. */
 const DEGRADED = { freshMs: 2000, limitMs: 3000 };
@@ -73,6 +78,9 @@ export class WebRole implements DrainableServer {
   private readonly first: FirstReadiness | undefined;
   private jobsBooted: boolean;
   private untrustedProxy: string | null = null;
+  /** Connections that were refused since that was told last, ms on the monotonic clock. */
+  private refusals = 0;
+  private refusalsToldAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly app: AppDefinition,
@@ -186,7 +194,13 @@ export class WebRole implements DrainableServer {
         }),
       ),
     });
-    const server = new WebServer(application.callback(), config.web);
+    const { trustProxy } = config;
+    const isTrusted = 'addresses' in trustProxy ? trustedPeers(trustProxy.addresses) : undefined;
+    const server = new WebServer(application.callback(), {
+      ...config.web,
+      trusts: (peer) => !isTrusted || peer === '' || isTrusted(asIPv4(peer)),
+      onRefused: (reason, peer) => this.refused(reason, peer),
+    });
     this.server = server;
     if (app.server) await server.extend((http, goodbye) => app.server?.(http, { config, goodbye }));
     await redis.firstAttempt(FIRST_CONTACT_MS);
@@ -211,6 +225,19 @@ export class WebRole implements DrainableServer {
 
   serveConnection(connection: Connection): void {
     this.server?.serveConnection(connection as Socket | RawConnection);
+  }
+
+  async secure(credentials: Credentials): Promise<void> {
+    await this.server?.secure(credentials);
+  }
+
+  /** Tells of the first refused connection, and then once in a while how many there were. */
+  private refused(reason: string, peer: string): void {
+    this.refusals++;
+    if (performance.now() - this.refusalsToldAt < REFUSALS_EVERY_MS) return;
+    this.events.emit('connection.refused', { reason, peer, count: this.refusals });
+    this.refusalsToldAt = performance.now();
+    this.refusals = 0;
   }
 
   get full(): boolean {

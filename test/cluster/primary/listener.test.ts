@@ -7,6 +7,7 @@ import { setImmediate as afterPoll } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { Listener, type Taker } from '../../../lib/cluster/primary/listener';
 import { Events } from '../../../lib/core/events';
+import { optionsFor } from '../../../lib/core/listen-address';
 import { Deadline } from '../../../lib/support/deadline';
 import { Load } from '../../support/load';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
@@ -109,6 +110,42 @@ describe('the listener', () => {
       process.umask(mask);
       removeFolder(folder);
     }
+  });
+
+  it('lets as many connections wait as the backlog of an address says', async () => {
+    const folder = tempFolder('backlog');
+    for (const [backlog, hasRoom] of [
+      [1, false],
+      [64, true],
+    ] as const) {
+      const file = path.join(folder, `${backlog}.sock`);
+      const take = (connection: net.Socket) => void connection.destroy();
+      const worker = { takes: true, full: false, awaited: false, take };
+      const listener = new Listener([{ kind: 'unix', path: file, mode: null, backlog }], () => [worker], new Events());
+      await listener.listen();
+      // Nothing is accepted before this turn of the event loop ends; the system refuses at once what has no room.
+      const clients = Array.from({ length: 8 }, () => net.connect(file));
+      const outcomes = clients.map((client) =>
+        once(client, 'connect').then(
+          () => true,
+          () => false,
+        ),
+      );
+      assert.equal((await Promise.all(outcomes)).every(Boolean), hasRoom);
+      for (const client of clients) client.destroy();
+      await listener.close(Deadline.after(WAIT_LIMIT_MS));
+    }
+    removeFolder(folder);
+  });
+
+  it('gives sockets from outside the options of the same address, or those of the only one', () => {
+    const tls = { kind: 'tcp', host: '0.0.0.0', port: 443, tls: true, backlog: 9 } as const;
+    const proxied = { kind: 'unix', path: '/run/a.sock', mode: null, proxyProtocol: true } as const;
+    const bound = (port: number) => ({ address: '::', family: 'IPv6', port });
+    assert.deepEqual(optionsFor(bound(443), [proxied, tls]), { tls: true, proxyProtocol: false });
+    assert.deepEqual(optionsFor('/run/a.sock', [proxied, tls]), { tls: false, proxyProtocol: true });
+    assert.deepEqual(optionsFor(bound(80), [proxied, tls]), { tls: false, proxyProtocol: false });
+    assert.deepEqual(optionsFor(bound(80), [tls]), { tls: true, proxyProtocol: false });
   });
 
   it('holds new connections while it closes the socket, until every client has reconnected, and then has them served', async () => {

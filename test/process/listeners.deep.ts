@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import tls from 'node:tls';
+import { order } from '../cluster/primary/operator';
+import { useSupervisorApp } from '../cluster/primary/supervisor-app';
+import { type Certificate, makeCertificate } from '../role/certificates';
+import { Load } from '../support/load';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+
+/** @returns what the tree listens on, in the order of LISTEN. */
+async function addressesOf(tree: Tree): Promise<string[]> {
+  const { text } = await tree.waitForLine(/Listening on /);
+  const [, first = '', rest = ''] =
+    /Listening on ([^\s,"]+), ready in [^,"]*(?:, and on ([^"]+?))?(?:"|$)/.exec(text) ?? [];
+  return [first, ...rest.split(', ')];
+}
+
+/** @returns the status of a request by a Unix socket. */
+const askBy = (socketPath: string) =>
+  new Promise<number | undefined>((resolve, reject) => {
+    http
+      .get({ socketPath, path: '/health', agent: false }, (answer) => resolve(answer.resume().statusCode))
+      .on('error', reject);
+  });
+
+/** @returns the fingerprint of the certificate that a new client is shown. */
+async function shown(port: number, ca: string): Promise<string> {
+  const socket = tls.connect({ port, host: '127.0.0.1', ca });
+  await once(socket, 'secureConnect');
+  const { fingerprint256 } = socket.getPeerCertificate();
+  socket.destroy();
+  return fingerprint256;
+}
+
+/** Resolves when the tree has closed the connection without a byte, by a reset or not. */
+async function closed(socket: net.Socket): Promise<void> {
+  socket.on('error', () => undefined).on('data', () => assert.fail('it was answered'));
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()));
+}
+
+describe('a tree that listens in several places', () => {
+  const app = useSupervisorApp({ each: true });
+  const folder = tempFolder('listeners');
+  const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')];
+  const file = path.join(folder, 'web.sock');
+  let certificate: Certificate;
+  let authority = '';
+
+  const write = ({ chain, key: secret }: Certificate) => {
+    fs.writeFileSync(cert, chain);
+    fs.writeFileSync(key, secret);
+  };
+  beforeEach(async () => {
+    certificate = await makeCertificate();
+    authority = fs.readFileSync(certificate.authorityFile, 'utf8');
+    write(certificate);
+  });
+  after(() => removeFolder(folder));
+
+  const start = async (LISTEN: string, env: Readonly<Record<string, string>> = {}) => {
+    const tree = await app.start({ WEB_CONCURRENCY: '2', TLS_CERT: cert, TLS_KEY: key, LISTEN, ...env });
+    return { tree, at: await addressesOf(tree) };
+  };
+
+  it('serves TCP, TLS and a Unix socket, each with its options, and a hot restart keeps all of them', async () => {
+    const { tree, at } = await start(`tcp://127.0.0.1:0,tls://127.0.0.1:0?backlog=64,unix://${file}?mode=606`);
+    const [plain = '', secure = ''] = at;
+    assert.deepEqual([at.length, at[2]], [3, `unix:${file}`]);
+    assert.equal(fs.statSync(file).mode & 0o777, 0o606);
+    const loads = [
+      new Load(plain, 2, () => '/slow?ms=5'),
+      new Load(secure, 3, () => '/slow?ms=5', { allFresh: true, ca: authority }),
+    ];
+    for (let n = 0; n < 2; n++) {
+      await Promise.all(loads.map((load) => load.more(20)));
+      await order(tree, 'restart');
+      assert.equal(await askBy(file), 200);
+    }
+    await Promise.all(loads.map((load) => load.more(20)));
+    await Promise.all(loads.map((load) => load.stop()));
+    assert.deepEqual(
+      loads.map(({ failures }) => failures),
+      [{}, {}],
+    );
+    assert.equal((await tree.stop()).code, 0);
+    assert.ok(!fs.existsSync(file));
+  });
+
+  it('renews its certificate under load without a failed handshake, and keeps it when the new files are broken', async () => {
+    const { tree, at } = await start('tls://127.0.0.1:0');
+    const port = Number(new URL(at[0] ?? '').port);
+    const next = await makeCertificate('Another Authority');
+    const both = `${authority}\n${fs.readFileSync(next.authorityFile, 'utf8')}`;
+    const load = new Load(at[0] ?? '', 4, () => '/slow?ms=1', { allFresh: true, ca: both });
+    await load.more(20);
+    const before = await shown(port, both);
+    write(next);
+    await until('new clients see the new one', async () => (await shown(port, both)) !== before);
+    const renewed = await shown(port, both);
+    await load.more(50);
+    // The certificate of another key.
+    fs.writeFileSync(cert, certificate.chain);
+    await tree.waitForLine(/the certificate stays the one before: .*TLS_KEY.*key/);
+    await load.more(50);
+    await load.stop();
+    assert.deepEqual(load.failures, {});
+    // A worker that starts while the files are broken has it, too.
+    const workers = tree.processes().all.filter(({ command }) => command.startsWith('catamount: web'));
+    for (const { pid } of workers) process.kill(pid, 'SIGKILL');
+    await until('it is served again', async () => (await shown(port, both).catch(() => '')) === renewed);
+    await assert.rejects(order(tree, 'restart'), /did not start.*serves on/);
+    assert.equal(await shown(port, both), renewed);
+  });
+
+  it('with files that are no certificate does not start, and says why', async () => {
+    fs.writeFileSync(key, 'no key');
+    const tree = app.spawn({ TLS_CERT: cert, TLS_KEY: key });
+    await tree.waitForLine(/Catamount cannot start: the files of TLS_CERT .* are no certificate and its key in PEM/);
+    assert.equal((await tree.end()).code, 78);
+  });
+
+  it('learns the client from the PROXY protocol where that is on, over TLS, too, and refuses what lacks it', async () => {
+    const LISTEN = 'tcp://127.0.0.1:0,tcp://127.0.0.1:0?proxy_protocol=1,tls://127.0.0.1:0?proxy_protocol=1';
+    const { tree, at } = await start(LISTEN);
+    const ports = at.map((address) => Number(new URL(address).port));
+    const header = 'PROXY TCP4 192.0.2.7 10.0.0.1 8080 443\r\n';
+    const request = 'GET /peer HTTP/1.1\r\nHost: a\r\n\r\n';
+    const ask = (socket: net.Socket) => {
+      socket.write(request);
+      return once(socket, 'data').then(([data]) => /"ip":"([^"]*)"/.exec(String(data))?.[1]);
+    };
+    const [plain, proxied, over] = ports.map((port) => net.connect(port, '127.0.0.1'));
+    assert.ok(plain && proxied && over);
+    assert.equal(await ask(plain), '127.0.0.1');
+    for (const part of header.match(/.{1,9}/gs) ?? []) proxied.write(part);
+    assert.equal(await ask(proxied), '192.0.2.7');
+    over.write(header);
+    const secure = tls.connect({ socket: over, ca: authority, servername: 'localhost' });
+    assert.equal(await ask(secure), '192.0.2.7');
+    // The connection goes on to the next worker, and so does its client.
+    await order(tree, 'restart');
+    assert.equal(await ask(proxied), '192.0.2.7');
+    const forged = net.connect(ports[1] ?? 0, '127.0.0.1');
+    forged.write(request);
+    await closed(forged);
+    await tree.waitForLine(/refused 1 connection, the last of 127\.0\.0\.1: it does not begin with a header/);
+    for (const socket of [plain, proxied, secure]) socket.destroy();
+  });
+
+  it('takes the PROXY protocol only from the proxies whose addresses TRUST_PROXY has', async () => {
+    const { tree, at } = await start('tcp://127.0.0.1:0,tls://127.0.0.1:0,tcp://127.0.0.1:0?proxy_protocol=1', {
+      TRUST_PROXY: '10.0.0.0/8',
+    });
+    const stranger = net.connect(Number(new URL(at[2] ?? '').port), '127.0.0.1');
+    stranger.write('PROXY TCP4 192.0.2.7 10.0.0.1 8080 443\r\n');
+    await Promise.all([closed(stranger), tree.waitForLine(/refused .* its peer is none of TRUST_PROXY/)]);
+  });
+});
