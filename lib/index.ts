@@ -39,6 +39,7 @@ export {
   PermanentDeliveryError,
   TemplateError,
 } from './mailer/definition/errors';
+export { MailDeliveryJob } from './mailer/deliver-mail-job';
 export { Mailer, MailerPreview } from './mailer/mailer';
 export { deliverAllLater } from './mailer/message';
 export { KeysetError } from './model/keyset';

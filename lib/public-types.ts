@@ -153,6 +153,7 @@ export type {
 } from './mailer/definition/mail-types';
 export type { AnyMailer, MailerClass } from './mailer/definition/mailer-class';
 export type { MailInterceptor, MailObserver, MailOrigin, MailSetup } from './mailer/definition/setup';
+export type { SerializedMessage } from './mailer/deliver-mail-job';
 export type {
   AbstractMailerClass,
   Action,

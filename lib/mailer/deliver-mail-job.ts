@@ -5,6 +5,7 @@ import { jobEquipment } from '../job/enqueue/connection';
 import { enqueueJobs } from '../job/enqueue/enqueue';
 import { Job } from '../job/job';
 import { serializeArguments } from '../job/record/arguments';
+import type { MailerClass } from './definition/mailer-class';
 import type { DeliveryResult, MailMessage } from './message';
 
 /** Delivers messages: `MailDelivery` in a running tree, a substitute in a test. */
@@ -47,22 +48,44 @@ function recreateMessage(serialized: SerializedMessage): MailMessage {
 export interface SerializedMessage {
   /** Class name of the mailer. */
   readonly mailer: string;
+  /** The name of its action. */
   readonly action: string;
+  /** The arguments for that. */
   readonly args: readonly JobArgument[];
+  /** The params that were given to `with()`. */
   readonly params: { readonly [name: string]: JobArgument };
   /** Locale of the code that called `deliverLater`. */
   readonly locale?: string;
 }
 
-/** The job that `deliverLater` enqueues. Every processor registers it, beside the app's own jobs. */
-export class DeliverMailJob extends Job<[serialized: SerializedMessage]> {
-  static override readonly jobName = 'catamount.deliver-mail';
-  static override readonly queue = 'mailer';
+/**
+ * What sends a mail that `deliverLater` has enqueued. An app extends it, in a file in `jobs/`, for mails with rules of their own,
+ * such as `rate`, `expiresIn` or `retryOn`, and names that class as `deliveryJob` of a mailer. Its queue is that of the mailer.
+ */
+export class MailDeliveryJob extends Job<[serialized: SerializedMessage]> {
+  static override readonly queue: string = 'mailer';
 
   async perform(serialized: SerializedMessage): Promise<void> {
     const caller = `${serialized.mailer}.${serialized.action}`;
     await connectedDelivery(caller).deliver(recreateMessage(serialized));
   }
+}
+
+/** The job of all mailers that name no other. Every processor registers it, beside the app's own jobs. */
+export class DeliverMailJob extends MailDeliveryJob {
+  static override readonly jobName = 'catamount.deliver-mail';
+}
+
+/** @returns what is wrong with the `deliveryJob` of a mailer; undefined: nothing. */
+export function wrongDeliveryJob({ name, deliveryJob }: MailerClass): string | undefined {
+  if (deliveryJob === undefined) return undefined;
+  const given = typeof deliveryJob === 'function' ? deliveryJob.name : String(deliveryJob);
+  if (!isMailJob(deliveryJob)) return `${name}.deliveryJob is ${given}; give a class that extends MailDeliveryJob`;
+  return deliveryJob.thread ? `${given} cannot have a thread: mails are sent by the job processor itself` : undefined;
+}
+
+export function isMailJob(jobClass: unknown): jobClass is typeof MailDeliveryJob {
+  return typeof jobClass === 'function' && jobClass.prototype instanceof MailDeliveryJob;
 }
 
 /**
@@ -98,8 +121,11 @@ function prepareJob(message: MailMessage, options: JobOptions): PreparedJob {
     ...(locale === undefined ? {} : { locale }),
   } as SerializedMessage;
   const tags = [message.title, ...(options.tags ?? [])];
-  const job = DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).prepare(serialized);
-  return { ...job, encrypt: Boolean(mailer.encrypt) };
+  const mistake = wrongDeliveryJob(mailer);
+  if (mistake !== undefined) throw new TypeError(mistake);
+  const jobClass = (mailer.deliveryJob ?? DeliverMailJob) as typeof MailDeliveryJob;
+  const job = jobClass.set({ ...options, queue: options.queue ?? mailer.queue, tags }).prepare(serialized);
+  return { ...job, encrypt: Boolean(mailer.encrypt || jobClass.encrypt) };
 }
 
 /** Drops trailing undefined arguments, which equal omitted ones and cannot be serialized. */

@@ -15,7 +15,13 @@ import type {
   UrlQuery,
 } from './definition/mail-types';
 import { type AnyMailer, addRescueRule, type MailerClass, type MailerLookup } from './definition/mailer-class';
-import { connectDelivery, type Delivery, type MessageSource, type SerializedMessage } from './deliver-mail-job';
+import {
+  connectDelivery,
+  type Delivery,
+  type MailDeliveryJob,
+  type MessageSource,
+  type SerializedMessage,
+} from './deliver-mail-job';
 import { MailMessage } from './message';
 
 /** The params of a mailer that needs none; optional ones may be added. */
@@ -50,6 +56,8 @@ export abstract class Mailer<P extends object = NoParams> {
   static readonly performDeliveries: boolean = true;
   /** true: the jobs that `deliverLater` enqueues store arguments and params encrypted, as `encrypt` of a job class says. */
   static readonly encrypt: boolean = false;
+  /** The class of the jobs that `deliverLater` enqueues, which extends `MailDeliveryJob`. Default: Catamount's own. */
+  static readonly deliveryJob: typeof MailDeliveryJob | undefined = undefined;
 
   /**
    * Sets the delivery that all mailers of this process use. The role calls it at boot; `undefined` disconnects.

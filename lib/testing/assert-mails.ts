@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type ArgumentCodec, serializeArguments } from '../job/record/arguments';
 import type { OutgoingMessage } from '../mailer/definition/mail-types';
 import type { AnyMailer, MailerClass } from '../mailer/definition/mailer-class';
-import { DeliverMailJob } from '../mailer/deliver-mail-job';
+import { isMailJob } from '../mailer/deliver-mail-job';
 import type { ActionArguments, ActionName } from '../mailer/mailer';
 import { assertCount, type During } from './assert-count';
 import { describeMatch, paramsText } from './describe-job';
@@ -64,9 +64,9 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
     action,
     ...serialized(`${mailer.name}.${action}`, args, params, codec),
   });
-  const matchesJob = matcher(DeliverMailJob, match, codec);
   const matches = (entry: LoggedJob) =>
-    matchesJob(entry) &&
+    isMailJob(entry.request.jobClass) &&
+    matcher(entry.request.jobClass, match, codec)(entry) &&
     parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(entry.args[0]), part), value));
   return assertCount(mode, { ...ENQUEUED, subject, matches, times: match.times }, during, assertEnqueuedEmailWith);
 }
@@ -101,7 +101,7 @@ export function assertEnqueuedEmails(count: number, during?: During) {
   const mode = connectedMode('assertEnqueuedEmails');
   requireCount('assertEnqueuedEmails', count);
   requireDuring('assertEnqueuedEmails', during);
-  const matches = ({ request }: LoggedJob) => (request.jobClass as unknown) === DeliverMailJob;
+  const matches = ({ request }: LoggedJob) => isMailJob(request.jobClass);
   return assertCount(mode, { ...ENQUEUED, subject: 'mails', matches, times: count }, during, assertEnqueuedEmails);
 }
 

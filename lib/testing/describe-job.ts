@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { DeliverMailJob } from '../mailer/deliver-mail-job';
+import { isMailJob } from '../mailer/deliver-mail-job';
 import { formatDuration } from '../support/duration';
 import type { LoggedJob } from './job-log';
 import type { EnqueuedMatch } from './job-match';
@@ -47,7 +47,7 @@ export function paramsText(params: unknown): string {
 /** A mail for later, as the code that enqueued it wrote it: `the mail UserMailer.welcome('ada@example.com')`. */
 function describeMail({ request }: LoggedJob, shown: readonly unknown[] | undefined): string | undefined {
   const [mail] = shown ?? [];
-  if ((request.jobClass as unknown) !== DeliverMailJob || typeof mail !== 'object' || mail === null) return undefined;
+  if (!isMailJob(request.jobClass) || typeof mail !== 'object' || mail === null) return undefined;
   const { mailer, action, args, params } = mail as Record<string, unknown>;
   const values = Array.isArray(args) ? args.map(valueText).join(', ') : '';
   return `the mail ${mailer}.${action}(${values})${paramsText(params)}`;

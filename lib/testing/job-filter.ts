@@ -4,9 +4,9 @@ import type { LoggedJob } from './job-log';
 
 /** Selects jobs by class and queue. */
 export interface JobFilter {
-  /** Selects only jobs of these classes. Default: of all classes. */
+  /** Selects only jobs of these classes and their subclasses. Default: of all classes. */
   readonly only?: JobClass | readonly JobClass[] | undefined;
-  /** Selects jobs of all classes except these. */
+  /** Selects jobs of all classes except these and their subclasses. */
   readonly except?: JobClass | readonly JobClass[] | undefined;
   /** Selects only jobs of this queue. Default: of all queues. */
   readonly queue?: string | undefined;
@@ -30,9 +30,13 @@ export function matchesFilter({ only, except, queue }: JobFilter): (entry: Logge
   const wanted = only === undefined ? undefined : [only].flat();
   const unwanted = except === undefined ? [] : [except].flat();
   return ({ request }) =>
-    (wanted === undefined || wanted.includes(request.jobClass)) &&
-    !unwanted.includes(request.jobClass) &&
+    (wanted === undefined || wanted.some((one) => isOf(request.jobClass, one))) &&
+    !unwanted.some((one) => isOf(request.jobClass, one)) &&
     (queue === undefined || request.queue === queue);
+}
+
+function isOf(jobClass: JobClass, wanted: JobClass): boolean {
+  return jobClass === wanted || jobClass.prototype instanceof wanted;
 }
 
 /** @returns true if the job's time has come, or if it is a retry that need not wait. */

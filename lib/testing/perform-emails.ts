@@ -1,4 +1,4 @@
-import { DeliverMailJob } from '../mailer/deliver-mail-job';
+import { MailDeliveryJob } from '../mailer/deliver-mail-job';
 import { performEnqueuedJobs } from './perform-jobs';
 
 /**
@@ -19,7 +19,7 @@ export async function performEnqueuedEmails(): Promise<void>;
  */
 export async function performEnqueuedEmails<T>(during: () => PromiseLike<T> | T): Promise<T>;
 export async function performEnqueuedEmails<T>(during?: () => PromiseLike<T> | T): Promise<T | undefined> {
-  const options = { only: DeliverMailJob };
+  const options = { only: MailDeliveryJob };
   if (during) return performEnqueuedJobs(during, options);
   await performEnqueuedJobs(options);
   return undefined;

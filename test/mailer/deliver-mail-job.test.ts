@@ -4,8 +4,9 @@ import { User } from '../../lib/app/models/user';
 import { runInContext } from '../../lib/core/execution-context';
 import type { EnqueueRequest } from '../../lib/job/definition/job-class';
 import type { EnqueueMiddleware } from '../../lib/job/definition/setup';
+import { Job } from '../../lib/job/job';
 import type { MailerClass } from '../../lib/mailer/definition/mailer-class';
-import { DeliverMailJob } from '../../lib/mailer/deliver-mail-job';
+import { DeliverMailJob, MailDeliveryJob } from '../../lib/mailer/deliver-mail-job';
 import { Mailer } from '../../lib/mailer/mailer';
 import { MailerRegistry } from '../../lib/mailer/mailer-registry';
 import { deliverAllLater } from '../../lib/mailer/message';
@@ -47,13 +48,28 @@ class LetterMailer extends Mailer<{ readonly from?: User | undefined; readonly d
     return this.mail({ to: 'ada@example.com' });
   }
 }
+class RatedLetterJob extends MailDeliveryJob {
+  static override readonly rate = { limit: 1, per: '1h' } as const;
+}
+class SecretLetterJob extends MailDeliveryJob {
+  static override readonly encrypt = true;
+}
+class WrongJob extends Job {
+  perform(): void {}
+}
+class ThreadedJob extends MailDeliveryJob {
+  static override readonly thread = true;
+}
+class RatedMailer extends LetterMailer {
+  static override readonly deliveryJob = RatedLetterJob;
+}
 class UrgentMailer extends LetterMailer {
   static override readonly queue = 'default';
 }
 
 describe('deliverLater', () => {
   const requests: EnqueueRequest[] = [];
-  const mailers: MailerClass[] = [LetterMailer, UrgentMailer];
+  const mailers: MailerClass[] = [LetterMailer, UrgentMailer, RatedMailer];
 
   const sink = inSuite('stop', startSmtpSink);
   const system = inSuite('stop', async () => {
@@ -125,6 +141,41 @@ describe('deliverLater', () => {
     await work();
     await sink.waitFor(2);
     assert.equal(sink.messages.length, 2);
+  });
+
+  it('enqueues the class of the mailer, whose rules hold for its mails', async () => {
+    await RatedMailer.letter(await newUser('Ada'), 'first').deliverLater();
+    await RatedMailer.letter(await newUser('Bob'), 'second').deliverLater();
+    assert.deepEqual(
+      requests.map(({ name, queue }) => `${name} ${queue}`),
+      ['RatedLetterJob mailer', 'RatedLetterJob mailer'],
+    );
+    await system.processor([DeliverMailJob, RatedLetterJob]);
+    await sink.waitFor(1);
+    await LetterMailer.letter(await newUser(), 'another').deliverLater();
+    await sink.waitFor(2);
+    assert.deepEqual(
+      sink.messages.map(({ subject }) => subject),
+      ['first', 'another'],
+    );
+    await until('only the second is left', async () => (await system.jobCount()) === 1);
+  });
+
+  it('refuses a class that sends no mails, or would in a thread, and encrypts if its class does', async () => {
+    const user = await newUser();
+    const refusals: readonly (readonly [unknown, RegExp])[] = [
+      [WrongJob, /OddMailer.deliveryJob is WrongJob; give a class that extends MailDeliveryJob/],
+      ['LetterJob', /OddMailer.deliveryJob is LetterJob; give/],
+      [ThreadedJob, /ThreadedJob cannot have a thread/],
+      [SecretLetterJob, /JOB_ENCRYPTION_KEYS/],
+    ];
+    for (const [given, message] of refusals) {
+      class OddMailer extends LetterMailer {
+        static override readonly deliveryJob = given as typeof MailDeliveryJob;
+      }
+      await assert.rejects(OddMailer.letter(user).deliverLater(), message);
+    }
+    assert.equal(await system.jobCount(), 0);
   });
 
   it('is part of the transaction: sent after its commit, never after a rollback', async () => {

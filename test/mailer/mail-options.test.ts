@@ -124,6 +124,7 @@ describe('a mail through a real SMTP server:', () => {
       i18n: await textsOf({ en: {} }),
       defaultLocale: 'en',
       usesTemplates: true,
+      jobs: [],
     });
     const about = (action: string) =>
       found.filter((finding) => JSON.stringify(finding).includes(`NoteMailer#${action} `));

@@ -147,6 +147,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/mailer/delivery-options.test.ts'],
   },
   {
+    promise: 'the jobs of a mailer follow the rules of the class that it names',
+    file: 'lib/mailer/deliver-mail-job.ts',
+    find: '(mailer.deliveryJob ?? DeliverMailJob) as',
+    replace: 'DeliverMailJob as',
+    killedBy: ['test/mailer/deliver-mail-job.test.ts'],
+  },
+  {
     promise: 'an attribute of an image in a mail cannot end its tag',
     file: 'lib/mailer/compose/image.ts',
     find: 'escaped(String(value))',

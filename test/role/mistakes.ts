@@ -189,6 +189,22 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     files: { 'locales/ko.json': '{ "button": ' },
     says: /locales\/ko\.json: it is not valid JSON, .*: fix it/,
   },
+  'a class for mails that is no job of the app': {
+    files: {
+      'mailers/rated-mailer.js': `import { MailDeliveryJob, Mailer } from 'catamount';
+class RatedJob extends MailDeliveryJob {}
+export class RatedMailer extends Mailer { static deliveryJob = RatedJob; }`,
+    },
+    says: /mailers: RatedMailer\.deliveryJob is RatedJob, which is no job of the app: move it into a file/,
+  },
+  'a class for mails that is not one': {
+    files: {
+      'mailers/rated-mailer.js': `import { Job, Mailer } from 'catamount';
+class RatedJob extends Job { perform() {} }
+export class RatedMailer extends Mailer { static deliveryJob = RatedJob; }`,
+    },
+    says: /mailers: RatedMailer\.deliveryJob is RatedJob; give a class that extends MailDeliveryJob/,
+  },
   'a preview without a mailer': {
     files: { 'mailers/previews/guest-mailer-preview.js': preview('GuestMailer', 'hello() {}') },
     says: /previews: GuestMailerPreview previews GuestMailer, but no mailer has that name: name it after one/,

@@ -1,6 +1,7 @@
 import assert, { AssertionError } from 'node:assert/strict';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { Job } from '../../lib/job/job';
+import { MailDeliveryJob } from '../../lib/mailer/deliver-mail-job';
 import { Mailer } from '../../lib/mailer/mailer';
 import { defineApp } from '../../lib/role/app/app-definition';
 import {
@@ -33,6 +34,15 @@ class BrokenMailer extends Mailer {
   static readonly broken = this.action('broken');
   broken() {
     return this.mail({ to: 'ada@example.com', subject: 'Broken' });
+  }
+}
+
+class NoteJob extends MailDeliveryJob {}
+class NoteMailer extends Mailer {
+  static override readonly deliveryJob = NoteJob;
+  static readonly note = this.action('note');
+  note() {
+    return this.mail({ to: 'ada@example.com', subject: 'Note', text: 'Hi.' });
   }
 }
 
@@ -222,6 +232,16 @@ describe('mails in a test', () => {
     await performEnqueuedEmails();
     assert.deepEqual(receivers(), ['bob@example.com', 'before@example.com']);
     assertEnqueuedJobs(1);
+  });
+
+  it('for later count as mails when their mailer has a job class of its own', async () => {
+    await NoteMailer.note().deliverLater();
+    assertEnqueuedEmails(1);
+    assertEnqueuedEmailWith(NoteMailer, 'note', { queue: 'mailer', times: 1 });
+    assertEnqueuedJobs(1);
+    assert.throws(() => assertEnqueuedEmails(0), /the mail NoteMailer\.note\(\)/);
+    // The app does not have this mailer: a mail, and not another job, was to be delivered.
+    await assert.rejects(performEnqueuedEmails(), /there is no mailer NoteMailer in this app/);
   });
 
   it('fail as in production', async () => {

@@ -1,9 +1,11 @@
 import path from 'node:path';
 import { errorFinding, type Finding, warningFinding } from '../../core/finding';
 import type { LoadedI18n } from '../../core/i18n';
+import type { JobClass } from '../../job/definition/job-class';
 import { toError } from '../../support/to-error';
 import { findOwner, underscore } from '../compose/draft';
 import type { MailerClass } from '../definition/mailer-class';
+import { wrongDeliveryJob } from '../deliver-mail-job';
 import { collectActions } from '../mailer';
 import type { MailerRegistry } from '../mailer-registry';
 import type { Previews } from '../preview/preview-registry';
@@ -19,6 +21,8 @@ export interface MailCheck {
   };
   readonly i18n: LoadedI18n;
   readonly defaultLocale: string;
+  /** The app's job classes. */
+  readonly jobs: readonly JobClass[];
   /** false: the app renders its mails without templates. */
   readonly usesTemplates: boolean;
 }
@@ -28,7 +32,7 @@ export interface MailCheck {
  * and, in every locale, the texts that the templates name. An error: such a mail could not be sent.
  */
 export function checkMailers(options: MailCheck): Finding[] {
-  const { mailers, previews, folders, i18n, defaultLocale } = options;
+  const { mailers, previews, folders, i18n, defaultLocale, jobs } = options;
   const missing = new Set<string>();
   const shared = { options, views: new Views(folders.templatesDirs, { cache: true }), missing };
   const found = [...mailers].flatMap((mailer) =>
@@ -37,12 +41,22 @@ export function checkMailers(options: MailCheck): Finding[] {
   const orphans = previews.names().filter(({ mailer }) => !mailers.get(mailer));
   return [
     ...found,
+    ...[...mailers].flatMap((mailer) => checkDeliveryJob(mailer, jobs, mailers.place)),
     ...checkTexts(folders.localesDir, i18n, defaultLocale, missing),
     ...orphans.map(({ mailer }) => {
       const wrong = `${mailer}Preview previews ${mailer}, but no mailer has that name: name it after one`;
       return warningFinding(`${folders.previewsDir}: ${wrong}`);
     }),
   ];
+}
+
+function checkDeliveryJob(mailer: MailerClass, jobs: readonly JobClass[], place: string): Finding[] {
+  const { name, deliveryJob } = mailer;
+  const mistake = wrongDeliveryJob(mailer);
+  if (mistake !== undefined) return [errorFinding(`${place}: ${mistake}`)];
+  if (deliveryJob === undefined || jobs.includes(deliveryJob)) return [];
+  const remedy = 'move it into a file of its own in the folder of jobs, or no processor sends its mails';
+  return [errorFinding(`${place}: ${name}.deliveryJob is ${deliveryJob.name}, which is no job of the app: ${remedy}`)];
 }
 
 const TEXT = /\bt\(\s*(['"`])([^'"`$]+)\1/g;

@@ -1,3 +1,4 @@
+import type { JobClass } from '../../job/definition/job-class';
 import type { ErrorHandler, ErrorMatchers } from '../../job/definition/retry-policy';
 import { matcherOfAny } from '../../job/definition/retry-policy';
 import type { Layout, MailDefaults } from './mail-types';
@@ -38,6 +39,8 @@ export interface MailerClass<M extends AnyMailer = AnyMailer> {
   readonly performDeliveries: boolean;
   /** true: the jobs of its mails store their arguments encrypted. Default false. */
   readonly encrypt?: boolean;
+  /** The class of the jobs that `deliverLater` enqueues: one that extends `MailDeliveryJob`. Default: Catamount's own. */
+  readonly deliveryJob?: JobClass | undefined;
 }
 
 /** Finds mailers by class name. */

@@ -110,8 +110,9 @@ export class AppParts {
     if (!i18n) return [];
     const { app, defaultLocale } = this;
     const [mailers, previews] = [(await this.mailers()).value, (await this.previews()).value];
+    const jobs = [...(await this.jobs()).value];
     const usesTemplates = (await this.mailSetup()).value.render === undefined;
-    return checkMailers({ mailers, previews, folders: app, i18n, defaultLocale, usesTemplates });
+    return checkMailers({ mailers, previews, folders: app, i18n, defaultLocale, usesTemplates, jobs });
   }
 
   equalMigrations(): Finding[] {
