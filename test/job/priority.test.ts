@@ -3,6 +3,7 @@ import { compileOptions } from '../../lib/job/definition/options';
 import { notify } from '../../lib/job/hint/notifier';
 import { Job, performAllLater } from '../../lib/job/job';
 import { readInstallation } from '../../lib/job/row/installation';
+import { claimLimited } from '../../lib/job/row/limited';
 import { claimByPriority } from '../../lib/job/row/priority';
 import { findJob } from '../../lib/job/sets/find-job';
 import { transaction } from '../../lib/model/transaction';
@@ -55,7 +56,20 @@ class LimitedJob extends Job<[name: string]> {
   }
 }
 
-const CLASSES = [NamedJob, ImportJob, GateJob, FailingJob, LimitedJob];
+class PageJob extends Job<[page: string, n: number]> {
+  static override readonly unique = { by: (page: string) => page, onConflict: 'replace' } as const;
+
+  perform(page: string, n: number): void {
+    ran.push(`${page} ${n}`);
+  }
+}
+
+/** Runs one after the other. */
+class ChainJob extends NamedJob {
+  static override readonly unique = { by: () => '', onConflict: 'wait' } as const;
+}
+
+const CLASSES = [NamedJob, ImportJob, GateJob, FailingJob, LimitedJob, PageJob, ChainJob];
 
 describe('the priority of jobs', () => {
   const system = useJobSystem({ gate, empty: [ran] });
@@ -66,6 +80,22 @@ describe('the priority of jobs', () => {
   const occupy = async () => {
     await GateJob.set({ priority: -100 }).performLater();
     await until('the slot is taken', () => gate.held === 1);
+  };
+
+  /** Does this, and waits until processors are told that jobs have priorities. */
+  const untilTold = async (work: () => Promise<void>) => {
+    const { knex } = system.database;
+    let isTold = false;
+    const onResponse = (_: unknown, { bindings }: { readonly bindings?: readonly unknown[] }) => {
+      isTold ||= bindings?.includes('prioritised') === true;
+    };
+    knex.on('query-response', onResponse);
+    try {
+      await work();
+      await until('processors are told', () => isTold);
+    } finally {
+      knex.removeListener('query-response', onResponse);
+    }
   };
 
   for (const redisOff of [false, true]) {
@@ -97,6 +127,24 @@ describe('the priority of jobs', () => {
         await allEnded();
         const plain = Array.from({ length: 41 }, () => 'plain');
         assert.deepEqual(ran, ['most urgent', 'urgent', ...plain, 'import', 'urgent mail', 'mail']);
+      });
+
+      it('is that of the later enqueue when it replaces a job', async () => {
+        await start(redisOff);
+        const { id: occupant } = await GateJob.performLater();
+        await until('the slot is taken', () => gate.held === 1);
+        const first = await PageJob.performAllLater(['a', 'b', 'c', 'd'].map((page) => [page, 1]));
+        for (const { id } of first)
+          await until('it is admitted', async () => (await findJob(system.database.knex, id)).place === 'waiting');
+        await untilTold(async () => {
+          await PageJob.set({ priority: 10 }).performLater('a', 2);
+          await PageJob.set({ priority: -1 }).performLater('d', 2);
+        });
+        // By a notification, which comes after the one about priorities.
+        await Job.cancel(occupant);
+        await allEnded();
+        // The keys of one priority take turns in any order.
+        assert.deepEqual([ran[0], ran.length, ran[3]], ['d 2', 4, 'a 2']);
       });
 
       it('leaves jobs that were enqueued later to run at once', async () => {
@@ -155,6 +203,49 @@ describe('the priority of jobs', () => {
     assert.deepEqual(
       ran.filter((name) => name.endsWith('limited')),
       ['urgent limited', 'limited', 'second limited'],
+    );
+  });
+
+  it('is told to processors when an enqueue gives one to a job that its limit has admitted', async () => {
+    const { id } = await PageJob.performLater('a', 1);
+    await system.postgres.query(`update job_queue set state = 'ready'`);
+    // No dispatcher is there that would tell of it.
+    await untilTold(async () => {
+      assert.equal((await PageJob.set({ priority: -1 }).performLater('a', 2)).id, id);
+    });
+  });
+
+  it('decides which of the jobs of a key runs next that run one after the other', async () => {
+    await start();
+    await occupy();
+    for (const [name, priority] of [
+      ['first', 0],
+      ['later', 5],
+      ['second', 0],
+      ['urgent', -5],
+    ] as const)
+      await ChainJob.set({ priority }).performLater(name);
+    gate.open();
+    await allEnded();
+    assert.deepEqual(ran.at(-1), 'later');
+    assert.ok(
+      ran.indexOf('urgent') < ran.indexOf('second') && ran.indexOf('first') < ran.indexOf('second'),
+      ran.join(),
+    );
+  });
+
+  it('decides in which order the jobs of limits run that a claim takes at once', async () => {
+    const { knex } = system.database;
+    const { here: origin } = await readInstallation(knex);
+    const jobs = await PageJob.performAllLater(['a', 'b', 'c'].map((page) => [page, 1]));
+    await system.postgres.query(`update job_queue set state = 'ready'`);
+    await PageJob.set({ priority: 1 }).performLater('a', 2);
+    await PageJob.set({ priority: -1 }).performLater('c', 2);
+    const limits = new Map([['PageJob', { count: 1, gapMs: null, burst: 0, key: undefined }]]);
+    const { claimed } = await claimLimited(knex, { identity: 'me', origin }, { queues: ['default'], limit: 3 }, limits);
+    assert.deepEqual(
+      claimed.map(({ id }) => jobs.findIndex((job) => job.id === id)),
+      [2, 1, 0],
     );
   });
 

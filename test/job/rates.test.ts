@@ -192,6 +192,19 @@ describe('rates', () => {
     });
   });
 
+  it('with another key than the limit of their class are refused, before anything is enqueued', async () => {
+    class OddJob extends CallJob {
+      static override readonly rate = { limit: 20, per: '1s', key: () => 'all' } as const;
+    }
+    await assert.rejects(
+      OddJob.performLater('a'),
+      /OddJob: limit\.key is a and rate\.key is all; let them return the same/,
+    );
+    assert.equal(await system.jobCount(), 0);
+    await OddJob.performLater('all');
+    assert.equal(await system.jobCount(), 1);
+  });
+
   it('are refused when they make no sense', () => {
     const refuses = (rate: object, error: RegExp, limit?: object) =>
       assert.throws(() => limitRule({ rate, limit } as never, 'CallJob'), error);

@@ -152,10 +152,31 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/fairness.deep.ts'],
   },
   {
+    promise: 'a dead job that an operator retries counts towards its limit again',
+    file: 'lib/job/row/dead.ts',
+    find: 'tags, limit_key, priority, batch_id, cursor, steps, progress, (history::jsonb',
+    replace: 'tags, null, priority, batch_id, cursor, steps, progress, (history::jsonb',
+    killedBy: ['test/job/sets/limited-moves.test.ts'],
+  },
+  {
     promise: 'a job with a small priority runs before others, and one with a large priority after them',
     file: 'lib/job/row/priority.ts',
     find: "state = 'ready' and priority = 0`, 'run_at')",
     replace: "state = 'ready'`, 'run_at desc')",
+    killedBy: PRIORITY_TEST,
+  },
+  {
+    promise: 'processors are told of the priority that an enqueue gives to a job that it replaces',
+    file: 'lib/job/enqueue/row-enqueuer.ts',
+    find: "(limitKey === undefined || inserted?.as === 'replaced')",
+    replace: 'limitKey === undefined',
+    killedBy: PRIORITY_TEST,
+  },
+  {
+    promise: 'the jobs of limits that are claimed at once run in the order of their priorities',
+    file: 'lib/job/row/claim.ts',
+    find: 'positionOf(a) - positionOf(b) || byPriority(a, b)',
+    replace: 'positionOf(a) - positionOf(b)',
     killedBy: PRIORITY_TEST,
   },
   {

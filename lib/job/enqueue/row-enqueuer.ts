@@ -125,7 +125,7 @@ export class RowEnqueuer implements Enqueuer {
     const waiting = requests.filter((_, i) => isEnqueued(inserted[i]));
     const scheduled = waiting.some(({ runAt }) => runAt !== undefined);
     const held = waiting.flatMap((request) => this.heldKey(request));
-    const isPrioritised = waiting.some(mayRunByPriority);
+    const isPrioritised = requests.some((request, i) => mayRunByPriority(request, inserted[i]));
     this.announcer.inserted(knex, ready, scheduled, () => {
       if (isPrioritised) this.announcer.prioritised();
       this.admitter.admit(held);
@@ -189,9 +189,9 @@ async function insertWithBatches(knex: Knex, rows: readonly NewJobRow[]): Promis
   return inserted;
 }
 
-/** A job of a limit may run once it is admitted, which is announced then. */
-function mayRunByPriority({ priority, runAt, limitKey }: EnqueueRequest): boolean {
-  return priority !== 0 && !runAt && limitKey === undefined;
+/** A job of a limit may run once it is admitted, which is announced then. One that is replaced may have been admitted. */
+function mayRunByPriority({ priority, runAt, limitKey }: EnqueueRequest, inserted: Inserted | undefined): boolean {
+  return priority !== 0 && !runAt && isEnqueued(inserted) && (limitKey === undefined || inserted?.as === 'replaced');
 }
 
 function toRow(request: EnqueueRequest, keys: Keyring | undefined): NewJobRow {

@@ -103,15 +103,16 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
   return ordered(rows, choice);
 }
 
-/** Postgres returns rows in any order. @param priorityOf of a job in its queue. Default: none has one. */
-export function ordered(rows: Delivery[], choice: Choice, priorityOf = (_: Delivery) => 0): Delivery[] {
+/** Postgres returns rows in any order. A job without a priority has that of the others. */
+export function ordered<D extends Delivery & { readonly priority?: number }>(rows: D[], choice: Choice): D[] {
   const [chosen, keyOf] =
     'ids' in choice
       ? [choice.ids.map((id) => id.toLowerCase()), ({ id }: Delivery) => id]
       : [choice.queues, ({ queue }: Delivery) => queue];
   const positions = new Map(chosen.map((key, position) => [key, position]));
   const positionOf = (row: Delivery) => positions.get(keyOf(row)) ?? chosen.length;
-  return rows.sort((a, b) => positionOf(a) - positionOf(b) || priorityOf(a) - priorityOf(b) || a.readyAt - b.readyAt);
+  const byPriority = (a: D, b: D) => (a.priority ?? 0) - (b.priority ?? 0);
+  return rows.sort((a, b) => positionOf(a) - positionOf(b) || byPriority(a, b) || a.readyAt - b.readyAt);
 }
 
 /** A job that may be fetched: its id, and the queue to hint at it in. */

@@ -34,6 +34,12 @@ export interface LimitedClaim {
   readonly open: readonly string[];
 }
 
+interface Found extends Delivery {
+  readonly state: string;
+  readonly priority: number;
+  readonly isOpen: boolean;
+}
+
 /** SQL: the limits of classes as a table, and its bindings. */
 const GIVEN = `unnest(?::text[], ?::float8[], ?::float8[], ?::float8[]) as given (name, most, gap, burst)`;
 function limitsOf(limits: Limits) {
@@ -84,7 +90,7 @@ export async function claimLimited(
     await trx.raw('select pg_advisory_xact_lock(hashtextextended(key, 0)) from unnest(?::text[]) as key order by key', [
       keys,
     ]);
-    const { rows } = await trx.raw<{ rows: (Delivery & { readonly state: string; readonly isOpen: boolean })[] }>(
+    const { rows } = await trx.raw<{ rows: Found[] }>(
       `with clock as materialized (select clock_timestamp() as now), chosen as (
          select id, limit_key, class, queue, priority, run_at from ${TABLES.jobs} where id = any(?::uuid[]) and ${IS_READY}
            and ${isOpen()}
@@ -124,16 +130,16 @@ export async function claimLimited(
          claimed_by = case when fits then ? end, claimed_at = case when fits then now end,
          deliveries = deliveries + fits::int
        from locked cross join clock where ${TABLES.jobs}.id = locked.id
-       returning state, is_open as "isOpen", ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
+       returning state, priority, is_open as "isOpen", ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
       [found.map(({ id }) => id), origin, ...limitsOf(limits), identity] as unknown as Knex.RawBinding[],
     );
     const claimed = rows.filter(({ state }) => state === 'running');
     const open = new Set(
       claimed.flatMap(({ isOpen: more, limitKey }) => (more && limitKey !== null ? [limitKey] : [])),
     );
-    const deliveries = claimed.map(({ state: _, isOpen: __, ...delivery }) => delivery);
+    const deliveries = ordered(claimed, choice).map(({ state: _, isOpen: __, priority: ___, ...delivery }) => delivery);
     const held = rows.filter(({ state }) => state === 'held');
-    return { claimed: ordered(deliveries, choice), held, open: [...open] };
+    return { claimed: deliveries, held, open: [...open] };
   });
 }
 

@@ -71,10 +71,8 @@ export async function claimByPriority(
     [identity, ...values, origin, queues, queues] as unknown as Knex.RawBinding[],
   );
   const found = rows.filter((row): row is Found => row.id !== null);
-  const priorities = new Map(found.map(({ id, priority }) => [id, priority]));
-  const claimed = found.map(({ priority: _, isMore: __, ...delivery }) => delivery);
   return {
-    claimed: ordered(claimed, { queues, limit }, ({ id }) => priorities.get(id) ?? 0),
+    claimed: ordered(found, { queues, limit }).map(({ priority: _, isMore: __, ...delivery }) => delivery),
     isMore: rows[0]?.isMore === true,
   };
 }
