@@ -11,7 +11,7 @@ export function statsText(stats: TreeStats): string {
   const up = formatSpan(Date.now() - Date.parse(stats.startedAt));
   const old = oldWorkers > 0 ? `, ${oldWorkers} of an older phase` : '';
   const lines = [
-    `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}`,
+    `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}${versions.release ? `, release ${versions.release}` : ''}`,
     `Workers: ${bootedWorkers} of ${workers} ready, phase ${phase}${old}`,
   ];
   if (stats.workerStatus.length > 0) lines.push('', ...table([COLUMNS, ...stats.workerStatus.map(workerRow)]), '');

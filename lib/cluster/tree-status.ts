@@ -163,7 +163,12 @@ export interface TreeStats {
   readonly bootedWorkers: number;
   readonly oldWorkers: number;
   readonly workerStatus: readonly WorkerStats[];
-  readonly versions: { readonly catamount: string; readonly node: string };
+  readonly versions: {
+    readonly catamount: string;
+    readonly node: string;
+    /** The app's release; null if it is not known, undefined in a tree of an older version. */
+    readonly release?: string | null;
+  };
   readonly pid: number;
   /** The job processor that fetches. */
   readonly jobProcessor: ProcessorStats;

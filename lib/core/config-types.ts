@@ -245,6 +245,8 @@ export interface Config {
   readonly appUrl: string;
   /** The locale of requests and jobs that have none of their own. */
   readonly defaultLocale: Locale;
+  /** Name of the app's release, such as `v42` or a commit; null if it is not known. */
+  readonly release: string | null;
   /** Access to the operator's pages. null: in production nobody, elsewhere holders of `opsToken` on this machine. */
   readonly ops: OpsConfig | null;
   /**

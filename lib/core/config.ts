@@ -119,6 +119,7 @@ export const TABLES = {
   alerts: 'ops_alerts',
   audit: 'ops_audit',
   log: 'ops_log',
+  deploys: 'ops_deploys',
   /** The channel for jobs that no hint in Redis announces, and for what else job processors should look at. */
   channel: 'job_queue',
   /** The channel on which a listener finds out whether notifications reach it; the payload is its token. */

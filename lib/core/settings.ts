@@ -138,6 +138,7 @@ export function readSettings(input: SettingsInput): Config {
     mail: readMail(read, production, { stateDir, appUrl }),
     appUrl,
     defaultLocale: read.get('DEFAULT_LOCALE', LOCALE, 'en'),
+    release: readRelease(read),
     ops,
     opsToken: production || read.has('OPS_USER') ? null : opsToken,
     metricsToken: read.get('METRICS_TOKEN', metricsToken, null),
@@ -152,6 +153,13 @@ export function readSettings(input: SettingsInput): Config {
   };
   read.throwIfAnyComplaint();
   return config;
+}
+
+/** By its own setting, else by what Heroku says: the number of the release, or the commit. */
+function readRelease(read: SettingsReader): string | null {
+  const commit = read.raw('HEROKU_BUILD_COMMIT') ?? read.raw('HEROKU_SLUG_COMMIT') ?? read.raw('SOURCE_VERSION');
+  const ofHeroku = read.raw('HEROKU_RELEASE_VERSION') ?? commit?.slice(0, 12) ?? null;
+  return read.get('APP_RELEASE', text('1 to 100 characters without spaces', /^\S{1,100}$/), ofHeroku);
 }
 
 function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number | null, cores?: number): Config['web'] {

@@ -86,6 +86,7 @@ const FOLDERS: readonly PageFolder[] = [
   { paths: ['/ops/processes'], load: async () => (await import('./processes/tree-action-pages')).treeActionRoutes },
   { paths: ['/ops/audit'], load: async () => (await import('./audit/audit-page')).auditRoutes },
   { paths: ['/ops/search', '/ops/requests'], load: async () => (await import('./search/search-page')).searchRoutes },
+  { paths: ['/ops/deploys'], load: async () => (await import('./deploys/deploys-page')).deployRoutes },
   { paths: ['/ops/tabs'], load: async () => (await import('./tabs')).tabRoutes },
   { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
 ];

@@ -29,6 +29,9 @@ describe('all pages are accessible and fit a phone', () => {
     await shop.pause('mailer', 'pages:203.0.113.7');
     await storeBatches();
     await storeRuns();
+    await shop.ops.database.query(
+      `insert into ops_deploys values ('v41', now() - interval '2 hours'), ('0123456789ab', now() - interval '1 minute')`,
+    );
     await storeLog();
     await until(
       'the recurring jobs are stored',
@@ -60,6 +63,7 @@ describe('all pages are accessible and fit a phone', () => {
       'search-story': '/ops/search?q=req-77',
       'search-nothing': '/ops/search',
       requests: '/ops/requests',
+      deploys: '/ops/deploys',
       audit: '/ops/audit',
       gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
       refused: { path: '/ops/jobs/dead?page=0', status: 400 },

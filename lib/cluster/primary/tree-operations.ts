@@ -28,7 +28,7 @@ import type { WorkerPool } from './worker-pool';
 const AT_ONCE_MS = 300;
 
 export interface TreeParts {
-  readonly config: Pick<Config, 'memoryLimitMb' | 'log'>;
+  readonly config: Pick<Config, 'memoryLimitMb' | 'log' | 'release'>;
   /** Has no slots if the tree has no workers. */
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
@@ -91,7 +91,7 @@ export class TreeOperations implements Operations {
       bootedWorkers: workers.slots.filter((slot) => slot.handle?.wasReady).length,
       oldWorkers: workers.handles.filter((handle) => handle.phase !== workers.phase).length,
       workerStatus: workers.slots.flatMap((slot) => slot.handles.map((handle) => describe(slot, handle, pss))),
-      versions: { catamount: version(), node: process.version },
+      versions: { catamount: version(), node: process.version, release: config.release },
       pid: process.pid,
       jobProcessor: processor?.stats(pss) ?? NO_PROCESSOR,
       otherJobProcessor: processor?.otherStats(pss),

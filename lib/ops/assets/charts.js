@@ -6,7 +6,7 @@
   const EVERY_MS = 10_000;
   /** Minimum thickness of a layer that has room for its name, as a share of the chart. */
   const NAMED = 0.12;
-  let data = { at: [], charts: [] };
+  let data = { at: [], charts: [], marks: [] };
   let drawn = [];
 
   /** @returns false as long as there is nothing to draw. */
@@ -85,6 +85,31 @@
     ctx.restore();
   };
 
+  // Deploys and restarts. Labels that would overlap the one before are left out.
+  const markLines = (u) => {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = color('--ink-2');
+    ctx.font = `${10 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.textBaseline = 'top';
+    ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+    let free = bbox.left;
+    for (const { at, label } of [...data.marks].sort((a, b) => a.at - b.at)) {
+      const x = u.valToPos(at, 'x', true);
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      const { width } = ctx.measureText(label);
+      const from = Math.min(x + 3, bbox.left + bbox.width - width);
+      if (from < free) continue;
+      ctx.fillText(label, from, bbox.top);
+      free = from + width + 6;
+    }
+    ctx.restore();
+  };
+
   // Writes the names to the left of the layers' last known values.
   const nameLayers = (chart, { over }) => {
     const { series } = chart;
@@ -144,7 +169,7 @@
             },
           ],
           series: [{}, ...looks(one)],
-          hooks: { draw: [limitLine(one.limit)], setCursor: [follow] },
+          hooks: { draw: [limitLine(one.limit), markLines], setCursor: [follow] },
         },
         [data.at, ...columns(one)],
         box,

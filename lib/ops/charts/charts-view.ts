@@ -30,11 +30,20 @@ interface ChartsView {
   readonly at: readonly number[];
   readonly rows: readonly { readonly time: string; readonly values: readonly (number | null)[] }[];
   readonly empty: boolean;
+  /** Deploys and restarts within the range. */
+  readonly marks: readonly ChartMark[];
+}
+
+/** A vertical line at a time. */
+export interface ChartMark {
+  /** s since 1970. */
+  readonly at: number;
+  readonly label: string;
 }
 
 /** @param tree undefined when only the sum of all trees can be shown. @throws errors of Redis. */
 export async function chartsView(
-  redis: Redis,
+  { redis, marks }: { readonly redis: Redis; readonly marks: (from: Date) => Promise<ChartMark[]> },
   ctx: Pick<OpsContext, 'query'>,
   tree: ChartTree | undefined,
   latencyWarningMs: number,
@@ -56,6 +65,7 @@ export async function chartsView(
     charts,
     at: steps.map(({ at }) => at.getTime() / 1000),
     rows: chartRows(steps, charts, range),
+    marks: steps[0] ? await marks(steps[0].at) : [],
     empty: steps.every(({ figures }) => figures === undefined),
   };
 }
@@ -89,6 +99,6 @@ function clock(at: Date | undefined): string {
 }
 
 /** Data for the page's script. */
-export function chartData({ at, charts }: ChartsView): object {
-  return { at, charts };
+export function chartData({ at, charts, marks }: ChartsView): object {
+  return { at, charts, marks };
 }

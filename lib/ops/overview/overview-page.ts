@@ -1,5 +1,6 @@
 import { snakeCase } from '../../support/snake-case';
 import { chartData, chartsView } from '../charts/charts-view';
+import { DeployLog } from '../deploys/deploy-log';
 import { readFlash } from '../ui/flash';
 import { Formatter } from '../ui/format';
 import { livePage } from '../ui/live-page';
@@ -14,6 +15,7 @@ const HOME = '/ops';
 
 /** Routes of the overview. */
 export const overviewRoutes: PageModule = async (site) => {
+  const deploys = new DeployLog(site.knex);
   const statusCollector = await site.statusCollector();
   const look = async (ctx: OpsContext) => {
     const systemStatus = await statusCollector.collect();
@@ -41,7 +43,16 @@ export const overviewRoutes: PageModule = async (site) => {
   const chartsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
     const tree = machine ? { place: machine.place, limitMb: machine.limitMb } : undefined;
     const { latencyWarningMs } = site.config.jobs;
-    const charts = await chartsView(site.redis, ctx, tree, latencyWarningMs, Formatter.of(ctx)).catch(() => null);
+    const marks = async (from: Date) => [
+      ...(await deploys.since(from).catch(() => [])).map(({ release, at }) => ({
+        at: at.getTime() / 1000,
+        label: release,
+      })),
+      ...(machine?.restarts ?? []).filter(({ at }) => at >= from.getTime() / 1000),
+    ];
+    const charts = await chartsView({ redis: site.redis, marks }, ctx, tree, latencyWarningMs, Formatter.of(ctx)).catch(
+      () => null,
+    );
     const chartsAddress = `${HOME}/charts.json${ctx.search}`;
     return { charts, chartsAddress, chartJson: charts && scriptText(chartData(charts)) };
   };

@@ -5,6 +5,7 @@ import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
 import { type LastProgress, lastProgress } from '../../health/last-progress';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
+import type { ChartMark } from '../charts/charts-view';
 import { type Formatter, facts } from '../ui/format';
 import { type EventLine, eventLines } from './event-lines';
 import { healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
@@ -33,6 +34,8 @@ interface MachineView {
   readonly nodes: readonly CardView[];
   readonly memory: MemoryView;
   readonly events: readonly EventLine[];
+  /** Its starts and restarts, for the charts. */
+  readonly restarts: readonly ChartMark[];
   readonly work: readonly WorkRow[];
   /** Commands that are possible now, but for those that are for one worker. */
   readonly actions: readonly TreeAction['key'][];
@@ -101,6 +104,9 @@ export function overviewView(
   };
 }
 
+/** Events that the charts mark. */
+const RESTARTS: readonly string[] = ['primary.listening', 'primary.restarted', 'phase.completed'];
+
 function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, format: Formatter): MachineView {
   const { t } = format;
   const { id, name, place, stats, limits, rates } = treeStatus;
@@ -108,6 +114,7 @@ function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, fo
   const { requestsPerS } = rates;
   const summary = facts(
     t('overview.say.up', { span: format.at(treeStatus.at).up(stats.startedAt) }),
+    stats.versions.release && t('overview.machine.release', { release: stats.versions.release }),
     webLoad(treeStatus) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
     jobs &&
       (jobs.on === null
@@ -125,6 +132,9 @@ function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, fo
     nodes: nodes.map(cardView),
     memory: memoryView(treeStatus, format, unresponsiveFor === null),
     events: eventLines(treeStatus.events, format, MAX_EVENTS),
+    restarts: treeStatus.events
+      .filter(({ name }) => RESTARTS.includes(name))
+      .map(({ at, name }) => ({ at: Date.parse(at) / 1000, label: t(`charts.mark.${name.replace('.', '-')}`) })),
     work: workRows(treeStatus, format),
     actions: unresponsiveFor === null ? possibleActions(treeStatus) : [],
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),

@@ -9,7 +9,7 @@ import type { AppDefinition } from '../app/app-definition';
 /** Keeps lines of this process's log for the operator's pages, if there are any. @returns what has to be stopped. */
 export function keepLog(app: AppDefinition, config: Config, events: Events, { knex }: Database): Service[] {
   if (accessMode(config) === 'absent' && !app.ops?.authorize) return [];
-  const keeper = new LogKeeper(knex);
+  const keeper = new LogKeeper(knex, config.release);
   events.emit('log.kept', keeper);
   return [keeper];
 }

@@ -1,0 +1,66 @@
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+
+/** A release, and what the kept log has of its time: until the next release, and a day at most. */
+export interface Deploy {
+  readonly release: string;
+  /** When its first process began. */
+  readonly at: Date;
+  /** Lines of errors in an hour; null where the log is not kept for that time any more. */
+  readonly errorsPerHour: number | null;
+  /** Errors that the log did not have before this release, the most frequent first. */
+  readonly newErrors: readonly { readonly message: string; readonly count: number; readonly example: string | null }[];
+}
+
+/** A mark in the charts. */
+export interface DeployMark {
+  readonly release: string;
+  readonly at: Date;
+}
+
+const SHOWN = 20;
+const MAX_NEW = 5;
+/** SQL: a message without what differs from one time to the next. */
+const SHAPE = `regexp_replace(line::json ->> 'msg', '[0-9a-f]{8}-[0-9a-f-]{27}|\\d+', '…', 'g')`;
+
+/** The releases that have run on this Postgres. @throws errors of Postgres from each of its functions. */
+export class DeployLog {
+  constructor(private readonly knex: Knex) {}
+
+  /** Records that a process of this release has begun. */
+  async begun(release: string): Promise<void> {
+    await this.knex.raw(`insert into ${TABLES.deploys} (release) values (?) on conflict do nothing`, [release]);
+  }
+
+  async since(from: Date): Promise<DeployMark[]> {
+    const { rows } = await this.knex.raw<{ rows: DeployMark[] }>(
+      `select release, at from ${TABLES.deploys} where at >= ? order by at`,
+      [from],
+    );
+    return rows;
+  }
+
+  /** The latest releases, newest first, with the errors of their time. */
+  async list(): Promise<Deploy[]> {
+    const { rows } = await this.knex.raw<{ rows: Deploy[] }>(
+      `with deploy as (
+         select release, at, lead(at, 1, clock_timestamp()) over (order by at) as until
+         from ${TABLES.deploys} order by at desc limit ${SHOWN}),
+       errors as (
+         select at, ${SHAPE} as message, coalesce(request_id, job_id) as example,
+           min(at) over (partition by ${SHAPE}) as first_at
+         from ${TABLES.log} where level = 'error'),
+       kept as (select min(at) as since from ${TABLES.log})
+       select release, at,
+         (select case when until > since then
+            count(*) / greatest(extract(epoch from until - greatest(deploy.at, since)) / 3600, 1 / 60.0) end
+          from errors where errors.at >= deploy.at and errors.at < until)::float8 as "errorsPerHour",
+         (select coalesce(json_agg(json_build_object('message', message, 'count', count, 'example', example)), '[]') from (
+            select message, count(*)::int as count, max(example) as example from errors
+            where errors.at >= deploy.at and errors.at < until and first_at >= deploy.at and since < deploy.at
+            group by message order by 2 desc, 1 limit ${MAX_NEW}) as fresh) as "newErrors"
+       from deploy, kept order by at desc`,
+    );
+    return rows;
+  }
+}
