@@ -106,7 +106,8 @@ export class MemoryBatches implements BatchStore {
     told.add(event);
     const request = callbacks[event];
     const parent = this.batches.get(parentId);
-    if (request) await this.enqueue(request, parent?.endedAt ? undefined : parent?.id);
+    // The transaction in which the batch was created is over.
+    if (request) await this.enqueue({ ...request, trx: undefined }, parent?.endedAt ? undefined : parent?.id);
   }
 
   private count(id: string): Pick<BatchStatus, 'total' | 'pending' | 'dead' | 'done'> {

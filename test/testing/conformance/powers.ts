@@ -160,9 +160,11 @@ export function definePowers(power: Power): void {
     },
   );
 
-  power('a batch tells once that it has succeeded, jobs that its jobs add included', async (world) => {
-    await Batch.create({ onSuccess: ReportJob.prepare('success') }, (batch) =>
-      batch.add(PartJob.prepare('adds'), PartJob.prepare('leaves')),
+  power('a batch of a transaction tells once that it has succeeded, jobs that its jobs add included', async (world) => {
+    await transaction(() =>
+      Batch.create({ onSuccess: ReportJob.prepare('success') }, (batch) =>
+        batch.add(PartJob.prepare('adds'), PartJob.prepare('leaves')),
+      ),
     );
     await world.settles(['success: succeeded, 3 added, 3 done, 0 dead']);
   });

@@ -18,7 +18,7 @@ import {
 } from '../../../lib/testing';
 import app from '../../fixtures/thread-app/app';
 import Note from '../../fixtures/thread-app/models/note';
-import { TWO_QUEUES, useJobSystem } from '../../job/job-system';
+import { type JobSystem, TWO_QUEUES, useJobSystem } from '../../job/job-system';
 import { until } from '../../support/until';
 import { CLASSES, told } from './power-jobs';
 
@@ -48,6 +48,19 @@ const dependencies = {
   keys: keyringOf(encryptionKeys),
   models: { get: (name: string) => (name === 'Note' ? Note : undefined), place: 'the test' },
 };
+
+/** Waits until nothing is left to do now, and a condition is true. */
+export async function isIdle(system: JobSystem, condition: () => Promise<boolean> = async () => true): Promise<void> {
+  await until('nothing is left to do', async () => {
+    const busy = await system.postgres.query(
+      `select from job_queue left join job_rates on key = limit_key
+       where state in ('ready', 'running') or run_at < clock_timestamp()
+         and coalesce(greatest(arrival, held_until) < clock_timestamp() + interval '1 second', true)
+       union all select where ${IS_ANY_BATCH_DUE()}`,
+    );
+    return busy.length === 0 && (await condition());
+  });
+}
 
 /** Runs the cases of `define` with fake jobs, inline jobs, or a job processor, Postgres and Redis. */
 export function inModes(given: readonly Mode[], define: (power: Power) => void): void {
@@ -82,14 +95,8 @@ export function inModes(given: readonly Mode[], define: (power: Power) => void):
           tuning: { now: () => Date.now() + passed * 60_000 },
           thread: threadSource(manifest, config, system.urls.database),
         });
-        await until(`${JSON.stringify(lines)} are told, and ${left} jobs left`, async () => {
-          const [busy] = await system.postgres.query(
-            `select from job_queue left join job_rates on key = limit_key
-             where state in ('ready', 'running') or run_at < clock_timestamp()
-               and coalesce(greatest(arrival, held_until) < clock_timestamp() + interval '1 second', true)
-             union all select where ${IS_ANY_BATCH_DUE()}`,
-          );
-          if (busy || (await system.jobCount()) !== left) return false;
+        await isIdle(system, async () => {
+          if ((await system.jobCount()) !== left) return false;
           assert.deepEqual(told, lines);
           return true;
         });
