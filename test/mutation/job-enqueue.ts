@@ -84,6 +84,13 @@ const mutations: readonly Mutation[] = [
     replace: '0',
     killedBy: ['test/testing/conformance/powers.test.ts'],
   },
+  {
+    promise: 'a batch of fake jobs that was created in a transaction tells its callbacks',
+    file: 'lib/testing/memory-batches.ts',
+    find: '{ ...request, trx: undefined }',
+    replace: 'request',
+    killedBy: ['test/testing/conformance/powers.test.ts'],
+  },
 ];
 
 export default mutations;
