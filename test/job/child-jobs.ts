@@ -67,6 +67,10 @@ export class DyingJob extends Job<[n: number]> {
 
 /** Writes three effects, each of which may be made once only: two in steps, the last with the end of the job. */
 export class OnceOnlyJob extends Job<[n: number]> {
+  static override retryIn() {
+    return 100;
+  }
+
   async perform(n: number): Promise<void> {
     const write = async (what: string) => {
       await currentTransaction()?.raw('insert into effects (what) values (?)', [`${n} ${what}`]);
@@ -75,6 +79,21 @@ export class OnceOnlyJob extends Job<[n: number]> {
     await this.step('second', () => write('second'), { transaction: true });
     await this.commit(() => write('end'));
     if (n % 10 === 0) throw new RangeError('after the commit');
+  }
+}
+
+/** Stays with its result: every other one by `commit`, with an effect. */
+export class KeptJob extends Job<[n: number]> {
+  static override readonly keep = { for: '1h', limit: 100_000 } as const;
+
+  async perform(n: number): Promise<{ n: number }> {
+    this.log(`line of ${n}`);
+    if (n % 2 > 0)
+      await this.commit(async (trx) => {
+        await trx.raw('insert into effects (what) values (?)', [String(n)]);
+        return { n };
+      });
+    return { n };
   }
 }
 

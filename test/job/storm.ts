@@ -21,8 +21,16 @@ import { startChildProcessor } from './child-processor';
 /** What is killed, in turn. The second time, and each second time after it, Redis loses its data. */
 const VICTIMS = ['processor', 'redis', 'postgres'] as const;
 
+/** A Postgres that is killed, and started again at its address. */
+interface StormPostgres {
+  readonly url: string;
+  start(): Promise<void>;
+  /** SIGKILL: to start again; SIGINT: for good. */
+  end(signal: 'SIGKILL' | 'SIGINT'): Promise<void>;
+}
+
 /** The embedded Postgres, whose COMMIT does not wait for the disk, for the test to kill. It keeps its address and its data. */
-class KillablePostgres {
+class KillablePostgres implements StormPostgres {
   private readonly server = new PostgresServer(path.join(tempFolder('postgres'), '.catamount'));
   private port: number | undefined;
   private pid = 0;
@@ -46,7 +54,6 @@ class KillablePostgres {
 
 /** A job processor with a Postgres and a Redis of its own, each of which the test kills. */
 export class JobStorm {
-  readonly postgres = new KillablePostgres();
   killed = 0;
   private redisServer!: TestRedis;
   private redis!: Redis;
@@ -55,6 +62,8 @@ export class JobStorm {
   private generation = 0;
   /** Of this process, which enqueues. */
   database!: Database;
+
+  constructor(private readonly postgres: StormPostgres = new KillablePostgres()) {}
 
   async start(): Promise<void> {
     this.redisServer = await startTestRedis('--appendfsync', 'always');
