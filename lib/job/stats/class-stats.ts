@@ -1,5 +1,5 @@
 import { Histogram } from '../../support/histogram';
-import { RunRing } from './last-runs';
+import type { StoredRun } from './last-runs';
 
 export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
 export const HISTOGRAMS = ['latency', 'duration'] as const;
@@ -26,8 +26,9 @@ export class ClassStats {
   cancelled = 0;
   /** Jobs that had not begun within their `expiresIn`. */
   expired = 0;
-  /** The last of its runs in this process, until they are written. */
-  readonly runs = new RunRing();
+  /** The last of its runs in this process, in a ring, and how many have been written into it. */
+  readonly runs: StoredRun[] = [];
+  ended = 0;
   /** Time from when a job was due until its run began, ms. */
   readonly latency = new Histogram(JOB_BOUNDS_MS);
   /** Durations of the runs that succeeded, ms. */

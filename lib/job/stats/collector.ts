@@ -1,5 +1,6 @@
 import type { EventName, Events } from '../../core/events';
 import { type ClassStats, type Counter, Outcomes } from './class-stats';
+import { LAST_RUNS, OUTCOMES, type Outcome } from './last-runs';
 
 /** The name under which unknown classes are counted. */
 export const OTHER_CLASSES = '(other classes)';
@@ -19,16 +20,14 @@ export class OutcomeCounter {
     const ends = [
       events.on('job.started', (e) => this.class(e.class).latency.observe(e.waitedMs)),
       events.on('job.succeeded', (e) => {
-        const stats = this.add(e, ['processed']);
-        stats.duration.observe(e.durationMs);
-        stats.runs.add(e.id, 'done', e.durationMs);
+        this.end(e, ['processed'], 'done', e.durationMs).duration.observe(e.durationMs);
       }),
-      events.on('job.retrying', (e) => this.add(e, ['failed', 'retried']).runs.add(e.id, 'failed')),
-      events.on('job.dead', (e) => this.add(e, ['failed', 'dead']).runs.add(e.id, 'dead')),
-      events.on('job.discarded', (e) => this.add(e, ['discarded']).runs.add(e.id, 'discarded')),
+      events.on('job.retrying', (e) => this.end(e, ['failed', 'retried'], 'failed')),
+      events.on('job.dead', (e) => this.end(e, ['failed', 'dead'], 'dead')),
+      events.on('job.discarded', (e) => this.end(e, ['discarded'], 'discarded')),
       // Whoever cancels waiting jobs counts them.
-      events.on('job.cancelled', (e) => e.was === 'running' && this.add(e, ['cancelled']).runs.add(e.id, 'cancelled')),
-      events.on('job.expired', (e) => this.add(e, ['expired']).runs.add(e.id, 'expired')),
+      events.on('job.cancelled', (e) => e.was === 'running' && this.end(e, ['cancelled'], 'cancelled')),
+      events.on('job.expired', (e) => this.end(e, ['expired'], 'expired')),
       events.on('mail.sent', (e) => this.outcomes.mailer(e.mailer).sent++),
       events.on('mail.failed', (e) => this.outcomes.mailer(e.mailer).failed++),
       events.on('mail.skipped', (e) => this.outcomes.mailer(e.mailer).skipped++),
@@ -45,9 +44,16 @@ export class OutcomeCounter {
     return outcomes;
   }
 
-  private add({ class: name }: { readonly class: string }, counters: readonly Counter[]): ClassStats {
+  /** A run has ended. */
+  private end(
+    { class: name, id }: { readonly class: string; readonly id: string },
+    counters: readonly Counter[],
+    outcome: Outcome,
+    ms: number | null = null,
+  ): ClassStats {
     const stats = this.class(name);
     for (const counter of counters) stats[counter]++;
+    stats.runs[stats.ended++ % LAST_RUNS] = [id, Date.now(), ms, OUTCOMES.indexOf(outcome)];
     return stats;
   }
 

@@ -2,7 +2,7 @@
 export const LAST_RUNS = 20;
 
 export const OUTCOMES = ['done', 'failed', 'dead', 'discarded', 'cancelled', 'expired'] as const;
-type Outcome = (typeof OUTCOMES)[number];
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** A run that has ended. */
 export interface LastRun {
@@ -18,31 +18,10 @@ export interface LastRun {
 /** As it is stored. */
 export type StoredRun = readonly [id: string, at: number, ms: number | null, outcome: number];
 
-/** The last runs of one class in this process. A run costs four writes into arrays. */
-export class RunRing {
-  private readonly ids: string[] = [];
-  private readonly times: number[] = [];
-  private readonly durations: (number | null)[] = [];
-  private readonly outcomes: Outcome[] = [];
-  private count = 0;
-
-  add(id: string, outcome: Outcome, ms: number | null = null): void {
-    const place = this.count++ % LAST_RUNS;
-    this.ids[place] = id;
-    this.times[place] = Date.now();
-    this.durations[place] = ms;
-    this.outcomes[place] = outcome;
-  }
-
-  /** The newest first. */
-  toStored(): StoredRun[] {
-    const length = Math.min(this.count, LAST_RUNS);
-    return Array.from({ length }, (_, back) => {
-      const place = (this.count - 1 - back) % LAST_RUNS;
-      const outcome = OUTCOMES.indexOf(this.outcomes[place] ?? 'done');
-      return [this.ids[place] ?? '', this.times[place] ?? 0, this.durations[place] ?? null, outcome];
-    });
-  }
+/** @param runs a ring that `ended` runs have been written into. @returns them, the newest first. */
+export function newestFirst(runs: readonly StoredRun[], ended: number): StoredRun[] {
+  const next = ended % LAST_RUNS;
+  return [...runs.slice(next), ...runs.slice(0, next)].reverse();
 }
 
 /** @param runs of a row; null for a class that has not run since they are kept. */

@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { ClassStats, COUNTERS, HISTOGRAMS, LATER_COUNTERS, MAIL_OUTCOMES, Outcomes } from './class-stats';
 import type { OutcomeCounter } from './collector';
-import { LAST_RUNS, type LastRun, readRuns, type StoredRun } from './last-runs';
+import { LAST_RUNS, type LastRun, newestFirst, readRuns, type StoredRun } from './last-runs';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -128,7 +128,13 @@ function toRows({ classes, mailers }: Outcomes): StatsRow[] {
       ...histograms.flatMap((histogram) => [histogram.sumMs, ...histogram.counts]),
       ...LATER_COUNTERS.map((each) => stats[each]),
     ];
-    return { kind: 'job', name, counts, maxima: histograms.map(({ maxMs }) => maxMs), runs: stats.runs.toStored() };
+    return {
+      kind: 'job',
+      name,
+      counts,
+      maxima: histograms.map(({ maxMs }) => maxMs),
+      runs: newestFirst(stats.runs, stats.ended),
+    };
   });
   const ofMailers = [...mailers].map(([name, counts]): StatsRow => {
     return { kind: 'mail', name, counts: MAIL_OUTCOMES.map((outcome) => counts[outcome]), maxima: [], runs: null };
