@@ -1,7 +1,7 @@
 import type { ContenderName } from './contender/contenders';
 import type { DrainResult, EnqueueResult } from './contender/process';
 import type { Bench, Benchmark } from './harness/bench';
-import { interleave, judged, median, pairedRatio, short, table } from './harness/figures';
+import { type Goal, interleave, judged, median, pairedRatio, short, table } from './harness/figures';
 
 /** The costs at one level in one round, by figure. */
 type Costs = Readonly<Record<string, number>>;
@@ -9,14 +9,16 @@ type Costs = Readonly<Record<string, number>>;
 type Levels = ReadonlyMap<string, number>;
 
 /** A cost up to this ratio to the first level's counts as flat, since a busy machine is no steadier. */
-const FLAT = { atMost: 1.25 };
+const FLAT: Goal = { atMost: 1.25 };
+/** What jobs of other classes may cost that a limit holds. */
+const NOTHING: Goal = { atMost: 1.03 };
 
 /** Measures costs at growing levels. The levels take turns, so that other load on the machine affects all equally. */
 export const growth: Benchmark = {
-  about: 'cost of a job with 10^3 to 10^6 queued jobs, and with 10^3 to 10^5 dead ones (--quick: to 10^5)',
+  about: 'cost of a job with 10^3 to 10^6 queued, 10^3 to 10^5 dead (--quick: to 10^5), and 10^5 held by a limit',
   peers: true,
   async run(bench) {
-    return { ...(await queued(bench)), ...(await dead(bench)) };
+    return { ...(await queued(bench)), ...(await held(bench)), ...(await dead(bench)) };
   },
 };
 
@@ -26,7 +28,12 @@ function levelsOf(bench: Bench, highest = 6): Levels {
 }
 
 /** Prints one line per level: the median of each figure and its ratio to the first level's in the same round. */
-function sayLevels(bench: Bench, title: string, costs: Readonly<Record<string, readonly Costs[]>>): void {
+function sayLevels(
+  bench: Bench,
+  title: string,
+  costs: Readonly<Record<string, readonly Costs[]>>,
+  goal: Goal = FLAT,
+): void {
   const levels = Object.keys(costs);
   const [first = ''] = levels;
   const figures = Object.keys(costs[first]?.[0] ?? {});
@@ -35,7 +42,7 @@ function sayLevels(bench: Bench, title: string, costs: Readonly<Record<string, r
     level,
     ...figures.flatMap((figure) => {
       const ratio = pairedRatio(of(level, figure), of(first, figure));
-      return [short(median(of(level, figure))), level === first ? '' : judged(ratio, FLAT)];
+      return [short(median(of(level, figure))), level === first ? '' : judged(ratio, goal)];
     }),
   ]);
   bench.say(`\n${table([title, ...figures.flatMap((figure) => [figure, `÷ ${first}`])], lines)}`);
@@ -68,14 +75,18 @@ async function queued(bench: Bench): Promise<object> {
 }
 
 async function costOfQueued(bench: Bench, amount: number): Promise<Costs> {
-  const stores = await bench.stores();
-  await stores.clear();
+  await (await bench.stores()).clear();
   // Jobs that are performed come on top, so that `amount` still wait at the end.
   await bench.run('catamount', 0, { kind: 'fill', count: amount + PERFORMED - ENQUEUED });
-  await stores.database.query('vacuum analyze job_queue');
+  return costOfPlain(bench, PERFORMED, WARM_UP);
+}
+
+/** The cost of enqueueing more jobs, and of performing those that wait. */
+async function costOfPlain(bench: Bench, count: number, warmUp: number): Promise<Costs> {
+  await (await bench.stores()).database.query('vacuum analyze job_queue');
   const task = { kind: 'enqueue', mode: 'concurrent', count: ENQUEUED } as const;
   const put = await bench.run<EnqueueResult>('catamount', 0, task);
-  const ran = await drain(bench, 'catamount', PERFORMED, WARM_UP, true);
+  const ran = await drain(bench, 'catamount', count, warmUp, true);
   return {
     'enqueue µs': 1e6 / put.jobsPerSecond,
     'enqueue CPU': put.cpuUs,
@@ -83,6 +94,26 @@ async function costOfQueued(bench: Bench, amount: number): Promise<Costs> {
     'perform CPU': ran.cpuUs,
     'Redis CPU': ran.redisUs,
   };
+}
+
+/** The more there are, the surer is a ratio of a few hundredths. */
+const BESIDE_HELD = 20_000;
+const HELD: Levels = new Map([
+  ['none', 0],
+  ['10^5', 100_000],
+]);
+
+/** The cost of a plain job beside jobs that the limit of their class holds, since one of them runs all the time. */
+async function held(bench: Bench): Promise<object> {
+  if (!bench.wants('held')) return {};
+  const costs = await interleave([...HELD.keys()], bench.rounds, async (level) => {
+    await (await bench.stores()).clear();
+    await bench.run('catamount, holding', 0, { kind: 'fill', count: 1 + (HELD.get(level) ?? 0) });
+    await bench.run('catamount', 0, { kind: 'fill', count: BESIDE_HELD });
+    return costOfPlain(bench, BESIDE_HELD, WARM_UP);
+  });
+  sayLevels(bench, 'held', costs, NOTHING);
+  return { held: costs };
 }
 
 const DIED = 3000;

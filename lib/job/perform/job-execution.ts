@@ -18,6 +18,10 @@ const NO_TAGS: readonly string[] = [];
 
 /** A delivered job, with everything that is known of it at the time of its outcome. */
 export class JobExecution {
+  readonly id = this.delivery.id;
+  readonly queue = this.delivery.queue;
+  /** 1 for the first run. */
+  readonly attempt = this.delivery.attempts + 1;
   payload = NO_PAYLOAD;
   /** JSON of the arguments, if they are encrypted. */
   private decrypted: string | undefined;
@@ -60,14 +64,6 @@ export class JobExecution {
     return this.jobClass;
   }
 
-  get id(): string {
-    return this.delivery.id;
-  }
-
-  get queue(): string {
-    return this.delivery.queue;
-  }
-
   get class(): string {
     return this.payload.class;
   }
@@ -76,11 +72,6 @@ export class JobExecution {
   get inOrderOf(): string | undefined {
     const isInOrder = this.jobClass && compileOptions(this.jobClass).unique?.isInOrder;
     return isInOrder ? (this.delivery.limitKey ?? undefined) : undefined;
-  }
-
-  /** 1 for the first run. */
-  get attempt(): number {
-    return this.delivery.attempts + 1;
   }
 
   /** What became of its earlier runs. */

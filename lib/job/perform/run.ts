@@ -30,6 +30,16 @@ export interface RunSubject {
 
 /** One run of a job in this process. */
 export class Run implements JobRun {
+  readonly id = this.subject.id;
+  readonly queue = this.subject.queue;
+  readonly class = this.subject.class;
+  readonly attempt = this.subject.attempt;
+  readonly deliveries = this.subject.deliveries;
+  readonly tags = this.subject.tags;
+  readonly batchId = this.subject.batchId;
+  readonly carried = this.subject.carried;
+  readonly keys = this.subject.keys;
+  readonly keeping = this.subject.keeping;
   /** ms since 1970. */
   readonly startedAt = Date.now();
   /** The arguments as `perform` gets them; empty until they are read. */
@@ -50,48 +60,8 @@ export class Run implements JobRun {
 
   constructor(private readonly subject: RunSubject) {}
 
-  get id(): string {
-    return this.subject.id;
-  }
-
-  get queue(): string {
-    return this.subject.queue;
-  }
-
-  get class(): string {
-    return this.subject.class;
-  }
-
-  get attempt(): number {
-    return this.subject.attempt;
-  }
-
-  get deliveries(): number {
-    return this.subject.deliveries;
-  }
-
-  get tags(): readonly string[] {
-    return this.subject.tags;
-  }
-
   get enqueuedAt(): Date {
     return new Date(this.subject.enqueuedAtMs);
-  }
-
-  get batchId(): string | undefined {
-    return this.subject.batchId;
-  }
-
-  get carried(): CarriedContext {
-    return this.subject.carried;
-  }
-
-  get keys(): Keyring | undefined {
-    return this.subject.keys;
-  }
-
-  get keeping(): Keeping | undefined {
-    return this.subject.keeping;
   }
 
   /** Made on first use, since few jobs use it. */

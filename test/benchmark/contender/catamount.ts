@@ -32,6 +32,18 @@ class DyingJob extends Job<[value: number]> {
   }
 }
 
+/** Runs for as long as its process, so that its limit holds all others. */
+class HoldingJob extends Job<[value: number]> {
+  static override readonly limit = { count: 1 };
+
+  perform(): Promise<void> {
+    const { signal } = this.context;
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve());
+    });
+  }
+}
+
 /** An app may wrap each run in middleware: this is the smallest one. */
 const setup: JobSetup = { performMiddleware: [async (_run, next) => next()] };
 /** The context that a request stores in each job it enqueues. */
@@ -42,19 +54,21 @@ interface ContenderOptions {
   readonly hints?: boolean;
   /** Makes each job fail and die. Default: false. */
   readonly die?: boolean;
+  /** Enqueues jobs of which the first holds up the others. Default: false. */
+  readonly hold?: boolean;
 }
 
 /** The whole job layer, connected as in the job processor's role, with the default queues in strict order. */
 export class CatamountContender implements Contender {
   private readonly events = new Events();
-  private readonly job: typeof NoopJob | typeof DyingJob;
+  private readonly job: typeof NoopJob | typeof DyingJob | typeof HoldingJob;
 
   constructor(
     private readonly stores: StoreUrls,
     private readonly options: ContenderOptions = {},
   ) {
-    const { die = false } = options;
-    this.job = die ? DyingJob : NoopJob;
+    const { die = false, hold = false } = options;
+    this.job = die ? DyingJob : hold ? HoldingJob : NoopJob;
     const wrong = die ? /error|lost|retrying/ : /error|lost|dead|retrying/;
     this.events.onAny((name, payload) => {
       if (wrong.test(name)) process.stderr.write(`${name}: ${JSON.stringify(payload)}\n`);
@@ -72,7 +86,7 @@ export class CatamountContender implements Contender {
         jobs: { enabled: true, concurrency, queues, weighted: false, latencyWarningMs: 60_000 },
         environment: 'production',
       },
-      registry: new JobRegistry([NoopJob, DyingJob]),
+      registry: new JobRegistry([NoopJob, DyingJob, HoldingJob]),
     });
     await processor.start();
     return async () => {

@@ -30,6 +30,7 @@ export const CONTENDERS = {
   catamount: (stores) => new CatamountContender(stores),
   'catamount, no Redis': (stores) => new CatamountContender(stores, { hints: false }),
   'catamount, dying': (stores) => new CatamountContender(stores, { die: true }),
+  'catamount, holding': (stores) => new CatamountContender(stores, { hold: true }),
   'bee-queue': beeQueue,
   bullmq: bullMq,
   'graphile-worker': graphileWorker,
