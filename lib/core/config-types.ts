@@ -107,6 +107,8 @@ export interface WebConfig {
   readonly headerTimeoutMs: number;
   /** A connection without a request is closed after this time. */
   readonly keepAliveTimeoutMs: number;
+  /** A connection is closed after so many requests. Default 0: it is not. */
+  readonly keepAliveRequests?: number;
   /** A client has this long to send a request, body included. */
   readonly requestTimeoutMs: number;
   /** A client that accepts no byte of a pending response for this long is disconnected. */

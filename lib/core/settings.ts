@@ -182,6 +182,7 @@ function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number |
     requestTimeoutMs: read.get('REQUEST_TIMEOUT', time(SECOND, DAY, '5m, from 1s to 24h'), 29 * SECOND),
     headerTimeoutMs: limit('HEADER_TIMEOUT', 15 * SECOND),
     keepAliveTimeoutMs: limit('KEEP_ALIVE_TIMEOUT', 95 * SECOND),
+    keepAliveRequests: read.get('KEEP_ALIVE_REQUESTS', whole(0, 1e9), 0),
     writeTimeoutMs: limit('WRITE_TIMEOUT', 10 * SECOND),
     workerTimeoutMs: limit('WORKER_TIMEOUT', 60 * SECOND),
     bootTimeoutMs: limit('WORKER_BOOT_TIMEOUT', 30 * SECOND),

@@ -24,6 +24,8 @@ interface Writes {
 
 /** The first request of a connection without any bytes may still be on its way for this long, ms. */
 const FRESH_MS = 1000;
+/** The same of a connection of TLS, which no other process can take, ms. */
+const FRESH_TLS_MS = 5000;
 
 /** The connections of a server on which no byte of a (next) request has been read. */
 export class IdleConnections {
@@ -81,7 +83,8 @@ export class IdleConnections {
 
   private closeIdle(socket: net.Socket): void {
     const since = this.sockets.get(socket)?.since ?? performance.now();
-    if (!this.isNew(socket) || performance.now() - since > FRESH_MS) socket.destroy();
+    const freshMs = rawSocket(socket) === socket ? FRESH_MS : FRESH_TLS_MS;
+    if (!this.isNew(socket) || performance.now() - since > freshMs) socket.destroy();
   }
 
   /** True while no byte of a request has been read. */

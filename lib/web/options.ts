@@ -10,6 +10,8 @@ export interface HttpServerOptions {
   readonly headerTimeoutMs?: number;
   /** Time after which a connection without a request is closed, ms (KEEP_ALIVE_TIMEOUT). Default 95 s. */
   readonly keepAliveTimeoutMs?: number;
+  /** A connection is closed after so many requests (KEEP_ALIVE_REQUESTS). Default 0: it is not. */
+  readonly keepAliveRequests?: number;
   /** true for a peer that may name the client by the PROXY protocol; '' is that of a Unix socket. Default: each peer may. */
   readonly trusts?: (peer: string) => boolean;
   /** Called when a connection is closed because of what it begins with. */

@@ -26,6 +26,8 @@ const MAX_PIPELINED = 128;
 const MAX_IGNORED = 1024;
 
 interface Pipeline {
+  /** Requests that it has had. */
+  requests: number;
   unanswered: number;
   ignored: number;
   /** true when the connection's last response is being sent, or waits for its turn. */
@@ -39,6 +41,7 @@ interface Pipeline {
  */
 export function createHttpServer(handler: RequestListener, options: HttpServerOptions): http.Server {
   const { writeTimeoutMs, requestTimeoutMs, headerTimeoutMs = 15_000, keepAliveTimeoutMs = KEEP_ALIVE_MS } = options;
+  const maxRequests = options.keepAliveRequests || Number.POSITIVE_INFINITY;
   const pipelines = new WeakMap<Socket, Pipeline>();
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
@@ -48,7 +51,7 @@ export function createHttpServer(handler: RequestListener, options: HttpServerOp
       if (++pipeline.ignored > MAX_IGNORED) request.socket.destroy();
       return;
     }
-    pipeline.closing = ++pipeline.unanswered >= MAX_PIPELINED;
+    pipeline.closing = ++pipeline.unanswered >= MAX_PIPELINED || ++pipeline.requests >= maxRequests;
     if (pipeline.closing) response.shouldKeepAlive = false;
     stalled.add(response);
     onRequestEnd(response, () => {
@@ -73,7 +76,7 @@ export function createHttpServer(handler: RequestListener, options: HttpServerOp
 function findPipeline(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipeline {
   const known = pipelines.get(socket);
   if (known) return known;
-  const pipeline = { unanswered: 0, ignored: 0, closing: false };
+  const pipeline = { requests: 0, unanswered: 0, ignored: 0, closing: false };
   pipelines.set(socket, pipeline);
   return pipeline;
 }

@@ -7,14 +7,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cluster/primary/tls-files.ts',
     find: 'if (!isSettled || now === this.read) return;',
     replace: 'if (!isSettled || now !== this.read) return;',
-    killedBy: ['test/process/listeners.deep.ts'],
+    killedBy: ['test/cluster/primary/tls-files.test.ts', 'test/process/listeners.deep.ts'],
   },
   {
     promise: 'a connection that goes to another worker keeps the client that the PROXY protocol has named',
     file: 'lib/internals/socket-handoff.ts',
     find: 'noteArrival(connection, arrivalOf(socket));',
     replace: 'noteArrival(connection, undefined);',
-    killedBy: ['test/process/listeners.deep.ts'],
+    killedBy: ['test/web/prelude.test.ts', 'test/process/listeners.deep.ts'],
   },
   {
     promise: 'a primary whose place another takes passes its idle connections on',

@@ -25,6 +25,7 @@ export interface ServingOptions {
     readonly requestTimeoutMs?: number;
     readonly headerTimeoutMs?: number;
     readonly keepAliveTimeoutMs?: number;
+    readonly keepAliveRequests?: number;
     readonly bodyLimitBytes?: number;
   };
   /** Default: 127.0.0.1, to which requests are sent in any case. */
