@@ -126,6 +126,9 @@ export function runEntry(
 /** Number of lines of standard error that are kept. */
 const LAST_LINES = 5;
 
+/** Lines of a crash that name no cause: its frames, and what Node draws and prints around them. */
+const FRAME = /^\s+at |^\s*\^+$|^Node\.js v|^node:internal/;
+
 /** What Node prints on standard error about its inspector. */
 const OF_INSPECTOR =
   /^(Debugger (attached\.|(listening|ending) on (?<url>ws:\/\/127\.0\.0\.1:\d+\/[\w-]+))|For help, see: https:\/\/nodejs\.org\/)/;
@@ -134,7 +137,7 @@ const OF_INSPECTOR =
  * Emits `child.output` for each line that the child prints outside its log, such as a `console.log` or the stack of a crash.
  * Emits `child.record` for a line that its app's own logger wrote. The reader is loaded with the first output.
  * @param onInspector gets the address of the child's inspector whenever that is opened. Default: it is output like any other.
- * @returns the last non-empty lines of the child's standard error, a list that is kept up to date.
+ * @returns the last lines of the child's standard error, without frames of stacks, a list that is kept up to date.
  */
 export function reportOutput(
   child: ChildProcess,
@@ -154,7 +157,7 @@ export function reportOutput(
         }
         if (isLogRecord) events.emit('child.record', { line });
         else events.emit('child.output', { child: name, line });
-        if (stream !== child.stderr || line.trim() === '') return;
+        if (stream !== child.stderr || line.trim() === '' || FRAME.test(line)) return;
         errors.push(line);
         if (errors.length > LAST_LINES) errors.shift();
       });

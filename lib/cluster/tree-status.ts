@@ -2,7 +2,7 @@ import type { Caller } from '../core/events';
 import type { FailureCause, StalledPart } from '../core/failure-cause';
 import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
-import type { RequestCounts, RequestFailure, Slowest } from '../core/request-counts';
+import type { Rejected, RequestCounts, RequestFailure, Slowest } from '../core/request-counts';
 
 /** One request or job in flight. */
 export interface WorkInFlight {
@@ -12,6 +12,8 @@ export interface WorkInFlight {
   readonly job?: { readonly class: string; readonly queue: string } | undefined;
   readonly id: string;
   readonly ageMs: number;
+  /** The `timeout` of the job's class, ms, which the run has exceeded; absent: it has not, or has none. */
+  readonly timeoutMs?: number;
 }
 
 /** Work as a termination names it. */
@@ -45,6 +47,8 @@ export interface WorkerStatus extends ProcessMetrics {
   readonly unready: Unready | null;
   /** The latest error of a request; null: there was none. */
   readonly lastError: RequestFailure | null;
+  /** The route that rejected most requests of the last minute; null: none did. */
+  readonly rejected: Rejected | null;
 }
 
 /** A reason why no process of a tree has been ready yet. */
@@ -69,6 +73,8 @@ export interface WorkerStats {
   /** Proportional set size, MB; null where the system does not report it. */
   readonly pssMb: number | null;
   readonly restarts: Readonly<Partial<Record<RestartReason, number>>>;
+  /** The request that a silent worker has begun last, which may block it; absent: it is not silent, or not known. */
+  readonly begun?: WorkInFlight | undefined;
 }
 
 /** A queue with jobs that are due and not running. */
@@ -126,6 +132,8 @@ export interface ProcessorStatus extends ProcessMetrics {
   readonly waiting: readonly WaitingQueue[];
   /** Jobs that it leaves to others, since its code cannot run them; absent when there are none. */
   readonly left?: readonly LeftClass[];
+  /** Time for which it has not reached Redis, ms; absent: it does, or there is none. */
+  readonly redisAwayMs?: number;
   readonly pool: PoolStats;
 }
 

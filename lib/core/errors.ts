@@ -48,9 +48,11 @@ export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
 }
 
-/** @returns a text that a person can look up: the error's code, otherwise its message, shortened. */
+/** @returns a text that a person can look up: the error's code, that of a reply of Redis, otherwise its message, shortened. */
 export function codeOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
+  const [, reply] = /^(?:ERR .*: -)?([A-Z]{4,})\b/.exec(error.message) ?? [];
+  if (reply !== undefined) return reply;
   return error.message === '' ? error.constructor.name : error.message.slice(0, 60);
 }
 

@@ -67,6 +67,11 @@ export function reasonText(reason: string): string {
  */
 const CATALOG: Catalog = {
   'process.warning': warn((e) => e.message),
+  'clock.set': warn(
+    (e) =>
+      `the clock was set ${e.ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(e.ms / 1000))} s, or the machine has slept: whatever is due by now runs`,
+  ),
+  'redis.emptied': warn(() => 'Redis has lost its data: charts and rate limits begin anew, no job is lost'),
   'process.error': error((e) => `${e.during}: ${e.error.message}`, { fields: (e) => ({ err: e.error }) }),
   'descriptors.exhausted': error((e) =>
     e.code === 'EMFILE'

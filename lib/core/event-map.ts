@@ -25,6 +25,10 @@ export type Caller = `pages:${string}` | `cli:${string}` | `signal:${string}` | 
 export interface EventMap {
   // The process at hand
   'process.warning': { readonly message: string };
+  /** The wall clock moved by itself, ms; negative: it was set back. */
+  'clock.set': { readonly ms: number };
+  /** What the tree keeps in Redis is gone. */
+  'redis.emptied': Record<string, never>;
   /** No file can be opened, and no connection accepted. Repeated while it lasts. */
   'descriptors.exhausted': { readonly code: string };
   'descriptors.freed': Record<string, never>;

@@ -1,8 +1,11 @@
 import type { EventMap, EventName } from './event-map';
 import type { Events } from './events';
 
-/** Which process reports it to the primary, which keeps the latest. `tree`: whichever of primary and processor it happens in. */
-type Teller = 'primary' | 'processor' | 'tree' | 'web';
+/**
+ * Which process reports it to the primary, which keeps the latest. `tree`: whichever of primary and processor it happens in.
+ * `reporter`: the tree's reporter, by itself.
+ */
+type Teller = 'primary' | 'processor' | 'tree' | 'web' | 'reporter';
 
 /** What kind of line it is on the pages: `dead` for the end of a process, `action` for what an operator did. */
 export type Look = 'calm' | 'renewal' | 'deploy' | 'bad' | 'dead' | 'warn' | 'action';
@@ -32,6 +35,8 @@ const NOTABLE = {
   'operator.command': ['primary', 'action'],
   'operator.rejected': ['primary', 'warn'],
   'dead.dropped': ['processor', 'warn'],
+  'clock.set': ['processor', 'warn'],
+  'redis.emptied': ['reporter', 'warn'],
   'database.copied': ['processor', 'bad'],
   'operator.jobs': ['web', 'action'],
   'operator.queue': ['web', 'action'],

@@ -124,6 +124,11 @@ export class Redis implements Service {
     return client;
   }
 
+  /** Time for which it has not been reachable, ms; null: it is, or nothing is known yet. */
+  get awayMs(): number | null {
+    return this.lostSince === undefined ? null : Math.round(performance.now() - this.lostSince);
+  }
+
   /** Does not wait for the connection, since a process must start, and accept sign-ups, while Redis is unavailable. */
   async start(): Promise<void> {
     if (!this.isOff) this.connecting ??= this.connect();

@@ -29,6 +29,20 @@ export interface RequestFailure {
   readonly ageMs: number;
 }
 
+/** Requests that the app rejected with one status, since their values were wrong. */
+export interface Rejected {
+  /** Method and path, without the ids in it. */
+  readonly route: string;
+  readonly status: number;
+  /** Within the last minute. */
+  readonly count: number;
+}
+
+/** @param what method and path. @returns it without the ids in it. */
+export function routeOf(what: string): string {
+  return what.replace(/\/(?:\d+|[\da-f-]{36})(?=\/|$)/gi, '/…');
+}
+
 /** The longest durations among some requests, ms; 0 when there were none. They bound the percentiles. */
 export interface Slowest {
   readonly durationMs: number;

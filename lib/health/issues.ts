@@ -7,12 +7,25 @@ import {
   type Termination,
   type TreeStatus,
   type WorkerStats,
+  type WorkerStatus,
   type WorkInFlight,
 } from '../cluster/status';
 import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
+import { causeOf } from '../core/failure-cause';
+import type { RecentEvent } from '../core/notable-events';
+import { routeOf } from '../core/request-counts';
 import type { QueueStatus } from '../job/row/queue-status';
-import { countHolders, type Holder, type JobFailures, type MailFacts, slotHolders } from './probes';
+import type { ProbeResult } from '../support/cached-probe';
+import {
+  countHolders,
+  type HeldLock,
+  type Holder,
+  type JobFailures,
+  type MailFacts,
+  type Suspect,
+  slotHolders,
+} from './probes';
 import { findStandstills } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';
 
@@ -52,6 +65,12 @@ export const ISSUE_CODES = [
   'deaths',
   'cronFails',
   'cronMissed',
+  'overtime',
+  'rejected',
+  'leaks',
+  'locked',
+  'redisEmptied',
+  'clockSet',
   'connections',
   'connectionsPlanned',
   'redisFull',
@@ -99,7 +118,7 @@ export function bySeverity(issues: readonly Issue[]): Issue[] {
 }
 
 /** A store that fails stops or delays all else. */
-const STORES: readonly IssueCode[] = ['postgresAway', 'postgresReadOnly', 'redisAway'];
+const STORES: readonly IssueCode[] = ['postgresAway', 'postgresReadOnly', 'locked', 'redisAway'];
 /** What else may be wrong because of that. */
 const CONSEQUENCES: readonly IssueCode[] = [
   'nobodyServes',
@@ -109,6 +128,8 @@ const CONSEQUENCES: readonly IssueCode[] = [
   'late',
   'failing',
   'cronFails',
+  'overtime',
+  'rejected',
 ];
 /** Causes of a standstill that tell the same as `postgresAway`. */
 const AWAY: readonly (string | number | undefined)[] = [
@@ -119,20 +140,30 @@ const AWAY: readonly (string | number | undefined)[] = [
   'postgresConnections',
 ];
 
+/** Causes of a standstill that tell the same as `locked`. */
+const LOCKED: readonly (string | number | undefined)[] = ['locked', 'cronLocked', 'noAnswer', 'poolEmpty'];
+
 /**
- * Causes before their consequences, else by severity. A standstill for want of Postgres is no second issue beside the first, nor
- * is a recurring job that is missed while all of them stand still.
+ * Causes before their consequences, else by severity. What stands still for want of Postgres is no second issue beside the first,
+ * and several parts that stand still for one reason are one. Nor is it an issue that a recurring job is missed while all of them
+ * stand still.
  * @returns the issues in the order in which an operator should read them.
  */
 export function causesFirst(issues: readonly Issue[]): Issue[] {
   const codes = new Set(issues.map(({ code }) => code));
-  const isCronStalled = issues.some(({ code, subject }) => code === 'stalled' && subject === 'cron');
-  const told = issues.filter(({ code, figures: { part, cause } }) => {
-    if (code === 'cronMissed') return !isCronStalled;
-    if (code !== 'stalled' || part === 'mail') return true;
-    if (cause === 'postgresReadOnly') return !codes.has('postgresReadOnly');
-    return !(codes.has('postgresAway') && AWAY.includes(cause));
-  });
+  const stalled = issues.filter(isOfJobs).sort((a, b) => spanOf(b) - spanOf(a));
+  const isCronStalled = stalled.some(({ subject }) => subject === 'cron');
+  const told = issues
+    .filter((issue) => {
+      if (issue.code === 'cronMissed') return !isCronStalled;
+      if (!isOfJobs(issue)) return true;
+      const { cause } = issue.figures;
+      if (cause === 'postgresReadOnly' && codes.has('postgresReadOnly')) return false;
+      if (codes.has('postgresAway') && AWAY.includes(cause)) return false;
+      if (codes.has('locked') && LOCKED.includes(cause)) return false;
+      return issue === stalled.find((one) => one.figures.cause === cause);
+    })
+    .map((issue) => (issue.code === 'postgresAway' ? sinceTheTree(issue, stalled) : issue));
   const isConsequence = ({ code }: Issue) => CONSEQUENCES.includes(code) && STORES.some((store) => codes.has(store));
   const stores = told.filter(({ code }) => STORES.includes(code));
   const others = told.filter((issue) => !stores.includes(issue));
@@ -141,6 +172,21 @@ export function causesFirst(issues: readonly Issue[]): Issue[] {
     ...bySeverity(others.filter((issue) => !isConsequence(issue))),
     ...bySeverity(others.filter(isConsequence)),
   ];
+}
+
+/** True for a part of the jobs, except mail, that stands still. */
+function isOfJobs({ code, figures: { part } }: Issue): boolean {
+  return code === 'stalled' && part !== 'mail';
+}
+
+function spanOf({ figures: { spanMs = 0 } }: Issue): number {
+  return Number(spanMs);
+}
+
+/** An outage lasts for as long as the tree has seen it; whoever asks may have begun to look a moment ago. */
+function sinceTheTree(issue: Issue, stalled: readonly Issue[]): Issue {
+  const spans = stalled.filter(({ figures: { cause } }) => AWAY.includes(cause)).map(spanOf);
+  return { ...issue, figures: { ...issue.figures, spanMs: Math.max(spanOf(issue), ...spans) } };
 }
 
 /** A worker stands out when it takes this many times the median of the others, and at least HOT_MB. */
@@ -198,7 +244,7 @@ export function serviceIssues(systemStatus: SystemStatus, warningMs: number, tre
   const knowsAll = !(redis.ok && redis.value === null);
   const late = (queue: QueueStatus) => queueIssues(queue, { warningMs, trees, knowsAll, at: systemStatus.at });
   return [
-    ...awayIssues(systemStatus),
+    ...awayIssues(systemStatus, trees),
     ...foreignIssues(systemStatus),
     ...(queues.ok ? queues.value.flatMap(late) : []),
     ...failureIssues(systemStatus),
@@ -212,12 +258,38 @@ export function isLate(latencyMs: number, warningMs: number): boolean {
   return warningMs > 0 && latencyMs > warningMs;
 }
 
-function awayIssues({ postgres, redis, redisLost, at }: SystemStatus): Issue[] {
+function awayIssues(systemStatus: SystemStatus, trees: readonly KnownTree[]): Issue[] {
+  const { postgres, redisLost, at } = systemStatus;
+  const redis = redisIn(systemStatus);
+  const own = trees.filter((tree) => tree.own).map(({ treeStatus }) => treeStatus.stats.jobProcessor.lastStatus);
+  const redisMs = Math.max(0, ...own.map((status) => reported(status)?.redisAwayMs ?? 0));
   return [
-    redis.ok ? [] : warn('redisAway', { spanMs: since(redis.since, at), error: redisLost ?? codeOf(redis.error) }),
-    postgres.ok ? [] : bad('postgresAway', { spanMs: since(postgres.since, at), error: codeOf(postgres.error) }),
+    redis.ok ? [] : warn('redisAway', away(redis, at, redisMs, redisLost)),
+    postgres.ok ? [] : bad('postgresAway', away(postgres, at)),
     postgres.ok && postgres.value.refusesWrites ? bad('postgresReadOnly') : [],
+    postgres.ok && postgres.value.lock ? lockIssue(postgres.value.lock) : [],
   ].flat();
+}
+
+/** A Redis that answers may still deny what everything needs, such as a replica, which takes no writes. */
+function redisIn({ redis, trees }: SystemStatus): ProbeResult<unknown> {
+  return redis.ok && !trees.ok && causeOf(trees.error).startsWith('redis') ? trees : redis;
+}
+
+/** @param knownMs time for which the tree has known, ms. @param lost code or message of the error that ended the connection. */
+function away(
+  { error, since: from }: Extract<ProbeResult<unknown>, { ok: false }>,
+  at: Date,
+  knownMs = 0,
+  lost: string | null = null,
+): Issue['figures'] {
+  const cause = causeOf(error);
+  const told = lost ?? codeOf(error);
+  return { spanMs: Math.max(since(from, at), knownMs), error: told, cause };
+}
+
+function lockIssue({ pid, client, query, waiting, spanMs, table }: HeldLock): Issue {
+  return bad('locked', { pid, client, count: waiting, spanMs, table }, { detail: query });
 }
 
 function since(time: Date, at: Date): number {
@@ -330,23 +402,24 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
   return [warn('mailFails', { count, spanMs: since(failure.at, at), ...unsent }, { detail: failure.error })];
 }
 
-/** Issues of one tree's processes. */
-export function treeIssues(treeStatus: TreeStatus): Issue[] {
+/** Issues of one tree's processes. @param suspects jobs that may have blocked or ended its job processor. Default: not known. */
+export function treeIssues(treeStatus: TreeStatus, suspects: readonly Suspect[] = []): Issue[] {
   const pending = unreadyIssues(treeStatus);
-  const others = processIssues(treeStatus);
+  const others = processIssues(treeStatus, suspects);
   // A part that stands still because a table is missing needs only the migrations.
   const isConsequence = ({ code, detail = '' }: Issue) =>
     pending.length > 0 && code === 'stalled' && /does not exist/.test(detail);
   return [...pending, ...others.filter((issue) => !isConsequence(issue))];
 }
 
-function processIssues(treeStatus: TreeStatus): Issue[] {
+function processIssues(treeStatus: TreeStatus, suspects: readonly Suspect[]): Issue[] {
   return [
     ...workerIssues(treeStatus),
-    ...jobsIssues(treeStatus),
+    ...jobsIssues(treeStatus, suspects),
     ...trafficIssues(treeStatus),
     ...memoryIssues(treeStatus),
     ...phaseIssues(treeStatus),
+    ...eventIssues(treeStatus),
   ];
 }
 
@@ -385,11 +458,14 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus): Issue[] {
   if (current?.state !== 'ready') return [];
   const status = reported(current.lastStatus);
   const spanMs = unresponsiveMs(current);
-  if (spanMs !== null)
-    return [warn('unresponsive', { slot: index, spanMs }, { subject, detail: status?.inFlight[0]?.what ?? '' })];
+  if (spanMs !== null) {
+    const work = status?.inFlight[0] ?? current.begun;
+    const detail = work ? `${work.what} (${work.id})` : '';
+    return [warn('unresponsive', { slot: index, pid: current.pid, spanMs }, { subject, detail })];
+  }
   const mb = current.pssMb ?? status?.rssMb;
   if (hotFactor(treeStatus, index, mb) === null || outgoing) return [];
-  return [warn('hot', { slot: index, mb: Math.round(mb ?? 0) }, { subject })];
+  return [warn('hot', { slot: index, pid: current.pid, mb: Math.round(mb ?? 0) }, { subject })];
 }
 
 /** Expected while a release is being deployed; otherwise no processor has the code that these jobs need. */
@@ -412,14 +488,21 @@ function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats, { bootTimeoutMs }:
   return [bad('stalled', { part: 'processor', cause: 'boots', spanMs }, { subject: 'processor', detail: '' })];
 }
 
-function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus): Issue[] {
+function jobsIssues(
+  { stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus,
+  suspects: readonly Suspect[],
+): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { jobProcessor: processor } = stats;
   const attempt = nextRestart?.attempt ?? 0;
-  const restarting = bad('jobsRestart', { attempt }, { termination: lastTermination });
+  // A processor that died while it booted had no job.
+  const hand = lastTermination?.reason === 'boot' ? [] : suspects;
+  const death = { termination: lastTermination, detail: hand.map(named).join(', ') };
+  const queue = hand[0]?.queue ?? '';
+  const restarting = bad('jobsRestart', { attempt, queue }, death);
   switch (processor.state) {
     case 'crash_loop':
-      return [bad('crashLoop', { count: attempt }, { termination: lastTermination })];
+      return [bad('crashLoop', { count: attempt, queue }, death)];
     case 'backing_off':
       return [restarting];
     case 'booting':
@@ -429,11 +512,13 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'ready': {
       const spanMs = unresponsiveMs(processor);
       const status = reported(processor.lastStatus);
-      const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
-      if (spanMs !== null) return [bad('jobsUnresponsive', { spanMs }, { detail: running ?? '' })];
+      const running = suspects.length > 0 ? suspects.map(named) : (status?.inFlight.map(nameOf) ?? []);
+      if (spanMs !== null)
+        return [bad('jobsUnresponsive', { spanMs, pid: processor.pid ?? 0 }, { detail: running.join(', ') })];
       if (!status) return [];
       return [
         ...stalledIssues(status),
+        ...overtimeIssues(status),
         ...(status.listening === false ? [warn('listenDeaf')] : []),
         ...leftIssues(status),
       ];
@@ -443,18 +528,57 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
   }
 }
 
+function named({ class: name, id }: Pick<Suspect, 'class' | 'id'>): string {
+  return `${name} (${id})`;
+}
+
+function nameOf({ what, job, id }: WorkInFlight): string {
+  return named({ class: job?.class ?? what, id });
+}
+
+/** A run that goes on for so long after its timeout, ms, ignores its signal. */
+const OVERTIME_MS = 5000;
+
+/** The longest run of each class that ignores that its time is up: it keeps its slot. */
+function overtimeIssues({ inFlight }: ProcessorStatus): Issue[] {
+  const late = inFlight.filter(({ ageMs, timeoutMs }) => timeoutMs !== undefined && ageMs > timeoutMs + OVERTIME_MS);
+  const oldest = late.sort((a, b) => b.ageMs - a.ageMs);
+  const classes = new Map(oldest.map((work) => [work.job?.class ?? work.what, work] as const).reverse());
+  return [...classes].map(([name, { id, ageMs, timeoutMs = 0 }]) =>
+    warn('overtime', { class: name, spanMs: ageMs, limitMs: timeoutMs }, { subject: name, detail: id }),
+  );
+}
+
 /** Error texts of requests are of the last minute, as the counts are. */
 const MINUTE_MS = 60_000;
 
-function trafficIssues({ rates: { shed, serverErrors }, stats: { workerStatus } }: TreeStatus): Issue[] {
+function trafficIssues({ rates: { shed, serverErrors, requestsPerS }, stats: { workerStatus } }: TreeStatus): Issue[] {
   const own = serverErrors - shed;
   const statuses = workerStatus.flatMap(({ lastStatus }) => reported(lastStatus) ?? []);
   const errors = statuses.flatMap(({ lastError }) => (lastError && lastError.ageMs < MINUTE_MS ? [lastError] : []));
   const [last] = errors.sort((a, b) => a.ageMs - b.ageMs);
   return [
     shed > 0 ? bad('shed', { count: shed }, { holders: holdersOf(statuses.flatMap(({ inFlight }) => inFlight)) }) : [],
-    own > 0 ? warn('serverErrors', { count: own }, { detail: last ? `${last.what}: ${last.error}` : '' }) : [],
+    own > 0
+      ? warn('serverErrors', { count: own }, { detail: last ? `${last.what}: ${last.error} (${last.id})` : '' })
+      : [],
+    rejectedIssues(statuses, requestsPerS),
   ].flat();
+}
+
+/** So many rejections of one route in a minute, and this share of all requests, are no mistakes of single people. */
+const MANY_REJECTED = 50;
+const MANY_REJECTED_SHARE = 0.5;
+
+function rejectedIssues(statuses: readonly WorkerStatus[], requestsPerS: number): Issue[] {
+  const all = statuses.flatMap(({ rejected }) => rejected ?? []);
+  const [most] = all.sort((a, b) => b.count - a.count);
+  if (!most) return [];
+  const { route, status } = most;
+  const same = all.filter((one) => one.route === route && one.status === status);
+  const count = same.reduce((sum, one) => sum + one.count, 0);
+  const isMany = count >= MANY_REJECTED && count >= (requestsPerS * MINUTE_MS * MANY_REJECTED_SHARE) / 1000;
+  return isMany ? [warn('rejected', { count, status }, { subject: route, detail: route })] : [];
 }
 
 /** Maximum number of routes that are named. */
@@ -462,15 +586,47 @@ const MAX_ROUTES = 3;
 
 /** @returns the requests in flight by their method and path, without the ids in it; those with the most first. */
 function holdersOf(inFlight: readonly WorkInFlight[]): Holder[] {
-  const routeOf = ({ what }: WorkInFlight) => what.replace(/\/(?:\d+|[\da-f-]{36})(?=\/|$)/gi, '/…');
-  return countHolders(inFlight.map((work) => ({ class: routeOf(work), ageMs: work.ageMs }))).slice(0, MAX_ROUTES);
+  return countHolders(inFlight.map(({ what, ageMs }) => ({ class: routeOf(what), ageMs }))).slice(0, MAX_ROUTES);
 }
 
 function memoryIssues({ stats, limits }: TreeStatus): Issue[] {
   const { pssMb: used, limitMb: limit } = stats.memory;
   if (used === null || limit === null || limits.recycleAboveMb === null || used <= limits.recycleAboveMb) return [];
   const figures = { percent: Math.round((100 * used) / limit), used: Math.round(used), limit };
-  return [used > limit ? bad('memory', figures) : warn('memory', figures)];
+  const [largest] = stats.workerStatus.toSorted((a, b) => (b.pssMb ?? 0) - (a.pssMb ?? 0));
+  const more = largest && { slot: largest.index, pid: largest.pid, mb: Math.round(largest.pssMb ?? 0) };
+  return [used > limit ? bad('memory', { ...figures, ...more }) : warn('memory', { ...figures, ...more })];
+}
+
+/** For how long an operator is told of something that has happened, ms; of a leak, if it has happened more than once. */
+const TOLD_MS = 10 * 60_000;
+const LEAK_MS = 3_600_000;
+
+function jump(ms: number, spanMs: number): Issue['figures'] {
+  return { way: ms < 0 ? 'back' : 'forward', jumpMs: Math.abs(ms), spanMs };
+}
+
+/** What has happened and is over, by the events that the primary keeps. */
+function eventIssues({ at, events }: TreeStatus): Issue[] {
+  const ageOf = (event: RecentEvent) => Date.parse(at) - Date.parse(event.at);
+  const latest = (name: RecentEvent['name'], withinMs: number) =>
+    events.filter((event) => event.name === name && ageOf(event) >= 0 && ageOf(event) < withinMs);
+  const [clock] = latest('clock.set', TOLD_MS);
+  const [emptied] = latest('redis.emptied', TOLD_MS);
+  const grown = latest('memory.high', LEAK_MS);
+  const [last] = grown;
+  return [
+    last && (grown.length > 1 || ageOf(last) < TOLD_MS)
+      ? warn('leaks', {
+          count: grown.length,
+          slot: Number(last.about.slot),
+          mb: Math.round(Number(last.about.workerMb)),
+          spanMs: ageOf(last),
+        })
+      : [],
+    clock ? warn('clockSet', jump(Number(clock.about.ms), ageOf(clock))) : [],
+    emptied ? warn('redisEmptied', { spanMs: ageOf(emptied) }) : [],
+  ].flat();
 }
 
 function phaseIssues({ stats: { lastPhase: last } }: TreeStatus): Issue[] {

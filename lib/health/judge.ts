@@ -1,7 +1,8 @@
 import type { TreeStatus } from '../cluster/status';
 import { type SnakeCased, snakeCase } from '../support/snake-case';
 import { bySeverity, causesFirst, type Issue, type Level, readyWorkers, serviceIssues, treeIssues } from './issues';
-import { type KnownTree, knownTrees, type SystemStatus } from './status-collector';
+import type { Suspect } from './probes';
+import { type KnownTree, knownTrees, type SystemStatus, valueIn } from './status-collector';
 
 export interface JudgedTree extends KnownTree {
   readonly issues: readonly Issue[];
@@ -27,7 +28,8 @@ export interface Judgement {
  * @param chosen id of a tree; null for that of this process. @param warningMs JOB_LATENCY_WARNING in ms; 0: never late.
  */
 export function judge(systemStatus: SystemStatus, chosen: string | null, warningMs: number): Judgement {
-  const trees = knownTrees(systemStatus).flatMap((tree) => judged(tree));
+  const suspects = valueIn(systemStatus.suspects) ?? [];
+  const trees = knownTrees(systemStatus).flatMap((tree) => judged(tree, tree.own ? suspects : []));
   const shown = trees.find(({ own, treeStatus }) => (chosen === null ? own : treeStatus.id === chosen));
   const issues = causesFirst([
     ...(shown ? (shown.heartbeatAgeMs === null ? shown.issues : []) : [NO_PRIMARY]),
@@ -48,9 +50,9 @@ export function judgementJson({
 
 const NO_PRIMARY: Issue = { level: 'bad', code: 'noPrimary', figures: {} };
 
-function judged(tree: KnownTree): JudgedTree[] {
+function judged(tree: KnownTree, suspects: readonly Suspect[]): JudgedTree[] {
   try {
-    return [{ ...tree, issues: tree.heartbeatAgeMs === null ? treeIssues(tree.treeStatus) : [] }];
+    return [{ ...tree, issues: tree.heartbeatAgeMs === null ? treeIssues(tree.treeStatus, suspects) : [] }];
   } catch (thrown) {
     // A tree of another version may report a status of another shape: it is left out.
     if (tree.own) throw thrown;

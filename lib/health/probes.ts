@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { CHILD_SILENT_MS, type TreeStatus } from '../cluster/status';
 import { TABLES } from '../core/config';
 import type { Redis } from '../core/redis';
 import { readInfo } from '../core/redis-script';
@@ -45,14 +46,46 @@ export interface PostgresFacts {
   readonly pingMs: number;
   /** true: it is a standby, or set read-only. */
   readonly refusesWrites: boolean;
+  /** The session for whose locks most others wait; null: none has waited for three seconds. */
+  readonly lock: HeldLock | null;
 }
+
+/** A session of Postgres for whose locks others wait. */
+export interface HeldLock {
+  readonly pid: number;
+  /** Its application_name, else its role. */
+  readonly client: string;
+  /** Empty where this role may not see it. */
+  readonly query: string;
+  /** The sessions that wait, and the longest wait of one, ms. */
+  readonly waiting: number;
+  readonly spanMs: number;
+  /** A table that one of them waits for; empty: it is not known. */
+  readonly table: string;
+}
+
+/** SQL condition: a session of this database that has waited for a lock for long. */
+const WAITS = `wait_event_type = 'Lock' and wait_event <> 'advisory'
+  and datname = current_database() and state_change < clock_timestamp() - interval '3 s'`;
+
+const LOCK_SQL = `
+  with waits as (select pid, state_change, pg_blocking_pids(pid) as behind from pg_stat_activity where ${WAITS})
+  select holder.pid, coalesce(nullif(holder.application_name, ''), holder.usename) as client,
+    left(regexp_replace(replace(holder.query, '<insufficient privilege>', ''), '\\s+', ' ', 'g'), 60) as query, count(*)::int as waiting,
+    (extract(epoch from clock_timestamp() - min(waits.state_change)) * 1000)::float8 as "spanMs",
+    coalesce(min((select relation::regclass::text from pg_locks where pg_locks.pid = waits.pid and not granted limit 1)), '') as table
+  from waits join pg_stat_activity as holder on holder.pid = any(behind)
+  -- Whoever waits holds up others only because of the first.
+  where holder.pid not in (select pid from waits)
+  group by 1, 2, 3 order by waiting desc, 1 limit 1`;
 
 const POSTGRES_SQL = `
   select split_part(current_setting('server_version'), ' ', 1) as version,
     (select count(*)::int from pg_stat_activity
       where backend_type = 'client backend' and (r.rolconnlimit < 0 or usesysid = r.oid)) as used,
     ${ALLOWED_SQL} as allowed,
-    pg_database_size(current_database())::float8 as size
+    pg_database_size(current_database())::float8 as size,
+    exists (select 1 from pg_stat_activity where ${WAITS}) as locked
   from pg_roles r where r.rolname = current_user`;
 
 /** @throws errors of Postgres. */
@@ -60,13 +93,19 @@ export async function readPostgres(knex: Knex): Promise<PostgresFacts> {
   const begun = performance.now();
   await knex.raw('select 1');
   const pingMs = performance.now() - begun;
-  const { rows } = await knex.raw<{ rows: { version: string; used: number; allowed: number; size: number }[] }>(
-    POSTGRES_SQL,
-  );
+  const { rows } = await knex.raw<{
+    rows: { version: string; used: number; allowed: number; size: number; locked: boolean }[];
+  }>(POSTGRES_SQL);
   const [row] = rows;
   if (!row) throw new Error('Postgres has no role of this name');
   const { version, used, allowed, size: sizeBytes } = row;
-  return { version, used, allowed, sizeBytes, pingMs, refusesWrites: await refusesWrites(knex) };
+  const lock = row.locked ? await readLock(knex) : null;
+  return { version, used, allowed, sizeBytes, pingMs, refusesWrites: await refusesWrites(knex), lock };
+}
+
+async function readLock(knex: Knex): Promise<HeldLock | null> {
+  const { rows } = await knex.raw<{ rows: HeldLock[] }>(LOCK_SQL);
+  return rows[0] ?? null;
 }
 
 export interface RedisFacts {
@@ -280,6 +319,34 @@ export async function readFailingCron(knex: Knex): Promise<readonly FailingCron[
     const run = failed.get(id ?? '');
     return run ? [{ name, class: className, place: run.place, error: errorLine(run.history), dueAt: null }] : [];
   });
+}
+
+/** A job that a processor had in hand when it fell silent, or that was not ended by a processor that died. */
+export interface Suspect {
+  readonly id: string;
+  readonly class: string;
+  readonly queue: string;
+}
+
+/** Maximum number of suspects. */
+const MAX_SUSPECTS = 3;
+
+/**
+ * The jobs that may have blocked or ended this tree's processor, those with the most deliveries first. The rows know: a job is
+ * claimed before its code runs. Nothing is read while the processor is well. @throws errors of Postgres.
+ */
+export async function readSuspects(knex: Knex, { id, stats, processor }: TreeStatus): Promise<readonly Suspect[]> {
+  const { identity, state, heartbeatAgeMs, lastCheckin } = stats.jobProcessor;
+  const isSilent = lastCheckin !== null && heartbeatAgeMs !== null && heartbeatAgeMs > CHILD_SILENT_MS;
+  const died = processor.nextRestart !== null || state === 'backing_off' || state === 'crash_loop';
+  if (!isSilent && !died) return [];
+  const { rows } = await knex.raw<{ rows: Suspect[] }>(
+    `select id, class, queue from ${TABLES.jobs}
+     where ${died ? `state = 'running' and starts_with(claimed_by, ?) or state = 'ready' and deliveries > 0` : `state = 'running' and claimed_by = ?`}
+     order by deliveries desc, claimed_at limit ${MAX_SUSPECTS}`,
+    [died ? `${id}-` : (identity ?? '')],
+  );
+  return rows;
 }
 
 /** A job that has run for this long, ms, occupies its slot; shorter ones come and go. */

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { REPORT_SILENT_MS, type Tree, type TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
+import { codeOf } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import { lookForOverdue } from '../job/dispatch/overdue';
@@ -20,6 +21,8 @@ import {
   readMail,
   readPostgres,
   readRedis,
+  readSuspects,
+  type Suspect,
 } from './probes';
 
 /** The value, or undefined when the read failed. */
@@ -42,6 +45,8 @@ interface Readings {
   /** null if there is no Redis. */
   readonly redis: RedisFacts | null;
   readonly mail: MailFacts;
+  /** The jobs that may have blocked or ended this tree's job processor. */
+  readonly suspects: readonly Suspect[];
 }
 
 /** Everything known at one moment. */
@@ -90,9 +95,13 @@ export class StatusCollector {
       postgres: probe(4900, () => readPostgres(knex)),
       redis: probe(1900, async () => (isOff ? null : readRedis(redis))),
       mail: probe(9000, () => readMail(knex)),
+      suspects: probe(1900, async () => {
+        const own = await this.probes.own.get();
+        return own.ok ? readSuspects(knex, own.value) : [];
+      }),
     };
     events.on('redis.lost', ({ error }) => {
-      this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
+      this.redisLost = codeOf(error);
     });
     events.on('redis.ready', () => {
       this.redisLost = null;
@@ -104,14 +113,33 @@ export class StatusCollector {
    * an operator may have seen a change on a page that another worker served a moment ago. Default: recent values suffice.
    */
   async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
-    const { own, trees, ...others } = this.probes;
+    const { own, trees, postgres, redis, ...others } = this.probes;
+    const at = new Date();
+    const [ofPostgres, ofRedis] = await Promise.all([postgres.get(), redis.get()]);
+    const vain = whyInVain(ofPostgres, at);
     const ofTrees = Object.entries({ own, trees }).map(async ([name, probe]) => {
       return [name, await (age === 'now' ? probe.refresh() : probe.get())];
     });
-    const rest = Object.entries(others).map(async ([name, probe]) => [name, await probe.get()]);
+    const rest = Object.entries(others).map(async ([name, probe]) => [name, vain ?? (await probe.get())]);
     const read = Object.fromEntries(await Promise.all([...ofTrees, ...rest])) as SystemStatus;
-    return { ...read, at: new Date(), redisLost: this.redisLost };
+    return { ...read, postgres: ofPostgres, redis: ofRedis, at: new Date(), redisLost: this.redisLost };
   }
+}
+
+/**
+ * Reads of tables that are locked, or that Postgres does not answer, would only hold all connections of the pool, so that it could
+ * not be seen any more what is wrong.
+ * @returns the result of each read from Postgres's tables; undefined: they are worth reading.
+ */
+function whyInVain(
+  postgres: ProbeResult<PostgresFacts>,
+  at: Date,
+): Extract<ProbeResult<never>, { ok: false }> | undefined {
+  if (!postgres.ok) return postgres;
+  const { lock } = postgres.value;
+  if (!lock) return undefined;
+  const error = new Error(`session ${lock.pid} of Postgres holds a lock`);
+  return { ok: false, error, since: new Date(at.getTime() - lock.spanMs) };
 }
 
 export interface KnownTree {

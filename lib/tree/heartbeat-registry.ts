@@ -5,7 +5,7 @@ import { TREE_PREFIX, TREES, TREES_WAKE, treeCommandsKey, treeStatusKey, WATCHED
 /** A tree without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
 /** Time for which a tree's status is kept after its last heartbeat, s. */
-const STATUS_TTL_S = 60;
+export const STATUS_TTL_S = 60;
 const COMMAND_TTL_S = 60;
 /** Timeout of the list, for which pages wait, ms. */
 const LIST_MS = 2000;
@@ -17,16 +17,16 @@ const WATCHED_TTL_S = 10;
 // KEYS  1 trees, 2 the tree's status, 3 its commands, 4 watched
 // ARGV  1 its id  2 its status, or '' to keep the last one  3 TTL of the status, s
 //       4 time for which it lives without a further heartbeat, if nobody watches
-// reply commands, 1 if "watched" exists, else 0
+// reply commands, 1 if "watched" exists, else 0, 1 if its last status was there, else 0
 const HEARTBEAT_SCRIPT = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- This comes first, since a Redis that is out of memory lets a script go on only if its first write needs none.
-call('expire', KEYS[2], ARGV[3])
+local known = call('expire', KEYS[2], ARGV[3])
 local watched = call('exists', KEYS[4])
 call('zadd', KEYS[1], watched == 1 and now or now + ARGV[4], ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
-return { call('lrange', KEYS[3], 0, -1), watched }`);
+return { call('lrange', KEYS[3], 0, -1), watched, known }`);
 
 /** Lua for `wake(id)`: has one tree send a heartbeat at once, or all of them by an empty id. */
 const WAKE_LUA = `
@@ -77,6 +77,8 @@ interface HeartbeatReply {
   readonly commands: readonly string[];
   /** true: somebody lists the trees, so their statuses are wanted more often. */
   readonly watched: boolean;
+  /** false: its last status is not there, since none was sent within a minute, or Redis has lost it. */
+  readonly known: boolean;
 }
 
 /** A tree with the text of its last status. */
@@ -93,8 +95,8 @@ export class HeartbeatRegistry {
   async heartbeat(id: string, { status = '', aheadMs = 0 }: Heartbeat): Promise<HeartbeatReply> {
     const keys = [TREES, treeStatusKey(id), treeCommandsKey(id), WATCHED];
     const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, status, String(STATUS_TTL_S), String(aheadMs)]);
-    const [commands, watched] = reply as [string[], number];
-    return { commands, watched: watched === 1 };
+    const [commands, watched, known] = reply as [string[], number, number];
+    return { commands, watched: watched === 1, known: known === 1 };
   }
 
   async list(): Promise<ListedText[]> {

@@ -1,6 +1,7 @@
 import type { Tree, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { recentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import { Hints } from '../job/hint/hints';
@@ -10,7 +11,7 @@ import { CachedProbe } from '../support/cached-probe';
 import type { Deadline } from '../support/deadline';
 import { PeriodicTask } from '../support/periodic-task';
 import type { Service } from '../support/service';
-import { HeartbeatRegistry } from './heartbeat-registry';
+import { HeartbeatRegistry, STATUS_TTL_S } from './heartbeat-registry';
 import { TREES_WAKE } from './keys';
 import { readCommand } from './remote-command';
 import { writeRollup } from './time-series';
@@ -23,6 +24,8 @@ const UNWATCHED = 10;
 /** While the tree is idle it is every 15th, and this many rollups are written together. */
 const IDLE = 15;
 const IDLE_ROLLUPS = 6;
+/** A status that was sent within this time, ms, is there, unless Redis has lost it: half of what it is kept for. */
+const KEPT_MS = (STATUS_TTL_S * 1000) / 2;
 
 export interface TreeReporterOptions {
   readonly redis: Redis;
@@ -141,14 +144,21 @@ export class TreeReporter implements Service {
     if (due || !this.treeStatus) this.treeStatus = await tree.status();
     this.noteActivity(this.treeStatus);
     const { treeStatus } = this;
-    const { watched, commands } = await this.registry.heartbeat(treeStatus.id, {
+    const { watched, commands, known } = await this.registry.heartbeat(treeStatus.id, {
       status: due ? JSON.stringify(treeStatus) : undefined,
       aheadMs: idle ? this.heartbeatMs * (IDLE - 1) : 0,
     });
+    if (!known && now - this.statusSentAt < KEPT_MS) this.noteEmptied();
     if (due) this.statusSentAt = now;
     this.watched = watched;
     if (due) await this.writeRollups(treeStatus, idle && !watched);
     await this.execute(treeStatus.id, commands);
+  }
+
+  private noteEmptied(): void {
+    const { events, tree } = this.options;
+    events.emit('redis.emptied', {});
+    tree.recordEvent(recentEvent('redis.emptied', {})).catch(() => undefined);
   }
 
   /** Without Redis it only notes whether the tree is active. */

@@ -1,6 +1,13 @@
 import type { EventMap } from '../core/events';
 import { withoutPasswords } from '../core/redact';
-import type { RequestCounts, RequestFailure, Slowest } from '../core/request-counts';
+import {
+  type Rejected,
+  type RequestCounts,
+  type RequestFailure,
+  routeOf,
+  type Slowest,
+  sumByKey,
+} from '../core/request-counts';
 import { BOUNDS_MS, Histogram, type HistogramData } from '../support/histogram';
 
 /** Other methods are counted as `other`, since clients may send any word. */
@@ -11,17 +18,32 @@ const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 /** Maximum length of an error's text, characters. */
 const MAX_ERROR = 200;
 
+/** Statuses by which an app rejects values. What crawlers and people without rights meet is left out. */
+const REJECTIONS = [400, 413, 415, 422];
+/** Rejections are counted in two halves of a minute, of at most so many routes each. */
+const HALF_MS = 30_000;
+const MAX_ROUTES = 50;
+
 /** Counts the app's requests in this process, at the cost of a few increments each. */
 export class RequestMetrics {
   private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
   private readonly shed = { full: 0, timeout: 0 };
   private error: (Omit<RequestFailure, 'ageMs'> & { readonly at: number }) | undefined;
+  /** Rejected requests by status and route, in this half of a minute and in the one before. */
+  private rejections: readonly [Map<string, number>, Map<string, number>] = [new Map(), new Map()];
+  private halfBegan: number;
   private readonly duration = new Histogram();
   private readonly queued = new Histogram();
   /** Waits for a slot since the last report. Most are 0, and have a bucket of their own. */
   private readonly waits = new Histogram([0, ...BOUNDS_MS]);
 
-  add({ method, status, durationMs, queuedMs, shedReason }: EventMap['request.finished']): void {
+  /** @param now monotonic, ms. Default `performance.now`. */
+  constructor(private readonly now: () => number = () => performance.now()) {
+    this.halfBegan = now();
+  }
+
+  add({ method, path, status, durationMs, queuedMs, shedReason }: EventMap['request.finished']): void {
+    if (REJECTIONS.includes(status)) this.addRejection(`${status} ${routeOf(`${method} ${path}`)}`);
     const methodIndex = METHODS.indexOf(method);
     const statusClass = status >= 100 && status < 600 ? Math.trunc(status / 100) : 0;
     const index = (methodIndex === -1 ? OTHER : methodIndex) * CLASSES.length + statusClass;
@@ -30,6 +52,30 @@ export class RequestMetrics {
     this.duration.observe(durationMs);
     this.queued.observe(queuedMs);
     this.waits.observe(queuedMs);
+  }
+
+  private addRejection(what: string): void {
+    const [now] = this.halves();
+    if (now.has(what) || now.size < MAX_ROUTES) now.set(what, (now.get(what) ?? 0) + 1);
+  }
+
+  private halves(): RequestMetrics['rejections'] {
+    const halves = Math.floor((this.now() - this.halfBegan) / HALF_MS);
+    if (halves === 0) return this.rejections;
+    this.halfBegan = this.now();
+    this.rejections = [new Map(), halves === 1 ? this.rejections[0] : new Map()];
+    return this.rejections;
+  }
+
+  /** The route that rejected most requests, as the heartbeat tells it. */
+  mostRejected(): Rejected | null {
+    const [now, before] = this.halves();
+    const [most] = Object.entries(sumByKey([now, before].map((half) => Object.fromEntries(half)))).sort(
+      ([, a], [, b]) => b - a,
+    );
+    if (!most) return null;
+    const [what, count] = most;
+    return { status: Number(what.slice(0, 3)), route: what.slice(4).slice(0, MAX_ERROR), count };
   }
 
   addError({ error: { name, message }, method, path, requestId: id }: EventMap['request.error']): void {

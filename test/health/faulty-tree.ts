@@ -12,6 +12,8 @@ import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 
 const TOKEN = 'sesame-opens-0123456789';
+/** Lets in to the pages. */
+export const BEARER = { Authorization: `Bearer ${TOKEN}` } as const;
 export const PASSWORD = 'first';
 /** Polling seldom, since each request also loads the tree. */
 const SELDOM = { everyMs: 100 };
@@ -48,7 +50,8 @@ export class FaultyTree {
     readonly tree: Tree,
     /** Temporary files, removed with the tree. */
     readonly folder: string,
-    private readonly env: Readonly<Record<string, string>>,
+    /** The settings of the tree. */
+    readonly env: Readonly<Record<string, string>>,
     readonly database: TestDatabase,
     /** The database role that only this tree uses. */
     readonly role: string,
@@ -66,8 +69,11 @@ export class FaultyTree {
     entry,
     postgres,
     env: more,
+    unready = false,
   }: {
     readonly entry?: string | undefined;
+    /** true: the tree will not be ready, and nothing is waited for. */
+    readonly unready?: boolean;
     readonly postgres?: ChaosPostgres;
     readonly env?: Readonly<Record<string, string>>;
   } = {}): Promise<FaultyTree> {
@@ -95,7 +101,7 @@ export class FaultyTree {
       DATABASE_URL: proxies.postgres.url,
       DATABASE_DIRECT_URL: proxies.direct.url,
       REDIS_URL: proxies.redis.url,
-      SMTP_URL: proxies.smtp.url,
+      SMTP_URL: proxies.smtp.url.replace('://', '://ada:secret@'),
       OPS_TOKEN: TOKEN,
       JOBS_RECORD: path.join(folder, 'book'),
       WORKER_TIMEOUT: '10m',
@@ -103,6 +109,7 @@ export class FaultyTree {
     };
     const tree = await startTree({ ...(entry !== undefined && { entry }), env });
     const made = new FaultyTree(tree, folder, env, database, role, redis, admin, sink, proxies);
+    if (unready) return made;
     // The web is ready before the processor, and only a processor at work can come to a standstill.
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await until('/ready says that all is well', () => made.isWell());
@@ -177,8 +184,7 @@ export class FaultyTree {
   }
 
   async codesOnOps(): Promise<string[]> {
-    const headers = { Authorization: `Bearer ${TOKEN}` };
-    const { body } = await this.tree.request('GET', '/ops.json', { headers });
+    const { body } = await this.tree.request('GET', '/ops.json', { headers: BEARER });
     return [...body.matchAll(/"code":\s*"(\w+)"/g)].map(([, code = '']) => code);
   }
 

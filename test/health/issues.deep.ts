@@ -11,13 +11,9 @@ import { cookiesOf, SIGNED, signInTo } from '../ops/ops-web';
 import { usePostgres, useRedisServer } from '../support/stores';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
+import { type Told, timeless, toldByCommand, toldByPage } from './told';
 
 const TOKEN = 'sesame-opens-0123456789';
-
-interface Report {
-  readonly title: string;
-  readonly lines: readonly string[];
-}
 
 /** `issues.test.ts` has every issue, with made-up statuses; this has some, with a real tree. */
 describe('the issues of a real tree, as /ops, top, status and the metrics report them:', () => {
@@ -41,23 +37,12 @@ describe('the issues of a real tree, as /ops, top, status and the metrics report
     APP_URL: 'https://shop.example',
   });
 
-  async function onThePage(locale: 'en' | 'ko'): Promise<Report> {
-    const { status, body } = await tree.request('GET', '/ops', { headers: { cookie, 'accept-language': locale } });
-    assert.equal(status, 200);
-    assert.match(body, new RegExp(`<html lang="${locale}"`));
-    const [section = ''] = /<section class="verdict".*?<\/section>/s.exec(body) ?? [];
-    const [, title = ''] = /<h1[^>]*>(.*?)<\/h1>/s.exec(section) ?? [];
-    const items = [...section.matchAll(/<a\s+class="plain"[^>]*>(.*?)<\/a>\s*<span[^>]*>(.*?)<\/span>/gs)];
-    return { title: plain(title), lines: items.map(([, head, rest]) => plain(`${head} ${rest}`)) };
-  }
+  const onThePage = (locale: 'en' | 'ko') => toldByPage(tree, { cookie }, locale);
 
-  async function inTheTerminal(command: 'status' | 'top', exitCode: number): Promise<Report> {
-    const { code, stdout } = await catamountWith(env(), tree.cwd, command);
+  async function inTheTerminal(command: 'status' | 'top', exitCode: number): Promise<Told> {
+    const { code, stdout, ...told } = await toldByCommand(tree, env(), command);
     assert.equal(code, exitCode, stdout);
-    const [, title = '', ...rest] = stdout.split('\n');
-    const end = rest.findIndex((line) => !line.startsWith('  '));
-    const lines = rest.slice(0, end === -1 ? rest.length : end).map(plain);
-    return { title: plain(title.replace(/^[!~] /, '').replace(/[.:]$/, '')), lines };
+    return told;
   }
 
   async function inTheMetrics(): Promise<string[]> {
@@ -123,19 +108,6 @@ describe('the issues of a real tree, as /ops, top, status and the metrics report
     await assertReported(['paused', 'deaths'], 2);
   });
 });
-
-function plain(html: string): string {
-  const text = html
-    .replace(/<[^>]+>/g, '')
-    .replaceAll('&#39;', "'")
-    .replaceAll('&amp;', '&');
-  return text.replace(/[\s\u00a0]+/g, ' ').trim();
-}
-
-/** Without durations, which grow between two looks. */
-function timeless(line: string): string {
-  return line.replace(/\d+(?:\.\d+)? ?(?:ms|s|min|h|초|분|시간)(?: \d+ ?(?:s|초))?(?![\p{L}])/gu, '…');
-}
 
 function numbersIn(text: string): string[] {
   return (text.match(/\d+(?:\.\d+)*/g) ?? []).sort();

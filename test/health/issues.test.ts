@@ -62,6 +62,16 @@ const FAILING = { ...NO_FAILURES, classes: [{ class: 'ImportJob', failed: 139, r
 const MISSED = { name: 'nightly', class: 'ImportJob', place: 'missed', error: '', dueAt: new Date(ago(600)) } as const;
 const died = (name: string, count: number) => ({ class: name, count, error: 'Error: no such shop' });
 const slow = (what: string) => ({ what, id: 'r', ageMs: 8000 });
+const overtime = (id: string, ageMs: number) => ({
+  what: 'ImportJob on slow',
+  job: { class: 'ImportJob', queue: 'slow' },
+  id,
+  ageMs,
+  timeoutMs: 60_000,
+});
+const OTHER = { class: 'OtherJob', queue: 'slow' };
+const SUSPECT = { id: 'j1', class: 'ImportJob', queue: 'slow' };
+const LOCK = { pid: 812, client: 'psql', query: 'lock table users', waiting: 2, spanMs: 30_000, table: 'users' };
 const other = (treeStatus: TreeStatus, heartbeatAgeMs = 0) => known([{ treeStatus, heartbeatAgeMs }]);
 
 const tree = (changes: Parameters<typeof treeStatusOf>[0] = {}, others: Partial<SystemStatus> = {}) =>
@@ -70,7 +80,7 @@ const stores = (changes: Partial<SystemStatus>) => systemStatusOf(treeStatusOf()
 
 /** What is broken: exit code 3 of `catamount status`. Anything else only needs attention: 2. */
 const BROKEN = new Set(
-  'cronMissed noPrimary migrationsPending migrationsUnread nobodyServes restarts crashLoop jobsRestart jobsUnresponsive stalled shed treeUnresponsive otherTree postgresAway postgresReadOnly foreign unserved'.split(
+  'locked cronMissed noPrimary migrationsPending migrationsUnread nobodyServes restarts crashLoop jobsRestart jobsUnresponsive stalled shed treeUnresponsive otherTree postgresAway postgresReadOnly foreign unserved'.split(
     ' ',
   ),
 );
@@ -175,7 +185,7 @@ const STATES: readonly (readonly [
     }),
     ['shed', 'serverErrors'],
     /all slots were taken, now by 2 × GET \/shops\/…\/report, for up to 8\.0 s, 1 × POST \/users.*WEB_CONCURRENCY/,
-    /2 requests failed .*: GET \/users\/me: TypeError: no user\./,
+    /2 requests failed .*: GET \/users\/me: TypeError: no user \(r1\)\./,
   ],
   [
     'an error of a request long ago beside errors without a text',
@@ -207,6 +217,160 @@ const STATES: readonly (readonly [
     ),
     ['postgresAway', 'stalled', 'shed', 'serverErrors'],
     /sending mail/,
+  ],
+  [
+    'three parts that stand still for one reason, and mail',
+    systemStatusOf(
+      treeStatusOf({
+        jobs: reporting({
+          progress: [
+            { ...STILL, part: 'fetch', cause: 'postgresDisk', error: 'could not extend file' },
+            { ...STILL, part: 'dispatch', cause: 'postgresDisk', owedMs: 40_000, error: 'could not extend file' },
+            { ...STILL, part: 'cron', cause: 'postgresDisk', error: 'could not extend file' },
+            { ...STILL, part: 'mail', cause: 'password', error: '535 no' },
+          ],
+        }),
+      }),
+    ),
+    ['stalled', 'stalled'],
+    /^Standing still: looking for jobs that are due, for 40 s: the disk of Postgres is full\. could not extend/m,
+    /^Standing still: sending mail, .*535 no Correct user and password in SMTP_URL/m,
+  ],
+  [
+    'Postgres down, which the tree has known for longer than whoever asks',
+    tree(
+      { jobs: reporting({ progress: [{ ...STILL, part: 'listen', cause: 'unreachable', owedMs: 40_000 }] }) },
+      { postgres: away('57P01', 3) },
+    ),
+    ['postgresAway'],
+    /^No answer from Postgres for 40 s: .*57P01/m,
+  ],
+  [
+    'Redis down, which the tree has known for longer',
+    tree({ jobs: reporting({ redisAwayMs: 30_000 }) }, { redis: away('ECONNREFUSED', 1) }),
+    ['redisAway'],
+    /^No answer from Redis for 30 s/m,
+  ],
+  [
+    'a lock, because of which jobs stand still',
+    tree(
+      { jobs: reporting({ progress: [{ ...STILL, part: 'fetch', cause: 'locked' }] }) },
+      { postgres: known({ ...POSTGRES, lock: LOCK }) },
+    ),
+    ['locked'],
+    /^Session 812 of Postgres holds a lock: 2 others wait for it on users, for up to 30 s\. It is psql: lock table users\. End it: select pg_terminate_backend\(812\)\./m,
+  ],
+  [
+    'a job processor that a job has blocked from its first line',
+    tree({ jobs: processorOf({ lastCheckin: ago(9), heartbeatAgeMs: 9000 }) }, { suspects: known([SUSPECT]) }),
+    ['jobsUnresponsive'],
+    /is blocked in ImportJob \(j1\)\./,
+  ],
+  [
+    'a job processor that a job has ended',
+    systemStatusOf(
+      treeStatusOf({
+        jobs: processorOf({ state: 'backing_off' }),
+        processor: { lastTermination: { ...DEATH, reason: 'crash', heartbeatAgeMs: null }, nextRestart: NEXT },
+      }),
+      { suspects: known([SUSPECT]) },
+    ),
+    ['jobsRestart'],
+    /try 2\. Ended by SIGKILL\. It had ImportJob \(j1\) in hand\. .*catamount jobs pause slow/,
+  ],
+  [
+    'a job processor that dies as it boots, beside a job that others have left',
+    systemStatusOf(
+      treeStatusOf({
+        jobs: processorOf({ state: 'crash_loop' }),
+        processor: { lastTermination: { ...DEATH, reason: 'boot', message: 'no licence' }, nextRestart: NEXT },
+      }),
+      { suspects: known([SUSPECT]) },
+    ),
+    ['crashLoop'],
+    /It died at boot: no licence\. Mend that/,
+  ],
+  [
+    'a worker that a request has blocked from its first line',
+    tree({
+      workers: [
+        workerOf(0, { lastCheckin: ago(8), heartbeatAgeMs: 8000, begun: { what: 'GET /sums', id: 'r7', ageMs: 9000 } }),
+        workerOf(1),
+      ],
+    }),
+    ['unresponsive'],
+    /is blocked in GET \/sums \(r7\)\. catamount recycle 0/,
+  ],
+  [
+    'runs past their timeout, of one class, and one that still may end',
+    tree({
+      jobs: reporting({
+        inFlight: [overtime('a', 70_000), overtime('b', 90_000), { ...overtime('c', 64_000), job: OTHER }],
+      }),
+    }),
+    ['overtime'],
+    /ImportJob runs past its timeout: for 1 min 30 s, with a timeout of 1 min\. .*job b/,
+  ],
+  [
+    'many requests of one route rejected',
+    tree({
+      rates: { requestsPerS: 1.6, shed: 0, serverErrors: 0, slowestMs: 0 },
+      workers: [
+        workerOf(0, { lastStatus: statusOf({ rejected: { route: 'POST /users', status: 422, count: 30 } }) }),
+        workerOf(1, { lastStatus: statusOf({ rejected: { route: 'POST /users', status: 422, count: 20 } }) }),
+      ],
+    }),
+    ['rejected'],
+    /50 requests were rejected with 422 in the last minute: POST \/users/,
+  ],
+  [
+    'as many beside many others, and too few',
+    tree({
+      rates: { requestsPerS: 1.7, shed: 0, serverErrors: 0, slowestMs: 0 },
+      workers: [
+        workerOf(0, { lastStatus: statusOf({ rejected: { route: 'POST /users', status: 422, count: 50 } }) }),
+        workerOf(1, { lastStatus: statusOf({ rejected: { route: 'POST /old', status: 400, count: 49 } }) }),
+      ],
+    }),
+    [],
+  ],
+  [
+    'what has happened',
+    tree({
+      events: [
+        { at: ago(60), name: 'clock.set', about: { ms: -7_200_000 } },
+        { at: ago(120), name: 'redis.emptied', about: {} },
+        { at: ago(90), name: 'memory.high', about: { slot: 1, workerMb: 301.2, totalMb: 500, limitMb: 512 } },
+      ],
+    }),
+    ['leaks', 'clockSet', 'redisEmptied'],
+    /Worker 1 grew to 301 MB and was replaced 1 min 30 s ago/,
+    /jumped back by 2 h, 1 min ago/,
+    /Redis lost its data 2 min ago/,
+  ],
+  [
+    'what has happened long ago, or will by a clock that was set back',
+    tree({
+      events: [
+        { at: ago(600), name: 'clock.set', about: { ms: 7_200_000 } },
+        { at: ago(-7200), name: 'clock.set', about: { ms: 7_200_000 } },
+        { at: ago(600), name: 'redis.emptied', about: {} },
+        { at: ago(600), name: 'memory.high', about: { slot: 1, workerMb: 301.2, totalMb: 500, limitMb: 512 } },
+      ],
+    }),
+    [],
+  ],
+  [
+    'a leak',
+    tree({
+      events: [
+        { at: ago(1800), name: 'memory.high', about: { slot: 1, workerMb: 301.2, totalMb: 500, limitMb: 512 } },
+        { at: ago(3500), name: 'memory.high', about: { slot: 0, workerMb: 290, totalMb: 500, limitMb: 512 } },
+        { at: ago(3600), name: 'memory.high', about: { slot: 0, workerMb: 290, totalMb: 500, limitMb: 512 } },
+      ],
+    }),
+    ['leaks'],
+    /replaced 30 min ago, before the tree ran out of memory \(2 workers within an hour\)/,
   ],
   [
     'low memory',
@@ -243,7 +407,7 @@ const STATES: readonly (readonly [
     stores({ redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
     ['redisAway'],
     /Redis does not answer/,
-    /for 12 s: ECONNREFUSED/,
+    /for 12 s: the server cannot be reached.* \(ECONNREFUSED\)\..*correct REDIS_URL/,
   ],
   ['Postgres down', stores({ postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
   [
@@ -490,8 +654,8 @@ describe('the state of everything', () => {
           numbersIn(english.replace(/one thing|last minute/, '1')),
           `${line} / ${english}`,
         );
-        // `place`, `part` and `cause` select texts, and are not shown as such.
-        const { place: _place, part: _part, cause: _cause, ...named } = figures;
+        // These select texts, and are not shown as such.
+        const { place: _place, part: _part, cause: _cause, way: _way, ...named } = figures;
         const names = Object.values(named).filter((figure) => typeof figure === 'string');
         for (const name of [...names, detail]) assert.ok(line.includes(name), `${name} in ${line}`);
       }

@@ -212,6 +212,7 @@ const OF_POSTGRES: readonly Fault[] = [
     name: 'another session has locked the table of jobs',
     inject: (faulty) => faulty.lock('lock table job_queue in access exclusive mode'),
     ...stalled(JOBS_STAND),
+    codes: ['stalled', 'locked'],
   },
   {
     name: 'another session has locked the rows of recurring jobs',

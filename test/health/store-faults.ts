@@ -23,7 +23,12 @@ const HOUR_MS = 3_600_000;
 const filler = (length: number) => `insert into job_queue (id, state, queue, class, payload, run_at)
   values (gen_random_uuid(), 'scheduled', 'default', 'FillerJob', to_json(repeat('x', ${length})), '2100-01-01')`;
 
-async function untilFull({ database }: FaultyTree, insert: string): Promise<void> {
+/** Inserts until the disk of Postgres has no space left. */
+export async function untilFull({ database }: FaultyTree): Promise<void> {
+  for (const length of [1500, 1]) await insertUntilFull(database, filler(length));
+}
+
+async function insertUntilFull(database: FaultyTree['database'], insert: string): Promise<void> {
   for (;;) {
     const error = await database.query(insert).then(
       () => undefined,
@@ -75,7 +80,7 @@ export function storeFaults(promisedS?: number): void {
           // An open snapshot keeps vacuum from reusing the space of finished jobs' rows.
           const letGo = await tree.lock('set transaction isolation level repeatable read; select 1');
           postgres.disk.fill();
-          for (const length of [1500, 1]) await untilFull(tree, filler(length));
+          await untilFull(tree);
           return async () => {
             postgres.disk.free();
             await letGo();

@@ -28,7 +28,15 @@ export function queueOf(name: string, changes: Partial<QueueStatus> = {}): Queue
 }
 
 export const NO_FAILURES = { classes: [], spanMs: 300_000, dead: [], deadSpanMs: 86_400_000 };
-export const POSTGRES = { version: '16.4', used: 4, allowed: 20, sizeBytes: 1e7, pingMs: 1, refusesWrites: false };
+export const POSTGRES = {
+  version: '16.4',
+  used: 4,
+  allowed: 20,
+  sizeBytes: 1e7,
+  pingMs: 1,
+  refusesWrites: false,
+  lock: null,
+};
 export const READ_ONLY = known({ ...POSTGRES, refusesWrites: true });
 export const REDIS = {
   version: '7.2',
@@ -64,6 +72,7 @@ export function systemStatusOf(
     postgres: known(POSTGRES),
     redis: known(REDIS),
     mail: known(MAIL),
+    suspects: known([]),
     redisLost: null,
     ...changes,
   };

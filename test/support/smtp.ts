@@ -31,6 +31,8 @@ interface Failure {
 export class SmtpSink {
   readonly messages: ReceivedMail[] = [];
   private readonly failures: Failure[] = [];
+  /** Rejects every login while it is set. */
+  login: { readonly code: number; readonly message: string } | undefined;
   private readonly sockets = new Set<Socket>();
   private readonly held: ((keep: boolean) => void)[] = [];
   private holding = false;
@@ -47,7 +49,8 @@ export class SmtpSink {
       logger: false,
       closeTimeout: 50,
       onConnect: (_session, done) => done(this.failure('connect')),
-      onAuth: (auth, _session, done) => done(this.failure('auth'), { user: auth.username ?? 'anybody' }),
+      onAuth: (auth, _session, done) =>
+        done(this.rejected() ?? this.failure('auth'), { user: auth.username ?? 'anybody' }),
       onMailFrom: (_address, _session, done) => done(this.failure('mail')),
       onRcptTo: (_address, _session, done) => done(this.failure('rcpt')),
       onData: (stream, session, done) => {
@@ -138,6 +141,10 @@ export class SmtpSink {
     this.messages.push(
       Object.assign(mail, { raw: raw.toString('latin1'), envelope: { from, to }, secure: session.secure }),
     );
+  }
+
+  private rejected(): (Error & { responseCode: number }) | undefined {
+    return this.login && Object.assign(new Error(this.login.message), { responseCode: this.login.code });
   }
 
   private failure(stage: FailureStage): (Error & { responseCode: number }) | undefined {

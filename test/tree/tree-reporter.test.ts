@@ -179,12 +179,16 @@ describe("a tree's place in Redis", () => {
   });
 
   it('is restored after Redis was emptied or restarted', async () => {
+    let emptied = 0;
+    events.on('redis.emptied', () => emptied++);
     await redis.client.flushAll();
     await until('the tree is listed again', async () => (await list.list()).length === 1);
+    await until('that is told', () => emptied === 1);
     await server.stop();
     await server.start();
     await until('Redis is connected again', () => redis.client.isReady);
     await until('the tree is listed once more', async () => (await list.list()).length === 1);
+    assert.equal(emptied, 1, 'a restarted one has kept its data');
   });
 
   it('is kept when Redis is full', async () => {

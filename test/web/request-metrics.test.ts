@@ -36,6 +36,24 @@ describe('request metrics', () => {
     });
   });
 
+  it('name the route that rejected most, for a minute, without ids and what crawlers meet', () => {
+    let now = 0;
+    const tally = new RequestMetrics(() => now);
+    assert.equal(tally.mostRejected(), null);
+    for (const status of [404, 401, 429, 500]) for (let n = 0; n < 9; n++) tally.add(finished({ status }));
+    assert.equal(tally.mostRejected(), null);
+    for (const path of ['/shops/7', '/shops/8', '/shops/7']) tally.add(finished({ method: 'POST', path, status: 422 }));
+    for (const status of [400, 422]) tally.add(finished({ path: '/', status }));
+    assert.deepEqual(tally.mostRejected(), { route: 'POST /shops/…', status: 422, count: 3 });
+    now = 30_000;
+    tally.add(finished({ method: 'POST', path: '/shops/9', status: 422 }));
+    assert.equal(tally.mostRejected()?.count, 4);
+    now = 60_000;
+    assert.equal(tally.mostRejected()?.count, 1);
+    now = 120_000;
+    assert.equal(tally.mostRejected(), null);
+  });
+
   it('put each duration into the bucket whose bound it does not exceed', () => {
     const tally = new RequestMetrics();
     for (const bound of BOUNDS_MS) tally.add(finished({ durationMs: bound, queuedMs: bound + 0.01 }));

@@ -8,6 +8,7 @@ import { type ChildProcess, reportOutput } from '../child-process';
 import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
 import {
   type Activity,
+  CHILD_SILENT_MS,
   endingOf,
   type ProcessStacks,
   type RestartReason,
@@ -125,6 +126,11 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   /** Time since its last message, ms. */
   get heartbeatAgeMs(): number {
     return Math.round(performance.now() - this.heardAt);
+  }
+
+  /** True while it is ready and unresponsive. */
+  get isSilent(): boolean {
+    return this.lifecycle === 'ready' && this.heartbeatAgeMs > CHILD_SILENT_MS;
   }
 
   /** True while it is ready and responsive. */
@@ -265,7 +271,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   private async exit(code: number | null, signal: string | null): Promise<void> {
     this.lifecycle = 'exited';
-    const message = this.failure?.message ?? this.ran ?? (this.recentStderr.join(' / ') || null);
+    const thrown = this.recentStderr.findLast((line) => /^[\w.]*Error\b.*: /.test(line));
+    const message = this.failure?.message ?? this.ran ?? thrown ?? (this.recentStderr.join(' / ') || null);
     this.termination = {
       at: new Date().toISOString(),
       reason: this.deathReason,

@@ -198,6 +198,7 @@ function describe(slot: Slot, handle: WorkerHandle, pss: (pid: number) => number
     lastStatus: handle.status ?? {},
     pssMb: pss(handle.pid),
     restarts: slot.restarts,
+    ...(handle.isSilent && { begun: handle.lastRequest }),
   };
 }
 

@@ -161,8 +161,7 @@ export class DispatchService {
   /** Timers that were set before a jump do not know what is due after it. */
   private clockJumped(ms: number): void {
     const { events, onClockJump } = this.options;
-    const message = `the clock was set ${ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(ms / 1000))} s, or the machine has slept: whatever is due by now runs`;
-    events.emit('process.warning', { message });
+    events.emit('clock.set', { ms });
     this.dispatcher.distrust();
     onClockJump();
   }

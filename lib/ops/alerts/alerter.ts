@@ -17,6 +17,8 @@ import { pageTexts, TEXTS } from '../ui/texts';
 import { AlertBook } from './alert-book';
 import { type Alert, type Channel, mail, webhook } from './channels';
 
+/** A read of Postgres fails after this, ms: while a table is locked, it must not hold a connection that requests need. */
+const STATEMENT_TIMEOUT_MS = 1500;
 /** Interval of the looks, ms. */
 const EVERY_MS = 10_000;
 /** Number of looks in a row that have to see an issue before it is told, and that have to miss it before it counts as over. */
@@ -28,7 +30,7 @@ export interface AlerterOptions {
   readonly config: Config;
   readonly tree: Tree;
   readonly redis: Redis;
-  readonly database: Pick<Database, 'knex'>;
+  readonly database: Pick<Database, 'knex' | 'withTimeout'>;
   readonly events: Events;
   /** The app's own, for ALERT_MAIL. Default: none. */
   readonly deliveryMethods?: MailSetup['deliveryMethods'] | undefined;
@@ -61,7 +63,8 @@ export class Alerter implements Service {
 
   constructor(private readonly options: AlerterOptions) {
     const { config, database, events, deliveryMethods, everyMs = EVERY_MS } = options;
-    this.collector = new StatusCollector({ ...options, knex: database.knex, probes: { freshMs: 0 } });
+    const knex = database.withTimeout(STATEMENT_TIMEOUT_MS);
+    this.collector = new StatusCollector({ ...options, knex, probes: { freshMs: 0 } });
     this.book = new AlertBook(database.knex);
     this.channels = [
       ...(config.alerts?.webhook ? [webhook(config.alerts.webhook)] : []),

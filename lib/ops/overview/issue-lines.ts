@@ -17,8 +17,9 @@ const MAX_DETAIL = 120;
 
 /**
  * The texts are `overview.issue.<code>.head`, `.rest` and `.remedy`, which says what helps; redisFull has also `full`, and
- * mailFails `never`: no sent mail is on record. The remedy of a standstill is that of its cause. A figure `spanMs` becomes the
- * value `span`, in words. Commands stand in backticks, which only the page shows, in its way.
+ * mailFails `never`: no sent mail is on record. `jobsRemedy` is that of a processor that died of its jobs. The remedy of a
+ * standstill and of an outage is that of its cause. A figure `spanMs` becomes the value `span`, in words. Commands stand in
+ * backticks, which only the page shows, in its way.
  */
 export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
   const { t } = format;
@@ -29,9 +30,15 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   // A backtick of somebody else's text begins no command.
   values.detail = (detail ?? '').slice(0, MAX_DETAIL).replaceAll('`', "'");
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
+  values.hand = values.detail === '' ? '' : t('overview.issue.hand', { what: values.detail });
+  values.largest = code === 'memory' && figures.slot !== undefined ? t('overview.issue.largest', values) : '';
+  values.again = code === 'leaks' && Number(figures.count) > 1 ? t('overview.issue.again', values) : '';
+  values.of = figures.table ? t('overview.issue.ofTable', values) : '';
+  if (figures.way !== undefined) values.way = t(`overview.issue.clockWay.${figures.way}`);
   if (by !== undefined) values.by = format.caller(by);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
-  if (code === 'stalled') values.cause = causeWords(String(figures.cause), t);
+  if (figures.cause !== undefined) values.cause = causeWords(String(figures.cause), t);
+  values.setting = SETTINGS[code] ?? (figures.part === 'mail' ? 'SMTP_URL' : 'DATABASE_URL');
   values.because = values.detail === '' ? '' : `: ${values.detail}`;
   values.dead = Number(figures.dead ?? 0) > 0 ? t('overview.issue.dead', { count: figures.dead }) : '';
   values.holders = format.holders(holders ?? []);
@@ -42,13 +49,18 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   const isNever = code === 'mailFails' && figures.unsentMs === undefined;
   const rest = isNever ? 'never' : 'rest';
   const head = code === 'redisFull' && Number(figures.percent) >= 100 ? 'full' : 'head';
-  const remedy = code === 'stalled' ? `overview.issue.causeRemedy.${figures.cause}` : `${texts}.remedy`;
+  const ofCause = figures.cause !== undefined && (code === 'stalled' || figures.cause !== 'other');
+  const ofJobs = figures.queue && values.hand !== '' ? `${texts}.jobsRemedy` : `${texts}.remedy`;
+  const remedy = ofCause ? `overview.issue.causeRemedy.${figures.cause}` : ofJobs;
   const remedyText = t(remedy, values);
   // Some say what helps in their `rest`.
   const said = [t(`${texts}.${rest}`, values).trim(), remedyText === remedy ? '' : remedyText];
   const parts = said.join(' ').trim().split('`');
   return { head: t(`${texts}.${head}`, values).trim(), rest: parts.join(''), parts };
 }
+
+/** The setting that names the server which is away. */
+const SETTINGS: Partial<Record<IssueCode, string>> = { redisAway: 'REDIS_URL', postgresAway: 'DATABASE_URL' };
 
 /** An issue in one line. */
 export function issueLine(issue: Issue, format: Formatter): string {
@@ -115,4 +127,10 @@ const HREFS: Readonly<
   redisFull: '#redis',
   eviction: '#redis',
   mailFails: '/ops/mail/deliveries?state=failed',
+  overtime: '/ops/jobs/busy',
+  rejected: '#throughput',
+  leaks: '#memory',
+  locked: '#postgres',
+  redisEmptied: '#redis',
+  clockSet: '#p-primary',
 };

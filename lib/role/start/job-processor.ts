@@ -18,6 +18,7 @@ import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../../internals/gc';
+import { JobTimeoutError } from '../../job/definition/errors';
 import { loadJobs } from '../../job/job-registry';
 import { JobProcessor, type Lineage } from '../../job/processor';
 import { WorkCounter } from '../../job/stats/collector';
@@ -138,6 +139,7 @@ export class JobProcessorRole {
   private jobs: JobProcessor | undefined;
   private reporter: AppointedReporter | undefined;
   private database: Database | undefined;
+  private redis: Redis | undefined;
   private mail: MailDelivery | undefined;
   private readonly standstills: StandstillReporter;
   private isQuiet: boolean;
@@ -170,6 +172,7 @@ export class JobProcessorRole {
     const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
     this.database = database;
     const redis = new Redis(urls.redis, events);
+    this.redis = redis;
     // A Redis that does not answer costs no time of its own.
     const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);
@@ -284,9 +287,11 @@ export class JobProcessorRole {
       job: { class: job.class, queue: job.queue },
       id: job.id,
       ageMs: Date.now() - job.startedAt,
+      ...(job.abortReason instanceof JobTimeoutError && { timeoutMs: job.abortReason.timeoutMs }),
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
+    const redisAwayMs = this.redis?.awayMs ?? null;
     const [progress, waiting, left] = [this.progress(), this.jobs?.waiting ?? [], this.jobs?.left ?? []];
     return {
       inFlight,
@@ -295,6 +300,7 @@ export class JobProcessorRole {
       progress,
       waiting,
       ...(left.length > 0 && { left }),
+      ...(redisAwayMs !== null && { redisAwayMs }),
       stalled: this.standstills.report({ quiet, progress, waiting }),
       pool,
       ...this.processMetrics.read(),

@@ -261,6 +261,7 @@ export class WebRole implements DrainableServer {
       untrustedProxy: this.untrustedProxy,
       unready: this.first?.latest ?? null,
       lastError: this.requestMetrics.lastError(),
+      rejected: this.requestMetrics.mostRejected(),
       ...this.processMetrics.read(),
     };
   }

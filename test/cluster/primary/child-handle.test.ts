@@ -57,18 +57,26 @@ function killAll(): void {
 describe('a child process', () => {
   afterEach(killAll);
 
-  it('that dies at boot is reported with its last lines of stderr', async () => {
-    const child = new TestChild(
-      // Messages of the app itself are none of ours.
-      `process.send('ready'); process.send({ own: 1 }); console.error('Error: broken\\n  at x'); process.on('message', () => process.exit(1))`,
-    );
-    const lines: string[] = [];
-    child.heard.on('child.output', ({ line }) => lines.push(line));
-    await until('all of its output has been read', () => lines.length === 2);
-    child.send({ catamount: 'stop', remainingMs: 0, handOff: false });
-    await child.exited.promise;
-    assert.deepEqual([child.termination?.reason, child.termination?.message], ['boot', 'Error: broken /   at x']);
-  });
+  for (const [what, printed, reported] of [
+    [
+      'the error on its stderr',
+      'app.js:5\\nboot();\\n^\\n\\nShopError: broken\\n  at x\\n\\nNode.js v20.20.2',
+      'ShopError: broken',
+    ],
+    ['its last lines of stderr', 'no warehouse\\nno shop', 'no warehouse / no shop'],
+  ] as const)
+    it(`that dies at boot is reported with ${what}`, async () => {
+      const child = new TestChild(
+        // Messages of the app itself are none of ours.
+        `process.send('ready'); process.send({ own: 1 }); console.error('${printed}'); process.on('message', () => process.exit(1))`,
+      );
+      const lines: string[] = [];
+      child.heard.on('child.output', ({ line }) => lines.push(line));
+      await until('all of its output has been read', () => lines.length === printed.split('\\n').length);
+      child.send({ catamount: 'stop', remainingMs: 0, handOff: false });
+      await child.exited.promise;
+      assert.deepEqual([child.termination?.reason, child.termination?.message], ['boot', reported]);
+    });
 
   it('that reports why it cannot start is reported with that reason', async () => {
     const failure: BootFailure = { catamount: 'boot-failed', message: 'no queue "mial"', exitCode: 78, final: true };

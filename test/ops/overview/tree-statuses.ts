@@ -35,6 +35,7 @@ export function statusOf(changes: Partial<WorkerStatus> = {}): WorkerStatus {
     untrustedProxy: null,
     unready: null,
     lastError: null,
+    rejected: null,
     ...VITALS,
     ...changes,
   };
