@@ -1,4 +1,3 @@
-import { isMainThread } from 'node:worker_threads';
 import { currentContext } from '../../../lib/core/execution-context';
 import { DiscardJob, KillJob, RateLimited, Snooze } from '../../../lib/job/definition/errors';
 import type { EnqueuedJob, JobArgument } from '../../../lib/job/definition/job-class';
@@ -70,18 +69,6 @@ export const setup: JobSetup = {
 export class EchoJob extends Job<JobArgument[]> {
   perform(...values: JobArgument[]) {
     log.push(values);
-  }
-}
-
-export class ThreadedJob extends Job<[n: number]> {
-  static override readonly thread = true;
-
-  override beforePerform() {
-    log.push('before');
-  }
-
-  perform(n: number) {
-    log.push(n, isMainThread);
   }
 }
 
@@ -297,30 +284,6 @@ export class LatestJob extends Job<[key: string, words: string]> {
     if (words !== 'again') return;
     await LatestJob.performLater(key, 'the last');
     throw new RangeError('as asked');
-  }
-}
-
-export class SearchJob extends Job<[words: string]> {
-  static override debounce = { wait: '5s', maxWait: '8s' } as const;
-
-  perform(words: string) {
-    log.push(words);
-  }
-}
-
-export class SummaryJob extends Job<[words: string]> {
-  static override throttle = { per: '1m' } as const;
-
-  perform(words: string) {
-    log.push(words);
-  }
-}
-
-export class AlertJob extends Job<[words: string]> {
-  static override throttle = { per: '1m', onConflict: 'discard' } as const;
-
-  perform(words: string) {
-    log.push(words);
   }
 }
 

@@ -11,11 +11,9 @@ import {
   performEnqueuedJobs,
   performedJobs,
   travel,
-  travelTo,
 } from '../../../lib/testing';
 import { conformance } from './adapters';
 import {
-  AlertJob,
   BusyError,
   ChainJob,
   DebouncedJob,
@@ -29,12 +27,9 @@ import {
   RankedJob,
   ReminderJob,
   RuledJob,
-  SearchJob,
   SecretJob,
   SnoozyJob,
   StepsJob,
-  SummaryJob,
-  ThreadedJob,
   told,
   UniqueJob,
 } from './jobs';
@@ -50,12 +45,6 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
         () => assertEnqueued(SecretJob),
         (error: Error) => /SecretJob\(…\)/.test(error.message) && !/tuberculosis/.test(error.message),
       );
-    });
-
-    conform('to the calling thread, for a class with thread', async () => {
-      await ThreadedJob.performLater(7);
-      await performEnqueuedJobs();
-      assert.deepEqual(told(), ['before', 7, true]);
     });
 
     conform(
@@ -225,63 +214,6 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
         },
       },
     );
-
-    conform(
-      'a debounced job until nothing was enqueued for its wait, or its maxWait is over',
-      async () => {
-        const start = Date.now();
-        const due = (ms: number) => assertEnqueued(SearchJob, { at: new Date(start + ms), times: 1 });
-        await travelTo(new Date(start), () => SearchJob.performLater('one'));
-        await travelTo(new Date(start + 2000), () => SearchJob.performLater('two'));
-        due(7000);
-        await travelTo(new Date(start + 4000), () => SearchJob.performLater('three'));
-        due(8000);
-        await travelTo(new Date(start + 8001), () => performEnqueuedJobs());
-        assert.deepEqual(told(), ['three']);
-      },
-      {
-        inline: {
-          because: 'it does not wait',
-          run: async () => {
-            for (const words of ['one', 'two']) await SearchJob.performLater(words);
-            assert.deepEqual(told(), ['one', 'two']);
-          },
-        },
-      },
-    );
-
-    conform(
-      'a throttled job for the end of its time',
-      async () => {
-        await SummaryJob.performLater('one');
-        await performEnqueuedJobs();
-        for (const words of ['two', 'three']) await SummaryJob.performLater(words);
-        await performEnqueuedJobs();
-        assert.deepEqual(told(), ['one']);
-        await travel('61s', () => performEnqueuedJobs());
-        assert.deepEqual(told(), ['one', 'three']);
-      },
-      {
-        inline: {
-          because: 'it does not wait',
-          run: async () => {
-            for (const words of ['one', 'two']) await SummaryJob.performLater(words);
-            assert.deepEqual(told(), ['one', 'two']);
-          },
-        },
-      },
-    );
-
-    conform('no job that is throttled with discard', async () => {
-      await AlertJob.performLater('one');
-      await performEnqueuedJobs();
-      assert.equal((await AlertJob.performLater('two')).reason, 'throttled');
-      await travel('61s', async () => {
-        assert.equal((await AlertJob.performLater('three')).enqueued, true);
-        await performEnqueuedJobs();
-      });
-      assert.deepEqual(told(), ['one', 'three']);
-    });
 
     conform(
       'the order of jobs that wait for each other, when one is retried, too',

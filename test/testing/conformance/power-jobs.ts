@@ -132,7 +132,7 @@ export class OrderedJob extends TellingJob {
 }
 
 export class SearchJob extends TellingJob {
-  static override readonly debounce = { wait: '10m', maxWait: '25m' } as const;
+  static override readonly debounce = { wait: '10m', maxWait: '20m' } as const;
 }
 
 export class SummaryJob extends TellingJob {

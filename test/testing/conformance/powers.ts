@@ -330,12 +330,13 @@ export function definePowers(power: Power): void {
   power(
     'a debounced job runs once it is quiet, or at its maxWait',
     async (world) => {
-      for (const text of ['one', 'two', 'three']) {
+      for (const text of ['one', 'two']) {
         await SearchJob.performLater(text);
         await world.pass(8);
         await world.settles([], 1);
       }
-      await world.pass(2);
+      await SearchJob.performLater('three');
+      await world.pass(5);
       await world.settles(['three']);
     },
     {
