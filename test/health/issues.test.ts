@@ -246,6 +246,11 @@ const STATES: readonly (readonly [
     /^No answer from Postgres for 40 s: .*57P01/m,
   ],
   [
+    'Redis down, which stands before a worker that died, though that is worse',
+    tree(dead, { redis: away('ECONNREFUSED', 12) }),
+    ['redisAway', 'restarts'],
+  ],
+  [
     'Redis down, which the tree has known for longer',
     tree({ jobs: reporting({ redisAwayMs: 30_000 }) }, { redis: away('ECONNREFUSED', 1) }),
     ['redisAway'],
