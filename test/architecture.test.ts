@@ -35,6 +35,7 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
     'lib/embedded/server-process.ts',
     'lib/cli/app/app-process.ts',
     'lib/cli/generate/install-packages.ts',
+    'lib/mailer/transport/sendmail.ts',
   ],
 };
 

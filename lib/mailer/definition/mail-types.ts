@@ -138,7 +138,7 @@ export interface RenderRequest {
   readonly subject: string;
   /** Override every name that the renderer itself offers to templates. */
   readonly locals: Readonly<Record<string, unknown>>;
-  /** Functions for templates: `urlFor(path, query)`, `cid(name)`, `assetUrl(path)`, `image(source, attributes)`. Locals win. */
+  /** For templates: `urlFor(path, query)`, `cid(name)`, `assetUrl(path)`, `image(source, attributes)`. Locals override them. */
   readonly helpers?: Readonly<Record<string, unknown>>;
 }
 

@@ -5,9 +5,8 @@ import { toError } from '../../support/to-error';
 import type { DeliveryMethod } from '../definition/delivery-method';
 import { PermanentDeliveryError } from '../definition/errors';
 import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
+import { LimitedSends } from './limited-sends';
 
-/** Limit of a whole delivery: below the lease of a delivery record, and below SHUTDOWN_TIMEOUT. */
-const SEND_TIMEOUT_MS = 20_000;
 /** A mail waits here for as long when the provider asks it to, ms. For a longer time its job gives the place to others. */
 const PATIENCE_MS = 2000;
 /** The first and the longest wait after a 429 that names none, ms. SES recommends up to ten minutes. */
@@ -56,7 +55,7 @@ export interface MailApi {
  */
 export class HttpApi implements DeliveryMethod {
   readonly name: string;
-  private readonly sends = new Set<AbortController>();
+  private readonly sends: LimitedSends;
   private readonly unnamedWait = new Backoff(UNNAMED_WAIT_MS);
   private heldUntil = 0;
   private heldBy = '';
@@ -64,13 +63,14 @@ export class HttpApi implements DeliveryMethod {
   /** @param sendMs limit of a whole delivery, ms. Default 20,000. */
   constructor(
     private readonly api: MailApi,
-    private readonly sendMs = SEND_TIMEOUT_MS,
+    sendMs?: number,
   ) {
     this.name = api.name;
+    this.sends = new LimitedSends(api.name, sendMs);
   }
 
   send(message: OutgoingMessage): Promise<Receipt> {
-    return this.limited((signal) => this.deliver(message, signal));
+    return this.sends.run((signal) => this.deliver(message, signal));
   }
 
   private async deliver(message: OutgoingMessage, signal: AbortSignal): Promise<Receipt> {
@@ -88,30 +88,13 @@ export class HttpApi implements DeliveryMethod {
 
   /** Asks for a mail without anything in it, which the provider refuses for what it lacks once it has accepted the key. */
   async verify(): Promise<void> {
-    const answer = await this.limited((signal) => this.ask(undefined, signal));
+    const answer = await this.sends.run((signal) => this.ask(undefined, signal));
     const failure = this.failure(answer);
     if (!(failure instanceof PermanentDeliveryError) && answer.status !== 429) throw failure;
   }
 
   async close({ force } = { force: false }): Promise<void> {
-    if (!force) return;
-    for (const send of this.sends) send.abort(new Error(`${this.name} did not answer before the process stopped`));
-  }
-
-  /** Not by `AbortSignal.any` and `timeout`: Node may collect such a signal, and then it never aborts. */
-  private async limited<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const controller = new AbortController();
-    const late = new Error(`${this.name} did not answer within ${this.sendMs} ms`);
-    const timer = setTimeout(() => controller.abort(late), this.sendMs);
-    this.sends.add(controller);
-    try {
-      return await work(controller.signal);
-    } catch (thrown) {
-      throw controller.signal.aborted ? controller.signal.reason : thrown;
-    } finally {
-      clearTimeout(timer);
-      this.sends.delete(controller);
-    }
+    if (force) this.sends.cutOff();
   }
 
   /** Waits while the provider wants no mail. @throws RateLimited if that takes longer than a mail waits here. */

@@ -57,25 +57,22 @@ export function openServer(
   const { HttpApi } = require('./http-api') as typeof import('./http-api');
   const url = apiUrl?.replace(/\/+$/, '');
   const open = {
-    resend: () => {
-      const { Resend } = require('./resend') as typeof import('./resend');
-      return new Resend(need('RESEND_API_KEY'), url);
-    },
+    resend: () => (require('./resend') as typeof import('./resend')).resend(need('RESEND_API_KEY'), url),
     postmark: () => {
-      const { Postmark } = require('./postmark') as typeof import('./postmark');
-      return new Postmark(need('POSTMARK_API_TOKEN'), keys.POSTMARK_MESSAGE_STREAM, url);
+      const { postmark } = require('./postmark') as typeof import('./postmark');
+      return postmark(need('POSTMARK_API_TOKEN'), keys.POSTMARK_MESSAGE_STREAM, url);
     },
     ses: () => {
-      const { Ses } = require('./ses') as typeof import('./ses');
+      const { ses } = require('./ses') as typeof import('./ses');
       const [accessKeyId, secretAccessKey] = [need('AWS_ACCESS_KEY_ID'), need('AWS_SECRET_ACCESS_KEY')];
-      return new Ses(
+      return ses(
         { accessKeyId, secretAccessKey, sessionToken: keys.AWS_SESSION_TOKEN, region: need('AWS_REGION') },
         url,
       );
     },
     mailgun: () => {
-      const { Mailgun } = require('./mailgun') as typeof import('./mailgun');
-      return new Mailgun(need('MAILGUN_API_KEY'), need('MAILGUN_DOMAIN'), url);
+      const { mailgun } = require('./mailgun') as typeof import('./mailgun');
+      return mailgun(need('MAILGUN_API_KEY'), need('MAILGUN_DOMAIN'), url);
     },
   };
   return new HttpApi(open[delivery](), limitMs);

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { OutgoingMessage } from '../definition/mail-types';
 import { envelope } from './api-fields';
-import type { ApiAnswer, ApiRequest, MailApi } from './http-api';
+import type { MailApi } from './http-api';
 import { composeMime } from './mime';
 
 export interface AwsKeys {
@@ -22,33 +22,25 @@ const UNVERIFIED = /not verified|not authorized/i;
  * https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html, with the mail as we write it. SES gives it a
  * Message-ID of its own, and knows no idempotency keys: a mail whose answer was lost is sent again.
  */
-export class Ses implements MailApi {
-  readonly name = 'ses';
-  readonly settings = 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION';
-  readonly secrets: readonly string[];
+export function ses(keys: AwsKeys, url = `https://email.${keys.region}.amazonaws.com`): MailApi {
+  const path = '/v2/email/outbound-emails';
+  const json = { 'content-type': 'application/json' };
+  return {
+    name: 'ses',
+    url,
+    settings: 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION',
+    secrets: [keys.secretAccessKey, keys.sessionToken].filter((secret) => secret !== undefined),
+    async request(message) {
+      const body = JSON.stringify(message ? await mailOf(message) : {});
+      return { path, body, headers: sign(keys, 'ses', new URL(url + path), json, body, new Date()) };
+    },
+    isPassing: ({ headers, text }) => ABOUT_US.test(headers.get('x-amzn-errortype') ?? text) || UNVERIFIED.test(text),
+  };
+}
 
-  constructor(
-    private readonly keys: AwsKeys,
-    readonly url = `https://email.${keys.region}.amazonaws.com`,
-  ) {
-    this.secrets = [keys.secretAccessKey, keys.sessionToken].filter((secret) => secret !== undefined);
-  }
-
-  async request(message: OutgoingMessage | undefined): Promise<ApiRequest> {
-    const path = '/v2/email/outbound-emails';
-    const body = JSON.stringify(message ? await this.mail(message) : {});
-    const json = { 'content-type': 'application/json' };
-    return { path, body, headers: sign(this.keys, 'ses', new URL(this.url + path), json, body, new Date()) };
-  }
-
-  private async mail(message: OutgoingMessage) {
-    const mime = await composeMime({ ...message, bcc: [] });
-    return { Destination: { ToAddresses: envelope(message) }, Content: { Raw: { Data: mime.toString('base64') } } };
-  }
-
-  isPassing({ headers, text }: ApiAnswer): boolean {
-    return ABOUT_US.test(headers.get('x-amzn-errortype') ?? text) || UNVERIFIED.test(text);
-  }
+async function mailOf(message: OutgoingMessage) {
+  const mime = await composeMime({ ...message, bcc: [] });
+  return { Destination: { ToAddresses: envelope(message) }, Content: { Raw: { Data: mime.toString('base64') } } };
 }
 
 /**
@@ -72,7 +64,9 @@ export function sign(
   const signed = Object.entries({ ...headers, host: url.host }).sort(([a], [b]) => (a < b ? -1 : 1));
   const names = signed.map(([name]) => name).join(';');
   const lines = signed.map(([name, value]) => `${name}:${value}\n`).join('');
-  const canonical = ['POST', url.pathname, '', lines, names, sha256(body)].join('\n');
+  // Its path is encoded a second time.
+  const path = url.pathname.split('/').map(uriEncode).join('/');
+  const canonical = ['POST', path, '', lines, names, sha256(body)].join('\n');
   const toSign = ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n');
   const key = scope.split('/').reduce<string | Buffer>((from, part) => hmac(from, part), `AWS4${secretAccessKey}`);
   const credential = `Credential=${accessKeyId}/${scope}`;
@@ -86,4 +80,8 @@ function sha256(text: string): string {
 
 function hmac(key: string | Buffer, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest();
+}
+
+function uriEncode(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
 }

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import type { MailProvider } from '../../../lib/core/config';
 import { RateLimited } from '../../../lib/job/definition/errors';
 import { InvalidMailError, PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
 import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
 import { openServer } from '../../../lib/mailer/transport/open-transport';
 import { sign } from '../../../lib/mailer/transport/ses';
+import { runs } from '../../fuzz/campaign';
 import { type ApiFault, MailApiServer, PROVIDER_KEYS } from '../../support/mail-apis';
 import { inTest } from '../../support/suite';
 import { box, message } from './message';
+
+const aws4 = require('aws4') as {
+  sign(request: object, keys: object): { readonly headers: Readonly<Record<string, string>> };
+};
 
 const PROVIDERS = Object.keys(PROVIDER_KEYS) as readonly MailProvider[];
 
@@ -236,6 +242,36 @@ describe('mail by ses', () => {
     assert.equal(
       signed({ 'content-type': 'application/x-www-form-urlencoded' }, 'Param1=value1').authorization,
       `${scope}, SignedHeaders=content-type;host;x-amz-date, Signature=ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a`,
+    );
+  });
+
+  it('is signed as the package aws4 signs, whatever keys, address and body are', () => {
+    const characters = (from: string, maxLength: number) =>
+      fc.string({ unit: fc.constantFrom(...from), minLength: 1, maxLength });
+    const visible = Array.from({ length: 94 }, (_, n) => String.fromCharCode(0x21 + n)).join('');
+    const given = fc.record({
+      accessKeyId: characters('AKID0123456789', 20),
+      secretAccessKey: characters(visible, 60),
+      sessionToken: fc.option(characters(visible, 200), { nil: undefined }),
+      region: characters('eu-central1', 14),
+      port: fc.constantFrom('', ':8443'),
+      prefix: fc.array(characters("a-._~!$&'()*+,;=:@ ü", 8), { maxLength: 2 }),
+      body: fc.string({ unit: 'binary' }),
+      now: fc.date({ min: new Date(0), max: new Date('2099-12-31'), noInvalidDate: true }),
+    });
+    fc.assert(
+      fc.property(given, ({ port, prefix, body, now, ...keys }) => {
+        const url = new URL(`https://mail.example${port}/${[...prefix, 'v2/email'].join('/')}`);
+        const time = now.toISOString().replace(/[-:]|\.\d+/g, '');
+        const request = {
+          ...{ service: 'ses', region: keys.region, method: 'POST', host: url.host, path: url.pathname, body },
+          headers: { 'content-type': 'application/json', 'content-length': 0, 'x-amz-date': time },
+          extraHeadersToIgnore: { 'content-length': true },
+        };
+        const signed = sign(keys, 'ses', url, { 'content-type': 'application/json' }, body, now);
+        assert.equal(signed.authorization, aws4.sign(request, keys).headers.Authorization);
+      }),
+      runs(1000),
     );
   });
 });

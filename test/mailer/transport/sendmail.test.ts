@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
+import { InvalidMailError, PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
 import { openServer } from '../../../lib/mailer/transport/open-transport';
+import { isRunning } from '../../support/processes';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { until } from '../../support/until';
 import { box, message } from './message';
 
 const MESSAGE = message({ to: [box('ada@example.com')], bcc: [box('secret@example.com')] });
@@ -56,10 +58,33 @@ describe('mail by sendmail', () => {
     assert.match(busy.message, /75/);
   });
 
-  it('fails when the command takes too long, or does not exist', async () => {
-    assert.match((await failure('cat > /dev/null; sleep 5', 50)).message, /did not take the mail within 50 ms/);
+  it('fails when it ends without reading the mail, or does not exist', async () => {
+    const large = { ...MESSAGE, text: 'x'.repeat(1e6) };
+    await assert.rejects(open('exit 0').send(large), /EPIPE|premature close/i);
     const missing = openServer({ delivery: 'sendmail', smtpUrl: null, keys: { SENDMAIL_PATH: `${folder}/none` } });
     await assert.rejects(async () => missing.verify?.(), /ENOENT.*none/);
     await assert.rejects(missing.send(MESSAGE), /ENOENT/);
+  });
+
+  it('gives no address to the command that it would take for an option', async () => {
+    const sendmail = open('cat > mail');
+    await assert.rejects(sendmail.send(message({ to: [box('-OQueueDirectory=@example.com')] })), InvalidMailError);
+    assert.ok(!fs.existsSync(path.join(folder, 'mail')));
+  });
+
+  it('is killed, with what it has started, when it takes too long, and when the process stops', async () => {
+    const hangs = 'cat > /dev/null; sleep 600 & echo $! > started; echo $$ > own; wait';
+    const both = () => ['started', 'own'].map((name) => Number(kept(name)));
+    assert.match((await failure(hangs, 1000)).message, /did not answer within 1000 ms/);
+    await until('both have ended', () => !both().some(isRunning));
+    fs.rmSync(path.join(folder, 'own'));
+    const sendmail = open(hangs);
+    const sending = assert.rejects(sendmail.send(MESSAGE), /before the process stopped/);
+    await until('it hangs', () => fs.existsSync(path.join(folder, 'own')) && kept('own') !== '');
+    await sendmail.close?.();
+    assert.ok(both().every(isRunning));
+    await sendmail.close?.({ force: true });
+    await sending;
+    await until('both have ended', () => !both().some(isRunning));
   });
 });
