@@ -2,7 +2,7 @@
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** The other signals by which operators command a tree; the table in `control/commands` says what each does. */
-export const COMMAND_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGTTIN', 'SIGTTOU', 'SIGTSTP', 'SIGPWR'] as const;
+export const COMMAND_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGTTIN', 'SIGTTOU', 'SIGTSTP', 'SIGPWR', 'SIGQUIT'] as const;
 export type OperatorSignal = (typeof STOP_SIGNALS | typeof COMMAND_SIGNALS)[number];
 
 /**

@@ -227,13 +227,15 @@ export interface Tree {
 /** Operations that an operator can request, by the control socket or a signal. */
 export interface Operations extends Tree {
   stats(): Promise<TreeStats>;
-  /** Reads what the workers and job processors run at this moment, blocked ones too, and logs it. Takes at most 1.5 s. */
+  /** Reads what the workers and job processors run at this moment, blocked ones too, and logs it. Takes at most 4 s. */
   stacks(): Promise<readonly ProcessStacks[]>;
   /** Replaces every worker, then the job processor, with newly loaded code. Rejects with the reason when it is aborted. */
   phasedRestart(): Promise<void>;
   /** Drains everything and starts it again under the same primary. */
   restart(): Promise<void>;
   stop(): Promise<void>;
+  /** Stops, and kills workers and job processors at once. */
+  halt(): Promise<void>;
   /** Replaces the worker in that slot by a new one. Rejects with the reason when the new one cannot boot. */
   recycle(slot: number): Promise<void>;
   /** Adds or removes one worker. @returns the new number. @throws UserError at the bounds. */

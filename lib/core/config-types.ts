@@ -270,6 +270,8 @@ export interface Config {
     readonly socket: string;
     /** Path of the file with the primary's pid, the address and the socket's token. */
     readonly stateFile: string;
+    /** Path of a file that has only the pid of the process that was started; null: there is none. */
+    readonly pidFile: string | null;
   };
   /** The log on standard output. */
   readonly log: {

@@ -93,9 +93,11 @@ export function readSettings(input: SettingsInput): Config {
   const half = only === undefined ? '' : `-${only}`;
   const file = (variable: string, name: string) =>
     path.resolve(cwd, read.get(variable, FILE, path.join(stateDir, name)));
+  const pidFile = read.get('PID_FILE', FILE, null);
   const control = {
     socket: file('CONTROL_SOCKET', `control${half}.sock`),
     stateFile: file('STATE_FILE', `state${half}.json`),
+    pidFile: pidFile && path.resolve(cwd, pidFile),
   };
 
   const { port, listening } = readListen(read, { cwd, production });

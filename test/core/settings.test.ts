@@ -311,6 +311,7 @@ describe('settings', () => {
       { de: 'de', 'pt-br': 'pt-BR', 'ZH-hant-tw': 'zh-Hant-TW', ' ko ': 'ko', '': 'en' },
       ['de_DE', 'de_DE.UTF-8', 'C', 'pt-', 'en,de', '../en', 'überall'],
     ],
+    PID_FILE: [({ control }) => control.pidFile, { 'run/shop.pid': '/srv/shop/run/shop.pid' }, []],
     STATE_FILE: [({ control }) => control.stateFile, { 'run/s.json': '/srv/shop/run/s.json' }, []],
     LOG_LEVEL: [({ log }) => log.level, { trace: 'trace', silent: 'silent' }, ['verbose']],
     LOG_FORMAT: [({ log }) => log.format, { pretty: 'pretty' }, ['text']],

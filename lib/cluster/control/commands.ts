@@ -83,6 +83,14 @@ export const TREE_COMMANDS: readonly TreeCommand[] = [
     run: (operations) => done(operations.stop()),
   },
   {
+    name: 'halt',
+    method: 'POST',
+    signals: ['SIGQUIT'],
+    help: 'kill everything at once, also during a stop; requests are cut off, and jobs run again at the next start',
+    final: true,
+    run: (operations) => done(operations.halt()),
+  },
+  {
     name: 'recycle',
     method: 'POST',
     signals: [],

@@ -6,7 +6,7 @@ import { isInspected, nodeOptions } from '../child-process';
 import type { ThreadStack } from '../status';
 
 /** Time for the process to say that its inspector is open, and then to answer, ms. */
-export const STACK_LIMIT_MS = 1500;
+export const STACK_LIMIT_MS = 4000;
 
 /**
  * Reads what a child runs at this moment, also while it is blocked. Children leave SIGUSR1 to Node, which opens their inspector.

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Config, version } from '../../core/config';
-import { UserError } from '../../core/errors';
+import { EXIT, UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { toError } from '../../support/to-error';
@@ -36,7 +36,7 @@ export interface TreeParts {
   readonly phased: PhasedRestart;
   readonly monitor: TreeMonitor;
   readonly events: Events;
-  readonly stop: (reason: string) => Promise<never>;
+  readonly stop: (reason: string, exitCode?: number) => Promise<never>;
   readonly restart: () => Promise<void>;
 }
 
@@ -116,15 +116,18 @@ export class TreeOperations implements Operations {
   }
 
   async stacks(): Promise<readonly ProcessStacks[]> {
-    const { workers, processor } = this.parts;
-    const children = [...workers.handles, ...(processor?.handles ?? [])];
     return Promise.all(
-      children.map(async (child) => {
+      this.children.map(async (child) => {
         const stacks = await child.stacks();
         child.report(stacks);
         return stacks;
       }),
     );
+  }
+
+  private get children() {
+    const { workers, processor } = this.parts;
+    return [...workers.handles, ...(processor?.handles ?? [])];
   }
 
   async phasedRestart(): Promise<void> {
@@ -140,6 +143,14 @@ export class TreeOperations implements Operations {
   /** Resolves when the stop has begun, so that the caller gets an answer before the process exits. */
   async stop(): Promise<void> {
     setImmediate(() => void this.parts.stop('asked to stop'));
+  }
+
+  /** Resolves as `stop` does. */
+  async halt(): Promise<void> {
+    setImmediate(() => {
+      void this.parts.stop('asked to halt', EXIT.failed);
+      for (const child of this.children) child.kill('the tree is to halt');
+    });
   }
 
   async recycle(index: number): Promise<void> {

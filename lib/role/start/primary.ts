@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
 import { awaitStopping } from '../../cluster/control/predecessor';
 import { ControlServer } from '../../cluster/control/server';
 import { onOperatorSignals } from '../../cluster/control/signals';
@@ -74,6 +75,8 @@ export class Primary {
   private readonly processorReady: Promise<unknown>;
   private stopRelaying: () => void = () => undefined;
   private sdNotify: SdNotify | undefined;
+  /** The exit code of a stop whose cause is a failure, or a halt. */
+  private failure: number = EXIT.ok;
 
   constructor(
     private readonly app: AppDefinition,
@@ -188,7 +191,7 @@ export class Primary {
 
   private buildOperations(): TreeOperations {
     const { config, events, workers, processor, memory, phased, monitor } = this;
-    const stop = (reason: string) => this.stop(reason);
+    const stop = (reason: string, exitCode?: number) => this.stop(reason, exitCode);
     const restart = () => this.restart();
     return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, stop, restart });
   }
@@ -214,6 +217,7 @@ export class Primary {
       if (config.web.enabled && config.tls) await this.secureWeb(config.tls);
       if (!this.first) await this.answerProbes();
       if (!this.first) await this.control.start();
+      if (!this.first) notePid(config.control.pidFile);
       const check = this.checkApp();
       const permission = check.passed;
       const settled = await this.settleServers();
@@ -250,14 +254,15 @@ export class Primary {
 
   /**
    * Stops the tree within one deadline, then exits. Web and jobs stop side by side, then the embedded servers, which get their
-   * minimum even after the deadline, then the control socket. Later calls have no effect.
+   * minimum even after the deadline, then the control socket. Of later calls only the exit code has an effect.
    */
   stop(reason: string, exitCode: number = EXIT.ok): Promise<never> {
-    this.stopped ??= this.stopAll(reason, exitCode);
+    this.failure ||= exitCode;
+    this.stopped ??= this.stopAll(reason);
     return this.stopped;
   }
 
-  private async stopAll(reason: string, exitCode: number): Promise<never> {
+  private async stopAll(reason: string): Promise<never> {
     // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.
     process.exitCode = EXIT.failed;
     this.sdNotify?.stop();
@@ -265,7 +270,7 @@ export class Primary {
     const code = this.retired
       ? await this.stopServing()
       : await this.windUp(reason, (deadline) => this.web?.stop(deadline));
-    process.exit(exitCode !== EXIT.ok ? exitCode : code);
+    process.exit(this.failure || code);
   }
 
   /** Ends the tree, but not this process. @param stopWeb ends the workers. @returns the exit code. */
@@ -478,6 +483,17 @@ export class Primary {
  */
 export function onStopSignals(stop: (reason: string) => void): void {
   for (const signal of STOP_SIGNALS) process.on(signal, () => stop(`got ${signal}`));
+}
+
+/** @throws UserError when it cannot be written. */
+function notePid(file: string | null): void {
+  if (file === null) return;
+  try {
+    fs.writeFileSync(file, `${process.pid}\n`);
+  } catch (error) {
+    throw new UserError(`PID_FILE cannot be written: ${toError(error).message}`, EXIT.config);
+  }
+  process.once('exit', () => fs.rmSync(file, { force: true }));
 }
 
 /** Interval at which a tree started by npm checks that npm still runs, ms. */

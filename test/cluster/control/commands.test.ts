@@ -62,7 +62,7 @@ describe('the commands of the control socket', () => {
     const { at: later, ...own } = await recorder.operations.status();
     assert.ok(Date.parse(at) <= Date.parse(later));
     assert.deepEqual(JSON.stringify(told).replace(/\d{4}-[^"]+/g, ''), JSON.stringify(own).replace(/\d{4}-[^"]+/g, ''));
-    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stacks', '/stop'];
+    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stacks', '/stop', '/halt'];
     assert.deepEqual(
       TREE_COMMANDS.filter((command) => !tested.some((path) => path.startsWith(commandPath(command)))),
       [],

@@ -108,6 +108,7 @@ export function recordedOperations(called: (call: string) => void, failing: read
     phasedRestart: () => record('phasedRestart'),
     restart: () => record('restart'),
     stop: () => record('stop'),
+    halt: () => record('halt'),
     scale: (by) => record('scale', by).then(() => sampleStats().workers + by),
     quietJobs: () => record('quietJobs'),
     resumeJobs: () => record('resumeJobs'),

@@ -16,6 +16,7 @@ const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGTTOU: 'scale -1',
   SIGTSTP: 'quietJobs',
   SIGPWR: 'stacks',
+  SIGQUIT: 'halt',
 };
 const SIGNALS = Object.keys(CALLED) as NodeJS.Signals[];
 /** Echoes each line that it is sent, unless a signal has ended or stopped it. */

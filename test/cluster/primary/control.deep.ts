@@ -47,6 +47,29 @@ describe('an operator of a whole tree', () => {
     assert.equal(new Set(all).size, all.length);
   });
 
+  it('halts a tree at once, also during a stop that waits for a request; PID_FILE names it until then', async () => {
+    const release = app.switchOn('hold');
+    const halted = await app.start({ WEB_CONCURRENCY: '1', PID_FILE: '.catamount/shop.pid' });
+    const pidFile = path.join(halted.cwd, '.catamount/shop.pid');
+    assert.equal(fs.readFileSync(pidFile, 'utf8'), `${halted.pid}\n`);
+    const held = halted.request('GET', '/held').catch((error: NodeJS.ErrnoException) => error.code);
+    await halted.request('POST', '/waiting-job?name=long&flag=hold');
+    await until('the job runs', () => app.notes('jobs').some(({ does }) => does === 'begins'));
+    await order(halted, 'stop');
+    await halted.waitForLine(/asked to stop: stopping/);
+    process.kill(halted.pid, 'SIGQUIT');
+    assert.equal((await halted.end()).code, 1);
+    assert.equal(await held, 'ECONNRESET');
+    await halted.allGone();
+    assert.equal(fs.existsSync(pidFile), false);
+    release();
+    const next = await app.start({ WEB_CONCURRENCY: '1' });
+    await until('its job runs again and ends', () => app.notes('jobs').some(({ does }) => does === 'ends'));
+    await typed(next, 'halt');
+    assert.equal((await next.end()).code, 1);
+    await next.allGone();
+  });
+
   it('is told that the tree of a state file has ended, starts it again, and stops it', async () => {
     await tree.kill9();
     await tree.allGone();

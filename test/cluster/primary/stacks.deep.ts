@@ -8,6 +8,7 @@ import { useSupervisorApp } from './supervisor-app';
 
 interface Stacks {
   readonly process: string;
+  readonly failure: string | null;
   readonly threads: readonly { readonly thread: string; readonly frames: readonly string[] }[];
 }
 
@@ -33,13 +34,19 @@ describe('the stacks of a tree', () => {
     await until('the job runs', () => app.notes('jobs').some(({ job }) => job === 'blocking'));
     const cut = tree.request('GET', '/block').catch((error: NodeJS.ErrnoException) => error.code);
     await tree.waitForLine(/"msg":"it blocks"/, { from });
-    const { stacks } = (await order(tree, 'stacks')) as { stacks: Stacks[] };
+    // On a busy machine a process may answer too late.
+    const stacks = await until('all processes answer', async () => {
+      const { stacks: read } = (await order(tree, 'stacks')) as { stacks: Stacks[] };
+      return read.every(({ failure }) => failure === null) ? read : undefined;
+    });
     assert.equal(stacks.length, 3);
     const workers = ['worker 0', 'worker 1'].flatMap((name) => frameOf(stacks, name) ?? []);
     assert.equal(workers.filter((frame) => ROUTE.test(frame)).length, 1, workers.join());
     assert.match(frameOf(stacks, 'job processor') ?? '', JOB);
-    const { stdout, code } = await catamount(tree.cwd, 'stacks');
-    assert.equal(code, 0);
+    const { stdout } = await until('the command line shows all', async () => {
+      const shown = await catamount(tree.cwd, 'stacks');
+      return shown.code === 0 && !shown.stdout.includes('cannot be asked') ? shown : undefined;
+    });
     assert.match(stdout, /job processor, pid \d+.*\n {2}main thread\n {4}at BlockingJob.spin .*blocking.ts:/);
     const asked = tree.lines.length;
     process.kill(tree.pid, 'SIGPWR');
@@ -58,7 +65,7 @@ describe('the stacks of a tree', () => {
   });
 
   it('are in the log of a worker that is killed because it does not answer', async () => {
-    await start({ WORKER_TIMEOUT: '10s' });
+    await start({ WORKER_TIMEOUT: '10s', JOB_PROCESSOR: '0' });
     const cut = tree.request('GET', '/block').catch((error: NodeJS.ErrnoException) => error.code);
     await tree.waitForLine(/has sent no heartbeat for/);
     await tree.waitForLine(/worker \d \(pid \d+\) runs in its main thread:\\nat .*routes\.ts:\d+/);
