@@ -8,6 +8,19 @@ import { readOutput } from './child-output';
 
 export type { ChildProcess };
 
+/** What the primary needs of a child: a process that it has forked, or a part of its own process. */
+export interface Child {
+  readonly pid?: number | undefined;
+  readonly connected: boolean;
+  readonly stdout: ChildProcess['stdout'];
+  readonly stderr: ChildProcess['stderr'];
+  send(message: object, connection?: unknown, options?: object, sent?: () => void): unknown;
+  on(event: 'message', listener: (message: unknown, connection: unknown) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  once(event: 'exit', listener: (code: number | null, signal: string | null) => void): unknown;
+  kill(signal: NodeJS.Signals): boolean;
+}
+
 /**
  * Connections of a child. Stray output goes by pipes to the primary, messages by IPC. The primary's own standard output is fd
  * 4, to which the child writes its log directly.
@@ -140,7 +153,7 @@ const OF_INSPECTOR =
  * @returns the last lines of the child's standard error, without frames of stacks, a list that is kept up to date.
  */
 export function reportOutput(
-  child: ChildProcess,
+  child: Pick<ChildProcess, 'stdout' | 'stderr'>,
   name: string,
   events: Events,
   onInspector?: (url: string) => void,

@@ -1,5 +1,4 @@
 import cluster from 'node:cluster';
-import type { Socket } from 'node:net';
 import type { Credentials } from '../core/tls';
 import { OutOfBandGc } from '../internals/gc';
 import {
@@ -13,6 +12,7 @@ import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { PeriodicTask } from '../support/periodic-task';
 import { type FromWorker, HEARTBEAT_INTERVAL_MS, type Incoming, type ToWorker } from './messages';
+import { FORKED, type ParentChannel, tell } from './parent-channel';
 import { PrimaryClient } from './primary-client';
 import type { JobsHealth, WorkerStatus } from './status';
 
@@ -70,16 +70,22 @@ export class Worker {
   private reportedFull = false;
   private taken = 0;
 
-  /** @param orphanDrainMs time to finish requests in flight after the primary has died, ms. */
-  constructor(private readonly orphanDrainMs: number) {
+  /**
+   * @param orphanDrainMs time to finish requests in flight after the primary has died, ms.
+   * @param parent default: the channel of this process.
+   */
+  constructor(
+    private readonly orphanDrainMs: number,
+    private readonly parent: ParentChannel = FORKED,
+  ) {
     // Otherwise Node ends a worker the moment its primary dies, with requests in flight.
     if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
-    process.on('message', (given: unknown, connection: unknown) => {
+    parent.on('message', (given, connection) => {
       const message = given as Incoming<ToWorker>;
       if (message?.catamount) this.hear(message, connection as Connection | undefined);
     });
-    process.on('disconnect', () => void this.leave(Deadline.after(this.orphanDrainMs), false));
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    parent.on('disconnect', () => void this.leave(Deadline.after(this.orphanDrainMs), false));
+    for (const signal of parent === FORKED ? (['SIGTERM', 'SIGINT'] as const) : []) {
       process.on(signal, () => this.tell({ catamount: 'replace-me', reason: `it got ${signal}` }));
     }
     this.tell({ catamount: 'online' });
@@ -100,7 +106,7 @@ export class Worker {
 
   /** Reports to the primary that the worker cannot start, then exits. */
   fail(message: string, exitCode: number, final: boolean): void {
-    this.tell({ catamount: 'boot-failed', message, exitCode, final }, () => process.exit(exitCode));
+    this.tell({ catamount: 'boot-failed', message, exitCode, final }, () => this.parent.exit(exitCode));
   }
 
   /** After an uncaught error: requests a successor, and returns at the deadline, with or without one. */
@@ -112,7 +118,7 @@ export class Worker {
   private heartbeat(server: DrainableServer): undefined {
     const status = server.status();
     // Like Puma's process title: requests in flight of the limit.
-    if (this.assignment) process.title = formatTitle(this.assignment, status);
+    if (this.assignment) this.parent.title = formatTitle(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
     this.collector.tick(status.busyThreads, status.requestsCount);
   }
@@ -169,7 +175,7 @@ export class Worker {
         this.server?.setReporter(message.on);
         break;
       case 'exit':
-        process.exit(this.aborted > 0 ? 1 : 0);
+        this.parent.exit(this.aborted > 0 ? 1 : 0);
     }
   }
 
@@ -179,7 +185,7 @@ export class Worker {
     const pass: HandOff = (connection, done) => this.handOff(connection, done);
     this.aborted = (await this.server?.drain(deadline, handOff ? pass : undefined)) ?? 0;
     // With a primary, wait for its `exit`: only then has it received every connection handed off.
-    if (!process.connected) process.exit(0);
+    if (!this.parent.connected) this.parent.exit(0);
     // The status counts the requests answered since the last heartbeat.
     this.tell({ catamount: 'drained', aborted: this.aborted, status: this.server?.status() ?? null });
   }
@@ -188,11 +194,8 @@ export class Worker {
     this.tell({ catamount: 'handoff', arrival: arrivalOf(connection) }, done, connection);
   }
 
-  private tell(message: FromWorker, sent: () => void = () => undefined, connection?: ConnectionHandle): void {
-    // Node's types allow sockets only, but it also sends a bare handle.
-    if (process.connected && process.send)
-      process.send(message, connection as unknown as Socket | undefined, undefined, sent);
-    else sent();
+  private tell(message: FromWorker, sent?: () => void, connection?: ConnectionHandle): void {
+    tell(this.parent, message, sent, connection);
   }
 }
 

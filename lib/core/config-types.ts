@@ -91,8 +91,10 @@ export interface HeapCaps {
 export interface WebConfig {
   /** false: the tree serves no web, as with `--only jobs`. */
   readonly enabled: boolean;
-  /** Number of forked workers. */
+  /** Number of workers; 1 with WEB_CONCURRENCY=0. */
   readonly concurrency: number;
+  /** true: that one runs in the primary's process, by WEB_CONCURRENCY=0. Default false. */
+  readonly inline?: boolean;
   /** The calculation of that number for `auto`; null when it was given. */
   readonly sizing: string | null;
   /** Maximum number of requests in flight per worker. */
@@ -131,6 +133,8 @@ export interface EncryptionKey {
 export interface JobsConfig {
   /** false: the tree runs no jobs, as with JOB_PROCESSOR=0 or `--only web`; it enqueues them all the same. */
   readonly enabled: boolean;
+  /** true: the primary's process runs them, by JOB_PROCESSOR=inline. Default false. */
+  readonly inline?: boolean;
   /** Maximum number of running jobs, over all queues. */
   readonly concurrency: number;
   /** Maximum number of threads for jobs of classes with `thread`. Default 0. */

@@ -78,6 +78,15 @@ export function connectionsOfTree({ web, jobs, databasePool }: Pick<Config, 'web
   return webProcesses * databasePool.web + (jobs.enabled ? databasePool.jobs + 1 + (jobs.threads ?? 0) : 0);
 }
 
+/** @returns which parts of the tree run in the primary's own process; `all`: web and jobs. */
+export function inlineParts({
+  web,
+  jobs,
+}: Pick<Config, 'web' | 'jobs'>): Readonly<Record<'web' | 'jobs' | 'all', boolean>> {
+  const parts = { web: web.enabled && web.inline === true, jobs: jobs.enabled && jobs.inline === true };
+  return { ...parts, all: parts.web && parts.jobs };
+}
+
 /** Old and new processes run side by side during a deploy, so each pool counts twice. */
 const GENERATIONS = 2;
 

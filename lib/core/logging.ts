@@ -117,8 +117,9 @@ export const CHILD_LOG_FD = 4;
  * descriptors.
  * @param name the name of the process in log lines.
  * @param fd the descriptor of the log: 1, or CHILD_LOG_FD in a child.
+ * @param isPart true: of a part of this process, which has a log already.
  */
-export function openLog(config: Config, name: string, fd = 1): Events {
+export function openLog(config: Config, name: string, fd = 1, isPart = false): Events {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
   let keep: ((line: string) => void) | undefined;
@@ -138,7 +139,7 @@ export function openLog(config: Config, name: string, fd = 1): Events {
   );
   // The pipe breaks when the primary dies; a stray line must not kill the child then.
   if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  new DescriptorWatch(events).start();
+  if (!isPart) new DescriptorWatch(events).start();
   publishDiagnostics(events);
   return events;
 }

@@ -4,7 +4,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseRate, type Rate } from '../support/duration';
 import { isAddress } from '../support/email-address';
-import { type Config, DEFAULT_SCHEMA, type EncryptionKey, type OpsConfig, type TrustedProxies } from './config';
+import {
+  type Config,
+  DEFAULT_SCHEMA,
+  type EncryptionKey,
+  inlineParts,
+  type OpsConfig,
+  type TrustedProxies,
+} from './config';
 import { DEFAULT_PORT, readListen } from './listen-settings';
 import { canonicalLocale } from './locales';
 import { readMail } from './mail-settings';
@@ -106,12 +113,18 @@ export function readSettings(input: SettingsInput): Config {
   const cgroup = machine ? machine.memoryLimitMb : detectMemoryLimitMb();
   const limit = whole(128, 1_048_576, 'a whole number of megabytes, at least 128');
   const memoryLimitMb = read.get('MEMORY_LIMIT_MB', limit, cgroup ?? (onHeroku ? 512 : null));
-  const jobsOn = read.get('JOB_PROCESSOR', ON_OR_OFF, '1') === '1';
-  if (only === 'jobs' && !jobsOn)
+  const processor = read.get('JOB_PROCESSOR', oneOf('0', '1', 'inline'), '1');
+  if (only === 'jobs' && processor === '0')
     read.complain('JOB_PROCESSOR', '0', '1, since --only jobs asks for the job processor');
-  const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };
+  const enabled = { web: only !== 'jobs', jobs: processor !== '0' && only !== 'web' };
   const web = readWeb(read, enabled.web, memoryLimitMb, machine?.cores);
-  const jobs = readJobs(read, enabled.jobs);
+  const jobs = readJobs(read, enabled.jobs, processor === 'inline');
+  const inline = inlineParts({ web, jobs });
+  if (inline.jobs && web.enabled && !inline.web) {
+    const allowed = '0 or 1, unless WEB_CONCURRENCY=0 or --only jobs: a job must not hold up the primary of workers';
+    read.complain('JOB_PROCESSOR', 'inline', allowed);
+  }
+  const isForked = (enabled.web && !inline.web) || (enabled.jobs && !inline.jobs);
   // With PORT=0 the primary replaces the port once it listens.
   const listensOnPort = enabled.web && first?.kind === 'tcp';
   const scheme = first?.tls ? 'https' : 'http';
@@ -132,7 +145,10 @@ export function readSettings(input: SettingsInput): Config {
     web,
     shutdownTimeoutMs: read.get('SHUTDOWN_TIMEOUT', time(SECOND, HOUR, '25s, from 1s to 1h'), 25 * SECOND),
     memoryLimitMb,
-    heapCaps: memoryLimitMb === null ? null : heapCaps(memoryLimitMb, web.enabled ? web.concurrency : 0, jobs.enabled),
+    heapCaps:
+      memoryLimitMb === null || !isForked
+        ? null
+        : heapCaps(memoryLimitMb, web.enabled ? web.concurrency : 0, jobs.enabled),
     jobs,
     ...readServers(read, { production, onHeroku }),
     databasePool: readPool(read, web.maxThreads, jobs.concurrency),
@@ -165,8 +181,8 @@ function readRelease(read: SettingsReader): string | null {
 }
 
 function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number | null, cores?: number): Config['web'] {
-  const { parse } = whole(1, 64);
-  const concurrency = kind<number | 'auto'>('auto, or a whole number from 1 to 64', (given) =>
+  const { parse } = whole(0, 64);
+  const concurrency = kind<number | 'auto'>('auto, or a whole number from 0 to 64', (given) =>
     given === 'auto' ? given : parse(given),
   );
   const wanted = read.get('WEB_CONCURRENCY', concurrency, 2);
@@ -175,7 +191,8 @@ function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number |
     read.get(variable, time(SECOND, HOUR, `${fallbackMs / 1000}s, from 1s to 1h`), fallbackMs);
   return {
     enabled,
-    concurrency: workers,
+    concurrency: Math.max(1, workers),
+    inline: workers === 0,
     sizing: sums,
     maxThreads: read.get('MAX_THREADS', COUNT, 5),
     backlog: read.get('WEB_BACKLOG', whole(0, 100_000), 512),
@@ -191,10 +208,11 @@ function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number |
   };
 }
 
-function readJobs(read: SettingsReader, enabled: boolean): Config['jobs'] {
+function readJobs(read: SettingsReader, enabled: boolean, inline: boolean): Config['jobs'] {
   const queues = read.get('JOB_QUEUES', QUEUES, DEFAULT_QUEUES);
   return {
     enabled,
+    inline,
     concurrency: read.get('JOB_CONCURRENCY', COUNT, 2),
     threads: read.get('JOB_THREADS', whole(0, 1000), 0),
     queues: queues.map(({ name, weight }) => ({ name, weight })),

@@ -126,7 +126,7 @@ export function rawSocket(socket: net.Socket): net.Socket {
   return (socket as unknown as Inside)._parent ?? socket;
 }
 
-/** Makes a socket of a connection from another process, with the options that a listening server would have set. */
+/** Makes a socket of a connection that was accepted elsewhere, with the options that a listening server would have set. */
 export function socketOf(connection: net.Socket | RawConnection): net.Socket {
   const byHandle = (handle: RawConnection) => new net.Socket({ handle } as net.SocketConstructorOpts);
   const socket = connection instanceof net.Socket ? connection : byHandle(connection);

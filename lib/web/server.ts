@@ -172,8 +172,11 @@ export class WebServer {
   serveConnection(connection: Socket | RawConnection): void {
     const arrival = arrivalOf(connection);
     const socket = socketOf(connection);
-    if (!arrival) this.server.emit('connection', socket);
-    else {
+    if (!arrival) {
+      this.server.emit('connection', socket);
+      // The listener of this very process pauses what it accepts.
+      if (socket.isPaused()) socket.resume();
+    } else {
       noteArrival(socket, arrival);
       this.idle.add(socket);
       void this.loadPrelude().then((prelude) => prelude.receive(socket, arrival));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Config, connectionsOfTree, serverUrls } from '../../lib/core/config';
+import { type Config, connectionsOfTree, inlineParts, serverUrls } from '../../lib/core/config';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
 
@@ -46,6 +46,7 @@ describe('settings', () => {
     assert.deepEqual(config.web, {
       enabled: true,
       concurrency: 2,
+      inline: false,
       sizing: null,
       maxThreads: 5,
       backlog: 512,
@@ -62,6 +63,7 @@ describe('settings', () => {
     assert.equal(config.shutdownTimeoutMs, 25_000);
     assert.deepEqual(config.jobs, {
       enabled: true,
+      inline: false,
       concurrency: 2,
       threads: 0,
       queues: [
@@ -87,7 +89,7 @@ describe('settings', () => {
     const message = complaints({ PORT: 'abc', WEB_CONCURRENCY: '-1', JOB_QUEUES: 'a,,b', MAIL_FROM: 'x\nBcc: y@z' });
     assert.match(message, /4 settings are wrong/);
     assert.match(message, /PORT +is "abc"; it must be a whole number from 0 to 65535/);
-    assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 1 to 64/);
+    assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 0 to 64/);
     assert.match(message, /JOB_QUEUES +is "a,,b"/);
     assert.match(message, /MAIL_FROM/);
   });
@@ -254,7 +256,11 @@ describe('settings', () => {
     KEEP_ALIVE_REQUESTS: [({ web }) => web.keepAliveRequests, { 0: 0, 1: 1 }, ['-1', 'off']],
     SOCKET_MODE: [() => undefined, {}, ['0888', '66', '07777', 'rw']],
     TRUST_PROXY: [({ trustProxy }) => trustProxy, { 10: { hops: 10 } }, ['11']],
-    WEB_CONCURRENCY: [({ web }) => web.concurrency, { 1: 1, 64: 64 }, ['0', '65']],
+    WEB_CONCURRENCY: [
+      ({ web }) => [web.concurrency, web.inline],
+      { 0: [1, true], 1: [1, false], 64: [64, false] },
+      ['-1', '65'],
+    ],
     MAX_THREADS: [({ web }) => web.maxThreads, { 1: 1, 1000: 1000 }, ['0', '1001']],
     WEB_BACKLOG: [({ web }) => web.backlog, { 0: 0, 100000: 100_000 }, ['100001']],
     BODY_LIMIT: [({ web }) => web.bodyLimitBytes, { 1000: 1000, '2.5 MB': 2.5e6, '1gb': 1e9 }, ['999', '1.1GB']],
@@ -269,7 +275,11 @@ describe('settings', () => {
     MEMORY_LIMIT_MB: [(config) => config.memoryLimitMb, { 128: 128, 1048576: 1_048_576 }, ['127', '1048577']],
     JOB_CONCURRENCY: [({ jobs }) => jobs.concurrency, { 1: 1, 1000: 1000 }, ['0', '1001']],
     JOB_THREADS: [({ jobs }) => jobs.threads, { 0: 0, 1000: 1000 }, ['-1', '1001']],
-    JOB_PROCESSOR: [({ jobs }) => jobs.enabled, { 0: false, 1: true }, ['2']],
+    JOB_PROCESSOR: [
+      ({ jobs }) => [jobs.enabled, jobs.inline],
+      { 0: [false, false], 1: [true, false] },
+      ['2', 'inline'],
+    ],
     JOB_QUEUES: [({ jobs }) => jobs.queues[0]?.weight, { a: 1, 'a:999': 999 }, ['a:0', 'a:1000', 'a,a', 'a b']],
     JOB_LATENCY_WARNING: [({ jobs }) => jobs.latencyWarningMs, { 0: 0, '5m': 300_000, '1d': 86_400_000 }, ['25h']],
     JOB_ENCRYPTION_KEYS: [
@@ -363,5 +373,17 @@ describe('settings', () => {
     assert.equal(read({}, 'jobs').control.socket, '/srv/shop/.catamount/control-jobs.sock');
     assert.match(complaints({}, 'cron'), /--only +is "cron"; it must be web or jobs/);
     assert.match(complaints({ JOB_PROCESSOR: '0' }, 'jobs'), /JOB_PROCESSOR/);
+  });
+
+  it('run jobs in the primary only where it has no workers, and then plan no heaps', () => {
+    const inline = { JOB_PROCESSOR: 'inline' };
+    const parts = (env: Record<string, string>, only?: string) => inlineParts(read(env, only));
+    assert.deepEqual(parts({ ...inline, WEB_CONCURRENCY: '0' }), { web: true, jobs: true, all: true });
+    assert.deepEqual(parts({ WEB_CONCURRENCY: '0' }), { web: true, jobs: false, all: false });
+    assert.deepEqual(parts(inline, 'jobs'), { web: false, jobs: true, all: false });
+    assert.deepEqual(parts({ ...inline, WEB_CONCURRENCY: '2' }, 'web'), { web: false, jobs: false, all: false });
+    assert.match(complaints(inline), /JOB_PROCESSOR +is "inline"; it must be 0 or 1, unless WEB_CONCURRENCY=0/);
+    const limit = { MEMORY_LIMIT_MB: '256', WEB_CONCURRENCY: '0' };
+    assert.deepEqual([read({ ...limit, ...inline }).heapCaps, read(limit).heapCaps === null], [null, false]);
   });
 });

@@ -27,7 +27,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   WORKER_TIMEOUT: ['60s'],
   WORKER_BOOT_TIMEOUT: ['30s'],
   SHUTDOWN_TIMEOUT: ['25s'],
-  JOB_PROCESSOR: ['0', '1'],
+  JOB_PROCESSOR: ['0', '1', 'inline'],
   JOB_CONCURRENCY: ['2'],
   JOB_THREADS: ['0', '2'],
   JOB_QUEUES: ['default,mailer', 'a:3,b:1'],

@@ -17,6 +17,21 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/web/prelude.test.ts', 'test/process/listeners.deep.ts'],
   },
   {
+    promise:
+      'in the only process an error that nothing catches fails the job whose code threw it, and the process goes on',
+    file: 'lib/role/start/in-process.ts',
+    find: 'return this.contains(error);',
+    replace: 'return false;',
+    killedBy: ['test/process/inline.deep.ts'],
+  },
+  {
+    promise: 'the web of the only process keeps the connections that it shares until its jobs have ended',
+    file: 'lib/role/start/web.ts',
+    find: 'await deadline.wait(until)',
+    replace: 'until',
+    killedBy: ['test/process/inline.deep.ts'],
+  },
+  {
     promise: 'a primary whose place another takes passes its idle connections on',
     file: 'lib/cluster/primary/listener.ts',
     find: 'this.successor = successor;',
@@ -82,14 +97,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a stopping worker waits for `exit`, which follows the last connection sent to it',
     file: 'lib/cluster/worker.ts',
-    find: 'if (!process.connected) process.exit(0);',
+    find: 'if (!this.parent.connected) this.parent.exit(0);',
     replace: 'setImmediate(() => process.exit(0));',
     killedBy: ['test/cluster/worker.test.ts'],
   },
   {
     promise: 'a worker whose primary is gone finishes its requests in flight',
     file: 'lib/cluster/worker.ts',
-    find: "process.on('disconnect', () => void this.leave(Deadline.after(this.orphanDrainMs), false));",
+    find: "parent.on('disconnect', () => void this.leave(Deadline.after(this.orphanDrainMs), false));",
     replace: "process.on('disconnect', () => process.exit(0));",
     killedBy: ['test/cluster/worker.test.ts'],
   },

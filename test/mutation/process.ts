@@ -89,8 +89,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the successor of a killed job processor takes over its jobs',
     file: 'lib/cluster/primary/processor-handle.ts',
-    find: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open', ...dead);",
-    replace: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open');",
+    find: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open', ...dead),",
+    replace: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open'),",
     killedBy: ['test/process/killed.deep.ts'],
   },
   {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import path from 'node:path';
 import { ask } from '../../cluster/control/client';
-import { findCommand } from '../../cluster/control/commands';
+import { findCommand, type StatsJson } from '../../cluster/control/commands';
 import { RunningTree } from '../../cluster/control/running-tree';
 import { asSentence } from '../../core/finding';
 import { deferred } from '../../support/deferred';
@@ -181,6 +181,9 @@ export class DevServer {
 
   private async restart(): Promise<void> {
     try {
+      const { pid, worker_status: workers, job_processor: jobs } = (await this.ask('stats')) as unknown as StatsJson;
+      // A part of the primary's process is replaced with it.
+      if ([...workers, jobs].some((part) => part.pid === pid)) return await this.startAgain();
       await this.ask('phased-restart');
     } catch (thrown) {
       if (thrown instanceof Fault) throw thrown;

@@ -4,7 +4,7 @@ import { STOP_PHASES } from '../../core/shutdown';
 import { Backlog } from '../../support/backlog';
 import type { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
-import { type ChildProcess, reportOutput } from '../child-process';
+import { type Child, reportOutput } from '../child-process';
 import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
 import {
   type Activity,
@@ -78,7 +78,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   /** @param name in the log: `worker 0`. @param output prefix of its stray output: `web.0`. */
   constructor(
-    protected readonly child: ChildProcess,
+    protected readonly child: Child,
     readonly name: string,
     output: string,
     protected readonly events: Events,
@@ -108,6 +108,11 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   get pid(): number {
     return this.child.pid ?? 0;
+  }
+
+  /** true: a part of this process. */
+  get isInProcess(): boolean {
+    return this.child.pid === process.pid;
   }
 
   get wasReady(): boolean {
@@ -148,8 +153,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
    * failure.
    */
   get refusal(): UserError | undefined {
-    if (!this.failure?.final) return undefined;
-    return new UserError(`Catamount cannot start: ${this.failure.message}`, this.failure.exitCode);
+    const { failure, isInProcess } = this;
+    if (!failure || !(failure.final || isInProcess)) return undefined;
+    return new UserError(`Catamount cannot start: ${failure.message}`, failure.exitCode);
   }
 
   get deathReason(): RestartReason {
@@ -172,7 +178,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   pass(frame: string): void {
     if (!this.subscribes || !this.child.connected) return;
     const written = this.backlog.take(frame.length);
-    if (written) this.child.send({ catamount: 'broadcast', frame } satisfies BroadcastMessage, written);
+    const message: BroadcastMessage = { catamount: 'broadcast', frame };
+    if (written) this.child.send(message, undefined, undefined, written);
   }
 
   /**
@@ -243,7 +250,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
       return;
     }
     const { heartbeatAgeMs } = this;
-    if (heartbeatAgeMs < timeoutMs) return;
+    // Whoever asks for a part of this process was blocked with it, and is not any more.
+    if (heartbeatAgeMs < timeoutMs || this.isInProcess) return;
     this.timedOut = true;
     this.blocked = { heartbeatAgeMs, activity: this.reportUnresponsive(heartbeatAgeMs) };
     void this.condemn(`no heartbeat for ${Math.round(heartbeatAgeMs / 1000)} s`);

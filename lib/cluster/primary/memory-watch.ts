@@ -140,7 +140,7 @@ export interface TreeMemory {
 
 export function measureTree(pids: readonly number[]): TreeMemory {
   const byPid = new Map<number, number>();
-  for (const pid of pids) {
+  for (const pid of new Set(pids)) {
     const mb = pssMb(pid);
     if (mb !== null) byPid.set(pid, mb);
   }

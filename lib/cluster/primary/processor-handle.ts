@@ -1,5 +1,5 @@
 import type { Events } from '../../core/events';
-import { forkEntry } from '../child-process';
+import { type Child, forkEntry } from '../child-process';
 import { PROCESSOR_ROLE } from '../child-roles';
 import type { FromProcessor, ToProcessor } from '../messages';
 import type { Activity, ProcessorStats, ProcessorStatus, WorkInFlight } from '../status';
@@ -26,8 +26,9 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
     /** Called with each message, after the handle itself has taken note of it. */
     private readonly hear: (handle: ProcessorHandle, message: FromProcessor) => void,
     events: Events,
+    /** Default: a process that is forked. */
+    child: Child = forkEntry(heapMb, PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open', ...dead),
   ) {
-    const child = forkEntry(heapMb, PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open', ...dead);
     super(child, 'job processor', 'jobs', events);
     this.identity = identity;
     this.isQuiet = quiet;

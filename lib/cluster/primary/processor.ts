@@ -3,13 +3,14 @@ import type { Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { Deadline } from '../../support/deadline';
 import type { PeriodicTask } from '../../support/periodic-task';
+import type { Child } from '../child-process';
 import type { FromProcessor } from '../messages';
 import type { ProcessorStats, Tree, Work } from '../status';
 import type { RelayBroadcast } from './child-handle';
 import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
 import { killUnresponsive } from './kill-unresponsive';
 import { MAX_TRIES } from './phased-restart';
-import { ProcessorHandle } from './processor-handle';
+import { ProcessorHandle, type ProcessorStart } from './processor-handle';
 import { CRASH_LOOP_DEATHS, type RestartOptions, RestartPolicy } from './restart-policy';
 import { answerRequest } from './tree-operations';
 import type { ReplaceOrder } from './worker-pool';
@@ -31,6 +32,8 @@ export interface ProcessorOptions {
   readonly drainTimeoutMs: number;
   readonly heapMb: number | null;
   readonly restarts?: RestartOptions;
+  /** Makes the processor of a part of this process; undefined: it is forked. */
+  readonly inProcess?: ((start: ProcessorStart) => Child) | undefined;
   /**
    * Called when the first processor cannot start because of the app's own code: no restart helps, so the tree must not
    * start.
@@ -220,7 +223,8 @@ export class ProcessorSupervisor {
   private make(quiet: boolean): ProcessorHandle {
     const identity = `${this.options.lineage}-${this.forks++}`;
     const start = { identity, heapMb: this.options.heapMb, quiet, dead: this.dead };
-    const handle = new ProcessorHandle(start, (from, message) => this.hear(from, message), this.events);
+    const child = this.options.inProcess?.(start);
+    const handle = new ProcessorHandle(start, (from, message) => this.hear(from, message), this.events, child);
     void handle.exited.promise.then((exit) => this.onExit(handle, exit));
     return handle;
   }

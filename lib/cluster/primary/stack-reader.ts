@@ -44,6 +44,7 @@ export class StackReader {
   }
 
   private async readNow(deadline: Deadline): Promise<readonly ThreadStack[] | string> {
+    if (this.pid === process.pid) return 'it runs in the primary, which cannot read its own';
     if (isInspected()) return 'its inspector is left to you, since the tree runs with --inspect';
     if (!catchesSignal(this.pid)) return 'Node does not listen to SIGUSR1 there';
     const { readThreads, NO_ANSWER } = await import('./thread-stacks');

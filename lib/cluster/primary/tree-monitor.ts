@@ -138,8 +138,8 @@ export class TreeMonitor {
     const { workers, processor, memory } = this.options;
     const { byPid } = memory.recent();
     const named: [string, number][] = [['primary', process.pid]];
-    for (const handle of workers.handles) named.push([`worker ${handle.slot}`, handle.pid]);
-    for (const pid of processor?.pids ?? []) named.push(['jobs', pid]);
+    for (const handle of workers.handles) if (!handle.isInProcess) named.push([`worker ${handle.slot}`, handle.pid]);
+    for (const { pid, isInProcess } of processor?.handles ?? []) if (!isInProcess) named.push(['jobs', pid]);
     const sizes: Record<string, number> = {};
     for (const [name, pid] of named) {
       const mb = byPid.get(pid);

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Config, version } from '../../core/config';
+import { type Config, inlineParts, version } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
@@ -28,7 +28,7 @@ import type { WorkerPool } from './worker-pool';
 const AT_ONCE_MS = 300;
 
 export interface TreeParts {
-  readonly config: Pick<Config, 'memoryLimitMb' | 'log' | 'release'>;
+  readonly config: Pick<Config, 'memoryLimitMb' | 'log' | 'release' | 'web' | 'jobs'>;
   /** Has no slots if the tree has no workers. */
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
@@ -83,7 +83,8 @@ export class TreeOperations implements Operations {
 
   private describeTree({ byPid, totalMb }: TreeMemory): TreeStats {
     const { workers, processor, phased, config } = this.parts;
-    const pss = (pid: number) => rounded(byPid.get(pid) ?? null);
+    // Parts of this process have no memory of their own.
+    const pss = (pid: number) => (pid === process.pid ? null : rounded(byPid.get(pid) ?? null));
     return {
       startedAt: this.startedAt.toISOString(),
       workers: workers.slots.length,
@@ -102,15 +103,16 @@ export class TreeOperations implements Operations {
   }
 
   private totals(): TreeTotals {
-    const { workers, processor } = this.parts;
+    const { workers, processor, config } = this.parts;
+    const inline = inlineParts(config);
     const { cpuSeconds: ofWorkers, ...totals } = workers.counters.totals(workers.slots);
     const { user, system } = process.cpuUsage();
     return {
       ...totals,
       cpuSeconds: {
         primary: (user + system) / 1e6,
-        ...ofWorkers,
-        ...(processor && { jobs: processor.cpuSeconds }),
+        ...(inline.web ? {} : ofWorkers),
+        ...(processor && !inline.jobs && { jobs: processor.cpuSeconds }),
       },
     };
   }
@@ -131,12 +133,14 @@ export class TreeOperations implements Operations {
   }
 
   async phasedRestart(): Promise<void> {
+    this.needsOtherProcesses('a phased restart');
     const { phased, processor, memory } = this.parts;
     await phased.run();
     await phased.conclude(async () => processor?.restart((pid) => memory.orderForProcessor(pid)));
   }
 
   async restart(): Promise<void> {
+    this.needsOtherProcesses('a restart of the primary');
     await this.parts.restart();
   }
 
@@ -154,6 +158,7 @@ export class TreeOperations implements Operations {
   }
 
   async recycle(index: number): Promise<void> {
+    this.needsOtherProcesses('a replacement');
     const { workers, memory } = this.parts;
     const slot = workers.slots[index];
     if (!slot)
@@ -165,6 +170,7 @@ export class TreeOperations implements Operations {
   }
 
   async scale(by: 1 | -1): Promise<number> {
+    this.needsOtherProcesses('another number of workers');
     if (this.parts.workers.slots.length === 0) throw new UserError('this tree has no web workers to add or remove');
     return this.parts.workers.scale(by);
   }
@@ -175,6 +181,14 @@ export class TreeOperations implements Operations {
 
   async resumeJobs(): Promise<void> {
     this.requireProcessor().resume();
+  }
+
+  /** @throws UserError if the web or the jobs run in this process, which cannot replace itself. */
+  private needsOtherProcesses(what: string): void {
+    const { web, jobs } = inlineParts(this.parts.config);
+    if (!web && !jobs) return;
+    const setting = [web ? 'WEB_CONCURRENCY=0' : [], jobs ? 'JOB_PROCESSOR=inline' : []].flat().join(' and ');
+    throw new UserError(`${what} needs processes of their own, and ${setting} has none: stop and start the tree`);
   }
 
   private requireProcessor(): ProcessorSupervisor {

@@ -1,5 +1,3 @@
-import type { Worker as ClusterWorker } from 'node:cluster';
-import type { Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Events } from '../../core/events';
 import type { Credentials } from '../../core/tls';
@@ -12,6 +10,7 @@ import {
 } from '../../internals/socket-handoff';
 import { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
+import type { Child } from '../child-process';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
 import type { Activity, WorkerStatus, WorkInFlight } from '../status';
@@ -20,6 +19,13 @@ import type { Taker } from './listener';
 
 /** A healthy worker confirms a connection within milliseconds: after this time, ms, the connection may be lost. */
 const LOST_AFTER_MS = 400;
+
+/** What cluster forks; or a part of this process. */
+export interface WorkerProcess {
+  readonly process: Child;
+  isConnected(): boolean;
+  on(event: 'error', listener: () => void): unknown;
+}
 
 /** Requests of a worker to the pool. */
 export interface PoolCallbacks {
@@ -58,7 +64,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   private begun: RequestJournalReader | undefined;
 
   constructor(
-    private readonly worker: ClusterWorker,
+    private readonly worker: WorkerProcess,
     readonly slot: number,
     readonly phase: number,
     private readonly pool: PoolCallbacks,
@@ -98,8 +104,8 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.sentAt = performance.now();
     this.sent++;
     const message: ToWorker = { catamount: 'connection', arrival: arrivalOf(connection) };
-    // Node's types allow sockets only, but it also sends a bare handle. A failure shows in the worker's exit.
-    this.worker.process.send?.(message, connection as Socket, { keepOpen: true }, () => undefined);
+    // A failure shows in the worker's exit.
+    this.worker.process.send(message, connection, { keepOpen: true }, () => undefined);
   }
 
   override watch(limits: HeartbeatLimits): void {
@@ -156,7 +162,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   }
 
   private confirm(): void {
-    if (this.unconfirmed) closeConnection(this.unconfirmed);
+    if (this.unconfirmed && !this.isInProcess) closeConnection(this.unconfirmed);
     this.unconfirmed = undefined;
     this.pool.free();
   }

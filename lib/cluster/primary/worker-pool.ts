@@ -1,4 +1,3 @@
-import type { Worker as ClusterWorker } from 'node:cluster';
 import cluster from 'node:cluster';
 import type { Config, InheritedSocket } from '../../core/config';
 import { UserError } from '../../core/errors';
@@ -20,7 +19,7 @@ import type { RestartOptions } from './restart-policy';
 import { Slot } from './slot';
 import { forkWorkers } from './throng';
 import { answerRequest } from './tree-operations';
-import { type PoolCallbacks, WorkerHandle } from './worker-handle';
+import { type PoolCallbacks, WorkerHandle, type WorkerProcess } from './worker-handle';
 
 /** After this many boot deaths in a row, with no worker ever ready, the start fails. */
 const MAX_BOOT_DEATHS = 3;
@@ -76,6 +75,8 @@ export class WorkerPool implements PoolCallbacks {
     private readonly events: Events,
     private readonly restarts: RestartOptions = {},
     inherited: readonly InheritedSocket[] = [],
+    /** Makes a worker of a part of this process, the only one; undefined: workers are forked. */
+    private readonly inProcess?: () => WorkerProcess,
   ) {
     this.slots = Array.from({ length: count }, (_, index) => new Slot(index, restarts));
     const addresses = inherited.length > 0 ? inherited : config.listen;
@@ -97,6 +98,15 @@ export class WorkerPool implements PoolCallbacks {
     this.permitted = permission === undefined;
     const address = later ?? (await this.listen());
     onListening?.(address);
+    if (this.inProcess) for (const slot of this.slots) void this.fork(slot);
+    else this.forkFirst();
+    setTimeout(this.firstLoaded.resolve, FIRST_LOADS_MS).unref();
+    this.watch.start();
+    await Promise.all([this.permit(permission), this.booted.promise]);
+    return address;
+  }
+
+  private forkFirst(): void {
     const execArgv = childFlags(this.config.heapCaps?.workerMb ?? null);
     // Without a port of ours cluster would count one up, which may be taken.
     const inspectPort = isInspected() ? {} : { inspectPort: 0 };
@@ -104,10 +114,6 @@ export class WorkerPool implements PoolCallbacks {
     cluster.on('fork', (worker) => this.attach(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });
-    setTimeout(this.firstLoaded.resolve, FIRST_LOADS_MS).unref();
-    this.watch.start();
-    await Promise.all([this.permit(permission), this.booted.promise]);
-    return address;
   }
 
   /** @returns the address. @throws UserError when it is unavailable. */
@@ -253,12 +259,13 @@ export class WorkerPool implements PoolCallbacks {
   private fork(slot: Slot): Promise<WorkerHandle> {
     this.expecting.push(slot);
     const handle = slot.expect();
-    cluster.fork();
+    if (this.inProcess) this.attach(this.inProcess());
+    else cluster.fork();
     return handle;
   }
 
   /** Assigns a slot to a worker that throng or we have forked: forks are announced in order. */
-  private attach(worker: ClusterWorker): void {
+  private attach(worker: WorkerProcess): void {
     const slot = this.expecting.shift();
     if (!slot) throw new Error('a worker was forked without a request for one');
     const handle = new WorkerHandle(worker, slot.index, this.phase, this, this.events);

@@ -26,10 +26,11 @@ export function withoutRedis({ config }: { readonly config: Pick<Config, 'redisO
   return config.redisOff ? [noteFinding('Redis is off', WITHOUT_REDIS)] : [];
 }
 
-/** Skips a tree that is started with `--only`, since its other half runs elsewhere. */
+/** Skips a tree without workers, and one that is started with `--only`, since its other half runs elsewhere. */
 export function memory({ config: { memoryLimitMb, web, jobs } }: { readonly config: Config }): Finding[] {
   const planned = BASE_MB + web.concurrency * WORKER_MB;
-  if (memoryLimitMb === null || !web.enabled || !jobs.enabled || planned <= memoryLimitMb) return [];
+  const isWhole = web.enabled && jobs.enabled && !web.inline;
+  if (memoryLimitMb === null || !isWhole || planned <= memoryLimitMb) return [];
   const sums = `${BASE_MB} MB and ${web.concurrency} workers of ${WORKER_MB} MB`;
   const text = `The tree is planned to use ${planned} MB (${sums}), and may use ${memoryLimitMb} MB`;
   return [warningFinding(text, 'lower WEB_CONCURRENCY, or set it to auto.')];

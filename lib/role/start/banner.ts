@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { type Config, version } from '../../core/config';
+import { type Config, inlineParts, version } from '../../core/config';
 import { isProvider } from '../../core/mail-settings';
 import { redisPlace } from '../../core/redis-url';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../../core/tls';
@@ -8,17 +8,20 @@ import { pluralize } from '../../support/counted';
 /** Describes what is about to start, one line each, in the form of Puma's banner. */
 export function banner(name: string, config: Config): string[] {
   const { web, jobs, mail } = config;
-  const mode = web.enabled ? 'cluster mode' : 'jobs only';
+  const inline = inlineParts(config);
+  const mode = !web.enabled ? 'jobs only' : inline.web ? 'single mode' : 'cluster mode';
   const lines = [`Catamount ${version()} starts the app ${name}: ${mode}, ${config.environment}`];
   lines.push(`* Node.js: ${process.version}, pid ${process.pid}`);
   if (web.enabled) {
-    const workers = pluralize(web.concurrency, 'worker');
+    const workers = inline.web ? 'in this process' : pluralize(web.concurrency, 'worker');
     lines.push(`* Web:     ${workers} × ${pluralize(web.maxThreads, 'thread')}, up to ${web.backlog} waiting each`);
   }
   if (jobs.enabled) {
     const order = jobs.weighted ? 'weighted' : 'strict order';
     const queues = jobs.queues.map(({ name, weight }) => (jobs.weighted ? `${name}:${weight}` : name)).join(', ');
-    lines.push(`* Jobs:    1 processor × ${jobs.concurrency}, queues ${queues} (${order})`);
+    lines.push(
+      `* Jobs:    ${inline.jobs ? 'in this process' : '1 processor'} × ${jobs.concurrency}, queues ${queues} (${order})`,
+    );
   }
   lines.push(`* Mail:    ${mailGoes(mail)}`);
   const { databaseUrl, redisUrl, redisOff } = config;

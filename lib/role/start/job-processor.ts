@@ -3,6 +3,7 @@ import { Model } from 'objection';
 import type { Carrier } from '../../broadcast/broadcast';
 import { type FromProcessor, HEARTBEAT_INTERVAL_MS, type Incoming, type ToProcessor } from '../../cluster/messages';
 import { ignoreOperatorSignals } from '../../cluster/operator-signals';
+import { FORKED, type ParentChannel, tell } from '../../cluster/parent-channel';
 import type { PartProgress, ProcessorStatus, Tree, Work } from '../../cluster/status';
 import { TreeCarrier } from '../../cluster/tree-carrier';
 import { type Config, inheritedConfig, serverUrls } from '../../core/config';
@@ -44,28 +45,48 @@ import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { threadSource } from './job-thread-source';
 import { keepLog } from './keep-log';
 import { AppointedReporter } from './reporter';
+import type { Shared } from './web';
 
 /** Where the CPU is short, requests, for which somebody waits, come before jobs: these get a seventh of it beside two workers. */
 const NICENESS = 5;
 /** Maximum length of an error's message in a status. */
 const MAX_ERROR = 200;
 
-/** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
-export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
+/** What a job processor in the primary's process is given. */
+interface Within {
+  readonly parent: ParentChannel;
+  /** The web of the same process, if there is one. */
+  readonly shared: Shared | undefined;
+  /** Called at once: errors that nothing catches are to be shown to this first. */
+  readonly onContain: (contain: (error: Error) => boolean) => void;
+}
+
+/**
+ * Runs the job processor, a child of the primary, until it is told to stop or loses the primary.
+ * @param within set in the primary's process.
+ */
+export async function runProcessor(app: AppDefinition, lineage: Lineage, within?: Within): Promise<void> {
   const config = inheritedConfig();
-  ignoreOperatorSignals({ givesStacks: true });
-  process.title = 'catamount: jobs';
-  os.setPriority(NICENESS);
-  const events = openLog(config, 'jobs', CHILD_LOG_FD);
+  const parent = within?.parent ?? FORKED;
+  const tellPrimary = (message: FromProcessor) => tell(parent, message);
+  parent.title = 'catamount: jobs';
+  if (!within) {
+    ignoreOperatorSignals({ givesStacks: true });
+    os.setPriority(NICENESS);
+  }
+  const events = openLog(config, 'jobs', within ? 1 : CHILD_LOG_FD, within !== undefined);
   onNotable(events, ['processor', 'tree'], (event) => tellPrimary({ catamount: 'event', event }));
   // Only the tree's reporter sends requests to the primary, and it may be another process.
   const tree = lazy(async () => {
     const { PrimaryClient } = await import('../../cluster/primary-client');
     return new PrimaryClient(tellPrimary);
   });
-  const jobs = new JobProcessorRole(app, config, events, lineage, tree, new TreeCarrier(events));
+  const siblings = new TreeCarrier(events, parent);
+  const jobs = new JobProcessorRole(app, config, events, lineage, tree, siblings, within?.shared);
   const report = () => {
     const [status, work] = [jobs.status(), jobs.work()];
+    const running = `${status.inFlight.length}/${config.jobs.concurrency}`;
+    parent.title = `catamount: jobs ${running}${status.quiet ? ' [quiet]' : ''}`;
     tellPrimary({ catamount: 'heartbeat', status, work });
     return { status, work };
   };
@@ -78,14 +99,14 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   };
   const stopAndExit = (ms: number): void => {
     stop(ms).then(
-      () => process.exit(EXIT.ok),
+      () => parent.exit(EXIT.ok),
       (error: unknown) => {
         events.emit('process.error', { error: toError(error), during: 'stopping the job processor' });
-        process.exit(EXIT.failed);
+        parent.exit(EXIT.failed);
       },
     );
   };
-  process.on('message', (given: unknown) => {
+  parent.on('message', (given) => {
     const message = given as Incoming<ToProcessor>;
     if (!message?.catamount) return;
     if (message.catamount === 'stop') stopAndExit(message.remainingMs);
@@ -95,10 +116,15 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'reply') void tree().then((client) => client.settle(message));
   });
-  process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
-  // If no single job caused the error, all running jobs return to their queue's head: none can be trusted to finish.
-  onUncaught(events, () => stop(0), { contain: (error) => jobs.contain(error) });
+  parent.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
+  const contain = (error: Error) => jobs.contain(error);
+  if (within) within.onContain(contain);
+  else {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
+    // If no single job caused the error, all running jobs return to their queue's head: none can be trusted to finish.
+    onUncaught(events, () => stop(0), { contain });
+  }
   try {
     await jobs.start();
     tellPrimary({ catamount: 'ready' });
@@ -107,7 +133,8 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     const beat = async (): Promise<undefined> => {
       const { status, work } = report();
       ended += work.processed + work.failed;
-      collector.tick(status.inFlight.length, ended);
+      // That of the web knows when all of the process is at rest.
+      if (!within?.shared) collector.tick(status.inFlight.length, ended);
     };
     const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
     new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: beat, onError }).start();
@@ -115,20 +142,15 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });
     const exitCode = error instanceof UserError ? error.exitCode : EXIT.failed;
-    const exit = () => process.exit(exitCode);
+    const exit = () => parent.exit(exitCode);
     const failure = {
       catamount: 'boot-failed',
       message: error.message,
       exitCode,
       final: exitCode === EXIT.config,
     } as const;
-    if (process.connected) process.send?.(failure satisfies FromProcessor, undefined, undefined, exit);
-    else exit();
+    tell(parent, failure satisfies FromProcessor, exit);
   }
-}
-
-function tellPrimary(message: FromProcessor): void {
-  if (process.connected) process.send?.(message);
 }
 
 /** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
@@ -154,6 +176,8 @@ export class JobProcessorRole {
     private readonly tree: () => Promise<Tree>,
     /** The way of broadcasts to the tree's other processes. */
     private readonly siblings: Carrier,
+    /** Set when the web of this process has connected already. */
+    private readonly shared?: Shared,
   ) {
     this.standstills = new StandstillReporter(events);
     this.isQuiet = lineage.quiet ?? false;
@@ -169,9 +193,10 @@ export class JobProcessorRole {
   async start(): Promise<void> {
     const { app, config, events } = this;
     const urls = serverUrls(config);
-    const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
+    const { shared } = this;
+    const database = shared?.database ?? openDatabase(config, urls.database, events, config.databasePool.jobs);
     this.database = database;
-    const redis = new Redis(urls.redis, events);
+    const redis = shared?.redis ?? new Redis(urls.redis, events);
     this.redis = redis;
     // A Redis that does not answer costs no time of its own.
     const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
@@ -216,17 +241,18 @@ export class JobProcessorRole {
     });
     this.jobs = jobs;
     if (this.isQuiet) jobs.quiet();
-    Model.knex(database.knex);
-    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
-    connectJobs({ database, redis, events, setup, models, jobs: config.jobs });
-    connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
+    if (!shared) {
+      Model.knex(database.knex);
+      connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
+      connectJobs({ database, redis, events, setup, models, jobs: config.jobs });
+      connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
+    }
     Mailer.connect(mail, mailers);
     const reports = setup.reportError && (await import('../../job/perform/error-reporter'));
     const own = appService(app, { role: 'jobs', slot: undefined, config });
     const services = new ServiceGroup('the job processor', [
       ...(reports && setup.reportError ? [new reports.ErrorReporter(events, setup.reportError)] : []),
-      database,
-      redis,
+      ...(shared ? [] : [database, redis]),
       ...keepLog(app, config, events, database),
       mail,
       ...(own ? [own] : []),
@@ -289,7 +315,6 @@ export class JobProcessorRole {
       ageMs: Date.now() - job.startedAt,
       ...(job.abortReason instanceof JobTimeoutError && { timeoutMs: job.abortReason.timeoutMs }),
     }));
-    process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
     const redisAwayMs = this.redis?.awayMs ?? null;
     const [progress, waiting, left] = [this.progress(), this.jobs?.waiting ?? [], this.jobs?.left ?? []];

@@ -18,7 +18,14 @@ import { TreeMonitor } from '../../cluster/primary/tree-monitor';
 import { TreeOperations } from '../../cluster/primary/tree-operations';
 import { WorkerPool } from '../../cluster/primary/worker-pool';
 import type { JobsHealth } from '../../cluster/status';
-import { type Config, connectionsOfTree, environment, passConfigToChildren, sumOverDeploy } from '../../core/config';
+import {
+  type Config,
+  connectionsOfTree,
+  environment,
+  inlineParts,
+  passConfigToChildren,
+  sumOverDeploy,
+} from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { asSentence } from '../../core/finding';
@@ -37,9 +44,13 @@ import { type AppDefinition, callHooks } from '../app/app-definition';
 import { findings } from '../checks/all-checks';
 import { StartCheck } from './app-check';
 import { banner, pagesAt } from './banner';
+import { InProcess } from './in-process';
 
 /** A new primary that takes over has this many times WORKER_BOOT_TIMEOUT: its workers boot, and its job processor after them. */
 const GENERATIONS_TO_BOOT = 3;
+
+/** The deadline of a stop after an error that nothing caught, in a process that runs the web or jobs itself, ms. */
+const UNSURE_STOP_MS = 5000;
 
 /** The root of the tree: starts servers, workers and the job processor, and stops them all. */
 export class Primary {
@@ -73,6 +84,9 @@ export class Primary {
   /** Resolves when this primary, whose place another has taken, has finished what it had. */
   private retired: Promise<number> | undefined;
   private readonly processorReady: Promise<unknown>;
+  private readonly inline: ReturnType<typeof inlineParts>;
+  /** The parts that run in this process; undefined: all are forked. */
+  private readonly inProcess: InProcess | undefined;
   private stopRelaying: () => void = () => undefined;
   private sdNotify: SdNotify | undefined;
   /** The exit code of a stop whose cause is a failure, or a halt. */
@@ -91,7 +105,15 @@ export class Primary {
     const events = openLog(config, 'primary');
     const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
     this.events = events;
-    this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events, {}, this.inherited.sockets);
+    this.inline = inlineParts(config);
+    if (this.inline.web || this.inline.jobs) {
+      this.inProcess = new InProcess(this.app, (code) => {
+        if (!this.stopped) void this.stop('a part of this process has ended', code || EXIT.failed);
+      });
+    }
+    const { sockets } = this.inherited;
+    const [count, worker] = [web.enabled ? web.concurrency : 0, this.inline.web ? this.inProcess?.worker : undefined];
+    this.workers = new WorkerPool(count, config, events, {}, sockets, worker);
     const limits = { bootMs: GENERATIONS_TO_BOOT * web.bootTimeoutMs, stopMs: drainTimeoutMs };
     this.hotRestart = new HotRestart(limits, events, (code) => void this.stop('the primary has ended', code));
     if (predecessor) {
@@ -115,6 +137,7 @@ export class Primary {
         ...times,
         lineage: id,
         heapMb,
+        inProcess: this.inline.jobs ? this.inProcess?.processor : undefined,
         onRunning,
         onRefused: (error) => void this.stop('it cannot start', this.reportFailure(error)),
       });
@@ -203,7 +226,9 @@ export class Primary {
     onStopSignals((reason) => void this.stop(reason));
     onNpmGone(!this.first && environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
     this.stopRelaying = onOperatorSignals(this.operations, events);
-    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));
+    const contain = (error: Error) => this.inProcess?.contain(error) ?? false;
+    const limitMs = this.inProcess && UNSURE_STOP_MS;
+    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed, limitMs), { contain });
     callHooks(app.hooks, events);
     this.printBanner();
     await this.tellSystemd();
@@ -234,7 +259,8 @@ export class Primary {
       const onListening = (address: string) =>
         this.passConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
       const web = config.web.enabled ? this.startWeb(onListening, permission) : undefined;
-      await Promise.race([web, web && this.workers.firstLoaded.promise]);
+      // A processor in this process shares the web's connections.
+      await (this.inline.all ? web : Promise.race([web, web && this.workers.firstLoaded.promise]));
       await permission;
       if (this.stopped) return;
       collectGarbage();
@@ -246,7 +272,8 @@ export class Primary {
       if (this.first) await this.takeOver(this.first);
       if (address === undefined) void this.processorReady.then(() => this.sdNotify?.ready());
       else this.announce(address);
-      this.garbage.start();
+      // A part of this process collects its garbage.
+      if (!this.inProcess) this.garbage.start();
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
     }
@@ -256,20 +283,20 @@ export class Primary {
    * Stops the tree within one deadline, then exits. Web and jobs stop side by side, then the embedded servers, which get their
    * minimum even after the deadline, then the control socket. Of later calls only the exit code has an effect.
    */
-  stop(reason: string, exitCode: number = EXIT.ok): Promise<never> {
+  stop(reason: string, exitCode: number = EXIT.ok, limitMs = this.config.shutdownTimeoutMs): Promise<never> {
     this.failure ||= exitCode;
-    this.stopped ??= this.stopAll(reason);
+    this.stopped ??= this.stopAll(reason, limitMs);
     return this.stopped;
   }
 
-  private async stopAll(reason: string): Promise<never> {
+  private async stopAll(reason: string, limitMs: number): Promise<never> {
     // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.
     process.exitCode = EXIT.failed;
     this.sdNotify?.stop();
     this.hotRestart.cancel();
     const code = this.retired
       ? await this.stopServing()
-      : await this.windUp(reason, (deadline) => this.web?.stop(deadline));
+      : await this.windUp(reason, (deadline) => this.web?.stop(deadline), limitMs);
     process.exit(this.failure || code);
   }
 
@@ -277,8 +304,8 @@ export class Primary {
   private async windUp(
     reason: string,
     stopWeb: (deadline: Deadline) => Promise<StopOutcome> | undefined,
+    timeoutMs = this.config.shutdownTimeoutMs,
   ): Promise<number> {
-    const { shutdownTimeoutMs: timeoutMs } = this.config;
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
     this.events.emit('primary.stopping', { reason, timeoutMs });
@@ -409,7 +436,8 @@ export class Primary {
   }
 
   private async startWeb(onListening: (address: string) => void, permission: Promise<void>): Promise<string> {
-    this.memory.start();
+    // It recycles workers.
+    if (!this.inline.web) this.memory.start();
     this.web = this.workers;
     const address = await this.workers.start(onListening, permission, this.inherited.predecessor?.address ?? undefined);
     this.monitor.address = address;

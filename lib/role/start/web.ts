@@ -7,7 +7,7 @@ import { type Carrier, subscribed } from '../../broadcast/broadcast';
 import type { RequestJournal } from '../../cluster/request-journal';
 import type { JobsHealth, Tree, WorkerStatus, WorkInFlight } from '../../cluster/status';
 import type { DrainableServer, HandOff } from '../../cluster/worker';
-import { type Config, serverUrls } from '../../core/config';
+import { type Config, inlineParts, serverUrls } from '../../core/config';
 import type { Events } from '../../core/events';
 import { asSentence } from '../../core/finding';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
@@ -57,6 +57,12 @@ const REFUSALS_EVERY_MS = 60_000;
 /** Maximum age of what the checks of a web that serves have found, and time limit of them together, ms. */
 const DEGRADED = { freshMs: 2000, limitMs: 3000 };
 
+/** Connections that web and jobs share in one process, since an app's models have one pool. */
+export interface Shared {
+  readonly database: Database;
+  readonly redis: Redis;
+}
+
 /** Everything that serves HTTP in a worker. */
 export class WebRole implements DrainableServer {
   private readonly database: Database;
@@ -95,7 +101,8 @@ export class WebRole implements DrainableServer {
     slot = 0,
   ) {
     const urls = serverUrls(config);
-    this.database = openDatabase(config, urls.database, events, config.databasePool.web);
+    const { web, jobs } = config.databasePool;
+    this.database = openDatabase(config, urls.database, events, inlineParts(config).all ? web + jobs : web);
     this.postgres = {
       config,
       migrations: findMigrations(app),
@@ -206,6 +213,13 @@ export class WebRole implements DrainableServer {
     await redis.firstAttempt(FIRST_CONTACT_MS);
     if (redis.client.isReady) await Deadline.after(FIRST_CONTACT_MS).wait(subscribed());
     server.expectConnections();
+  }
+
+  /** Lends its connections to the job processor in the same process. @param until resolves when that has stopped. */
+  async lend(until: Promise<unknown>): Promise<Shared> {
+    const stop = async (deadline: Deadline) => void (await deadline.wait(until));
+    await this.services.add({ name: 'jobs', start: async () => undefined, stop });
+    return { database: this.database, redis: this.redis };
   }
 
   /** In development a browser is shown the error of `catamount dev`, if there is one. */
