@@ -11,6 +11,8 @@ const STACK = `(() => {
   try { return new Error().stack; }
   finally { Object.assign(Error, { prepareStackTrace, stackTraceLimit }); }
 })() //# sourceURL=${NAME}`;
+/** Frames of the evaluation itself: with async hooks Node calls it by one of its own. */
+const OWN = new RegExp(`${NAME}|process\\.callbackTrampoline \\(node:`);
 const CLOSE = `process.getBuiltinModule('inspector').close()`;
 /** What the main thread leaves of the time for the others. */
 const MAIN_PART = { reserveMs: 300, reserveShare: 1 / 2 };
@@ -67,6 +69,6 @@ function threadOf(thread: string, evaluated: unknown): ThreadStack {
   const frames = String(value)
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line.startsWith('at ') && !line.includes(NAME));
+    .filter((line) => line.startsWith('at ') && !OWN.test(line));
   return { thread, frames };
 }
