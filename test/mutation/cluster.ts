@@ -29,7 +29,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/role/start/web.ts',
     find: 'await deadline.wait(until)',
     replace: 'until',
-    killedBy: ['test/process/inline.deep.ts'],
+    killedBy: ['test/role/start/shared-connections.test.ts'],
   },
   {
     promise: 'a primary whose place another takes passes its idle connections on',
