@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { Model } from 'objection';
 import { RowEnqueuer } from '../../../lib/job/enqueue/row-enqueuer';
 import { Job } from '../../../lib/job/job';
 import { keyringOf } from '../../../lib/job/record/encryption';
 import { IS_ANY_BATCH_DUE } from '../../../lib/job/row/batch-settling';
+import { Model } from '../../../lib/model/model';
 import { threadManifest } from '../../../lib/role/app/thread-manifest';
 import { threadSource } from '../../../lib/role/start/job-thread-source';
 import {
