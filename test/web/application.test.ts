@@ -80,7 +80,7 @@ describe('the application', () => {
       const requestId = 'ab.c_-1'.padEnd(128, '0');
       const { headers, json } = await serving.request('/hello', { headers: { 'x-request-id': requestId } });
       assert.equal(headers['x-request-id'], requestId);
-      assert.deepEqual(json, { context: { requestId, locale: 'en' } });
+      assert.deepEqual(json, { context: { requestId, locale: 'en', sql: { count: 0, ms: 0 } } });
     });
 
     it('replaces any other', async () => {
@@ -331,7 +331,14 @@ describe('the application', () => {
     await until('the event has been emitted', () => serving.finished.length === 1);
     const { durationMs, queuedMs, ...rest } = serving.finished[0] ?? assert.fail();
     assert.ok(durationMs >= queuedMs && queuedMs >= 0);
-    const about = { requestId: 'r2', remoteAddress: '127.0.0.1', internal: false, shedReason: null };
+    const about = {
+      requestId: 'r2',
+      remoteAddress: '127.0.0.1',
+      internal: false,
+      shedReason: null,
+      sqlCount: 0,
+      sqlMs: 0,
+    };
     assert.deepEqual(rest, { method: 'GET', path: '/hello', status: 200, ...about });
   });
 

@@ -88,7 +88,7 @@ export function livingProcesses(...interruptions: readonly Interruption[]): void
       'the machine has slept': async ({ clock }: Judge) => {
         clock.aheadMs = 3_600_000;
         // A look that had begun before would judge by the times after the sleep.
-        await until('the jump is noticed', () => system.eventsNamed('process.warning').length > 0);
+        await until('the jump is noticed', () => system.eventsNamed('clock.set').length > 0);
         await system.postgres.query(`update job_processes set seen_at = seen_at - interval '1 hour'`);
         // The judge has looked by then.
         await pass(0.3 * SILENT_MS);
