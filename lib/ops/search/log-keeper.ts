@@ -11,7 +11,7 @@ const MAX_A_SECOND = { lines: 40, errors: 200 };
 const FLUSH_MS = 1000;
 /** Flushes between two looks for old lines, and lines that one look deletes. */
 const PRUNE = { every: 20, lines: 5000 };
-/** Longer lines are cut at their fields' end: they keep their message, and the beginning of their error. */
+/** A longer line keeps its message and the beginning of its error's stack, characters. */
 const MAX_LENGTH = 8000;
 const SUBJECT = /"(?:requestId|jobId)":"([\w.-]{1,128})"/;
 const IS_SEVERE = /^\{"level":"(?:error|fatal)"/;

@@ -9,7 +9,7 @@ import { Deliveries, type DeliveryFilter } from '../mail/deliveries';
 import { DELIVERIES, deliveryPath } from '../mail/deliveries-page';
 import { withJobs } from '../mail/deliveries-with-jobs';
 import type { OpsContext, PageModule } from '../ui/page-types';
-import { KeptLines } from './kept-lines';
+import { type KeptLine, KeptLines } from './kept-lines';
 import { ownersOf } from './owners';
 
 const PATH = '/ops/search';
@@ -57,11 +57,7 @@ async function search(site: JobPageContext, kept: KeptLines, ctx: OpsContext, q:
   const [jobs, places, mails, lines, waitingMails] = await Promise.all([
     Promise.all(texts.map((text) => findJobs(site, ctx, { text }))),
     findPlaces(admin, { text: q }, `?q=${encodeURIComponent(q)}`),
-    findMails(
-      site,
-      story.flatMap(({ jobId }) => jobId ?? []),
-      q,
-    ),
+    findMails(site, story, q),
     story.length > 0 ? story : kept.matching(q, SHOWN.lines),
     q.includes('@') ? countUnsent(site, ctx) : 0,
   ]);
@@ -82,14 +78,16 @@ async function findJobs(site: JobPageContext, ctx: OpsContext, filter: JobFilter
   return found.flatMap(({ entries }) => entries.map((entry) => showJob(entry, site.classes.rules)));
 }
 
-/** Mails with the text, and those of these jobs. */
-async function findMails(site: JobPageContext, jobIds: readonly string[], q: string) {
+/** Mails with the text, and those of the story's jobs, which are not older than it. */
+async function findMails(site: JobPageContext, story: readonly KeptLine[], q: string) {
   const deliveries = new Deliveries(site.knex);
+  const since = story[0]?.at ?? new Date();
+  const jobIds = new Set(story.flatMap(({ jobId }) => jobId ?? []));
   const filter: DeliveryFilter = { state: null, search: q };
   const [matching, total, ofJobs] = await Promise.all([
     deliveries.list(filter, 0, SHOWN.mails),
     deliveries.count(filter),
-    Promise.all([...new Set(jobIds)].slice(0, SHOWN.mails).map((id) => deliveries.ofJob(id, new Date(0), SHOWN.mails))),
+    Promise.all([...jobIds].slice(0, SHOWN.mails).map((id) => deliveries.ofJob(id, since, SHOWN.mails))),
   ]);
   const rows = new Map([...matching, ...ofJobs.flat()].map((row) => [row.key, row]));
   const mails = await withJobs(site, [...rows.values()].slice(0, SHOWN.mails));
