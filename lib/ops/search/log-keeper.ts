@@ -2,7 +2,6 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import type { Deadline } from '../../support/deadline';
 import type { Service } from '../../support/service';
-import { DeployLog } from '../deploys/deploy-log';
 
 /** How long lines are kept, h, and how many of all processes: the oldest go. */
 const KEPT = { hours: 24, lines: 20_000 };
@@ -33,15 +32,9 @@ export class LogKeeper implements Service {
   private share = 1;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(
-    private readonly knex: Knex,
-    private readonly release: string | null = null,
-  ) {}
+  constructor(private readonly knex: Knex) {}
 
-  /** Records that this process's release runs. That needs no answer: another process of it does the same. */
-  async start(): Promise<void> {
-    if (this.release !== null) new DeployLog(this.knex).begun(this.release).catch(() => undefined);
-  }
+  async start(): Promise<void> {}
 
   /** Takes one line of the log, in JSON. */
   readonly take = (line: string): void => {

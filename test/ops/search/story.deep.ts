@@ -9,7 +9,7 @@ import { textOf } from '../page-view';
 describe('the story of a sign-up in a real tree', () => {
   const deployment = useDeployment();
   const tree = inSuite(undefined, () =>
-    deployment.start({ env: { ...deployment.env, ...SIGNED, WEB_CONCURRENCY: '1' } }),
+    deployment.start({ env: { ...deployment.env, ...SIGNED, WEB_CONCURRENCY: '1', APP_RELEASE: 'v7' } }),
   );
 
   it('goes from the request to the mail, by a search for its id', async () => {
@@ -26,6 +26,7 @@ describe('the story of a sign-up in a real tree', () => {
     assert.match(story, /POST \/users 201 in [\d,]+ ms web\.0 · \d+ statements?, \d+ ms/);
     assert.match(story, /done in [\d,]+ ms jobs/);
     assert.ok(story.includes(user.email), story);
+    assert.match(await read('/ops/deploys'), /v7 running/);
     assert.match(await read(`/ops/search?q=${encodeURIComponent(user.email)}`), /Also searched for: User /);
   });
 });
