@@ -29,6 +29,7 @@ interface OrderMailers {
 const IMPORT_PRELUDE = `import { Job, JobTimeoutError } from ${JSON.stringify(path.join(root, 'lib/index'))};
 class SmtpBusy extends Error {}
 class FileGone extends Error {}
+class FileEmpty extends Error {}
 async function note(_id: string, _error: FileGone) {}
 async function importLine(_file: string, _line: number) {}
 `;

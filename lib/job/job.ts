@@ -39,7 +39,7 @@ import type {
   RetryOnOptions,
   RetryOptions,
 } from './definition/retry-policy';
-import { addDiscardRule, addRetryRule } from './definition/retry-policy';
+import { addDiscardRule, addRescueRule, addRetryRule } from './definition/retry-policy';
 import {
   connectEnqueuer,
   connection,
@@ -184,8 +184,22 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   }
 
   /**
-   * The work of the job. A rejection is a failure, except `Snooze`: see `DiscardJob`, `KillJob`, `retryOn`, `discardOn` and
-   * `retryIn`.
+   * Calls the handler in place of a failure with one of these errors: then the job is done, and its result is what the handler
+   * returns. An error that it throws is the run's failure, for which no `rescueFrom` applies any more. `performNow` calls it, too.
+   * Inherited and ordered like `retryOn`; `DiscardJob`, `KillJob`, `Snooze` and `RateLimited` are not rescued.
+   * @throws TypeError for a handler that is no function.
+   */
+  static rescueFrom<const M extends ErrorMatchers, J extends Performable>(
+    this: AbstractJobClass<J>,
+    errors: M,
+    handler: ErrorHandler<ErrorOf<M>, J>,
+  ): void {
+    addRescueRule(this, errors, handler as ErrorHandler);
+  }
+
+  /**
+   * The work of the job. A rejection is a failure, except `Snooze`: see `DiscardJob`, `KillJob`, `retryOn`, `discardOn`,
+   * `rescueFrom` and `retryIn`.
    */
   abstract perform(...args: A): unknown;
 

@@ -124,8 +124,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a stop returns running jobs to their queues, and counts no attempt',
-    file: 'lib/job/perform/executor.ts',
-    find: '      if (run.isAborted) return this.outcomes.returned(job, this.returnsCount);\n',
+    file: 'lib/job/perform/outcomes.ts',
+    find: '    if (job.run?.isAborted) return this.options.outcomes.returned(job, this.options.returnsCount());\n',
     replace: '',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },

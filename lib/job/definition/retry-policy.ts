@@ -63,12 +63,12 @@ export interface ErrorRule {
   matches(error: Error): boolean;
   /** Those of its matchers that are classes. */
   readonly classes: readonly ErrorClass[];
-  /** undefined: the errors discard the job. */
-  readonly retry: RetryRule | undefined;
+  /** What becomes of the job. rescue: it is done, with what the handler does. */
+  readonly action: RetryRule | 'discard' | 'rescue';
   /** Key under which the record counts failures; it must be the same in every process. */
   readonly key: string;
   /**
-   * Called at a discard. For a retry, called when its attempts are used up; then the job is discarded instead of dead.
+   * Called at a discard or a rescue. For a retry, called when its attempts are used up; then the job is discarded instead of dead.
    */
   readonly handler: ErrorHandler | undefined;
 }
@@ -97,7 +97,7 @@ export function addRetryRule(
     throw new TypeError(`${at}: wait is ${JSON.stringify(wait)}; ${advice}`);
   }
   checkRetryFor(retry, at);
-  addRule(jobClass, at, { errors, retry, handler });
+  addRule(jobClass, at, { errors, action: retry, handler });
 }
 
 /** @throws TypeError that begins with `at`. */
@@ -112,7 +112,15 @@ export function addDiscardRule(
   errors: ErrorMatchers,
   handler?: ErrorHandler,
 ): void {
-  addRule(jobClass, `${jobClass.name}.discardOn`, { errors, retry: undefined, handler });
+  addRule(jobClass, `${jobClass.name}.discardOn`, { errors, action: 'discard', handler });
+}
+
+/** @throws TypeError that names the class. */
+export function addRescueRule(jobClass: { readonly name: string }, errors: ErrorMatchers, handler: ErrorHandler): void {
+  const at = `${jobClass.name}.rescueFrom`;
+  if (typeof handler !== 'function')
+    throw new TypeError(`${at}: the handler is ${JSON.stringify(handler)}; give a function of the error and the job`);
+  addRule(jobClass, at, { errors, action: 'rescue', handler });
 }
 
 /** The rules of a class in the order in which they are tried: the latest first, its own before its parent's. */
@@ -126,11 +134,11 @@ export function* listRules(jobClass: object): Generator<ErrorRule> {
   }
 }
 
-interface Declared extends Pick<ErrorRule, 'retry' | 'handler'> {
+interface Declared extends Pick<ErrorRule, 'action' | 'handler'> {
   readonly errors: ErrorMatchers;
 }
 
-function addRule(jobClass: object, at: string, { errors, retry, handler }: Declared): void {
+function addRule(jobClass: object, at: string, { errors, action, handler }: Declared): void {
   const matches = matcherOfAny(errors, at);
   const own = rules.get(jobClass) ?? [];
   rules.set(jobClass, own);
@@ -138,7 +146,7 @@ function addRule(jobClass: object, at: string, { errors, retry, handler }: Decla
   const unnamed = `${at} ${own.length + 1}`;
   const names = listed(errors).map((matcher) => matcher.name || unnamed);
   const classes = listed(errors).filter(isErrorClass);
-  own.push({ matches, classes, retry, key: names.sort().join(), handler });
+  own.push({ matches, classes, action, key: names.sort().join(), handler });
 }
 
 /**

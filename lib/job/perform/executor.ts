@@ -89,6 +89,7 @@ export class Executor {
       outcomes: this.outcomes,
       random,
       leftForMs,
+      returnsCount: () => this.returnsCount,
       prepare: async (job) => {
         const run = this.begin(job);
         this.runs.add(run);
@@ -178,7 +179,6 @@ export class Executor {
       }
       await run.openCheckpoint?.flush();
       run.openCheckpoint?.close();
-      if (run.isAborted) return this.outcomes.returned(job, this.returnsCount);
       return await this.conclude(job, run.failure(thrown));
     } finally {
       run.end();

@@ -13,7 +13,7 @@ import {
 
 export type FailureDecision = (
   | { readonly kind: 'retry'; readonly waitMs: number }
-  | { readonly kind: 'discard' }
+  | { readonly kind: 'discard' | 'rescue' }
   | { readonly kind: 'dead'; readonly reason: string }
 ) & {
   /** Key of the retryOn rule that decided; the record counts the failure under it. */
@@ -46,6 +46,8 @@ export interface Failure {
 }
 
 export interface Deciding {
+  /** false: rules of `rescueFrom` do not apply. Default true. */
+  readonly mayRescue?: boolean | undefined;
   /** Replaces Math.random. */
   readonly random?: (() => number) | undefined;
   /** Called when a rule of the class throws or returns nonsense: the rule is skipped, at no cost to the job. */
@@ -77,7 +79,7 @@ export function polynomialWaitMs(n: number, jitter: number, random: () => number
 /**
  * Decides about a job whose run has failed. The first of these that applies counts:
  * - DiscardJob and KillJob;
- * - `retryOn` and `discardOn`;
+ * - `retryOn`, `discardOn` and `rescueFrom`;
  * - a RecordGoneError, which discards;
  * - the class's `retryIn`;
  * - Sidekiq's formula, within `retry.limit` and `retry.retryFor`.
@@ -99,8 +101,9 @@ export function decide(rules: RetryRules, failure: Failure, deciding: Deciding):
 }
 
 function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule | undefined {
+  const { mayRescue = true } = deciding;
   for (const rule of listRules(rules)) {
-    if (guarded(() => rule.matches(error), deciding)) return rule;
+    if ((mayRescue || rule.action !== 'rescue') && guarded(() => rule.matches(error), deciding)) return rule;
   }
   return undefined;
 }
@@ -120,8 +123,8 @@ function withinTime(
   return { kind: 'dead', reason, key: retry.key };
 }
 
-function byRule({ retry, key, handler }: ErrorRule, failure: Failure, deciding: Deciding): FailureDecision {
-  if (!retry) return { kind: 'discard', handler };
+function byRule({ action: retry, key, handler }: ErrorRule, failure: Failure, deciding: Deciding): FailureDecision {
+  if (typeof retry === 'string') return { kind: retry, handler };
   const { error, counts } = failure;
   const failed = (counts?.[key] ?? 0) + 1;
   if (failed >= retry.attempts) return { kind: 'dead', reason: exhaustedReason(error, failed), key, handler };

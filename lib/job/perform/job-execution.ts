@@ -34,6 +34,8 @@ export class JobExecution {
   instance: Performable | undefined;
   /** true if its `afterDiscard` has been called, or may have killed a process before, so that it is not called again. */
   skipsCallback = false;
+  /** true once a handler of `rescueFrom` has been called: no other is. */
+  wasRescued = false;
   /** true once `run.args` holds the deserialized arguments. */
   argsAreRead = false;
 

@@ -168,6 +168,8 @@ export interface FailuresOptions {
   readonly random?: (() => number) | undefined;
   /** As in ProcessorTuning. */
   readonly leftForMs?: number | undefined;
+  /** @returns true if a returned job keeps its delivery counted. */
+  readonly returnsCount: () => boolean;
   /** Prepares a job that did not run for its callback: instance, run and arguments. */
   readonly prepare: (job: JobExecution) => Promise<Run>;
   /** The arguments for a callback after the run, as they were enqueued, even if the run has modified its own. */
@@ -187,6 +189,7 @@ export class Failures {
   }
 
   async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {
+    if (job.run?.isAborted) return this.options.outcomes.returned(job, this.options.returnsCount());
     if (job.run?.isCancelled) {
       await this.afterDiscard(job, error);
       return this.options.outcomes.cancelled(job);
@@ -198,6 +201,7 @@ export class Failures {
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
     const decision = this.decide(job, error);
     if (decision.kind === 'retry') return this.options.outcomes.retrying(job, error, decision);
+    if (decision.kind === 'rescue') return this.rescue(job, error, decision);
     const handled = await this.handle(decision, job, error);
     if (handled === 'failed') return this.dead(job, error, error.message, decision.key);
     if (decision.kind === 'dead' && handled === 'none') return this.dead(job, error, decision.reason, decision.key);
@@ -230,7 +234,20 @@ export class Failures {
     const { attemptsBy: counts, firstFailedAt } = job.history;
     const failure = { attempt: job.attempt, error, counts, firstFailedAt, now: outcomes.now() };
     const onBrokenRule = (broken: Error) => this.report(broken, `deciding when to retry ${job.class}`);
-    return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule });
+    const mayRescue = job.run !== undefined && !job.wasRescued;
+    return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule, mayRescue });
+  }
+
+  /** The job is done, unless the handler throws: that is a failure, for which other rules decide. */
+  private async rescue(job: JobExecution, error: Error, { handler }: FailureDecision): Promise<ExecutionResult> {
+    const { run, instance } = job;
+    job.wasRescued = true;
+    try {
+      const value = await (run && runAsDelivered(run, () => handler?.(error, instance)));
+      return this.options.outcomes.succeeded(job, run?.keeping?.finished(run, value));
+    } catch (thrown) {
+      return this.conclude(job, toError(thrown));
+    }
   }
 
   /** @returns failed: the handler that decides about a dead job has failed itself. */

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { RateLimited, Snooze } from '../definition/errors';
 import type { CarriedContext, JobClass, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions, queueFor } from '../definition/options';
 import type { JobRun, PerformMiddleware } from '../definition/setup';
 import { Checkpoint } from './checkpoint';
+import { decide } from './failure-decision';
 import { attachRun, Run, runInOwnContext, watchTimeout } from './run';
 
 /** Runs middleware, callbacks and `perform`, in the context of the run. @returns the result of `perform`. */
@@ -97,8 +99,8 @@ interface RunHere {
 }
 
 /**
- * Runs a job in the calling code, with its callbacks and its timeout, without retries or a record. Its cursor and
- * progress are kept in memory.
+ * Runs a job in the calling code, with its callbacks and its timeout, without retries or a record; of its rules only those
+ * of `rescueFrom` apply. Its cursor and progress are kept in memory.
  * @throws the error of `perform` or a callback; JobTimeoutError when it rejects after its timeout.
  */
 export async function performNow(
@@ -135,7 +137,10 @@ export async function performNow(
   try {
     return await runInOwnContext(run, () => performJob(job, plan, run, middleware));
   } catch (thrown) {
-    throw run.failure(thrown);
+    const error = run.failure(thrown);
+    const { kind, handler } = decide(jobClass, { attempt, error }, { onBrokenRule: () => undefined });
+    if (kind !== 'rescue' || error instanceof Snooze || error instanceof RateLimited) throw error;
+    return await runInOwnContext(run, () => handler?.(error, job));
   } finally {
     unwatch?.();
     run.openCheckpoint?.close();

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import type { EventName } from '../../../lib/core/events';
 import { currentContext } from '../../../lib/core/execution-context';
-import { RecordGoneError } from '../../../lib/job/definition/errors';
+import { JobTimeoutError, RecordGoneError, Snooze } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
+import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
@@ -49,6 +51,125 @@ class BrokenHandlerJob extends Job {
     throw new LostError('lost');
   }
 }
+
+const THROWN = { busy: new BusyError('busy'), lost: new LostError('lost'), gone: new GoneError('gone') };
+
+class RescuedJob extends Job<[thrown: keyof typeof THROWN]> {
+  static {
+    this.rescueFrom(Error, () => assert.fail('a rule that was declared later comes first'));
+    this.rescueFrom(Error, (error, job) => told.push([error.message, job.context.id === currentContext().jobId]));
+  }
+
+  async perform(thrown: keyof typeof THROWN): Promise<void> {
+    throw THROWN[thrown];
+  }
+}
+
+/** Its own rules come before those of its parent. */
+class KeptJob extends RescuedJob {
+  static override readonly keep = '1d';
+
+  static {
+    this.discardOn(GoneError);
+    this.rescueFrom([LostError, BusyError], async (error) => {
+      if (error instanceof BusyError) throw new GoneError('it is gone, too');
+      return `${error.message} and found`;
+    });
+  }
+}
+
+class TimedJob extends Job {
+  static override readonly timeout = '10ms';
+
+  static {
+    this.rescueFrom(JobTimeoutError, (error) => told.push(error.timeoutMs));
+  }
+
+  async perform(): Promise<void> {
+    const { signal } = this.context;
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  }
+}
+
+/** Its handler ends with the signal of its run. */
+class StoppedJob extends Job {
+  static {
+    this.rescueFrom(Error, async (_, { context }) => {
+      told.push(`rescue ${context.attempt}`);
+      if (told.length > 1) return;
+      await new Promise((_, reject) => context.signal.addEventListener('abort', () => reject(new Error('aborted'))));
+    });
+  }
+
+  perform(): void {
+    throw new Error('as asked');
+  }
+}
+
+describe('rescueFrom', () => {
+  const system = useJobSystem({ empty: [told] });
+  const ended = (name: EventName) => until(name, () => system.eventsNamed(name).length > 0);
+
+  it('makes the job done, by the rule that was declared last', async () => {
+    await system.processor([RescuedJob]);
+    await RescuedJob.performLater('lost');
+    await ended('job.succeeded');
+    assert.deepEqual(told, [['lost', true]]);
+    await until('its row is gone', async () => (await system.jobCount()) === 0);
+  });
+
+  it('gives the job the result of the handler, and its error to the other rules', async () => {
+    await system.processor([KeptJob]);
+    const job = await KeptJob.performLater('lost');
+    assert.equal(await job.result(), 'lost and found');
+    await KeptJob.performLater('busy');
+    await ended('job.discarded');
+    const [{ error, attempt } = {}] = system.eventsNamed('job.discarded');
+    assert.deepEqual([error?.message, attempt, told], ['it is gone, too', 1, []]);
+  });
+
+  it('sees the timeout of a run', async () => {
+    await system.processor([TimedJob]);
+    await TimedJob.performLater();
+    await ended('job.succeeded');
+    assert.deepEqual(told, [10]);
+  });
+
+  it('returns a job that a stop interrupts in its handler, and uses up no attempt', async () => {
+    const stop = { runningJobsMs: 0, abortedJobsMs: 60_000 };
+    const processor = await system.processor([StoppedJob], { tuning: { stop } });
+    await StoppedJob.performLater();
+    await until('the handler runs', () => told.length === 1);
+    await processor.stop(Deadline.after(60_000));
+    assert.equal(system.eventsNamed('job.released').length, 1);
+    await system.processor([StoppedJob]);
+    await ended('job.succeeded');
+    assert.deepEqual(told, ['rescue 1', 'rescue 1']);
+  });
+
+  it('is for performNow, too, but not for what is no failure', async () => {
+    assert.equal(await KeptJob.performNow('lost'), 'lost and found');
+    await assert.rejects(KeptJob.performNow('busy'), /it is gone, too/);
+    await assert.rejects(KeptJob.performNow('gone'), GoneError);
+    class SnoozingJob extends RescuedJob {
+      override async perform(_thrown: string): Promise<void> {
+        throw new Snooze('5m');
+      }
+    }
+    await assert.rejects(SnoozingJob.performNow('lost'), Snooze);
+    await system.processor([SnoozingJob]);
+    await SnoozingJob.performLater('lost');
+    await ended('job.snoozed');
+    assert.deepEqual(told, []);
+  });
+
+  it('needs a handler', () => {
+    assert.throws(() => RescuedJob.rescueFrom(Error, 'log' as never), {
+      name: 'TypeError',
+      message: 'RescuedJob.rescueFrom: the handler is "log"; give a function of the error and the job',
+    });
+  });
+});
 
 describe('retryOn and discardOn', () => {
   const system = useJobSystem({ empty: [told] });

@@ -139,6 +139,19 @@ export class SummaryJob extends TellingJob {
   static override readonly throttle = { per: '1h' } as const;
 }
 
+/** Its failure is handled, unless the handler fails. */
+export class RescuedJob extends TellingJob {
+  static {
+    this.rescueFrom(RangeError, (error, job) => {
+      told.push(`${job.context.attempt}: ${error.message}`);
+      if (error.message === 'worse') throw new KillJob('nothing helps');
+    });
+  }
+  override perform(text: string) {
+    throw new RangeError(text);
+  }
+}
+
 export class AlertJob extends TellingJob {
   static override readonly throttle = { per: '1h', onConflict: 'discard' } as const;
 }
@@ -165,4 +178,5 @@ export const CLASSES: readonly JobClass[] = [
   SearchJob,
   SummaryJob,
   AlertJob,
+  RescuedJob,
 ];

@@ -10,7 +10,7 @@ import type { Power, World } from './worlds';
 
 const { LimitedJob, HourlyJob, AskingJob, TickJob, SnoozyJob, ExpiringJob, FailingJob, EachJob, PartJob } = jobs;
 const { ReportJob, CancellingJob, KeptJob, SecretJob, ReadingJob, LatestJob, OrderedJob, SearchJob } = jobs;
-const { SummaryJob, AlertJob } = jobs;
+const { SummaryJob, AlertJob, RescuedJob } = jobs;
 
 const callbacks = () => ({
   onSuccess: ReportJob.prepare('success'),
@@ -370,6 +370,14 @@ export function definePowers(power: Power): void {
       },
     },
   );
+
+  power('a job that its class rescues is done', async (world) => {
+    await RescuedJob.performLater('bad');
+    await world.settles(['1: bad']);
+    // Inline, the caller gets the error of a job that dies.
+    await RescuedJob.performLater('worse').catch(() => undefined);
+    await world.settles(['1: bad', '1: worse', 'KillJob']);
+  });
 
   power('a job that is throttled with discard is not enqueued', async (world) => {
     await AlertJob.performLater('one');
