@@ -37,7 +37,6 @@ async function main(args: string[]): Promise<void> {
   else await sendCommand(args);
 }
 
-/** Sends a command to the running tree. */
 async function sendCommand(args: string[]): Promise<void> {
   const { commandNamed, control } = await import('./control');
   const { readArguments } = await import('../core/command-line');

@@ -37,7 +37,6 @@ export type ToWorker =
       /** undefined: no client speaks TLS. */
       readonly tls?: Credentials | undefined;
     }
-  /** The certificate was renewed. */
   | { readonly catamount: 'tls'; readonly tls: Credentials }
   /** Keep serving, but close each connection after its response. Reply `idle` when no request is left. */
   | { readonly catamount: 'lame-duck'; readonly atMostMs: number }
@@ -109,7 +108,6 @@ export type ToProcessor =
   | StopMessage
   /** Stop fetching; running jobs continue. */
   | { readonly catamount: 'quiet' }
-  /** Fetch again. */
   | { readonly catamount: 'resume' }
   /** Rescue the jobs of that processor, which ended without returning them. */
   | { readonly catamount: 'rescue'; readonly identity: string }

@@ -11,7 +11,6 @@ export interface ParentChannel {
   exit(code: number): void;
 }
 
-/** The channel of a forked child. */
 export const FORKED = process as ParentChannel;
 
 /** Sends a message, unless the primary is gone. @param sent called once it is written, or dropped. */

@@ -33,7 +33,6 @@ export class PrimaryClient implements Tree {
     return this.request('recordEvent', [event]);
   }
 
-  /** Settles the request that this replies to. */
   settle({ id, value, refusal }: ReplyMessage): void {
     if (refusal === undefined) this.requests.settle(id, value);
     else this.requests.settle(id, refusal.ours ? new UserError(refusal.message) : new Error(refusal.message));

@@ -4,7 +4,6 @@ import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
 import type { Rejected, RequestCounts, RequestFailure, Slowest } from '../core/request-counts';
 
-/** One request or job in flight. */
 export interface WorkInFlight {
   /** For example `POST /users`, or `WelcomeEmailJob on mailer`. */
   readonly what: string;
@@ -124,7 +123,6 @@ export interface ProcessorStatus extends ProcessMetrics {
   readonly quiet: boolean;
   /** false: notifications of Postgres do not arrive; null: not known yet. */
   readonly listening: boolean | null;
-  /** Progress of its parts. */
   readonly progress: readonly PartProgress[];
   /** Sentences about the parts that are stalled; null: none is. */
   readonly stalled: string | null;
@@ -220,7 +218,6 @@ export interface Tree {
    * @throws UserError when it is rejected at once.
    */
   runCommand(command: string, argument: number, by: Caller): Promise<void>;
-  /** Adds an event that a child has seen to the tree's events. */
   recordEvent(event: RecentEvent): Promise<void>;
 }
 
@@ -310,7 +307,6 @@ export interface TreeStatus {
     /** The most connections to Postgres that it may open. */
     readonly databaseConnections: number;
   };
-  /** Rates of the recent past. */
   readonly rates: {
     readonly requestsPerS: number;
     /** Requests shed with 503 in the last minute. */
@@ -362,5 +358,4 @@ export interface Work {
   readonly failed: number;
 }
 
-/** Reasons for replacing a worker. */
 export type RestartReason = 'crash' | 'boot' | 'timeout' | 'phase' | 'memory' | 'asked';

@@ -34,7 +34,6 @@ export interface DrainableServer {
   readonly full: boolean;
   /** Called when `full` may have changed. */
   onSlots: () => void;
-  /** Status for the next heartbeat. */
   status(): WorkerStatus;
   /** Makes this process the tree's reporter in Redis, or ends that. */
   setReporter(on: boolean): void;

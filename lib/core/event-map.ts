@@ -129,7 +129,6 @@ export interface EventMap {
   'operator.command': { readonly command: string; readonly via: Caller };
   /** The command could not be executed. */
   'operator.rejected': { readonly command: string; readonly via: Caller; readonly reason: string };
-  /** An operator paused, resumed or cleared a queue. */
   'operator.queue': {
     readonly action: 'pause' | 'resume' | 'clear';
     readonly queue: string;

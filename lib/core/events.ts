@@ -46,7 +46,6 @@ export class Events {
     });
   }
 
-  /** Resolves with the payload of the next such event. */
   next<E extends EventName>(name: E): Promise<EventMap[E]> {
     return new Promise((resolve) => {
       const off = this.on(name, (payload) => {

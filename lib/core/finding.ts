@@ -8,7 +8,6 @@ export interface Finding {
   readonly remedy: string;
   /** Default: the name of the check. */
   readonly id?: string;
-  /** The migration that it is about. */
   readonly subject?: string;
 }
 
@@ -20,7 +19,6 @@ export const errorFinding = finding('error');
 export const warningFinding = finding('warning');
 export const noteFinding = finding('note');
 
-/** @returns the finding and its remedy as one sentence. */
 export function asSentence({ text, remedy }: Pick<Finding, 'text' | 'remedy'>): string {
   return remedy === '' ? text : `${text}: ${remedy}`;
 }

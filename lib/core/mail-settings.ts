@@ -6,7 +6,6 @@ import { isThisMachine } from './tls';
 
 /** The methods by which no mail leaves the machine. */
 const HERE = ['file', 'log', 'test'];
-/** The settings that each provider needs. */
 const PROVIDERS = {
   resend: ['RESEND_API_KEY'],
   postmark: ['POSTMARK_API_TOKEN'],

@@ -58,7 +58,6 @@ export function lookOf(name: string): Look {
   return isNotable(name) ? NOTABLE[name][1] : 'calm';
 }
 
-/** A notable event of the tree, as it is kept. */
 export interface RecentEvent {
   /** Time of the event, ISO 8601. */
   readonly at: string;

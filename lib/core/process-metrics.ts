@@ -55,11 +55,9 @@ function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** The state of a process's pool of connections. */
 export interface PoolStats {
   readonly used: number;
   readonly idle: number;
-  /** Number of requests for a connection that wait. */
   readonly waiting: number;
   readonly max: number;
 }

@@ -1,6 +1,5 @@
 import type { JsonValue } from './execution-context';
 
-/** Replaces a hidden value. */
 export const REDACTED = '[FILTERED]';
 /** Maximum lengths of texts, arrays and objects that are shown, and the number of levels. */
 export interface ShownLengths {

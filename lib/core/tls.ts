@@ -41,7 +41,6 @@ export function isTlsFailure(error: Error): boolean {
   return ADVICE.some(([pattern]) => pattern.test(error.message.trim().replace(/: .*$/, '')));
 }
 
-/** @returns the error, with advice in its message when TLS was its cause. */
 export function withTlsAdvice(error: Error, server: Server): Error {
   const found = ADVICE.find(([pattern]) => pattern.test(error.message.trim()));
   if (!found) return error;
@@ -49,7 +48,6 @@ export function withTlsAdvice(error: Error, server: Server): Error {
   return new Error(`${error.message.trim()}: ${advise(server)}`, { cause: error });
 }
 
-/** The protection of a connection: no TLS, TLS without a check of the certificate, or with it. */
 export type TlsMode = 'off' | 'unchecked' | 'checked';
 
 /**

@@ -30,7 +30,6 @@ export interface EmbeddedServer {
   lastPort(): number | undefined;
   /** @returns the command for a port. @throws UserError if the server cannot be started. */
   prepare(): Promise<(port: number) => Command>;
-  /** Records a server that has just been started. */
   record(started: Recorded): void;
   /** true once it serves. */
   isReady(server: Recorded): Promise<boolean>;
@@ -85,13 +84,11 @@ export class OwnedServer {
     private readonly events: Events,
   ) {}
 
-  /** @returns its URL. */
   async start(): Promise<string> {
     await this.stopLeftOver();
     return this.server.url((await this.run()).port);
   }
 
-  /** Stops the server of a killed run, if there is one. */
   async stopLeftOver(): Promise<void> {
     const pid = this.server.recorded()?.pid;
     if (pid !== undefined) await stopServer(this.server, pid, Deadline.after(LEFT_OVER_MS));

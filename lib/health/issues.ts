@@ -227,7 +227,6 @@ export function hotFactor({ stats }: TreeStatus, index: number, mb: number | und
   return median !== undefined && mb >= median * HOT_FACTOR ? mb / median : null;
 }
 
-/** Number of slots whose worker accepts requests. */
 export function readyWorkers({ stats, slots }: TreeStatus): number {
   const ready = new Set(stats.workerStatus.filter(({ state }) => state === 'ready').map(({ index }) => index));
   return slots.filter(({ index }) => ready.has(index)).length;

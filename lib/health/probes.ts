@@ -328,7 +328,6 @@ export interface Suspect {
   readonly queue: string;
 }
 
-/** Maximum number of suspects. */
 const MAX_SUSPECTS = 3;
 
 /**

@@ -144,7 +144,6 @@ function whyInVain(
 
 export interface KnownTree {
   readonly treeStatus: TreeStatus;
-  /** True for the tree of this process. */
   readonly own: boolean;
   /** Age of its last heartbeat, ms, when the tree is unresponsive; null otherwise. */
   readonly heartbeatAgeMs: number | null;

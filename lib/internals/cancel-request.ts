@@ -10,7 +10,6 @@ export interface ServerSession {
   /** The server's address; a host that begins with / is a folder with its socket. */
   readonly host?: string;
   readonly port?: number;
-  /** What a cancel request must name. */
   readonly processID?: number | null;
   readonly secretKey?: number | null;
 }

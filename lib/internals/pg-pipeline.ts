@@ -91,7 +91,6 @@ export function sendTogether(connection: RawConnection): void {
     answer(statement.text, callback);
   };
 
-  /** Sends what is held together with a statement. */
   const sendHeld = (statement: Statement, callback: Callback): void => {
     const query = new PipelinedQuery(held, statement, callback);
     held = [];

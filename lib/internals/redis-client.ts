@@ -39,7 +39,6 @@ export function watchReplies(client: object, onReply: (reply: Promise<unknown>) 
   });
 }
 
-/** Replaces the error of each command of this client that fails. */
 export function replaceRejections(client: object, replaced: (error: unknown) => unknown): void {
   replaceReplies(client, (reply) =>
     reply.catch((error: unknown) => {

@@ -53,7 +53,6 @@ export interface JobProcessorOptions {
   readonly events: Events;
   readonly registry: JobRegistry;
   readonly setup?: JobSetup;
-  /** Loads arguments that are models. */
   readonly models?: ModelLookup;
   readonly lineage?: Lineage | undefined;
   /** How a thread for jobs is started; undefined: jobs of classes with `thread` perform here. */
@@ -321,7 +320,6 @@ export class JobProcessor implements Service {
     return this.stopping ? [] : this.reporter.waiting;
   }
 
-  /** The number of threads that live. */
   get threadCount(): number {
     return this.threads?.size ?? 0;
   }

@@ -51,7 +51,6 @@ export async function importMigration({ file }: MigrationFile, importFile?: Impo
   return exported as Knex.Migration;
 }
 
-/** A table of migrations. */
 export interface MigrationTable {
   readonly table: string;
   /** undefined if the search path finds it. */
@@ -78,7 +77,6 @@ export function rowsOf(knex: Knex, { table, schema }: MigrationTable): Knex.Quer
   return schema === undefined ? knex(table) : knex(table).withSchema(schema);
 }
 
-/** @returns true if the table exists. */
 export async function tableExists(knex: Knex, { table, schema }: MigrationTable): Promise<boolean> {
   const { rows } = await knex.raw<{ rows: { readonly there: boolean }[] }>(
     'select to_regclass(?) is not null as there',

@@ -54,7 +54,6 @@ async function loadHistories(knex: Knex, { ours, apps, importFile }: Migrations)
   return [own, { ...(await appTable(knex, apps)), isOurs: false, files: migrationFiles(apps), importFile }];
 }
 
-/** @returns knex's settings for a history. */
 function settings(history: History, migrationSource: HistorySource) {
   const { table, schema, isOurs } = history;
   return {

@@ -50,7 +50,6 @@ export type RecordId = string | number | readonly (string | number)[];
 
 /** Identifies a row, so that it can be loaded again. */
 export interface RecordReference {
-  /** Class name of the model. */
   readonly model: string;
   /** An array for a composite key. */
   readonly id: RecordId;

@@ -6,7 +6,6 @@ import type { JobLog, LoggedJob } from './job-log';
 export class Claims {
   constructor(private readonly jobLog: JobLog) {}
 
-  /** The job that holds the key of this one. */
   holderOf({ unique }: EnqueueRequest): LoggedJob | undefined {
     if (!unique) return undefined;
     for (const entry of this.jobLog.all) {

@@ -6,7 +6,6 @@ import type { EnqueuedMatch } from './job-match';
 import { readable, toTestJob } from './test-job';
 import type { TestDependencies } from './use-jobs';
 
-/** Maximum number of jobs that a message lists. */
 const MAX_LISTED = 20;
 const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   pending: 'in a transaction that has not committed',

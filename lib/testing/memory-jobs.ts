@@ -101,7 +101,6 @@ export abstract class MemoryJobs implements Enqueuer {
     }
   }
 
-  /** Forgets all jobs. */
   clear(): void {
     this.jobLog.clear();
     this.memoryBatches.clear();
@@ -112,7 +111,6 @@ export abstract class MemoryJobs implements Enqueuer {
   /** Called once the job counts as enqueued. */
   protected abstract accept(entry: LoggedJob): Promise<void>;
 
-  /** @param batchId the batch that it is a job of. */
   private async enqueueOne(request: EnqueueRequest, batchId: string | undefined): Promise<EnqueuedJob> {
     const { id, runAt, unique } = request;
     const holder = this.claims.holderOf(request);

@@ -81,7 +81,6 @@ interface HeartbeatReply {
   readonly known: boolean;
 }
 
-/** A tree with the text of its last status. */
 interface ListedText {
   readonly text: string;
   readonly heartbeatAgeMs: number;
@@ -122,7 +121,6 @@ export class HeartbeatRegistry {
     return (await this.redis.lRem(treeCommandsKey(id), 0, command)) > 0;
   }
 
-  /** Removes a tree that has ended. */
   async deregister(id: string): Promise<void> {
     const keys = [treeStatusKey(id), treeCommandsKey(id)];
     await this.redis.multi().zRem(TREES, id).del(keys).exec();

@@ -13,7 +13,6 @@ const MAX_AGE_S = 86_400;
 interface StoredBucket {
   /** Start of the step, s since 1970. */
   readonly t: number;
-  /** The counters. */
   readonly s: Readonly<Record<string, number>>;
   /** Histogram counts of response times and of waits for a slot. */
   readonly d: readonly number[];

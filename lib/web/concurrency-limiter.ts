@@ -4,7 +4,6 @@ import { deferred } from '../support/deferred';
 import { ProblemError } from './context';
 import { answersNow, itsTurn, onRequestEnd } from './request-end';
 
-/** The limits of one worker, each with its setting. */
 export interface LimiterOptions {
   /** Maximum number of requests in flight: MAX_THREADS, 5 by default. */
   readonly maxThreads: number;
@@ -23,7 +22,6 @@ export interface LimitSnapshot {
   /** Requests waiting for a slot (Puma's `backlog`). */
   readonly waiting: number;
   readonly maxThreads: number;
-  /** Free slots. */
   readonly poolCapacity: number;
   /** Maximum number of waiting requests since the last snapshot. */
   readonly backlogMax: number;

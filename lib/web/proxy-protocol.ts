@@ -10,7 +10,6 @@ const V1_MAX = 107;
 const V2_MAX = 4096;
 const V2_FIXED = 16;
 
-/** A header at the beginning of a connection. */
 export interface ProxyHeader {
   /** Its bytes; the client's own follow. */
   readonly length: number;

@@ -67,7 +67,6 @@ export class RequestMetrics {
     return this.rejections;
   }
 
-  /** The route that rejected most requests, as the heartbeat tells it. */
   mostRejected(): Rejected | null {
     const [now, before] = this.halves();
     const [most] = Object.entries(sumByKey([now, before].map((half) => Object.fromEntries(half)))).sort(
@@ -83,7 +82,6 @@ export class RequestMetrics {
     this.error = { what: `${method} ${path}`.slice(0, MAX_ERROR), error: line, id, at: performance.now() };
   }
 
-  /** The latest error of a request, as the heartbeat tells it. */
   lastError(): RequestFailure | null {
     if (!this.error) return null;
     const { at, ...error } = this.error;

@@ -43,7 +43,6 @@ const OPTIONS: NonNullable<Parameters<typeof helmet>[0]> = {
   strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
 };
 
-/** @returns the headers that the middleware sets on every response. */
 function recordHeaders(middleware: Koa.Middleware): readonly Header[] {
   const headers: Header[] = [];
   const req = new IncomingMessage(new Socket());

@@ -168,7 +168,6 @@ export class WebServer {
     this.server.emit('listening');
   }
 
-  /** Serves a connection that another process has accepted. */
   serveConnection(connection: Socket | RawConnection): void {
     const arrival = arrivalOf(connection);
     const socket = socketOf(connection);

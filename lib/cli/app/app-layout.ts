@@ -5,7 +5,6 @@ import { type Asked, askApp } from './ask-app';
 
 /** The language of an app, and where its parts are. Paths are relative to its folder, with `/`. */
 export interface AppLayout extends Asked {
-  /** The folder of package.json. */
   readonly folder: string;
   readonly typescript: boolean;
   /** true if `type` of package.json makes ES modules of `.js` files. */

@@ -15,7 +15,6 @@ import { keepBuild } from './keep-build';
 import { Sources } from './sources';
 
 export interface DevOptions {
-  /** The app's folder. */
   readonly folder: string;
   /** The app's build command; undefined if Node runs its sources without a build. */
   readonly build: string | undefined;
@@ -234,7 +233,6 @@ function withoutExtension(file: string): string {
   return file.replace(/\.[cm]?[jt]s$/, '');
 }
 
-/** Tells what the dev server itself does. */
 function say(text: string): void {
   process.stdout.write(`* ${text}\n`);
 }

@@ -6,7 +6,6 @@ import type { DevError } from '../../web/dev-error';
 export class ErrorNote {
   private readonly file: string;
 
-  /** @param folder the app's folder. */
   constructor(folder: string) {
     this.file = path.join(folder, '.catamount/dev-error.json');
     process.once('exit', () => this.clear());

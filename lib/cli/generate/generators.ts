@@ -45,7 +45,6 @@ export interface Generator {
 /** Queues that a tree serves by default, without JOB_QUEUES. */
 const SERVED = ['default', 'mailer'];
 
-/** Classes that the source or the test of a model uses. */
 const USED_BY_MODELS = ['Date', 'Model', 'TestDatabase'];
 
 /** Methods that a mailer may have, and which are no actions. */

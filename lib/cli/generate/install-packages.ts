@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { environment } from '../../core/config';
 import { UserError } from '../../core/errors';
 
-/** Programs that install packages and run the scripts of package.json. */
 export type PackageManager = 'npm' | 'pnpm' | 'yarn';
 
 /** @returns the one that has started this process, as in `pnpm dlx catamount new`; npm if none has. */

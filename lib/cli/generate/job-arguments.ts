@@ -10,7 +10,6 @@ const SAMPLES: Readonly<Record<string, string>> = {
   bigint: '1n',
 };
 
-/** An argument of a job. */
 export interface Argument {
   readonly name: string;
   readonly type: string;

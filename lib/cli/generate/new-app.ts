@@ -5,10 +5,8 @@ import type { GeneratedFile } from './generators';
 import type { PackageManager } from './install-packages';
 import { renderSource, renderText } from './render-source';
 
-/** The name and the language of a new app, and its folder. */
 export interface NewApp {
   readonly name: string;
-  /** The folder in which it is created. */
   readonly folder: string;
   readonly typescript: boolean;
   readonly esm: boolean;

@@ -51,7 +51,6 @@ function findGenerator(kind: string): Generator {
   );
 }
 
-/** Lists the files that are written. */
 export function listing(files: readonly string[], dryRun: boolean): string {
   const lines = files.map((file) => `    create  ${file}\n`);
   return `${lines.join('')}${dryRun ? 'Nothing was changed: --dry-run.\n' : ''}`;

@@ -25,7 +25,6 @@ export interface TreeCommand {
   readonly slow?: true;
   /** Ends the process: the answer is sent before it begins. */
   readonly final?: true;
-  /** @returns the answer, for JSON. */
   run(operations: Operations, argument: number): Promise<object>;
 }
 

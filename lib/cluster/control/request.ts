@@ -2,14 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { isSameSecret } from '../../support/same-secret';
 import { commandPath, parseArgument, TREE_COMMANDS, type TreeCommand } from './commands';
 
-/** The answer to a request: a status and JSON. */
 export interface Answer {
   readonly status: number;
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A valid command with its argument. */
 export interface Invocation {
   readonly command: TreeCommand;
   readonly argument: number;

@@ -61,7 +61,6 @@ export function takeInherited(): Inherited {
   return { sockets, predecessor: undefined };
 }
 
-/** Carries a connection. */
 interface ConnectionMessage {
   readonly catamount: 'connection';
   readonly arrival?: Arrival | undefined;
@@ -115,7 +114,6 @@ async function pass(to: ChildProcess | NodeJS.Process, connection: Connection): 
  * never grows. Once another serves, the first one only passes on signals, connections and the exit code.
  */
 export class HotRestart {
-  /** The primary that serves in place of this one. */
   serving: ChildProcess | undefined;
   private starting: ChildProcess | undefined;
   private readonly handles: ConnectionHandle[] = [];
@@ -135,7 +133,6 @@ export class HotRestart {
     return this.starting !== undefined;
   }
 
-  /** Sends a connection to the primary that serves. */
   readonly forward = (connection: Connection): void => {
     if (this.serving) void pass(this.serving, connection);
     else closeConnection(connection);
@@ -187,7 +184,6 @@ export class HotRestart {
     return this.ended.promise;
   }
 
-  /** Ends a primary that is starting. */
   cancel(): void {
     this.starting?.kill('SIGTERM');
   }

@@ -17,7 +17,6 @@ export class InProcessChild extends EventEmitter implements Child {
   /** Messages are heard outside the request or the job that sends them. */
   private readonly outside = AsyncLocalStorage.snapshot();
 
-  /** @param onTitle gets each title that the part gives its process. */
   constructor(onTitle: (title: string) => void) {
     super();
     this.parent = new PartChannel(this, onTitle);

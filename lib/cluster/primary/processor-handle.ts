@@ -47,7 +47,6 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
     this.send({ catamount: 'quiet' });
   }
 
-  /** Fetches again. */
   resume(): void {
     this.isQuiet = false;
     this.send({ catamount: 'resume' });

@@ -48,11 +48,9 @@ export interface ProcessorOptions {
  * there are two, of which one fetches: the old one until its successor is ready, then the successor.
  */
 export class ProcessorSupervisor {
-  /** Called with the work that a processor reports. */
   onWork: (work: Work) => void = () => undefined;
   /** Called with the events that a processor reports about its jobs. */
   onEvent: (event: RecentEvent) => void = () => undefined;
-  /** Called with every broadcast of a processor. */
   relay: RelayBroadcast = () => undefined;
   readonly policy: RestartPolicy;
   private tree: Tree | undefined;

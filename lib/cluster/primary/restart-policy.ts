@@ -33,7 +33,6 @@ export class RestartPolicy {
     this.stableMs = options.stableMs ?? 5000;
   }
 
-  /** Reports that a child is ready. */
   served(): void {
     this.bootDeaths = 0;
     this.next = null;

@@ -43,7 +43,6 @@ export class SdNotify {
       events.on(name, () => void this.tell('READY=1'));
   }
 
-  /** The tree serves. */
   ready(): void {
     void this.tell('READY=1');
     this.beats.start();
@@ -54,7 +53,6 @@ export class SdNotify {
     void this.beats.stop();
   }
 
-  /** The tree stops. */
   stop(): void {
     void this.beats.stop();
     void this.tell('STOPPING=1');

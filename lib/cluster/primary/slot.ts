@@ -13,7 +13,6 @@ export class Slot {
   replacing: Promise<unknown> | undefined;
   readonly restarts: Partial<Record<RestartReason, number>> = {};
   readonly policy: RestartPolicy;
-  /** Set while a fork for this slot is pending. */
   forking: Deferred<WorkerHandle> | undefined;
 
   constructor(
@@ -42,7 +41,6 @@ export class Slot {
     };
   }
 
-  /** Resolves with the worker of the next fork for this slot. */
   expect(): Promise<WorkerHandle> {
     this.forking = deferred();
     return this.forking.promise;

@@ -39,7 +39,6 @@ export class TreeMonitor {
   readonly rollups: Rollups;
   readonly rates: RecentRates;
   readonly tasks: readonly PeriodicTask[];
-  /** The address at which the tree listens. */
   address: string | null = null;
   embedded: TreeStatus['embedded'] = [];
   private readonly isStopping: () => boolean;
@@ -82,7 +81,6 @@ export class TreeMonitor {
     return workers.counters.totals(workers.slots).requests;
   }
 
-  /** @param stats of this moment. */
   status(stats: TreeStats): TreeStatus {
     const { id, app, config, workers, processor, memory, phased } = this.options;
     const { web, jobs, memoryLimitMb } = config;

@@ -27,13 +27,11 @@ export interface WorkerProcess {
   on(event: 'error', listener: () => void): unknown;
 }
 
-/** Requests of a worker to the pool. */
 export interface PoolCallbacks {
   /** Sends a connection that this worker has handed off, or never received, to another worker. */
   redispatch(connection: Connection): void;
   /** The worker may be able to take a connection again. */
   free(): void;
-  /** Runs an operation of the tree that the worker requests. */
   answer(asked: RequestMessage): Promise<ToWorker>;
   /** Resolves when the worker is to load the app. */
   mayLoad(handle: WorkerHandle): Promise<void>;
@@ -47,7 +45,6 @@ export interface PoolCallbacks {
   requestReplacement(handle: WorkerHandle): void;
 }
 
-/** The primary's view of a web worker. */
 export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements Taker {
   readonly idle = deferred();
   /** True when all its slots were in use at its last report. */

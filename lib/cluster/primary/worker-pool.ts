@@ -51,7 +51,6 @@ export class WorkerPool implements PoolCallbacks {
   phase = 0;
   readonly counters = new LifetimeCounters();
   onStatus: (status: WorkerStatus) => void = () => undefined;
-  /** Called with every broadcast of a worker. */
   relay: RelayBroadcast = () => undefined;
   credentials: Credentials | undefined;
   /** Resolves when the first worker is ready, or when nothing is to wait for it any longer. */

@@ -16,7 +16,6 @@ export class Batches {
     this.rows = new BatchRows(knex, events, () => void notify(knex, 'look').catch(() => undefined));
   }
 
-  /** The latest ones. */
   list({ limit }: { readonly limit: number }): Promise<BatchStatus[]> {
     return readBatches(this.sources.knex, { limit });
   }

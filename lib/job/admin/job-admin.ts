@@ -34,7 +34,6 @@ export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   delete: ['retry', 'scheduled', 'dead', 'finished', 'waiting'],
 };
 
-/** Where a job is, as messages say it. */
 const STATE: Readonly<Record<SetName, string>> = {
   waiting: 'waits in its queue',
   active: 'is running',
@@ -60,7 +59,6 @@ function setsOf(action: JobAction): readonly SetName[] {
   throw new InvalidRequestError(`there is no action ${action}: there are ${Object.keys(SETS_BY_ACTION).join(', ')}`);
 }
 
-/** The sets that have pages of their own. */
 export type ListedSet = 'retry' | 'scheduled' | 'dead' | 'finished';
 
 /**

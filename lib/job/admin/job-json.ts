@@ -10,7 +10,6 @@ import type { JobEntry, JobError, SetName } from '../sets/entry';
 import type { HeldBy } from '../sets/find-job';
 import type { ListedQueue } from './queues';
 
-/** An error of a job. */
 export interface JobErrorJson {
   /** The error's name, such as `TypeError`; '' when it has none. */
   readonly name: string;
@@ -53,7 +52,6 @@ export interface JobJson {
   readonly args: readonly JsonValue[] | null;
   /** The reason why `args` is null; otherwise null. */
   readonly args_redacted: WhyRedacted | null;
-  /** The reason why it died. */
   readonly reason: string | null;
   /** The latest errors, newest first. */
   readonly errors: readonly JobErrorJson[];
@@ -69,7 +67,6 @@ export interface JobJson {
   readonly thread_mb: number | null;
 }
 
-/** The rules for redaction. */
 export interface JobJsonRules {
   /** The job classes, whose `logArguments` may forbid showing arguments. */
   readonly jobs: JobLookup;
@@ -181,7 +178,6 @@ export function nameAndMessage(text: string): { readonly name: string; readonly 
   return { name, message: name === '' ? own : own.slice(name.length).replace(/^: /, '') };
 }
 
-/** @returns the JSON of a job processor. */
 export function processJson({ busyCount, startedAt, heartbeatAgeMs, ...process }: ListedProcess): object {
   return {
     process: processName(process),

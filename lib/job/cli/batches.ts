@@ -66,7 +66,6 @@ const BATCH_SHOW: JobCommand = {
     },
 };
 
-/** Something that is done with one batch. */
 interface Act {
   readonly help: string;
   readonly options: JobCommand['options'];

@@ -101,7 +101,6 @@ async function cancelAll(context: CommandContext, filter: CancelFilter, reason: 
   };
 }
 
-/** What a cancel did, a line each. */
 export function cancelledText({ cancelled, requested }: CancelCounts): string {
   const lines = [
     ...(cancelled > 0 ? [`Cancelled ${pluralize(cancelled, 'job')}.`] : []),

@@ -113,7 +113,6 @@ export const OPTIONS = {
 
 export type OptionName = keyof typeof OPTIONS;
 
-/** The options that were given. */
 export type Options = ReturnType<typeof parseArgs<{ readonly options: typeof OPTIONS }>>['values'];
 
 export const FILTERS = ['queue', 'class', 'tag', 'batch', 'error', 'text'] as const satisfies readonly OptionName[];

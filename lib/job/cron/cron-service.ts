@@ -39,9 +39,7 @@ export interface CronServiceOptions {
   readonly entries: readonly CronEntry[];
   /** The classes of recurring jobs that were declared at run time. */
   readonly registry: { get(name: string): JobClass | undefined };
-  /** Reads their arguments. */
   readonly codec: ArgumentCodec;
-  /** Decrypts them. */
   readonly keys?: Keyring | undefined;
   /** Closed while this database is a copy of another one. Default: it is none. */
   readonly gate?: Gate | undefined;
@@ -265,7 +263,6 @@ export interface CatchUpOptions {
 export const USUAL_LIMITS = Object.freeze({ graceMs: 60_000, limit: 1000 });
 
 export interface CatchUp {
-  /** The ticks to enqueue, in order. */
   readonly ticks: readonly Date[];
   /** Ticks up to here are handled; undefined: none was due. */
   readonly settledUntil: Date | undefined;

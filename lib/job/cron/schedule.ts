@@ -114,7 +114,6 @@ function offsets(timeZone: string): ((moment: Date) => number) | undefined {
 export interface CronEntry {
   readonly name: string;
   readonly jobClass: JobClass;
-  /** The cron expression. */
   readonly spec: string;
   readonly timeZone: string;
   readonly policy: CatchUpPolicy;
@@ -190,7 +189,6 @@ export function checkCron(given: CronOptions & { readonly name: string }, codec:
   return { name, spec: at, timeZone, policy: catchUp, args, schedule, ...(ping !== undefined && { ping }) };
 }
 
-/** Adds the class's name to an error. */
 function subject<T>(className: string, work: () => T): T {
   try {
     return work();

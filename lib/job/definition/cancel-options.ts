@@ -16,7 +16,6 @@ export function checkReason(reason: unknown = ''): string {
   throw new TypeError(`the reason to cancel is ${shown(reason)}; give text of at most 1,000 characters`);
 }
 
-/** What became of a single job. */
 export function outcomeOf({ cancelled, requested }: CancelCounts): CancelOutcome {
   return cancelled > 0 ? 'cancelled' : requested > 0 ? 'requested' : 'gone';
 }

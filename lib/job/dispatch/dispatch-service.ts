@@ -39,7 +39,6 @@ interface DispatchServiceOptions {
   readonly identity: string;
   /** Called when jobs may be ready. @param unhinted true: no hint announces them, so that only Postgres knows of them. */
   readonly onMayBeReady: (unhinted: boolean) => void;
-  /** Called when jobs with a priority may run. */
   readonly onPrioritised: () => void;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice: () => void;

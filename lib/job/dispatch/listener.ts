@@ -29,9 +29,7 @@ interface ListenerOptions {
    * Called with a notification's payload, and without one after each connection: jobs may have been committed before.
    */
   readonly onNotice: (notice?: string) => void;
-  /** Called with the message of a dispatcher to all. */
   readonly onLeader: (message: string) => void;
-  /** Called when the connection is lost. */
   readonly onLost: () => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;

@@ -64,7 +64,6 @@ export class BatchRows implements Omit<BatchStore, 'create'> {
 
 /** Batches as the code of an app uses them. */
 export class AppBatches extends BatchRows implements BatchStore {
-  /** @param toRow makes the row of a callback. */
   constructor(
     knex: Knex,
     events: Events,

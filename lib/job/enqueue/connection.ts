@@ -25,10 +25,8 @@ export interface Enqueuer {
   batches(): Promise<BatchStore>;
 }
 
-/** The app's parts that its jobs depend on. */
 export interface JobDependencies {
   readonly setup?: JobSetup | undefined;
-  /** Loads arguments that are models. */
   readonly models?: ModelLookup | undefined;
   /** Encrypts the arguments of classes that say so. */
   readonly keys?: Keyring | undefined;

@@ -29,7 +29,6 @@ export class RowEnqueuer implements Enqueuer {
   private readonly announcer: Announcer;
   private readonly admitter: Admitter;
   private settler: BatchSettler | undefined;
-  /** The limits of the classes that were enqueued here. */
   private readonly limits = new Map<string, LimitRule>();
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
@@ -150,7 +149,6 @@ export class RowEnqueuer implements Enqueuer {
   }
 }
 
-/** What is emitted for each result. */
 const EVENTS = {
   new: 'job.enqueued',
   replaced: 'job.replaced',

@@ -38,7 +38,6 @@ export class ClaimedAhead {
     return this.size <= most / 2 ? most - this.size : 0;
   }
 
-  /** Call when a run has ended. */
   ran(ms: number): void {
     this.meanMs = Number.isFinite(this.meanMs) ? this.meanMs + LATEST_SHARE * (ms - this.meanMs) : ms;
   }

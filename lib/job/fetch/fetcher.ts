@@ -48,7 +48,6 @@ const LIMITED_MS = 100;
 /** `onBegun` is called at most once in this time, ms. */
 const BEGUN_MS = 1000;
 
-/** The result of one run. */
 export interface ExecutionResult {
   readonly outcome: Outcome;
   /**
@@ -142,7 +141,6 @@ export class Fetcher {
   private readonly locked: LockedEndings<Ending>;
   /** The job that must run alone and is next. */
   private isolationDue: string | undefined;
-  /** The job that runs alone. */
   private isolated: string | undefined;
   /** Times at which claims whose replies were lost are looked for, ms on the monotonic clock. */
   private releaseUnknownAt: number[] = [];

@@ -47,7 +47,6 @@ export class HintReader {
   private waitedFor: Hint | undefined;
   /** true: `waitedFor` came so late that it is the only hint, as far as is known. */
   private isSole = false;
-  /** true: it waits for a hint. */
   isWaiting = false;
   /** `waiting` and `jobs` of each queue. */
   private readonly keys: readonly string[];

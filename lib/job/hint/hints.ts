@@ -23,7 +23,6 @@ const AVOID_MS = 1000;
 /** The dispatcher is told of hinted jobs this long after the first of them, ms. */
 const HINTED_MS = 1000;
 
-/** The list of a queue in Redis. */
 interface HintList {
   readonly length: number;
   /** Ids of the next job and of the last; undefined when there is none of ours. */
@@ -37,9 +36,7 @@ interface HintList {
  */
 export class Hints {
   private avoidUntil = Number.NEGATIVE_INFINITY;
-  /** The keys of the lists, by queue. */
   private readonly keys = new Map<string, string>();
-  /** Queues that were full. */
   private readonly full = new Set<string>();
 
   constructor(

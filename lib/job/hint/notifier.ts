@@ -19,7 +19,6 @@ const GATHER_MS = 10;
 /** Maximum number of attempts to send a notification that Postgres does not accept. */
 const MAX_ATTEMPTS = 15;
 
-/** Notifies all job processors. */
 export async function notify(knex: Knex, notice: Notice): Promise<void> {
   await knex.raw('select pg_notify(?, ?)', [TABLES.channel, notice]);
 }

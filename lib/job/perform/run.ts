@@ -28,7 +28,6 @@ export interface RunSubject {
   readonly keeping?: Keeping | undefined;
 }
 
-/** One run of a job in this process. */
 export class Run implements JobRun {
   readonly id = this.subject.id;
   readonly queue = this.subject.queue;
@@ -50,7 +49,6 @@ export class Run implements JobRun {
   private controller: AbortController | undefined;
   private reason: Error | undefined;
   private made: Checkpoint | undefined;
-  /** The first uncaught error of its code. */
   private uncaught: Error | undefined;
   private giveUp: ((error: Error) => void) | undefined;
   private patience: NodeJS.Timeout | undefined;
@@ -140,7 +138,6 @@ export class Run implements JobRun {
     return true;
   }
 
-  /** Called when the outcome is certain. */
   end(): void {
     this.ended = true;
     clearTimeout(this.patience);

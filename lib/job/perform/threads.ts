@@ -34,7 +34,6 @@ export interface ThreadsOptions extends ThreadSource {
   readonly idleMs?: number | undefined;
 }
 
-/** What a thread gets. */
 export type ToThread =
   | { readonly do: 'perform'; readonly delivery: Delivery }
   | { readonly do: 'abort'; readonly reason: CarriedError };
@@ -44,7 +43,6 @@ export type FromThread =
   | { readonly tells: 'event'; readonly name: EventName; readonly payload: never; readonly attributes: Attributes }
   | ({ readonly tells: 'end' } & ThreadEnd);
 
-/** The end of a run in its thread. */
 export interface ThreadEnd {
   readonly error?: CarriedError;
   /** true: the error is the reason why it was aborted. */
@@ -89,7 +87,6 @@ export class Threads {
     await Promise.all([...this.all].map((thread) => thread.terminate()));
   }
 
-  /** The number of threads that live. */
   get size(): number {
     return this.all.size;
   }

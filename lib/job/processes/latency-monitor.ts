@@ -3,7 +3,6 @@ import type { Events } from '../../core/events';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type QueueStatus, readQueues } from '../row/queue-status';
 
-/** A queue with jobs that are due. */
 export interface DueQueue {
   readonly queue: string;
   /** Time for which its oldest job has been due, ms. */
@@ -16,7 +15,6 @@ export interface DueQueue {
 export interface LatencyMonitorOptions {
   readonly knex: Knex;
   readonly events: Events;
-  /** The queues that this processor serves. */
   readonly queues: readonly string[];
   /** Latency above which a queue is reported, ms. 0: never. */
   readonly warningMs: number;

@@ -35,7 +35,6 @@ export interface ProcessReporterOptions {
   readonly snapshot: () => { readonly running: readonly { readonly id: string }[] };
   /** Called with jobs that were returned to their queues, since their processor has died. */
   readonly onRescued: (jobs: readonly RescuedJob[]) => void;
-  /** @returns true when the app has a job class of that name. */
   readonly knowsClass: (className: string) => boolean;
 }
 
@@ -126,7 +125,6 @@ export class ProcessReporter {
     );
   }
 
-  /** Queues with jobs that are due, as last read. */
   get waiting(): readonly DueQueue[] {
     return this.latency.waiting;
   }

@@ -52,7 +52,6 @@ interface Settling {
 
 /** What a look at batches has done. */
 export interface Settled {
-  /** Callbacks that are ready. */
   readonly ready: ReadyJob[];
   /** true: the dispatcher should look soon. A batch is locked, more are due, or a callback is not ready yet. */
   readonly isLookDue: boolean;

@@ -10,7 +10,6 @@ interface BatchRow extends Omit<BatchStatus, 'state' | 'done' | 'parentId' | 'co
   readonly isSealed: boolean;
 }
 
-/** Reads a batch, or the latest ones. */
 export async function readBatches(
   knex: Knex,
   choice: { readonly id: string } | { readonly limit: number },

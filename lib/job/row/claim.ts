@@ -4,7 +4,6 @@ import { runPrepared } from '../../model/prepared';
 import type { CancelledRun } from './cancel';
 import type { Delivery } from './job-row';
 
-/** Who claims, and what it may claim. */
 export interface Claimant {
   /** Unique among all processors ever: the first part of the fence. */
   readonly identity: string;

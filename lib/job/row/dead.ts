@@ -114,7 +114,6 @@ export async function pruneDead(knex: Knex): Promise<readonly DroppedJobs[]> {
   return rows;
 }
 
-/** Counts dead jobs by queue. */
 export async function deadByQueue(knex: Knex): Promise<ReadonlyMap<string, number>> {
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
     `select queue, count(*)::int as size from ${TABLES.dead} group by queue`,

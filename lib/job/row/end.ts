@@ -44,7 +44,6 @@ export type Outcome =
   /** Returned to the head of its queue; `return-counted`: it may have brought its process down. */
   | { readonly op: 'return' | 'return-counted'; readonly history?: string };
 
-/** The outcome of one delivery. */
 export interface Ended {
   readonly delivery: Pick<Delivery, 'id' | 'claimedAt'>;
   readonly outcome: Outcome;
@@ -68,7 +67,6 @@ const isKept = ({ outcome }: Ended) => outcome.op === 'delete' && outcome.finish
 
 /** What became of outcomes that were to be recorded. */
 interface Recorded<E> {
-  /** Ids of the jobs whose outcomes were applied. */
   readonly applied: ReadonlySet<string>;
   /** Jobs that were asked to cancel, and whose run was not done. Whatever their outcomes were, they are cancelled instead. */
   readonly cancelled: readonly CancelledRun[];
@@ -147,7 +145,6 @@ function fences(endings: readonly Ended[]): [ids: readonly string[], claimedAt: 
   return [endings.map(({ delivery }) => delivery.id), endings.map(({ delivery }) => delivery.claimedAt)];
 }
 
-/** Runs a statement that returns ids. */
 async function returnedIds(knex: Knex, sql: string, values: readonly unknown[]): Promise<string[]> {
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(sql, values as Knex.RawBinding[]);
   return rows.map(({ id }) => id);

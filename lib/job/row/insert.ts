@@ -10,7 +10,6 @@ import { type Claimed, claimKeys, throttledKeys, uniqueKey } from './unique';
 /** Limits of one statement. */
 const LIMITS = { bytes: 4_000_000, count: 1000 };
 
-/** The result for one row. */
 export interface Inserted {
   /** The row's own id; for a duplicate or a replacement, the id of the job that holds the key. */
   readonly id: string;

@@ -143,7 +143,6 @@ export async function claimLimited(
   });
 }
 
-/** A job that was held and is ready now. */
 export interface AdmittedJob extends ReadyJob {
   /** true: the limit is for the class, so that no other key waits for its turn. */
   readonly isOfClass: boolean;

@@ -46,7 +46,6 @@ const anyPrioritised = (inQueues: string) => {
 
 type Found = Delivery & { readonly priority: number; readonly isMore: boolean };
 
-/** The jobs of a claim by priority. */
 interface PriorityClaim {
   readonly claimed: Delivery[];
   /** false: no job with a priority waits. */

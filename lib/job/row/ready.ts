@@ -6,7 +6,6 @@ import { MAY_RUN_IN_TURN, type ReadyJob } from './claim';
 /** Maximum number of jobs, and of retries, that one statement makes ready. */
 export const MAX_DUE = 1000;
 
-/** A job that was scheduled and is due. */
 export interface DueJob extends ReadyJob {
   /** Not null: it counts towards a limit. */
   readonly limitKey: string | null;
@@ -93,7 +92,6 @@ const MS_UNTIL_SCHEDULED = () => `ceil(extract(epoch from least(
     (select min(look_at) from ${TABLES.rates})
   ) - clock_timestamp()) * 1000)::bigint`;
 
-/** A message to all dispatchers. */
 interface LookMessage {
   readonly text: string;
   /** The time until the next look is appended, ms: until the next scheduled job is due, at most this. */

@@ -42,7 +42,6 @@ interface Rescue {
 
 export interface RescuedJob extends ReadyJob {
   readonly class: string;
-  /** The processor that had the job. */
   readonly identity: string;
   /** Not null: it was asked to cancel, for this reason, and has left. */
   readonly reason: string | null;

@@ -5,7 +5,6 @@ import type { JobState, NewJobRow } from './job-row';
 /** Maximum number of attempts to claim a key whose holder was gone when it was looked up. */
 const MAX_TRIES = 10;
 
-/** A job that holds a key. */
 export interface Claimed {
   readonly id: string;
   readonly key: string;

@@ -21,7 +21,6 @@ export interface Sql {
   readonly values: readonly Knex.RawBinding[];
 }
 
-/** How Postgres holds a set. */
 export interface SetTable {
   readonly table: () => string;
   /** The set's order, which is that of an index. So waiting jobs are shown queue by queue. */
@@ -41,7 +40,6 @@ export interface SetTable {
   readonly searched: (word: string) => Sql;
 }
 
-/** The condition that every job meets. */
 export const EVERY_JOB: Sql = { sql: 'true', values: [] };
 
 const inQueue = (state: string): Sql => ({ sql: `state = '${state}'`, values: [] });
@@ -62,7 +60,6 @@ const searchedRow = (word: string): Sql => {
 
 const searchedDead = (word: string): Sql => ({ sql: 'strpos(search, lower(?)) > 0', values: [word] });
 
-/** The sets of jobs that operators see. */
 export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
   waiting: { ...queueTable(inQueue('ready')), order: 'queue, run_at, id', orderOfClass: 'run_at, id' },
   active: { ...queueTable(inQueue('running')), order: 'claimed_at, id', time: 'claimed_at' },
@@ -129,7 +126,6 @@ function conditionsFor({ where, time, searched, reads }: SetTable, filter: Check
   return { columns: and(columns), each: texts.length > 0 ? and(texts) : undefined };
 }
 
-/** @returns the condition for the jobs of a set that match. */
 export function matching(set: SetTable, filter: CheckedFilter): Sql {
   const { columns, each } = conditionsFor(set, filter);
   return each ? and([columns, each]) : columns;
@@ -149,7 +145,6 @@ function textCondition(text: string, searched: SetTable['searched']): Sql {
   };
 }
 
-/** @returns the condition for these jobs of a set. */
 export function these({ where }: Pick<SetTable, 'where'>, given: readonly CheckedRef[]): Sql {
   // Nothing else is the id of a job.
   const refs = given.filter(({ id }) => isUuid(id));

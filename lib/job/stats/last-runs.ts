@@ -1,12 +1,9 @@
-/** How many of the last runs of each class are kept. */
 export const LAST_RUNS = 20;
 
 export const OUTCOMES = ['done', 'failed', 'dead', 'discarded', 'cancelled', 'expired'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** A run that has ended. */
 export interface LastRun {
-  /** The job's id. */
   readonly id: string;
   /** Time of its end, ms since 1970. */
   readonly at: number;
@@ -15,7 +12,6 @@ export interface LastRun {
   readonly outcome: Outcome;
 }
 
-/** As it is stored. */
 export type StoredRun = readonly [id: string, at: number, ms: number | null, outcome: number];
 
 /** @param runs a ring that `ended` runs have been written into. @returns them, the newest first. */

@@ -114,7 +114,6 @@ export async function readHours(knex: Knex, className: string, from: Date): Prom
 }
 
 export interface HourCounts {
-  /** The beginning of the hour. */
   readonly at: Date;
   readonly processed: number;
   readonly failed: number;

@@ -5,7 +5,6 @@ import { textFiles, withParents } from '../../core/locales';
 
 /** Catamount's own texts, which need no file: English is the fallback. */
 const OURS = /^catamount\./;
-/** Maximum number of texts that one finding names. */
 const MAX_NAMED = 20;
 
 /**

@@ -19,7 +19,6 @@ import { checkLabels } from './mail';
 /** The template renderer, implemented by `Renderer`. */
 interface PartsRenderer {
   render(request: RenderRequest): Promise<Parts>;
-  /** Derives the text part from HTML alone. */
   deriveText(html: string): Promise<string>;
 }
 

@@ -229,6 +229,5 @@ export class DeliveryRecord implements DeliveryStore {
 
 export interface Run {
   readonly attempt: number | undefined;
-  /** Number of mails this run has sent, by identity. */
   readonly counts: Map<string, number>;
 }

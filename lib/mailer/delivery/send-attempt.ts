@@ -198,7 +198,6 @@ function isAboutTheMail(error: Error): boolean {
   return error instanceof PermanentDeliveryError || ('code' in error && ABOUT_THE_MAIL.has(String(error.code)));
 }
 
-/** The recipients of this attempt. */
 function attemptRecipients(message: OutgoingMessage): readonly string[] {
   return message.envelopeTo ?? recipients(message);
 }

@@ -102,7 +102,6 @@ export interface PreviewedMail {
   readonly eml: string;
   /** Listed here because the message itself has no Bcc header. */
   readonly bcc: readonly string[];
-  /** The locale that the mail was rendered in. */
   readonly locale: string;
 }
 

@@ -79,7 +79,6 @@ export class Renderer {
     return { ...(typeof html === 'string' ? { html } : {}), text: tidy(String(text ?? '')) };
   }
 
-  /** Derives the text part from HTML. */
   async deriveText(html: string): Promise<string> {
     const { text } = await this.email.renderAll('html', { html });
     return tidy(String(text ?? ''));

@@ -30,7 +30,6 @@ export function addressees(
   throw new InvalidMailError(`${provider} sends no mail to Bcc alone: give it a to, such as the sender`);
 }
 
-/** The address with its domain in ASCII. */
 export function ascii(address: string): string {
   return address.slice(0, address.lastIndexOf('@') + 1) + readDomain(address);
 }

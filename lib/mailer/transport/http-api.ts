@@ -22,7 +22,6 @@ export interface ApiRequest {
   readonly body: string | FormData;
 }
 
-/** What a provider has said. */
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: Headers;

@@ -39,7 +39,6 @@ function fileSafe(messageId: string): string {
     .slice(0, 100);
 }
 
-/** Logs the text of each mail instead of sending it. */
 export class LogTransport implements DeliveryMethod {
   readonly name = 'log';
 

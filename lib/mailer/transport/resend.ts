@@ -1,7 +1,6 @@
 import { addressees, mailbox } from './api-fields';
 import type { MailApi } from './http-api';
 
-/** Length of an idempotency key. */
 const KEY_LENGTH = 256;
 
 /**

@@ -15,7 +15,6 @@ export interface Alert {
   /** The issue in one line, as the overview has it. */
   readonly line: string;
   readonly app: string;
-  /** Name of the tree that tells it. */
   readonly tree: string;
   /** Address of the pages. */
   readonly url: string;

@@ -18,7 +18,6 @@ const AUDITED = [
   'operator.sign-in',
 ] as const satisfies readonly EventName[];
 
-/** An entry of the audit. */
 export interface AuditEntry extends RecentEvent {
   readonly id: string;
   /** A `Caller`, such as `pages:ada@shop.example` or `cli:ada`. */
@@ -58,7 +57,6 @@ export class AuditLog {
     this.under = Promise.all([this.under, kept.catch((thrown) => this.report(thrown))]).then(() => undefined);
   }
 
-  /** Resolves when all that has happened is recorded. */
   recorded(): Promise<void> {
     return this.under;
   }

@@ -118,7 +118,6 @@ export interface SignInShown {
   readonly left?: boolean;
   /** The token given is not the one of this run. */
   readonly wrongToken?: boolean;
-  /** A rejected password. */
   readonly wrong?: Refusal & { readonly count: number; readonly minutes: number };
 }
 

@@ -44,7 +44,6 @@ function percentiles(counts: (figures: Figures) => readonly number[], slowest: (
   ];
 }
 
-/** The lines of each chart of requests and jobs. */
 const LINES: readonly (readonly [Chart['key'], readonly LineOf[]])[] = [
   ['requests', [['perMinute', 'k1', perMinute(({ sums }) => sums.requests)]]],
   [
@@ -77,7 +76,6 @@ const LINES: readonly (readonly [Chart['key'], readonly LineOf[]])[] = [
   ],
 ];
 
-/** All charts of the overview. */
 export function drawCharts(source: ChartSource, format: Formatter): Chart[] {
   const { steps, range, now, memory } = source;
   const stepS = readStepMs(range) / 1000;
@@ -164,7 +162,6 @@ function seriesLabel(name: string, { t }: Formatter): string {
   return t('overview.name.worker', { slot: slotNumber(name) });
 }
 
-/** A line, or a layer of a stack. */
 export interface Series {
   readonly label: string;
   /** Class of the style sheet. */

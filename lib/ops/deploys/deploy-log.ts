@@ -12,7 +12,6 @@ export interface Deploy {
   readonly newErrors: readonly { readonly message: string; readonly count: number; readonly example: string | null }[];
 }
 
-/** A mark in the charts. */
 export interface DeployMark {
   readonly release: string;
   readonly at: Date;
@@ -27,7 +26,6 @@ const SHAPE = `regexp_replace(line::json ->> 'msg', '[0-9a-f]{8}-[0-9a-f-]{27}|\
 export class DeployLog {
   constructor(private readonly knex: Knex) {}
 
-  /** Records that a process of this release has begun. */
   async begun(release: string): Promise<void> {
     await this.knex.raw(`insert into ${TABLES.deploys} (release) values (?) on conflict do nothing`, [release]);
   }

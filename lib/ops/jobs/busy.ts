@@ -18,7 +18,6 @@ interface BusyRow {
   readonly share: number | null;
 }
 
-/** The running jobs, with their processes. */
 export const busyRoutes: RouteModule = (site) => {
   livePage(site, '/ops/jobs/busy', 'jobs/busy', async (ctx) => {
     const admin = site.admin(ctx);

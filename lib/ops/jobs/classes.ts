@@ -37,7 +37,6 @@ export const classRoutes: RouteModule = (site) => {
   site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
 };
 
-/** The lists with jobs of one class, and the outcomes of its past jobs. */
 async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);

@@ -22,7 +22,6 @@ import { timeline } from './timeline';
 
 const PATH = '/ops/jobs/job/:queue/:id';
 
-/** The page of one job, in whichever set it is. */
 export const jobPageRoutes: RouteModule = (site) => {
   const { router } = site;
 

@@ -10,7 +10,6 @@ import { type StackLine, stackLines, withoutLibraryFrames } from './stack-lines'
 /** A job as pages show it: the job, its JSON form and the values that only pages need. */
 export interface JobView extends Omit<JobEntry, 'args'> {
   readonly json: JobJson;
-  /** Path of its page. */
   readonly href: string;
   /** `queue/id`, the value of the forms of lists. */
   readonly ref: string;
@@ -51,12 +50,10 @@ export function showJob(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
   };
 }
 
-/** JSON of the job with the path of its page. */
 export function pageJson({ json, href }: JobView): JobJson & { readonly href: string } {
   return { ...json, href };
 }
 
-/** The job's errors, the newest first. */
 export function showFailures({ errors }: JobEntry): ShownFailure[] {
   return errors.map(({ message, stack, run }) => {
     const named = nameAndMessage(message);

@@ -18,7 +18,6 @@ export interface JobFlash {
   readonly complete?: boolean;
 }
 
-/** The context of the job pages. */
 export interface JobPageContext extends PageContext {
   readonly admin: (ctx: OpsContext) => JobAdmin;
   readonly classes: JobClasses;
@@ -58,7 +57,6 @@ export function pathWith(
   return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
 }
 
-/** Redirects to the page that shows the outcome of a form. */
 export const showOutcome: (ctx: OpsContext, back: string, flash: JobFlash) => void = redirectWithFlash;
 
 /** The form's `back` when it is a path of the job pages, else `usual`: other targets would be an open redirect. */

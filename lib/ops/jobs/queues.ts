@@ -29,7 +29,6 @@ const ONE = `${LIST}/:queue`;
 /** Outside of LIST, since a queue may have any name. */
 const EVENTS = '/ops/jobs/queue-events';
 
-/** The queues and their waiting jobs. */
 export const queueRoutes: RouteModule = (site) => {
   const { router } = site;
 
@@ -137,7 +136,6 @@ async function askToClear(site: JobPageContext, ctx: OpsContext, queue: ListedQu
   await showPage(site, ctx, 'clear', { title, queue, count, typed: mustType('delete', count), wrong });
 }
 
-/** Number of jobs that clearing the queue deletes. */
 function jobsIn({ waiting, blocked }: ListedQueue): number {
   return waiting + blocked;
 }

@@ -11,7 +11,6 @@ import { jobPageContext } from './page-context';
 import { queueRoutes } from './queues';
 import { SET_PAGES } from './set-pages';
 
-/** All pages of queues and jobs. */
 export const jobRoutes: PageModule = (site) => {
   const jobSite = jobPageContext(site);
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));

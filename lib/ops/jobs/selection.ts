@@ -44,7 +44,6 @@ export function readSelection(fields: URLSearchParams, page: SetPage): JobSelect
   return { refs, filters, asOf, selection: { ids } };
 }
 
-/** Counts the selected jobs in total and by class. */
 export async function countSelected(set: JobSet, { selection }: JobSelection): Promise<SelectedCounts> {
   const byClass = new Map<string, number>();
   const add = (name: string | undefined) => byClass.set(name ?? '', (byClass.get(name ?? '') ?? 0) + 1);

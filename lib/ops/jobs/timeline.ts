@@ -12,7 +12,6 @@ export interface JobEvent {
   readonly icon: IconName;
   /** undefined: it is not known. */
   readonly at: Date | undefined;
-  /** The error of a failed run. */
   readonly failure?: ShownFailure;
 }
 

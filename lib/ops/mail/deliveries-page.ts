@@ -46,7 +46,6 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
   };
 }
 
-/** Path of a mail's page. */
 export function deliveryPath({ key }: Pick<DeliveryRow, 'key'>): string {
   return `${DELIVERIES}/${key.split('/').map(encodeURIComponent).join('/')}`;
 }

@@ -11,7 +11,6 @@ import type { DeliveryRow } from './deliveries';
  */
 export type Outcome = 'sent' | 'partly' | 'claimed' | 'failed' | 'retrying';
 
-/** The job of a mail. */
 export interface MailJob {
   readonly id: string;
   readonly place: FoundPlace['place'];
@@ -21,7 +20,6 @@ export interface MailJob {
   readonly nextAttemptAt: Date | null;
 }
 
-/** A delivery record with the state of its job. */
 export type DeliveryWithJob = DeliveryRow & {
   readonly outcome: Outcome;
   /** Time of the next attempt; null when there is none or it is unknown. */

@@ -5,7 +5,6 @@ import { TODAY } from '../../health/probes';
 export const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
 type DeliveryState = (typeof DELIVERY_STATES)[number];
 
-/** The delivery record of one mail. */
 export interface DeliveryRow {
   /** `<job id>/…`, or `once/…` for a mail that was not sent by a job. */
   readonly key: string;
@@ -45,7 +44,6 @@ const NEWEST = [
   { column: 'key', order: 'desc' },
 ] as const;
 
-/** Reads the delivery records. */
 export class Deliveries {
   constructor(private readonly knex: Knex) {}
 

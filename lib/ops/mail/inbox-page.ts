@@ -8,10 +8,8 @@ import { answerPiece, showMail } from './mail-page';
 import { openMail } from './parsed-mail';
 
 export const INBOX = '/ops/mail/inbox';
-/** Number of mails in the list beside a mail. */
 const MAX_LATEST = 8;
 
-/** Pages of the inbox. */
 export function inboxRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const { router } = site;

@@ -3,9 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { openMail } from './parsed-mail';
 
-/** A mail in a list. */
 export interface InboxEntry {
-  /** Name of its file. */
   readonly name: string;
   readonly from: string;
   readonly to: readonly string[];

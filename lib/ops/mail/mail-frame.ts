@@ -24,7 +24,6 @@ function policy(remoteImages: boolean): string {
 /** Maximum total size of the embedded images that are inlined into the HTML of a mail, bytes. */
 const MAX_INLINED = 20_000_000;
 
-/** Answers with the HTML of a mail for the frame. */
 export function renderFrame(ctx: OpsContext, mail: ParsedMail): void {
   ctx.set({
     'Content-Security-Policy': policy(ctx.query.images === 'on'),
@@ -65,7 +64,6 @@ function decoded(text: string): string {
   }
 }
 
-/** Number of remote images in the HTML of a mail. */
 export function remoteImages(html: string | null): number {
   const found = html?.match(/(?:<img\b[^<>]*?\bsrc\s*=\s*["']?|\burl\(\s*["']?|\bbackground\s*=\s*["']?)https?:\/\//gi);
   return found?.length ?? 0;

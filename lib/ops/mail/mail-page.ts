@@ -20,16 +20,13 @@ interface MailPage {
   readonly base: string;
   /** The languages that the mail is offered in; false: only in its own. */
   readonly locales: readonly Language[] | false;
-  /** Values for the list beside it. */
   readonly index: object;
-  /** Name of a preview. */
   readonly preview?: string;
   /** The language that it is shown in. Default: the mail's own. */
   readonly shownIn?: string;
   readonly live?: string;
 }
 
-/** Answers with the page of the mail, or with JSON. */
 export async function showMail(site: PageContext, ctx: OpsContext, page: MailPage): Promise<void> {
   const { mail, base } = page;
   const query = langQuery(ctx);
@@ -102,7 +99,6 @@ export function askedLanguage(ctx: OpsContext): string | null {
 /** A language as the pages offer it: its tag, and its own name for itself. */
 export type Language = readonly [tag: string, name: string];
 
-/** The languages of these tags. */
 export function toLanguages(locales: readonly string[]): Language[] {
   const ownName = (tag: string) => new Intl.DisplayNames([tag, 'en'], { type: 'language' }).of(tag) ?? tag;
   return locales.map((tag) => [tag, ownName(tag)]);

@@ -6,7 +6,6 @@ import { deliveryPath } from './deliveries-page';
 import { type DeliveryWithJob, withJobs } from './deliveries-with-jobs';
 
 type JobMail = DeliveryWithJob & {
-  /** Path of its page. */
   readonly href: string;
 };
 

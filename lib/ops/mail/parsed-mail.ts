@@ -8,7 +8,6 @@ interface OpenedAttachment {
   readonly cid: string | null;
 }
 
-/** A parsed message, for display. */
 export interface ParsedMail {
   readonly subject: string;
   readonly from: string;

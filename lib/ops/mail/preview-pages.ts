@@ -25,7 +25,6 @@ export function previewRoutes(inbox: Inbox): PageModule {
     /** Must be read before the preview is rendered, so that any later change of a file reloads the page. */
     const live = async () => (changing ? { live: `${EVENTS}?seen=${await source.version()}` } : {});
 
-    /** Values for the list beside a preview. */
     const listBeside = async (reply: PreviewResponse, ctx: OpsContext) => {
       const names = await inbox.names();
       const kept = config.mail.delivery === 'file';

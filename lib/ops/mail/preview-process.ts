@@ -70,7 +70,6 @@ class PreviewProcessGone extends Error {
 }
 
 interface PreviewSourceOptions {
-  /** Folders with the code, templates and texts of previews. */
   readonly folders: readonly string[];
   /** True when files may change while the process runs, that is, outside production. */
   readonly changing: boolean;

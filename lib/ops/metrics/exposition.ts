@@ -90,7 +90,6 @@ export function gauge(name: string, help: string, read: Read<Sample>): Family {
   return { name: `catamount_${name}`, help, type: 'gauge', read };
 }
 
-/** A value that only goes up. */
 export function counter(name: string, help: string, read: Read<Sample>): Family {
   return { name: `catamount_${name}`, help, type: 'counter', read };
 }

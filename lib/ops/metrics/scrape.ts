@@ -50,7 +50,6 @@ export interface Scrape {
   readonly history: Outcomes | undefined;
   /** Number of job processors of all trees on this Redis. */
   readonly processors: number | undefined;
-  /** The issues that the overview shows. */
   readonly issues: readonly Issue[] | undefined;
   /** Number of parts that could not be read. */
   readonly missing: number;
@@ -101,5 +100,4 @@ function orUndefined<T>(reading: Promise<T>): Promise<T | undefined> {
   return valueWithin(reading, LIMIT_MS, undefined);
 }
 
-/** All metrics of /ops/metrics, in the order of the text. */
 export const FAMILIES: readonly Family[] = [...TREE, ...PROCESSES, ...HTTP, ...JOBS, ...QUEUES, ...MAILS];

@@ -5,7 +5,6 @@ import { type Look, lookOf, type RecentEvent } from '../../core/notable-events';
 import type { Formatter, Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
-/** An event, as a line. */
 export interface EventLine {
   readonly at: Date;
   /** `14:02:03` within the last day, else the date. */
@@ -27,7 +26,6 @@ const LOOKS: Readonly<Record<Look, { readonly tone: Tone; readonly icon: IconNam
 
 const DAY_MS = 86_400_000;
 
-/** Lines of events, the newest first. */
 export function eventLines(events: readonly RecentEvent[], format: Formatter, most: number): EventLine[] {
   return events.slice(0, most).map((event) => {
     const at = new Date(event.at);
@@ -55,7 +53,6 @@ function formatSentence(event: RecentEvent, format: Formatter): string {
   return text === key ? capitalized(eventSentence(event.name, about) ?? event.name) : text;
 }
 
-/** Values for the event's sentence. */
 function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): Readonly<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.assign(Object.create(null), about);
   for (const length of SPANS) {
@@ -89,7 +86,6 @@ export function replacementReason(reason: string, t: Translate): string {
   return text === key ? reasonText(reason) : text;
 }
 
-/** A part of the tree's jobs, in words. */
 export function partWords(part: string, t: Translate): string {
   const key = `overview.sentence.part.${part}`;
   const text = t(key);

@@ -68,7 +68,6 @@ function summaryLine({ treeStatus, unresponsiveFor }: TreeHealth, { queues }: Sy
   );
 }
 
-/** A tree in the list of all trees. */
 export interface TreeTab {
   readonly id: string;
   readonly name: string;

@@ -62,13 +62,11 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
 /** The setting that names the server which is away. */
 const SETTINGS: Partial<Record<IssueCode, string>> = { redisAway: 'REDIS_URL', postgresAway: 'DATABASE_URL' };
 
-/** An issue in one line. */
 export function issueLine(issue: Issue, format: Formatter): string {
   const { head, rest } = issueWords(issue, format);
   return `${head} ${rest}`.trim();
 }
 
-/** The verdict in a few words. */
 export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | 'transit'>, { t }: Formatter): string {
   const codes = new Set(issues.map(({ code }) => code));
   if (codes.has('redisAway') && codes.has('postgresAway')) return t('overview.verdict.bothAway');

@@ -13,7 +13,6 @@ import { missingTree } from './tree-health';
 
 const HOME = '/ops';
 
-/** Routes of the overview. */
 export const overviewRoutes: PageModule = async (site) => {
   const deploys = new DeployLog(site.knex);
   const statusCollector = await site.statusCollector();

@@ -104,7 +104,6 @@ export function overviewView(
   };
 }
 
-/** Events that the charts mark. */
 const RESTARTS: readonly string[] = ['primary.listening', 'primary.restarted', 'phase.completed'];
 
 function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, format: Formatter): MachineView {

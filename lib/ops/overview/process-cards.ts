@@ -17,7 +17,6 @@ interface Figure {
   readonly tone: 'warn' | 'bad' | null;
 }
 
-/** One process, formatted for its card. */
 export interface ProcessView {
   /** `worker-0`, `jobs`, `primary`. */
   readonly id: string;
@@ -37,7 +36,6 @@ export interface ProcessView {
   /** Memory in percent of BAR_MB: all cards share the scale. */
   readonly barPercent: number;
   readonly hot: boolean;
-  /** A sentence on its state. */
   readonly say: string;
   /** When each part of the job processor last made progress; '' while it is not well, absent from other processes. */
   readonly moved?: string;
@@ -76,7 +74,6 @@ export function lagFigure(lagMs: number | undefined): Figure {
   return { text: `${Math.round(lagMs)} ms`, tone: lagMs >= SLOW_LAG_MS ? 'warn' : null };
 }
 
-/** What a card says about its process. */
 export interface State {
   readonly tone: Tone;
   readonly line?: ProcessView['line'];
@@ -175,7 +172,6 @@ export function unresponsiveState(heartbeatAgeMs: number, activity: string | und
   return { tone: 'warn', phase: t('overview.phase.unresponsive'), say };
 }
 
-/** The primary's card. */
 export function primaryView(treeStatus: TreeStatus, format: Formatter): ProcessView {
   const { stats, processMetrics } = treeStatus;
   const mb = processMetrics.pssMb ?? processMetrics.rssMb;

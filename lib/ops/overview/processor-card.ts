@@ -12,7 +12,6 @@ import {
   unresponsiveState,
 } from './process-cards';
 
-/** Maximum number of jobs that the card names. */
 const MAX_NAMED = 2;
 
 /**

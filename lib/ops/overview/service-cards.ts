@@ -6,7 +6,6 @@ import type { ProbeResult } from '../../support/cached-probe';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
-/** A service that the tree depends on. */
 export interface DependencyView {
   readonly id: 'postgres' | 'redis' | 'mail';
   readonly name: string;

@@ -79,7 +79,6 @@ export function touchedBy({ key }: TreeAction, treeStatus: TreeStatus, slot: num
   });
 }
 
-/** Values for the texts of an action. */
 export function actionValues(treeStatus: TreeStatus, slot: number): Record<string, unknown> {
   const { name, stats, limits } = treeStatus;
   return {

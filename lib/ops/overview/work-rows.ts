@@ -1,7 +1,6 @@
 import { processorsOf, reported, type TreeStatus, type WorkInFlight } from '../../cluster/status';
 import { type Formatter, jobPath } from '../ui/format';
 
-/** A request or a job in flight. */
 export interface WorkRow {
   readonly what: string;
   /** Name of its process. */

@@ -1,7 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 
-/** A line of the log, as it was kept. */
 export interface KeptLine {
   readonly id: string;
   readonly at: Date;

@@ -36,7 +36,6 @@ export class LogKeeper implements Service {
 
   async start(): Promise<void> {}
 
-  /** Takes one line of the log, in JSON. */
   readonly take = (line: string): void => {
     const [, subject] = SUBJECT.exec(line) ?? [];
     if (subject === undefined) return;

@@ -14,7 +14,6 @@ import { ownersOf } from './owners';
 
 const PATH = '/ops/search';
 const SETS: readonly SetName[] = ['active', 'blocked', 'waiting', 'retry', 'scheduled', 'dead', 'finished'];
-/** Jobs of each set, mails and lines that are shown. */
 const SHOWN = { jobs: 5, mails: 10, lines: 50 };
 const MAX_FAILED = 100;
 /** The queue of mails that `deliverLater` enqueues, and their class. */

@@ -13,7 +13,6 @@ const LOOK_MS = 250;
 /** Interval of the check whether the reader has signed out, in any process, ms. */
 const READER_MS = 1000;
 
-/** The event streams of one process. */
 export class Streams {
   private open = 0;
 

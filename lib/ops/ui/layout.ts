@@ -12,7 +12,6 @@ interface PageOptions {
   readonly config: Pick<Config, 'environment' | 'ops'>;
   readonly assets: Assets;
   readonly additions?: OpsAdditions | undefined;
-  /** Folder of the views. */
   readonly folder: string;
   /** Reads the numbers of the header, for every page that has one. Never rejects. */
   readonly counts: () => Promise<Counts>;
@@ -83,7 +82,6 @@ export class Layout {
     return withDirectionsEscaped(this.views.render(view, { ...this.shared(ctx, new Icons()), ...locals }));
   }
 
-  /** Values for every view. */
   private shared(ctx: OpsContext, icons: Icons) {
     const { state } = ctx;
     const { locale, theme, t } = state;

@@ -15,7 +15,6 @@ import type { Streams } from './event-stream';
 import type { Counts, Layout } from './layout';
 import type { Theme } from './theme';
 
-/** Request state that is available to every page. */
 export interface OpsState {
   visitor: Visitor;
   locale: ShippedLocale;
@@ -33,7 +32,6 @@ export type OpsMiddleware = (ctx: OpsContext, next: () => Promise<unknown>) => u
 /** Dependencies of the operator's pages, provided by the role of every web worker. */
 export interface OpsOptions {
   readonly config: Config;
-  /** Name of the app. */
   readonly appName: string;
   readonly events: Events;
   readonly redis: Redis;
@@ -49,9 +47,7 @@ export interface OpsOptions {
   readonly models: LoadedModels;
   /** True once the process drains; event streams end then. */
   readonly isLeaving: () => boolean;
-  /** What the app adds to the pages. */
   readonly additions?: OpsAdditions | undefined;
-  /** Mail previews. */
   readonly previews: {
     readonly folder: string;
     /** The folders whose changes reload an open preview. */

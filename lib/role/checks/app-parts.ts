@@ -25,7 +25,6 @@ import { threadManifest } from '../app/thread-manifest';
 
 interface Part<T> {
   readonly value: T;
-  /** What is wrong with the part. */
   readonly found: readonly Finding[];
 }
 

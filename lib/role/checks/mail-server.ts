@@ -3,7 +3,6 @@ import { errorFinding, type Finding } from '../../core/finding';
 import { isProvider } from '../../core/mail-settings';
 import { toError } from '../../support/to-error';
 
-/** What a connection to a mail server needs. */
 type ServerConfig = Pick<Config['mail'], 'delivery' | 'smtpUrl' | 'keys' | 'apiUrl'>;
 /** Time within which the mail server must let us in, ms. */
 const MAIL_MS = 10_000;

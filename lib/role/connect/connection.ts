@@ -28,7 +28,6 @@ const PATIENCE_MS = 2000;
 const POLL_MS = 5;
 
 interface ConnectionOptions {
-  /** The name of this process in its log. */
   readonly as: string;
   /** Beginning of the message when a server does not answer: `Nothing done`. */
   readonly doing: string;

@@ -23,7 +23,6 @@ export class InProcess {
     private readonly onEnd: (code: number | null) => void,
   ) {}
 
-  /** Starts the web. */
   readonly worker = (): WorkerProcess => {
     const child = this.make('web');
     const web = deferred<WebRole>();

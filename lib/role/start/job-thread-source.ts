@@ -12,7 +12,6 @@ export interface ThreadData {
   readonly databaseUrl: string;
 }
 
-/** How a thread that loads this manifest starts. */
 export function threadSource(manifest: string, config: ThreadConfig, databaseUrl: string): ThreadSource {
   const { environment, databaseSchema, jobs } = config;
   const data: ThreadData = { manifest, config: { environment, databaseSchema, jobs }, databaseUrl };
