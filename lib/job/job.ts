@@ -139,11 +139,16 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
    * timeout or cancel is ended. `{ memory: '256MB' }` limits its heap; the default is 128 MB. Declare it `readonly … as const`.
    */
   static thread?: boolean | ThreadOptions;
+  /**
+   * Names of fields whose values the next run of the job finds again, after a failure, a stop, a snooze or a crash: `['seen']`. A
+   * value is what an argument may be. They are stored when a run ends and with each `checkpoint`. Default: none.
+   */
+  static persisted?: readonly string[];
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
   /**
    * true: its arguments are stored encrypted, with the keys of JOB_ENCRYPTION_KEYS, and shown nowhere. The keys of its `unique`,
-   * `limit` and `rate` are stored as keyed digests. Queue, class, tags and what the job itself stores stay plain.
+   * `limit` and `rate` are stored as keyed digests. Queue, class, tags, cursors and progress stay plain.
    */
   static encrypt = false;
 

@@ -9,6 +9,7 @@ import { Model } from '../../lib/model/model';
 import { threadManifest } from '../../lib/role/app/thread-manifest';
 import { threadSource } from '../../lib/role/start/job-thread-source';
 import app from '../fixtures/thread-app/app';
+import CountingJob from '../fixtures/thread-app/jobs/counting';
 import ReadingJob from '../fixtures/thread-app/jobs/reading';
 import ThreadedJob from '../fixtures/thread-app/jobs/threaded';
 import Note from '../fixtures/thread-app/models/note';
@@ -31,7 +32,7 @@ describe('a thread of jobs', () => {
   const start = () => {
     const manifest = threadManifest([ReadingJob], app, jobs) ?? assert.fail('no manifest');
     const config = { environment: 'test', databaseSchema: 'public', jobs } as const;
-    return system.processor([ReadingJob, ThreadedJob], {
+    return system.processor([CountingJob, ReadingJob, ThreadedJob], {
       jobs,
       thread: threadSource(manifest, config, system.urls.database),
     });
@@ -55,6 +56,12 @@ describe('a thread of jobs', () => {
     const source = fs.readFileSync(path.join(FOLDER, 'jobs/threaded.ts'), 'utf8').split('\n');
     const line = source.findIndex((text) => text.includes('throw new Busy')) + 1;
     assert.match(system.eventsNamed('job.retrying')[0]?.error.stack ?? '', new RegExp(`threaded\\.ts:${line}:`));
+  });
+
+  it('persists the fields of its job', async () => {
+    await start();
+    const job = await CountingJob.performLater();
+    assert.deepEqual(await job.result(), { runs: 2, isMainThread: false });
   });
 
   it('is needed by a class that has one: without it nothing starts', () => {

@@ -87,6 +87,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly keep?: Duration | KeepOptions;
   /** Whether it performs in a thread of its own. Default false. */
   readonly thread?: boolean | ThreadOptions;
+  /** Names of the fields whose values the next run of a job finds again. Default: none. */
+  readonly persisted?: readonly string[];
   /** Decides the wait after one failure; undefined leaves it to the formula. */
   retryIn?(attempt: number, error: Error): RetryDecision;
 }

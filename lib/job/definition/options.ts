@@ -37,6 +37,8 @@ export interface CompiledOptions {
   readonly keep: KeepRule | undefined;
   /** undefined: it performs in the processor's own thread. */
   readonly thread: ThreadRule | undefined;
+  /** Names of the fields whose values later runs find again; undefined: none. */
+  readonly persisted: readonly string[] | undefined;
   readonly before: boolean;
   readonly around: boolean;
   readonly after: boolean;
@@ -71,6 +73,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     encrypt: readEncrypt(jobClass, name),
     keep: keepRule(jobClass, name),
     thread: threadRule(jobClass, name),
+    persisted: readPersisted(jobClass, name),
     before,
     around,
     after,
@@ -187,6 +190,15 @@ function threadRule({ thread = false }: Pick<JobClass, 'thread'>, name: string):
   if (memoryMb >= LEAST_THREAD_MB && memoryMb <= MOST_THREAD_MB) return { memoryMb };
   const advice = `give true, or { memory: '256MB' }, from ${LEAST_THREAD_MB}MB`;
   throw new TypeError(`${name}: thread is ${JSON.stringify(thread)}; ${advice}`);
+}
+
+/** @throws TypeError that names the class, for anything but names of fields. */
+function readPersisted(jobClass: JobClass, name: string): readonly string[] | undefined {
+  const { persisted } = jobClass;
+  if (persisted === undefined) return undefined;
+  const isField = (field: unknown) => typeof field === 'string' && field !== '' && !(field in jobClass.prototype);
+  if (Array.isArray(persisted) && persisted.length > 0 && persisted.every(isField)) return persisted;
+  throw new TypeError(`${name}: persisted is ${JSON.stringify(persisted)}; name fields of the class, such as ['seen']`);
 }
 
 /** The greatest integer of Postgres. */

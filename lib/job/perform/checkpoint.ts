@@ -10,7 +10,7 @@ import { deserializeArguments } from '../record/argument-decoder';
 import { serializeArguments } from '../record/arguments';
 import { type FinishedJob, insertFinished } from '../row/finished';
 import type { Run } from './run';
-import { type StepStore, Steps, type StoredStep, type StoredSteps } from './steps';
+import { PERSISTED, type StepStore, Steps, type StoredStep, type StoredSteps } from './steps';
 
 /** Minimum interval between two writes to Postgres for one run, ms. */
 const WRITE_MS = 250;
@@ -37,6 +37,8 @@ export interface CheckpointOptions {
 /** Cursor and progress of one run. Values that come faster than they may be written wait here; the latest wins. */
 export class Checkpoint {
   readonly steps: Steps;
+  /** Encodes the `persisted` fields of the job; written whenever something is, and at each `flush`. */
+  persisted: (() => StoredStep) | undefined;
   private latest: string | undefined;
   /** Steps, and null for the job itself, whose cursors are claimed. */
   private readonly claimed = new Set<string | null>();
@@ -111,6 +113,7 @@ export class Checkpoint {
     clearTimeout(this.timer);
     this.timer = undefined;
     while (this.writing) await this.writing;
+    this.notePersisted();
     if (Object.keys(this.pending).length === 0) return;
     this.writing = this.write();
     await this.writing;
@@ -138,6 +141,15 @@ export class Checkpoint {
     this.turnedAt = performance.now();
   }
 
+  private notePersisted(): void {
+    try {
+      const stored = this.persisted?.();
+      if (stored) this.pending = merge(this.pending, { steps: { [PERSISTED]: stored } });
+    } catch (thrown) {
+      this.options.onError(toError(thrown));
+    }
+  }
+
   private async write(): Promise<void> {
     const { store, owner, run, onError } = this.options;
     // Its row has gone.
@@ -163,7 +175,7 @@ export class Checkpoint {
 export interface CheckpointData {
   readonly cursor?: string;
   readonly progress?: string;
-  /** Cursors of steps. They change nothing in steps that are done. */
+  /** Cursors of steps, which change nothing in steps that are done, and `persisted` fields. */
   readonly steps?: StoredSteps;
 }
 

@@ -17,6 +17,7 @@ import { Checkpoint, type CheckpointStore, PostgresCheckpointStore } from './che
 import { beginRun, JobExecution } from './job-execution';
 import { Failures, Outcomes } from './outcomes';
 import { performJob } from './perform-job';
+import { restorePersisted } from './persisted';
 import { attachRun, deliveredRun, type Run, runAsDelivered, watchTimeout } from './run';
 import type { Threads } from './threads';
 
@@ -93,8 +94,7 @@ export class Executor {
       prepare: async (job) => {
         const run = this.begin(job);
         this.runs.add(run);
-        this.instantiate(job, run);
-        await this.readArguments(job, run);
+        await this.read(job, run, this.instantiate(job, run), compileOptions(job.requireClass()));
         return run;
       },
       argsFor: (job, run) => this.decodeAgain(job, run),
@@ -202,7 +202,7 @@ export class Executor {
     const { threads } = this.options;
     if (plan.thread && threads) instance.perform = () => threads.perform(job, run);
     const perform = () => performJob(instance, plan, run, this.middleware);
-    const reading = this.readArguments(job, run);
+    const reading = this.read(job, run, instance, plan);
     return reading ? reading.then(perform) : perform();
   }
 
@@ -215,6 +215,13 @@ export class Executor {
   }
 
   /** @returns a promise only if something has to be awaited. */
+  private read(job: JobExecution, run: Run, instance: Performable, plan: CompiledOptions): Promise<void> | undefined {
+    const { codec = {}, threads } = this.options;
+    // In a thread, the instance there has them.
+    if (!plan.persisted || (plan.thread && threads)) return this.readArguments(job, run);
+    return restorePersisted(instance, plan.persisted, run, codec).then(() => this.readArguments(job, run));
+  }
+
   private readArguments(job: JobExecution, run: Run): Promise<void> | undefined {
     const read = deserializeArguments(job.payload.args, this.options.codec);
     if (read instanceof Promise) return read.then((values) => take(job, run, values));

@@ -18,12 +18,15 @@ export interface StepOptions {
 export type TransactionWork<T> = (trx: Knex.Transaction) => T;
 
 /** A step, as the job's row has it. Results and cursors are texts, since jsonb would sort their keys. */
-export type StoredStep = DoneStep | { readonly cursor: string };
+export type StoredStep = DoneStep | { readonly cursor: string } | { readonly persisted: StoredResult };
 
 interface DoneStep extends StoredResult {
   /** ms since 1970. */
   readonly at: number;
 }
+
+/** The name under which a job's `persisted` fields are stored: no step has it. */
+export const PERSISTED = '';
 
 /** Steps by name. */
 export type StoredSteps = Readonly<Record<string, StoredStep>>;
@@ -137,7 +140,8 @@ export class Steps {
     this.names.add(name);
   }
 
-  private async stored(name: string): Promise<StoredStep | undefined> {
+  /** What earlier runs have stored under a name. @throws errors of Postgres. */
+  async stored(name: string): Promise<StoredStep | undefined> {
     const { store, owner } = this.options;
     this.reading ??= store?.readSteps(owner) ?? Promise.resolve({});
     const steps = await this.reading;

@@ -3,12 +3,14 @@ import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
 import { toError } from '../../support/to-error';
 import type { JobLookup, Performable } from '../definition/job-class';
+import { compileOptions } from '../definition/options';
 import { deserializeArguments } from '../record/argument-decoder';
 import type { ArgumentCodec } from '../record/arguments';
 import type { Keyring } from '../record/encryption';
 import { carryError, receiveError } from './carried-error';
 import { Checkpoint, PostgresCheckpointStore } from './checkpoint';
 import { beginRun, JobExecution } from './job-execution';
+import { restorePersisted } from './persisted';
 import { attachRun, type Run, runInOwnContext } from './run';
 import type { FromThread, ThreadEnd, ToThread } from './threads';
 
@@ -48,6 +50,8 @@ async function perform(job: JobExecution, run: Run, codec: ArgumentCodec): Promi
   try {
     const instance: Performable = new (job.requireClass())();
     attachRun(instance, run);
+    const { persisted } = compileOptions(job.requireClass());
+    if (persisted) await restorePersisted(instance, persisted, run, codec);
     run.args = await deserializeArguments(job.payload.args, codec);
     const value = await runInOwnContext(run, () => instance.perform(...(run.args as never[])));
     const finished = run.isCommitted ? undefined : run.keeping?.finished(run, value);

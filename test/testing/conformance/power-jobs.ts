@@ -139,6 +139,17 @@ export class SummaryJob extends TellingJob {
   static override readonly throttle = { per: '1h' } as const;
 }
 
+/** Snoozes with each new letter. */
+export class SpellingJob extends TellingJob {
+  static override readonly persisted = ['spelt'];
+  spelt = '';
+  override perform(text: string) {
+    this.spelt += text[this.spelt.length];
+    told.push(this.spelt);
+    if (this.spelt !== text) throw new Snooze('1h');
+  }
+}
+
 /** Its failure is handled, unless the handler fails. */
 export class RescuedJob extends TellingJob {
   static {
@@ -179,4 +190,5 @@ export const CLASSES: readonly JobClass[] = [
   SummaryJob,
   AlertJob,
   RescuedJob,
+  SpellingJob,
 ];

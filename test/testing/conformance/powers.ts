@@ -10,7 +10,7 @@ import type { Power, World } from './worlds';
 
 const { LimitedJob, HourlyJob, AskingJob, TickJob, SnoozyJob, ExpiringJob, FailingJob, EachJob, PartJob } = jobs;
 const { ReportJob, CancellingJob, KeptJob, SecretJob, ReadingJob, LatestJob, OrderedJob, SearchJob } = jobs;
-const { SummaryJob, AlertJob, RescuedJob } = jobs;
+const { SummaryJob, AlertJob, RescuedJob, SpellingJob } = jobs;
 
 const callbacks = () => ({
   onSuccess: ReportJob.prepare('success'),
@@ -370,6 +370,13 @@ export function definePowers(power: Power): void {
       },
     },
   );
+
+  power('the next run finds the fields that a class persists', async (world) => {
+    await SpellingJob.performLater('ab');
+    await world.settles(['a'], 1);
+    await world.pass(61);
+    await world.settles(['a', 'ab']);
+  });
 
   power('a job that its class rescues is done', async (world) => {
     await RescuedJob.performLater('bad');
