@@ -83,6 +83,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static jobName?: string;
   /** Limits of retries, by Sidekiq's formula; then the job is dead. Default 25, about 20 days. */
   static retry: RetryOptions = DEFAULT_RETRY;
+  /** The queue to which a job goes when it is retried, and in which it stays. JOB_QUEUES must name it. Default: that of the job. */
+  static retryQueue?: string;
   /**
    * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Declare it `readonly … as const`,
    * like `cron` and `timeout`. Otherwise TypeScript rejects its texts as mere strings.

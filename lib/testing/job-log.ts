@@ -52,7 +52,8 @@ export class LoggedJob {
   cancelReason: string | undefined;
 
   constructor(
-    readonly request: EnqueueRequest,
+    /** Its queue changes with a retry of a class with `retryQueue`. */
+    public request: EnqueueRequest,
     private readonly keys: Keyring,
     /** The batch that it is a job of. */
     readonly batchId: string | undefined,

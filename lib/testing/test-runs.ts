@@ -100,6 +100,7 @@ export class TestRuns {
         const { history = entry.history, waitMs } = outcome;
         const { attempts } = outcome.op === 'retry' ? outcome : entry;
         Object.assign(entry, { history, attempts, dueAt: Date.now() + waitMs });
+        if (outcome.op === 'retry' && outcome.queue) entry.request = { ...entry.request, queue: outcome.queue };
         return outcome.op === 'snooze' ? 'snoozed' : 'retrying';
       }
       case 'dead':

@@ -119,6 +119,15 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     says: /jobs\/wave\.js: WaveJob goes to the queue reports, which JOB_QUEUES \(default, mailer\) lacks: add it there/,
     warning: true,
   },
+  'a queue of retries that is not served': {
+    files: wave("static retryQueue = 'low'; perform() {}"),
+    says: /jobs\/wave\.js: WaveJob goes to the queue low, which JOB_QUEUES \(default, mailer\) lacks: add it there/,
+    warning: true,
+  },
+  'a queue of retries that cannot be one': {
+    files: wave("static retryQueue = 'a b'; perform() {}"),
+    says: /jobs\/wave\.js: WaveJob: retryQueue is "a b"; use letters, digits, - and _/,
+  },
   'two models with the same name': {
     files: { 'models/person.js': model('User') },
     says: /models\/user\.js: there is another model named User: rename one/,

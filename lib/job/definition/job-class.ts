@@ -57,6 +57,8 @@ export interface JobClass<J extends Performable = Performable> {
   readonly queue: string | ((...args: never[]) => string);
   /** The limit of retries for failures without a rule of their own. */
   readonly retry: RetryOptions;
+  /** The queue in which its retries wait. Default: that of the job. */
+  readonly retryQueue?: string;
   /** The rule by which one of its jobs is a duplicate; undefined: none is. */
   readonly unique?: UniqueOptions | boolean;
   /** Each enqueue postpones the one job that waits, and gives it new arguments. */

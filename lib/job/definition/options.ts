@@ -81,6 +81,7 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
     bare: !before && !around && !after,
   });
   if (typeof jobClass.queue !== 'function') checkQueue({ name, queue: jobClass.queue });
+  if (jobClass.retryQueue !== undefined) checkQueue({ name, queue: jobClass.retryQueue }, 'retryQueue');
   const limit = retryLimit(jobClass.retry);
   if (!(limit >= 0)) throw new TypeError(`${name}.retry: limit is ${limit}; give a number of retries, 0 for none`);
   checkRetryFor(jobClass.retry, `${name}.retry`);
@@ -204,10 +205,10 @@ function readPersisted(jobClass: JobClass, name: string): readonly string[] | un
 /** The greatest integer of Postgres. */
 const MAX_LIMIT = 2 ** 31 - 1;
 
-/** @throws TypeError that names the class and the queue, for an invalid name. */
-export function checkQueue({ name, queue }: Pick<EnqueueRequest, 'name' | 'queue'>): void {
+/** @throws TypeError that names the class, the option and the queue, for an invalid name. */
+export function checkQueue({ name, queue }: Pick<EnqueueRequest, 'name' | 'queue'>, option = 'queue'): void {
   if (typeof queue === 'string' && QUEUE_NAME.test(queue)) return;
-  throw new TypeError(`${name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
+  throw new TypeError(`${name}: ${option} is ${JSON.stringify(queue)}; use letters, digits, - and _`);
 }
 
 /**

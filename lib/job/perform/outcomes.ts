@@ -79,7 +79,8 @@ export class Outcomes {
     const { waitMs, key, firstFailedAt } = decision;
     const history = failedHistory(job.history, error, { key, firstFailedAt, run: this.failedRun(job) });
     const written = { history: JSON.stringify(history), ...searchedErrors(history), attempts: job.attempt };
-    return this.final({ op: 'retry', waitMs, inOrderOf: job.inOrderOf, ...written }, job, () =>
+    const queue = job.jobClass?.retryQueue;
+    return this.final({ op: 'retry', waitMs, queue, inOrderOf: job.inOrderOf, ...written }, job, () =>
       events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
     );
   }

@@ -5,8 +5,8 @@ import type { Run } from './run';
 import { PERSISTED } from './steps';
 
 /**
- * Gives a job the values of its `persisted` fields that its last run has left, and keeps those of this run whenever its checkpoint is
- * written, which happens at the end of each run that is not the last.
+ * Gives a job the values of its `persisted` fields that its last run has left, and keeps those of this run whenever its checkpoint
+ * is written, which happens at the end of each run that is not the last.
  * @throws errors of Postgres, and of the types of the values.
  */
 export async function restorePersisted(

@@ -24,6 +24,8 @@ export type Outcome =
       /** Runs that have failed, this one included. */
       readonly attempts: number;
       readonly waitMs: number;
+      /** The queue that it goes to. Default: its own. */
+      readonly queue?: string | undefined;
       readonly inOrderOf?: string | undefined;
     }
   | { readonly op: 'dead'; readonly job: DeadJob }
@@ -201,10 +203,10 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
        run_at = case when in_order then run_at else coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at) end,
        left_since = case when op in ('leave', 'wait') then coalesce(left_since, run_at) when op in ('retry', 'snooze') then null else left_since end,
        deliveries = case when op in ('retry', 'snooze') then 0 when op = 'return-counted' then deliveries else deliveries - 1 end,
-       attempts = coalesce(failed, attempts),
+       attempts = coalesce(failed, attempts), queue = coalesce(goes_to, queue),
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
-     from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::bool[], ?::int[], ?::text[], ?::text[], ?::text[])
-       as ended (id, at, op, wait_ms, in_order, failed, failure, name, texts)
+     from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::bool[], ?::int[], ?::text[], ?::text[], ?::text[], ?::text[])
+       as ended (id, at, op, wait_ms, in_order, failed, goes_to, failure, name, texts)
      where ${OWNED()} and ${NOT_ASKED()} and ${ASYNCHRONOUS} and ${BRIEFLY} returning ${TABLES.jobs}.id`,
     [
       ...fences(endings),
@@ -212,6 +214,7 @@ async function returnJobs(knex: Knex, identity: string, endings: readonly Ended[
       outcomes.map((outcome) => ('waitMs' in outcome ? outcome.waitMs : null)),
       outcomes.map((outcome) => inOrderOf(outcome) !== undefined),
       retries.map((retry) => retry?.attempts ?? null),
+      retries.map((retry) => retry?.queue ?? null),
       outcomes.map((outcome) => ('history' in outcome && outcome.history) || null),
       retries.map((retry) => retry?.error ?? null),
       retries.map((retry) => retry?.messages ?? null),

@@ -55,10 +55,11 @@ export class AppParts {
     const inspect = (jobClass: JobClass, file: string) => {
       cronEntries([jobClass], codec);
       checkCronOptions(jobClass);
-      const { queue } = jobClass;
-      if (typeof queue === 'function' || served === undefined || served.includes(queue)) return;
-      const wrong = `${jobClass.name} goes to the queue ${queue}, which JOB_QUEUES (${served.join(', ')}) lacks`;
-      unserved.push(warningFinding(`${jobsDir}/${file}: ${wrong}: add it there, unless another tree serves it`));
+      for (const queue of new Set([jobClass.queue, jobClass.retryQueue])) {
+        if (typeof queue !== 'string' || served === undefined || served.includes(queue)) continue;
+        const wrong = `${jobClass.name} goes to the queue ${queue}, which JOB_QUEUES (${served.join(', ')}) lacks`;
+        unserved.push(warningFinding(`${jobsDir}/${file}: ${wrong}: add it there, unless another tree serves it`));
+      }
     };
     const onOther = (file: string, exported: unknown) => refuseUnexported(path.join(jobsDir, file), exported);
     const { value, found } = await loading((onFault) => loadJobs(jobsDir, { importFile, onFault, onOther, inspect }));

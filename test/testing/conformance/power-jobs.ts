@@ -139,6 +139,16 @@ export class SummaryJob extends TellingJob {
   static override readonly throttle = { per: '1h' } as const;
 }
 
+/** Tells its queue; its first run fails. */
+export class DemotedJob extends TellingJob {
+  static override readonly retryQueue = 'mailer';
+  override perform(text: string) {
+    const { queue, attempt } = this.context;
+    told.push(`${text} on ${queue}`);
+    if (attempt === 1) throw new RangeError('as asked');
+  }
+}
+
 /** Snoozes with each new letter. */
 export class SpellingJob extends TellingJob {
   static override readonly persisted = ['spelt'];
@@ -191,4 +201,5 @@ export const CLASSES: readonly JobClass[] = [
   AlertJob,
   RescuedJob,
   SpellingJob,
+  DemotedJob,
 ];

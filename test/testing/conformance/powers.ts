@@ -10,7 +10,7 @@ import type { Power, World } from './worlds';
 
 const { LimitedJob, HourlyJob, AskingJob, TickJob, SnoozyJob, ExpiringJob, FailingJob, EachJob, PartJob } = jobs;
 const { ReportJob, CancellingJob, KeptJob, SecretJob, ReadingJob, LatestJob, OrderedJob, SearchJob } = jobs;
-const { SummaryJob, AlertJob, RescuedJob, SpellingJob } = jobs;
+const { SummaryJob, AlertJob, RescuedJob, SpellingJob, DemotedJob } = jobs;
 
 const callbacks = () => ({
   onSuccess: ReportJob.prepare('success'),
@@ -369,6 +369,17 @@ export function definePowers(power: Power): void {
         },
       },
     },
+  );
+
+  power(
+    'retries go to the queue that a class has for them',
+    async (world) => {
+      await DemotedJob.performLater('runs');
+      await world.settles(['runs on default'], 1);
+      await world.pass(5);
+      await world.settles(['runs on default', 'runs on mailer']);
+    },
+    { inline: { because: 'nothing is retried', run: () => assert.rejects(DemotedJob.performLater(''), RangeError) } },
   );
 
   power('the next run finds the fields that a class persists', async (world) => {
