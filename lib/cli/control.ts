@@ -1,5 +1,11 @@
 import { ask } from '../cluster/control/client';
-import { parseArgument, readTree, type StatusJson, TREE_COMMANDS, type TreeCommand } from '../cluster/control/commands';
+import {
+  parseArguments,
+  readTree,
+  type StatusJson,
+  TREE_COMMANDS,
+  type TreeCommand,
+} from '../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { goneWithin } from '../cluster/control/state-file';
 import type { ProcessStacks, TreeStats } from '../cluster/status';
@@ -9,6 +15,7 @@ import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { judgementJson } from '../health/judge';
 import { Deadline } from '../support/deadline';
 import { camelCase } from '../support/snake-case';
+import type { ProfileFlags } from './profile';
 import { stacksText } from './stacks-text';
 import { statsText } from './stats-text';
 
@@ -16,17 +23,19 @@ import { statsText } from './stats-text';
  * Sends one command to the running tree, waits until it is done, and prints the reply.
  * @throws UserError for an unknown command, or if no tree runs or the tree rejects the command.
  */
-export async function control(
-  words: readonly string[],
-  flags: TreeFlags & { readonly json?: boolean | undefined },
-): Promise<void> {
+export async function control(words: readonly string[], flags: TreeFlags & ProfileFlags): Promise<void> {
   // The reader of a pipe may close it early: catamount stats | head
   process.stdout.on('error', () => undefined);
-  const { command, argument } = await find(words);
+  const command = await commandNamed(words);
+  const given = words.slice(command.name.split(' ').length);
+  const args = command.options ? [] : readArgs(command, given);
   const tree = RunningTree.find(flags);
-  const answer = await ask(tree.address, command, argument).catch((error: unknown) => {
-    throw tree.explain(error);
-  });
+  const send = async (name: TreeCommand, values: readonly number[]) =>
+    ask(tree.address, name, values).catch((error: unknown) => {
+      throw tree.explain(error);
+    });
+  if (command.options) return (await import('./profile')).printProfile(command, given, flags, send);
+  const answer = await send(command, args);
   if (command.final) await untilGone(answer);
   if (command.name === 'status') return printStatus(tree, answer as unknown as StatusJson, flags.json === true);
   process.stdout.write(flags.json ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer));
@@ -39,11 +48,10 @@ export async function commandNamed(words: readonly string[]): Promise<TreeComman
   return command;
 }
 
-async function find(words: readonly string[]): Promise<{ command: TreeCommand; argument: number }> {
-  const command = await commandNamed(words);
-  const [argument, ...more] = words.slice(command.name.split(' ').length);
-  if (more.length > 0) throw surplusWord(command.name, more.join(' '));
-  return { command, argument: parseArgument(command, argument) };
+function readArgs(command: TreeCommand, given: readonly string[]): readonly number[] {
+  const surplus = given.slice(1);
+  if (surplus.length > 0) throw surplusWord(command.name, surplus.join(' '));
+  return parseArguments(command, given);
 }
 
 async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Record<string, unknown>>): Promise<void> {

@@ -48,7 +48,12 @@ export function helpOn(words: readonly string[]): string {
   const own = CLI_COMMANDS.find(({ name }) => name === words[0]);
   if (own) return page([own.name, own.usage], own.summary, own.details ?? '');
   const tree = TREE_COMMANDS.find(({ name }) => name === text || name === words[0]);
-  if (tree) return page([commandUsage(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
+  if (tree)
+    return page(
+      [commandUsage(tree), '[options]'],
+      `${tree.help}${signals(tree.signals)}`,
+      lines([...(tree.options ?? []), ...OPTIONS]),
+    );
   if (words[0] !== 'jobs') throw noCommand(text);
   return jobsHelp(words.length === 1 ? undefined : parseJobCommand([...words.slice(1), '--help']).command);
 }

@@ -41,8 +41,10 @@ async function sendCommand(args: string[]): Promise<void> {
   const { commandNamed, control } = await import('./control');
   const { readArguments } = await import('../core/command-line');
   // The name is checked first: an unknown command has no options that could be wrong.
-  const { name } = await commandNamed(readWords(args));
-  const { values, positionals } = readArguments(name, { args, options: TO_THE_TREE, allowPositionals: true });
+  const { name, options: own = [] } = await commandNamed(readWords(args));
+  const further = Object.fromEntries(own.map(([usage]) => [usage.slice(2).split(' ')[0], { type: 'string' as const }]));
+  const options = { ...TO_THE_TREE, ...further };
+  const { values, positionals } = readArguments(name, { args, options, allowPositionals: true });
   await control(positionals, values);
 }
 

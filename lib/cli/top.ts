@@ -57,7 +57,7 @@ export async function top(flags: TreeFlags, output: Output = process.stdout, pac
 
 async function statusOf(tree: RunningTree): Promise<TreeStatus> {
   try {
-    return readTree(await ask(tree.address, findCommand('status'), 0, ANSWER_MS));
+    return readTree(await ask(tree.address, findCommand('status'), [], ANSWER_MS));
   } catch (thrown) {
     throw tree.explain(thrown);
   }

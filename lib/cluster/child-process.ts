@@ -144,19 +144,20 @@ const FRAME = /^\s+at |^\s*\^+$|^Node\.js v|^node:internal/;
 
 /** What Node prints on standard error about its inspector. */
 const OF_INSPECTOR =
-  /^(Debugger (attached\.|(listening|ending) on (?<url>ws:\/\/127\.0\.0\.1:\d+\/[\w-]+))|For help, see: https:\/\/nodejs\.org\/)/;
+  /^(Debugger (attached\.|(listening|ending) on (?<url>ws:\/\/127\.0\.0\.1:\d+\/[\w-]+))|For help, see: https:\/\/nodejs\.org\/|Waiting for the debugger to disconnect)/;
 
 /**
  * Emits `child.output` for each line that the child prints outside its log, such as a `console.log` or the stack of a crash.
  * Emits `child.record` for a line that its app's own logger wrote. The reader is loaded with the first output.
- * @param onInspector gets the address of the child's inspector whenever that is opened. Default: it is output like any other.
+ * @param onInspector gets the address of the child's inspector whenever that is opened, and null when the child wants to exit and
+ * waits for those who use it. Default: what Node says of it is output like any other.
  * @returns the last lines of the child's standard error, without frames of stacks, a list that is kept up to date.
  */
 export function reportOutput(
   child: Pick<ChildProcess, 'stdout' | 'stderr'>,
   name: string,
   events: Events,
-  onInspector?: (url: string) => void,
+  onInspector?: (url: string | null) => void,
 ): readonly string[] {
   const errors: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
@@ -166,6 +167,7 @@ export function reportOutput(
         if (ofInspector) {
           const { url } = ofInspector.groups ?? {};
           if (url !== undefined && line.includes('listening')) onInspector?.(url);
+          if (line.startsWith('Waiting')) onInspector?.(null);
           return;
         }
         if (isLogRecord) events.emit('child.record', { line });

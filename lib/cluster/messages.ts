@@ -92,7 +92,7 @@ export interface RequestMessage {
   readonly catamount: 'request';
   readonly id: number;
   readonly operation: keyof Tree;
-  readonly args: readonly (number | string | RecentEvent)[];
+  readonly args: readonly (number | string | RecentEvent | readonly number[])[];
 }
 
 /** The outcome of a `request`. */

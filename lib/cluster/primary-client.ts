@@ -25,8 +25,8 @@ export class PrimaryClient implements Tree {
     return this.request('rollups', [after]);
   }
 
-  runCommand(command: string, argument: number, by: Caller): Promise<void> {
-    return this.request('runCommand', [command, argument, by]);
+  runCommand(command: string, args: readonly number[], by: Caller): Promise<void> {
+    return this.request('runCommand', [command, args, by]);
   }
 
   recordEvent(event: RecentEvent): Promise<void> {

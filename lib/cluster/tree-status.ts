@@ -207,6 +207,20 @@ export interface ProcessStacks {
   readonly inFlight: readonly WorkInFlight[];
 }
 
+/** A profile of a process, as a file on the machine of its tree. */
+export interface Profile {
+  /** Its path. */
+  readonly file: string;
+  readonly kind: 'cpu' | 'heap';
+  /** `worker 0`, `job processor` or `primary`. */
+  readonly process: string;
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly at: string;
+  /** true: taken by itself, because the process lagged. */
+  readonly automatic: boolean;
+}
+
 /** What a process of the tree may ask the primary. */
 export interface Tree {
   /** The status for operators; memory figures are at most some seconds old. */
@@ -217,7 +231,7 @@ export interface Tree {
    * Starts a command of the table without waiting for its end. Resolves once it has begun.
    * @throws UserError when it is rejected at once.
    */
-  runCommand(command: string, argument: number, by: Caller): Promise<void>;
+  runCommand(command: string, args: readonly number[], by: Caller): Promise<void>;
   recordEvent(event: RecentEvent): Promise<void>;
 }
 
@@ -226,6 +240,10 @@ export interface Operations extends Tree {
   stats(): Promise<TreeStats>;
   /** Reads what the workers and job processors run at this moment, blocked ones too, and logs it. Takes at most 4 s. */
   stacks(): Promise<readonly ProcessStacks[]>;
+  /** Takes a CPU profile of the process with that pid. Rejects with the reason when that fails; one is taken at a time. */
+  profile(pid: number, seconds: number): Promise<Profile>;
+  /** Writes a heap snapshot of it likewise. It stands still meanwhile. */
+  heapSnapshot(pid: number): Promise<Profile>;
   /** Replaces every worker, then the job processor, with newly loaded code. Rejects with the reason when it is aborted. */
   phasedRestart(): Promise<void>;
   /** Drains everything and starts it again under the same primary. */

@@ -161,6 +161,13 @@ const CATALOG: Catalog = {
   ),
   'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
   'child.stacks': warn((e) => `${e.child} (pid ${e.pid}) ${stacksText(e)}`),
+  'child.lagging': warn(
+    (e) => `${e.child} (pid ${e.pid}) lags: for 10 s its event loop was blocked, or late by half a second and more`,
+  ),
+  'profile.taken': info(
+    (e) => `took a ${PROFILES[e.kind]} of ${e.child} (pid ${e.pid})${e.automatic ? ', which lagged' : ''}: ${e.file}`,
+  ),
+  'profile.failed': warn((e) => e.message),
   'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
   'tls.loaded': {
     level: ({ isOver }) => (isOver ? 'error' : 'info'),
@@ -367,6 +374,8 @@ function ending({ code, signal, expected }: Pick<EventMap['worker.exited'], 'cod
 
 const noHeartbeat = (e: { readonly heartbeatAgeMs: number }) =>
   `has sent no heartbeat for ${formatDuration(e.heartbeatAgeMs)}`;
+
+const PROFILES = { cpu: 'CPU profile', heap: 'heap snapshot' } as const;
 
 function stacksText({ threads, failure }: EventMap['child.stacks']): string {
   if (failure !== null) return `cannot be asked what it runs: ${failure}`;

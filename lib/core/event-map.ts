@@ -167,6 +167,18 @@ export interface EventMap {
     /** Why they cannot be read. */
     readonly failure: string | null;
   };
+  /** The event loop of a child has been blocked, or delayed in each second, for ten seconds. */
+  'child.lagging': { readonly child: string; readonly pid: number };
+  'profile.taken': {
+    readonly kind: 'cpu' | 'heap';
+    readonly child: string;
+    readonly pid: number;
+    readonly file: string;
+    /** true: by itself, because the process lagged. */
+    readonly automatic: boolean;
+  };
+  /** No profile was taken of a process that lagged. */
+  'profile.failed': { readonly message: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
   /** A tree of the same folder is stopping; this one starts when that has ended. */

@@ -31,6 +31,7 @@ const NOTABLE = {
   'phase.completed': ['primary', 'deploy'],
   'phase.aborted': ['primary', 'warn'],
   'memory.high': ['primary', 'warn'],
+  'profile.taken': ['primary', 'calm'],
   'embedded.exited': ['primary', 'warn'],
   'operator.command': ['primary', 'action'],
   'operator.rejected': ['primary', 'warn'],

@@ -212,7 +212,7 @@ export class TreeReporter implements Service {
       const command = readCommand(text);
       if (!mine || !command) continue;
       try {
-        await this.options.tree.runCommand(command.command, command.argument, command.by);
+        await this.options.tree.runCommand(command.command, [command.argument], command.by);
       } catch (error) {
         // The tree has already logged that it rejected the command.
         if (!(error instanceof UserError)) throw error;

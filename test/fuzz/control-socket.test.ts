@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import path from 'node:path';
-import { commandPath, parseArgument, TREE_COMMANDS } from '../../lib/cluster/control/commands';
+import { commandPath, parseArguments, TREE_COMMANDS } from '../../lib/cluster/control/commands';
 import { readRequest } from '../../lib/cluster/control/request';
 import { readState } from '../../lib/cluster/control/state-file';
 import { UserError } from '../../lib/core/errors';
@@ -70,10 +70,10 @@ describe('the control socket, given anything', () => {
         assert.ok([400, 404, 405, 413].includes(answer.status));
         assert.ok(JSON.stringify(answer.body).length < 2000);
       } else {
-        const { command, argument } = answer;
+        const { command, args } = answer;
         assert.equal(request.method, command.method);
-        assert.ok(Number.isSafeInteger(argument) && argument >= 0);
-        const wanted = commandPath(command) + (command.argument ? `/${argument}` : '');
+        assert.ok(args.every((argument) => Number.isSafeInteger(argument) && argument >= 0));
+        const wanted = [commandPath(command), ...args].join('/');
         assert.equal(request.url.split('?')[0]?.replace(/\/0+(?=\d)/, '/'), wanted);
       }
     }
@@ -81,9 +81,11 @@ describe('the control socket, given anything', () => {
 
   it('reads the argument of a command as a whole number, or rejects it', () => {
     for (let n = cases(5000); n > 0; n--) {
-      for (const command of TREE_COMMANDS.filter(({ argument }) => argument)) {
+      for (const command of TREE_COMMANDS.filter(({ takes }) => takes)) {
         try {
-          assert.ok(parseArgument(command, mutator.mutate(['1', '12']).toString('utf8')) >= 0);
+          assert.ok(
+            parseArguments(command, [mutator.mutate(['1', '12']).toString('utf8')]).every((argument) => argument >= 0),
+          );
         } catch (thrown) {
           assert.ok(thrown instanceof UserError);
         }

@@ -144,11 +144,11 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/primary/stacks.deep.ts'],
   },
   {
-    promise: 'an inspector by which stacks are read is closed again',
-    file: 'lib/cluster/primary/thread-stacks.ts',
-    find: "void session.ask('Runtime.evaluate', { expression: CLOSE });",
-    replace: "void session.ask('Runtime.evaluate', { expression: '0' });",
-    killedBy: ['test/cluster/primary/stack-reader.test.ts'],
+    promise: 'the inspector of a child is closed again',
+    file: 'lib/cluster/primary/child-inspector.ts',
+    find: '    closeInspector(session);\n    this.closing',
+    replace: '    this.closing',
+    killedBy: ['test/cluster/primary/child-inspector.test.ts'],
   },
   {
     promise: 'the exit code says that a stop cut off requests at its deadline, even if no process was killed',

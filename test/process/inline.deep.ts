@@ -112,9 +112,9 @@ describe('WEB_CONCURRENCY=0 and JOB_PROCESSOR=inline', () => {
 
   it('refuses what needs a second process, and goes on', async () => {
     const tree = await start();
-    for (const [command, argument] of [['phased-restart'], ['restart'], ['recycle', 0], ['worker-count-up']] as const)
+    for (const [command, ...args] of [['phased-restart'], ['restart'], ['recycle', 0], ['worker-count-up']] as const)
       await assert.rejects(
-        order(tree, command, argument),
+        order(tree, command, ...args),
         /WEB_CONCURRENCY=0 and JOB_PROCESSOR=inline has none/,
         command,
       );

@@ -26,10 +26,10 @@ export interface ControlAddress {
 export async function ask(
   address: ControlAddress,
   command: TreeCommand,
-  argument = 0,
+  args: readonly number[] = [],
   promptMs = PROMPT_MS,
 ): Promise<Record<string, unknown>> {
-  const { status, text } = await exchange(address, command, argument, promptMs);
+  const { status, text } = await exchange(address, command, args, promptMs);
   const body = parse(text);
   if (status >= 200 && status < 300 && body) return body;
   const reason = typeof body?.error === 'string' ? body.error : `it answered ${status} without a reason.`;
@@ -39,10 +39,10 @@ export async function ask(
 function exchange(
   { socket, token }: ControlAddress,
   command: TreeCommand,
-  argument: number,
+  args: readonly number[],
   promptMs: number,
 ): Promise<{ status: number; text: string }> {
-  const path = commandPath(command) + (command.argument ? `/${argument}` : '');
+  const path = [commandPath(command), ...args].join('/');
   const options = { socketPath: socketAddress(socket), path, method: command.method, agent: false };
   return new Promise((resolve, reject) => {
     const request = http.request({ ...options, headers: { authorization: `Bearer ${token}` } }, (response) => {

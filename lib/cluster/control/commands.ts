@@ -7,6 +7,8 @@ import type { Operations, TreeStats, TreeStatus } from '../status';
 export interface CommandArgument {
   readonly name: string;
   readonly meaning: string;
+  /** Its value when it is not given. Default: it must be given. */
+  readonly usual?: number;
 }
 
 /** A command that an operator can send to a running tree. */
@@ -16,7 +18,9 @@ export interface TreeCommand {
   readonly method: 'GET' | 'POST';
   /** Signals to the primary with the same effect. */
   readonly signals: readonly OperatorSignal[];
-  readonly argument?: CommandArgument;
+  readonly takes?: readonly CommandArgument[];
+  /** Further options on the command line, with their meanings: `--out FILE`. */
+  readonly options?: readonly (readonly [usage: string, meaning: string])[];
   /** One line, for the help and the guide to operations. */
   readonly help: string;
   /** Printed afterwards, where the effect may be misunderstood. */
@@ -25,11 +29,14 @@ export interface TreeCommand {
   readonly slow?: true;
   /** Ends the process: the answer is sent before it begins. */
   readonly final?: true;
-  run(operations: Operations, argument: number): Promise<object>;
+  run(operations: Operations, ...args: readonly number[]): Promise<object>;
 }
 
 const done = (work: Promise<unknown>): Promise<object> => work.then(() => ({ status: 'ok' }));
 const scaled = (work: Promise<number>): Promise<object> => work.then((workers) => ({ status: 'ok', workers }));
+
+const PROCESS: CommandArgument = { name: 'PROCESS', meaning: 'the pid of a process of the tree' };
+const OUT = ['--out FILE', 'also copy it there'] as const;
 
 /**
  * The one table of commands: the socket, the CLI, the help and the signals that do not stop the tree are derived from it. A
@@ -56,6 +63,26 @@ export const TREE_COMMANDS: readonly TreeCommand[] = [
     signals: ['SIGPWR'],
     help: 'what each process runs at this moment, also a blocked one, with files and lines; the log gets it, too',
     run: (operations) => operations.stacks().then((stacks) => ({ stacks: snakeCase(stacks) })),
+  },
+  {
+    name: 'profile',
+    method: 'POST',
+    signals: [],
+    takes: [PROCESS, { name: 'SECONDS', meaning: 'its length', usual: 10 }],
+    options: [['--seconds N', 'how long to measure, 1 to 60 (10)'], OUT],
+    help: 'CPU profile of a process: a pid, worker N, processor or primary, as the file .cpuprofile',
+    slow: true,
+    run: (operations, pid = 0, seconds = 0) => operations.profile(pid, seconds).then(snakeCase),
+  },
+  {
+    name: 'heap-snapshot',
+    method: 'POST',
+    signals: [],
+    takes: [PROCESS],
+    options: [OUT],
+    help: 'all objects in the memory of a process, as the file .heapsnapshot; the process stands still meanwhile',
+    slow: true,
+    run: (operations, pid = 0) => operations.heapSnapshot(pid).then(snakeCase),
   },
   {
     name: 'phased-restart',
@@ -93,10 +120,10 @@ export const TREE_COMMANDS: readonly TreeCommand[] = [
     name: 'recycle',
     method: 'POST',
     signals: [],
-    argument: { name: 'N', meaning: 'the slot of a worker' },
+    takes: [{ name: 'N', meaning: 'the slot of a worker' }],
     help: 'replace the worker in slot N with a fresh one; requests finish',
     slow: true,
-    run: (operations, slot) => done(operations.recycle(slot)),
+    run: (operations, slot = 0) => done(operations.recycle(slot)),
   },
   {
     name: 'worker-count-up',
@@ -147,22 +174,24 @@ export function commandPath(command: TreeCommand): string {
 }
 
 /** The command as it is typed: `recycle N`. */
-export function commandUsage({ name, argument }: TreeCommand): string {
-  return argument === undefined ? name : `${name} ${argument.name}`;
+export function commandUsage({ name, takes = [] }: TreeCommand): string {
+  return [name, ...takes.filter(({ usual }) => usual === undefined).map((argument) => argument.name)].join(' ');
 }
 
-/** @throws UserError, a usage error, when the text is not the argument that the command needs. */
-export function parseArgument(command: TreeCommand, text: string | undefined): number {
-  const { argument, name } = command;
-  if (argument === undefined) {
-    if (text !== undefined) {
-      throw new UserError(`${name} takes no argument, but was given "${text.slice(0, MAX_SHOWN_LENGTH)}".`, EXIT.usage);
-    }
-    return 0;
-  }
-  if (text !== undefined && /^\d{1,6}$/.test(text)) return Number(text);
-  const complaint = text === undefined ? 'nothing was given' : `"${text.slice(0, MAX_SHOWN_LENGTH)}" is not one`;
-  throw new UserError(`${commandUsage(command)} needs ${argument.meaning}, a whole number: ${complaint}.`, EXIT.usage);
+/** @throws UserError, a usage error, when the texts are not the arguments that the command needs. */
+export function parseArguments(command: TreeCommand, texts: readonly string[]): readonly number[] {
+  const { takes = [], name } = command;
+  const surplus = texts[takes.length]?.slice(0, MAX_SHOWN_LENGTH);
+  if (surplus !== undefined && takes.length === 0)
+    throw new UserError(`${name} takes no argument, but was given "${surplus}".`, EXIT.usage);
+  return takes.map(({ meaning, usual }, index) => {
+    // The last has what is too much.
+    const text = index < takes.length - 1 ? texts[index] : texts.slice(index).join('/') || undefined;
+    if (text === undefined && usual !== undefined) return usual;
+    if (text !== undefined && /^\d{1,7}$/.test(text)) return Number(text);
+    const complaint = text === undefined ? 'nothing was given' : `"${text.slice(0, MAX_SHOWN_LENGTH)}" is not one`;
+    throw new UserError(`${commandUsage(command)} needs ${meaning}, a whole number: ${complaint}.`, EXIT.usage);
+  });
 }
 
 /** JSON of `stats`. */

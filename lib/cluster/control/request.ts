@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isSameSecret } from '../../support/same-secret';
-import { commandPath, parseArgument, TREE_COMMANDS, type TreeCommand } from './commands';
+import { commandPath, parseArguments, TREE_COMMANDS, type TreeCommand } from './commands';
 
 export interface Answer {
   readonly status: number;
@@ -10,7 +10,7 @@ export interface Answer {
 
 export interface Invocation {
   readonly command: TreeCommand;
-  readonly argument: number;
+  readonly args: readonly number[];
 }
 
 export function refusal(status: number, error: string, headers?: Readonly<Record<string, string>>): Answer {
@@ -27,23 +27,24 @@ export function readRequest(request: IncomingMessage, token: string): Invocation
     const paths = TREE_COMMANDS.map(commandPath).join(', ');
     return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${paths}.`);
   }
-  const { command, text } = found;
+  const { command, texts } = found;
   if (request.method !== command.method)
     return refusal(405, `${command.name} must be requested with ${command.method}.`, { allow: command.method });
   if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0)
     return refusal(413, 'A command has no body.');
   try {
-    return { command, argument: parseArgument(command, text) };
+    return { command, args: parseArguments(command, texts) };
   } catch (error) {
     return refusal(400, error instanceof Error ? error.message : String(error));
   }
 }
 
-function find(target: string): { command: TreeCommand; text: string | undefined } | undefined {
+function find(target: string): { command: TreeCommand; texts: readonly string[] } | undefined {
   for (const command of TREE_COMMANDS) {
     const path = commandPath(command);
-    if (target === path) return { command, text: undefined };
-    if (command.argument && target.startsWith(`${path}/`)) return { command, text: target.slice(path.length + 1) };
+    if (target === path) return { command, texts: [] };
+    if (command.takes && target.startsWith(`${path}/`))
+      return { command, texts: target.slice(path.length + 1).split('/') };
   }
   return undefined;
 }

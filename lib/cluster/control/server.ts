@@ -150,8 +150,8 @@ export class ControlServer implements Service {
     response.on('error', () => undefined);
     const invocation = readRequest(request, this.token);
     if ('status' in invocation) return send(response, invocation);
-    const { name, method, argument } = invocation.command;
-    const command = argument ? `${name} ${invocation.argument}` : name;
+    const { name, method } = invocation.command;
+    const command = [name, ...invocation.args].join(' ');
     if (method === 'POST') this.options.events.emit('operator.command', { command, via: 'socket' });
     if (invocation.command.final) this.endWith(invocation, response);
     else send(response, await this.run(invocation));
@@ -164,9 +164,9 @@ export class ControlServer implements Service {
     send(response, { status: 202, body: { status: 'ok', pid: process.pid, shutdown_timeout_ms: shutdownTimeoutMs } });
   }
 
-  private async run({ command, argument }: Invocation): Promise<Answer> {
+  private async run({ command, args }: Invocation): Promise<Answer> {
     try {
-      return { status: 200, body: await command.run(this.options.operations, argument) };
+      return { status: 200, body: await command.run(this.options.operations, ...args) };
     } catch (thrown) {
       const error = toError(thrown);
       if (error instanceof UserError) return refusal(409, error.message);

@@ -1,11 +1,20 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import type { ProcessMetrics } from '../../core/process-metrics';
 import { STOP_PHASES } from '../../core/shutdown';
 import { Backlog } from '../../support/backlog';
 import type { Deadline } from '../../support/deadline';
 import { deferred } from '../../support/deferred';
+import { toError } from '../../support/to-error';
 import { type Child, reportOutput } from '../child-process';
-import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
+import {
+  type BootFailure,
+  type BroadcastMessage,
+  type FromSubscriber,
+  HEARTBEAT_INTERVAL_MS,
+  type Incoming,
+  type StopMessage,
+} from '../messages';
 import {
   type Activity,
   CHILD_SILENT_MS,
@@ -15,10 +24,17 @@ import {
   type Termination,
   type WorkInFlight,
 } from '../status';
-import { StackReader } from './stack-reader';
+import { ANSWER_LIMIT_MS, ChildInspector } from './child-inspector';
+import type { InspectorSession } from './inspector-session';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
+
+/** An event loop lags that is blocked, or whose delays reach this in each second, ms. After this time, ms, it is reported. */
+const LAG_MS = 500;
+const LAGS_FOR_MS = 10_000;
+/** Two heartbeats: one may be late. */
+const BEAT_MS = 2 * HEARTBEAT_INTERVAL_MS;
 
 export interface ChildExit {
   readonly code: number | null;
@@ -68,11 +84,14 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   private readonly recentStderr: readonly string[];
   /** Sends the message again: Node drops what reaches a cluster worker before it listens. Nothing before `stop`. */
   protected sendStop: () => void = () => undefined;
-  private readonly stackReader: StackReader;
+  private readonly inspector: ChildInspector;
   /** Set while it is about to be killed: what it runs is read first. */
   private condemned = false;
   /** The innermost call of what it ran then. */
   private ran: string | undefined;
+  private standsStill = false;
+  /** Beginning of its lag; infinite once that was reported. */
+  private lagsSince: number | undefined;
   private subscribes = false;
   private readonly backlog: Backlog;
 
@@ -83,12 +102,14 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     output: string,
     protected readonly events: Events,
   ) {
-    this.stackReader = new StackReader(this.pid, () =>
+    this.inspector = new ChildInspector(this.pid, () =>
       events.emit('process.warning', {
         message: `${name} (pid ${this.pid}) got SIGUSR1: its inspector is closed again`,
       }),
     );
-    this.recentStderr = reportOutput(child, output, events, (url) => this.stackReader.heard(url));
+    this.recentStderr = reportOutput(child, output, events, (url) =>
+      url === null ? this.inspector.cut() : this.inspector.heard(url),
+    );
     this.backlog = new Backlog(() => events.emit('broadcast.dropped', { to: name }));
     child.on('message', (given: unknown, connection: unknown) => {
       const message = given as Incoming<In>;
@@ -188,6 +209,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
    */
   async stop(deadline: Deadline, handOff = false): Promise<StopOutcome> {
     if (!this.wasDraining && this.lifecycle !== 'exited') {
+      this.inspector.cut();
       this.lifecycle = 'draining';
       this.wasDraining = true;
       const drain = deadline.part(STOP_PHASES.drain);
@@ -206,13 +228,30 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     return late ? { killed: 1, failed: 0 } : { killed: 0, failed: code !== 0 && this.wasReady ? 1 : 0 };
   }
 
-  /** Reads what it runs. @param limitMs default STACK_LIMIT_MS. */
-  async stacks(limitMs?: number): Promise<ProcessStacks> {
-    const read = await this.stackReader.read(limitMs);
+  /** Reads what it runs. */
+  async stacks(limitMs = ANSWER_LIMIT_MS): Promise<ProcessStacks> {
     const about = { process: this.name, pid: this.pid, inFlight: this.inFlight };
-    return typeof read === 'string'
-      ? { ...about, threads: [], failure: read }
-      : { ...about, threads: read, failure: null };
+    try {
+      const { readThreads } = await import('./thread-stacks');
+      return { ...about, threads: await this.inspector.use(limitMs, readThreads), failure: null };
+    } catch (error) {
+      return { ...about, threads: [], failure: toError(error).message };
+    }
+  }
+
+  /**
+   * Asks its inspector for what takes longer.
+   * @param standsStill true: it does nothing else meanwhile, for which it is not killed.
+   * @throws as `ChildInspector.use` does.
+   */
+  async inspect<T>(limitMs: number, work: (session: InspectorSession) => Promise<T>, standsStill: boolean): Promise<T> {
+    this.standsStill = standsStill;
+    try {
+      return await this.inspector.use(limitMs, work);
+    } finally {
+      if (this.standsStill) this.heardAt = performance.now();
+      this.standsStill = false;
+    }
   }
 
   /** Logs what it runs. */
@@ -238,10 +277,22 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     this.child.kill('SIGKILL');
   }
 
+  /** Reports it when it lags for long. */
+  private noteLag(): void {
+    const lags =
+      this.lifecycle === 'ready' && Math.max(this.heartbeatAgeMs - BEAT_MS, this.status?.lagP99Ms ?? 0) >= LAG_MS;
+    if (!lags) this.lagsSince = undefined;
+    else this.lagsSince ??= performance.now();
+    if (this.lagsSince === undefined || performance.now() - this.lagsSince < LAGS_FOR_MS) return;
+    this.lagsSince = Number.POSITIVE_INFINITY;
+    this.events.emit('child.lagging', { child: this.name, pid: this.pid });
+  }
+
   /**
    * Kills it when it is unresponsive: no heartbeat means a blocked event loop or a stopped process. Called regularly.
    */
   watch({ timeoutMs, bootTimeoutMs }: HeartbeatLimits): void {
+    this.noteLag();
     if (this.killed || this.condemned || this.wasDraining || this.lifecycle === 'exited') return;
     if (this.lifecycle === 'booting') {
       if (performance.now() - this.forkedAt < bootTimeoutMs) return;
@@ -251,7 +302,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     }
     const { heartbeatAgeMs } = this;
     // Whoever asks for a part of this process was blocked with it, and is not any more.
-    if (heartbeatAgeMs < timeoutMs || this.isInProcess) return;
+    if (heartbeatAgeMs < timeoutMs || this.isInProcess || this.standsStill) return;
     this.timedOut = true;
     this.blocked = { heartbeatAgeMs, activity: this.reportUnresponsive(heartbeatAgeMs) };
     void this.condemn(`no heartbeat for ${Math.round(heartbeatAgeMs / 1000)} s`);
@@ -263,6 +314,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     else relay(message.frame, this);
   }
 
+  /** Its last heartbeat; undefined before the first. */
+  abstract readonly status: ProcessMetrics | undefined;
   /** Its work in flight by its last message. */
   protected abstract get inFlight(): readonly WorkInFlight[];
   abstract setReporter(on: boolean): void;

@@ -27,8 +27,12 @@ export class InspectorSession {
     return opened.promise;
   }
 
+  end(): void {
+    this.socket.terminate();
+  }
+
   /** @returns the result; never settles if the process ends, or is in native code. */
-  ask(method: string, params: Readonly<Record<string, unknown>>): Promise<unknown> {
+  ask(method: string, params: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
     const id = this.waiting.size + 1;
     const { promise, resolve } = deferred<unknown>();
     this.waiting.set(id, resolve);

@@ -1,6 +1,7 @@
 import { type Deadline, valueWithin } from '../../support/deadline';
 import type { ThreadStack } from '../status';
-import { InspectorSession } from './inspector-session';
+import { NO_ANSWER } from './child-inspector';
+import type { InspectorSession } from './inspector-session';
 
 const NAME = 'catamount-stack';
 /** Evaluated on top of what runs, so that its stack leads there. Node puts the sources' lines in, if it maps those of errors. */
@@ -13,16 +14,14 @@ const STACK = `(() => {
 })() //# sourceURL=${NAME}`;
 /** Frames of the evaluation itself: with async hooks Node calls it by one of its own. */
 const OWN = new RegExp(`${NAME}|process\\.callbackTrampoline \\(node:`);
-const CLOSE = `process.getBuiltinModule('inspector').close()`;
 /** What the main thread leaves of the time for the others. */
 const MAIN_PART = { reserveMs: 300, reserveShare: 1 / 2 };
 
 /**
- * Reads the stacks of all threads that run JavaScript, and closes the inspector.
- * @throws (rejects) if the main thread does not answer in time. The inspector is closed when it can.
+ * Reads the stacks of all threads that run JavaScript.
+ * @throws (rejects) if the main thread does not answer in time.
  */
-export async function readThreads(url: string, deadline: Deadline): Promise<readonly ThreadStack[]> {
-  const session = await InspectorSession.open(url);
+export async function readThreads(session: InspectorSession, deadline: Deadline): Promise<readonly ThreadStack[]> {
   const others: Promise<ThreadStack>[] = [];
   const answered = new Map<unknown, (message: unknown) => void>();
   session.onEvent = (method, params) => {
@@ -37,30 +36,18 @@ export async function readThreads(url: string, deadline: Deadline): Promise<read
     const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: STACK } });
     void session.ask('NodeWorker.sendMessageToWorker', { sessionId, message });
   };
-  try {
-    // Asked together: both are answered by one interruption. That of the second comes after the news of its threads.
-    const main = session.ask('Runtime.evaluate', { expression: STACK });
-    const asked = session.ask('NodeWorker.enable', { waitForDebuggerOnStart: false });
-    const answer = await valueWithin(main, deadline.part(MAIN_PART).remaining(), undefined);
-    if (answer === undefined) throw new Error(NO_ANSWER);
-    await valueWithin(asked, deadline.remaining() / 2, undefined);
-    const left = deadline.remaining() / 2;
-    const stacks = await Promise.all([
-      threadOf('main thread', answer),
-      ...others.map((thread) => valueWithin(thread, left, undefined)),
-    ]);
-    return stacks.filter((thread) => thread !== undefined).filter(({ frames }) => frames.length > 0);
-  } finally {
-    void session.ask('Runtime.evaluate', { expression: CLOSE });
-    // A signal that comes before the inspector is closed opens none.
-    await deadline.wait(session.closed.promise);
-  }
-}
-
-export const NO_ANSWER = 'it does not answer: it is stopped, in native code, or handles SIGUSR1 itself';
-
-export async function closeInspector(url: string): Promise<void> {
-  await (await InspectorSession.open(url)).ask('Runtime.evaluate', { expression: CLOSE });
+  // Asked together: both are answered by one interruption. That of the second comes after the news of its threads.
+  const main = session.ask('Runtime.evaluate', { expression: STACK });
+  const asked = session.ask('NodeWorker.enable', { waitForDebuggerOnStart: false });
+  const answer = await valueWithin(main, deadline.part(MAIN_PART).remaining(), undefined);
+  if (answer === undefined) throw new Error(NO_ANSWER);
+  await valueWithin(asked, deadline.remaining() / 2, undefined);
+  const left = deadline.remaining() / 2;
+  const stacks = await Promise.all([
+    threadOf('main thread', answer),
+    ...others.map((thread) => valueWithin(thread, left, undefined)),
+  ]);
+  return stacks.filter((thread) => thread !== undefined).filter(({ frames }) => frames.length > 0);
 }
 
 /** @param evaluated the result of `Runtime.evaluate`. */

@@ -9,6 +9,7 @@ import type { ReplyMessage, RequestMessage } from '../messages';
 import type {
   Operations,
   ProcessStacks,
+  Profile,
   Rollup,
   Tree,
   TreeStats,
@@ -19,6 +20,7 @@ import type {
 import type { MemoryWatch, TreeMemory } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
+import { Profiler } from './profiler';
 import type { Slot } from './slot';
 import type { TreeMonitor } from './tree-monitor';
 import type { WorkerHandle } from './worker-handle';
@@ -28,7 +30,7 @@ import type { WorkerPool } from './worker-pool';
 const AT_ONCE_MS = 300;
 
 export interface TreeParts {
-  readonly config: Pick<Config, 'memoryLimitMb' | 'log' | 'release' | 'web' | 'jobs'>;
+  readonly config: Pick<Config, 'memoryLimitMb' | 'log' | 'release' | 'stateDir' | 'web' | 'jobs'>;
   /** Has no slots if the tree has no workers. */
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
@@ -42,9 +44,12 @@ export interface TreeParts {
 
 /** The operations behind the control socket, the signals and the operator's pages. */
 export class TreeOperations implements Operations {
+  readonly profiler: Profiler;
   private readonly startedAt = new Date();
 
-  constructor(private readonly parts: TreeParts) {}
+  constructor(private readonly parts: TreeParts) {
+    this.profiler = new Profiler(parts.config, parts.events, () => this.children);
+  }
 
   async stats(): Promise<TreeStats> {
     return this.describeTree(this.parts.memory.measure());
@@ -63,13 +68,14 @@ export class TreeOperations implements Operations {
     this.parts.monitor.remember(event);
   }
 
-  async runCommand(name: string, argument: number, by: Caller): Promise<void> {
+  async runCommand(name: string, args: readonly number[], by: Caller): Promise<void> {
     const { events } = this.parts;
     const command = TREE_COMMANDS.find((one) => one.name === name);
     if (!command) throw new UserError(`"${name}" is not a command`);
-    const typed = command.argument ? `${name} ${argument}` : name;
+    const taken = args.slice(0, command.takes?.length ?? 0);
+    const typed = [name, ...taken].join(' ');
     events.emit('operator.command', { command: typed, via: by });
-    const refused = command.run(this, argument).then(
+    const refused = command.run(this, ...taken).then(
       () => undefined,
       (thrown: unknown) => {
         const { message: reason } = toError(thrown);
@@ -130,6 +136,23 @@ export class TreeOperations implements Operations {
   private get children() {
     const { workers, processor } = this.parts;
     return [...workers.handles, ...(processor?.handles ?? [])];
+  }
+
+  profile(pid: number, seconds: number): Promise<Profile> {
+    return this.profiler.cpu(pid, seconds);
+  }
+
+  async heapSnapshot(pid: number): Promise<Profile> {
+    const { memory, config } = this.parts;
+    const { byPid, totalMb } = memory.measure();
+    const [tree, own, limit] = [totalMb ?? 0, byPid.get(pid) ?? 0, config.memoryLimitMb];
+    if (limit !== null && tree + own > limit) {
+      throw new UserError(
+        `a heap snapshot needs up to as much memory again as the process has, and ${Math.round(tree)} + ${Math.round(own)} MB ` +
+          `exceed MEMORY_LIMIT_MB (${limit}). Take it of a worker that has just begun to grow, or raise the limit.`,
+      );
+    }
+    return this.profiler.heap(pid);
   }
 
   async phasedRestart(): Promise<void> {

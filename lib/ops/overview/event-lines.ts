@@ -101,7 +101,7 @@ export function causeWords(cause: string, t: Translate): string {
 
 /** A command such as `recycle 1` in words, or as typed when there is no text for it. */
 function commandWords(typed: string, t: Translate): string {
-  const [, name = typed, n = ''] = /^(.*?)(?: (\d+))?$/.exec(typed) ?? [];
+  const [, name = typed, n = ''] = /^(.*?)(?: (\d+))?(?: \d+)?$/.exec(typed) ?? [];
   const key = `overview.event.command.${name}`;
   const words = t(key, { n });
   return words === key ? typed : words;

@@ -61,7 +61,7 @@ async function sendCommand(
 ): Promise<void> {
   const { command } = action;
   const by = callerOf(ctx);
-  if (tree.own) await site.tree.runCommand(command, slot, by);
+  if (tree.own) await site.tree.runCommand(command, [slot], by);
   else if (!(await new TreeDirectory(site.redis.client).send(tree.treeStatus.id, command, slot, by)))
     throw localizedProblem(404, 'treeGone');
   new AuditLog(site.knex, site.events).record('operator.command', {

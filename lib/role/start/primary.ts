@@ -174,8 +174,15 @@ export class Primary {
     relayBroadcasts(workers, processor);
     const candidates = () => [...workers.handles, ...(processor?.handles ?? [])];
     this.reporterElection = new ReporterElection(candidates, events);
-    const { garbage, monitor, reporterElection, jobsWatch } = this;
-    this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
+    const { garbage, monitor, reporterElection, jobsWatch, operations } = this;
+    this.tasks = [
+      reporterElection.task,
+      memory.task,
+      garbage,
+      ...monitor.tasks,
+      jobsWatch?.task ?? [],
+      operations.profiler.task,
+    ].flat();
     const { control, shutdownTimeoutMs, redisOff } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, redisOff, operations: this.operations, events });
   }
@@ -255,6 +262,7 @@ export class Primary {
       if (this.stopped) return;
       for (const task of this.monitor.tasks) task.start();
       this.reporterElection.task.start();
+      this.operations.profiler.task.start();
       // Processes that build links are forked after this.
       const onListening = (address: string) =>
         this.passConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });

@@ -5,7 +5,7 @@ import { ask } from '../../../lib/cluster/control/client';
 import { commandPath, commandUsage, readTree, TREE_COMMANDS } from '../../../lib/cluster/control/commands';
 import { assertSnakeCase } from '../../support/json-names';
 import { until } from '../../support/until';
-import { Recorder } from './recorder';
+import { Recorder, SAMPLE_PROFILE } from './recorder';
 import { socketRequest } from './socket-request';
 
 /** By path: the expected call of an operation, and the response. */
@@ -16,6 +16,9 @@ const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/worker-count-down': ['scale -1', { status: 'ok', workers: 1 }],
   '/jobs/quiet': ['quietJobs', { status: 'ok' }],
   '/jobs/resume': ['resumeJobs', { status: 'ok' }],
+  '/profile/4211': ['profile 4211 10', SAMPLE_PROFILE],
+  '/profile/4211/3': ['profile 4211 3', SAMPLE_PROFILE],
+  '/heap-snapshot/4211': ['heapSnapshot 4211', SAMPLE_PROFILE],
   '/recycle/1': ['recycle 1', { status: 'ok' }],
 };
 
@@ -103,7 +106,7 @@ describe('the commands of the control socket', () => {
     const [stats = assert.fail()] = TREE_COMMANDS;
     const { socket, state } = recorder;
     const message = `${socket} took the command, but has not answered in 0.02 s.`;
-    await assert.rejects(ask({ socket, token: state.token }, stats, 0, 20), { name: 'UserError', message });
+    await assert.rejects(ask({ socket, token: state.token }, stats, [], 20), { name: 'UserError', message });
   });
 });
 

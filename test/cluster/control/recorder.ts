@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { ControlServer } from '../../../lib/cluster/control/server';
 import { readState, type TreeState, writeState } from '../../../lib/cluster/control/state-file';
-import type { Operations, ProcessStacks, TreeStats, TreeStatus } from '../../../lib/cluster/status';
+import type { Operations, ProcessStacks, Profile, TreeStats, TreeStatus } from '../../../lib/cluster/status';
 import { UserError } from '../../../lib/core/errors';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/deadline';
@@ -104,6 +104,8 @@ export function recordedOperations(called: (call: string) => void, failing: read
     rollups: async () => [],
     recordEvent: async () => undefined,
     runCommand: (command) => record('order', command),
+    profile: (pid, seconds) => record('profile', pid, seconds).then(() => SAMPLE_PROFILE),
+    heapSnapshot: (pid) => record('heapSnapshot', pid).then(() => SAMPLE_PROFILE),
     recycle: (slot) => record('recycle', slot),
     phasedRestart: () => record('phasedRestart'),
     restart: () => record('restart'),
@@ -114,6 +116,15 @@ export function recordedOperations(called: (call: string) => void, failing: read
     resumeJobs: () => record('resumeJobs'),
   };
 }
+
+export const SAMPLE_PROFILE: Profile = {
+  file: '/app/.catamount/profiles/x.cpuprofile',
+  kind: 'cpu',
+  process: 'worker 0',
+  pid: 4211,
+  at: '2026-12-03T09:00:00.000Z',
+  automatic: false,
+};
 
 const SAMPLE_STACKS: readonly ProcessStacks[] = [
   {

@@ -5,6 +5,7 @@ import { ChildHandle, sumOutcomes } from '../../../lib/cluster/primary/child-han
 import { RestartPolicy } from '../../../lib/cluster/primary/restart-policy';
 import type { Activity } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
+import type { ProcessMetrics } from '../../../lib/core/process-metrics';
 import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 
@@ -32,6 +33,7 @@ class TestChild extends ChildHandle<FromTestChild> {
   }
 
   readonly inFlight = [];
+  status: ProcessMetrics | undefined;
 
   setReporter(): void {}
 

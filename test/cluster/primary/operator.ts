@@ -23,11 +23,11 @@ export function stateOf(tree: Tree): TreeState {
 }
 
 /** Sends a command to the control socket, as the command line does, without starting a process for it. */
-export function order(tree: Tree, name: string, argument?: number): Promise<Record<string, unknown>> {
+export function order(tree: Tree, name: string, ...args: readonly number[]): Promise<Record<string, unknown>> {
   const command = TREE_COMMANDS.find((one) => one.name === name);
   if (!command) throw new Error(`${name} is not a command`);
   const { controlSocket: socket, token } = stateOf(tree);
-  return ask({ socket, token }, command, argument, WAIT_LIMIT_MS);
+  return ask({ socket, token }, command, args, WAIT_LIMIT_MS);
 }
 
 export async function statsOf(tree: Tree): Promise<StatsJson> {

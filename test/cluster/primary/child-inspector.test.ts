@@ -4,8 +4,11 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { childFlags, reportOutput } from '../../../lib/cluster/child-process';
-import { StackReader } from '../../../lib/cluster/primary/stack-reader';
+import { ChildInspector } from '../../../lib/cluster/primary/child-inspector';
+import { readThreads } from '../../../lib/cluster/primary/thread-stacks';
+import type { ThreadStack } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
+import { listeningAddresses } from '../../support/listening-addresses';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
@@ -33,7 +36,7 @@ describe('the stacks of a child', () => {
   /** A process as the primary starts its children. */
   class Child {
     readonly process;
-    readonly reader: StackReader;
+    readonly inspector: ChildInspector;
     readonly output: string[] = [];
     intrusions = 0;
 
@@ -42,10 +45,10 @@ describe('the stacks of a child', () => {
       this.process = spawn(process.execPath, ['--enable-source-maps', ...childFlags(null), file], {
         stdio: [...stdio],
       });
-      this.reader = new StackReader(this.pid, () => this.intrusions++);
+      this.inspector = new ChildInspector(this.pid, () => this.intrusions++);
       const events = new Events();
       events.on('child.output', ({ line }) => this.output.push(line));
-      reportOutput(this.process, 'child', events, (url) => this.reader.heard(url));
+      reportOutput(this.process, 'child', events, (url) => url !== null && this.inspector.heard(url));
       children.push(this);
     }
 
@@ -53,19 +56,14 @@ describe('the stacks of a child', () => {
       return this.process.pid ?? 0;
     }
 
+    /** What it runs, or why that cannot be read. */
+    stacks(limitMs = UNHURRIED_MS): Promise<readonly ThreadStack[] | string> {
+      return this.inspector.use(limitMs, readThreads).catch(({ message }: Error) => message);
+    }
+
     async begun(): Promise<this> {
       await until('it has begun', () => this.output.includes('begun'));
       return this;
-    }
-
-    /** The ports of TCP on which it listens. */
-    ports(): string[] {
-      const sockets = fs.readdirSync(`/proc/${this.pid}/fd`).flatMap((fd) => linkOf(`/proc/${this.pid}/fd/${fd}`));
-      const rows = fs.readFileSync(`/proc/${this.pid}/net/tcp`, 'utf8').split('\n');
-      return rows.flatMap((row) => {
-        const [, address = '', , state, , , , , , inode] = row.trim().split(/\s+/);
-        return state === '0A' && sockets.includes(`socket:[${inode}]`) ? [address] : [];
-      });
     }
   }
 
@@ -82,13 +80,13 @@ describe('the stacks of a child', () => {
     await once(tsc, 'close');
     const child = await new Child(path.join(folder, 'endless.js')).begun();
     for (const _ of [1, 2]) {
-      const stacks = await child.reader.read(UNHURRIED_MS);
+      const stacks = await child.stacks();
       assert.ok(Array.isArray(stacks) && stacks.length === 1, String(stacks));
       assert.equal(stacks[0].thread, 'main thread');
       const places = stacks[0].frames.slice(0, 2).map((frame: string) => frame.replace(/:\d+\)$/, ''));
       assert.deepEqual(places, [`at spin (${source}:1`, `at Immediate.begin (${source}:3`]);
     }
-    await until('its inspector is closed', () => child.ports().length === 0);
+    await until('its inspector is closed', () => listeningAddresses(child.pid).length === 0);
     assert.deepEqual([child.output, child.intrusions], [['begun'], 0]);
   });
 
@@ -102,7 +100,7 @@ describe('the stacks of a child', () => {
     );
     const child = await new Child(file).begun();
     const frames = await until('the thread is blocked', async () => {
-      const stacks = await child.reader.read(UNHURRIED_MS);
+      const stacks = await child.stacks();
       return typeof stacks === 'string' ? undefined : stacks.find(({ thread }) => thread === 'thread 1')?.frames;
     });
     assert.match(frames[0] ?? '', /^at .*blocked .*threads\.js:1:\d+\)$/);
@@ -110,24 +108,24 @@ describe('the stacks of a child', () => {
 
   it('are none while it waits', async () => {
     const child = await new Child(written('idle.js', IDLE)).begun();
-    assert.deepEqual(await child.reader.read(UNHURRIED_MS), []);
+    assert.deepEqual(await child.stacks(), []);
   });
 
   it('are not read of a process that is stopped, whose inspector is closed once it goes on', async () => {
     const child = await new Child(written('stopped.js', IDLE)).begun();
     child.process.kill('SIGSTOP');
-    assert.match(String(await child.reader.read(200)), /does not answer/);
+    assert.match(String(await child.stacks(200)), /does not answer/);
     child.process.kill('SIGCONT');
     await until('its inspector was opened too late', () => child.intrusions === 1);
-    await until('it is closed', () => child.ports().length === 0);
-    assert.deepEqual(await child.reader.read(UNHURRIED_MS), []);
+    await until('it is closed', () => listeningAddresses(child.pid).length === 0);
+    assert.deepEqual(await child.stacks(), []);
   });
 
   it('are not asked for by a signal that would end it', async () => {
     const deaf = spawn('sleep', ['600']);
     const over = once(deaf, 'exit');
-    const reader = new StackReader(deaf.pid ?? 0, () => undefined);
-    assert.match(String(await reader.read(UNHURRIED_MS)), /does not listen/);
+    const inspector = new ChildInspector(deaf.pid ?? 0, () => undefined);
+    await assert.rejects(inspector.use(UNHURRIED_MS, readThreads), /does not listen/);
     deaf.kill('SIGTERM');
     assert.deepEqual(await over, [null, 'SIGTERM']);
   });
@@ -137,16 +135,8 @@ describe('the stacks of a child', () => {
     for (const times of [1, 2]) {
       child.process.kill('SIGUSR1');
       await until('that was noticed', () => child.intrusions === times);
-      await until('it is closed', () => child.ports().length === 0);
+      await until('it is closed', () => listeningAddresses(child.pid).length === 0);
     }
     assert.deepEqual(child.output, ['begun']);
   });
 });
-
-function linkOf(file: string): string[] {
-  try {
-    return [fs.readlinkSync(file)];
-  } catch {
-    return [];
-  }
-}
