@@ -71,7 +71,6 @@ function text(command: TreeCommand, answer: Readonly<Record<string, unknown>>): 
 /** Exit codes of `status`; 1 is that of a command that fails, as here one that could not read everything. */
 const EXIT_BY_LEVEL = { ok: EXIT.ok, busy: EXIT.ok, warn: 2, bad: 3 } as const;
 
-/** Prints the health of the tree, judged as on the overview page. */
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
   const [{ HealthReader }, { readJudgement, statusLines }] = await Promise.all([
     import('./health-reader'),

@@ -27,7 +27,6 @@ export interface WorkerStatus extends ProcessMetrics {
   readonly maxThreads: number;
   readonly requestsCount: number;
   readonly backlogMax: number;
-  /** Requests shed with 503 so far. */
   readonly shedCount: number;
   /** 99th percentile of the wait for a slot since the last report, ms. */
   readonly queueTimeP99Ms: number;
@@ -35,7 +34,6 @@ export interface WorkerStatus extends ProcessMetrics {
   readonly requests: RequestCounts;
   /** Slowest requests among those that ended since the last report. */
   readonly slowest: Slowest;
-  /** Use of the pool of Postgres connections. */
   readonly pool: PoolStats;
   /**
    * Address of the last peer that sent the headers of a proxy although TRUST_PROXY does not name it. Empty for a peer that came
@@ -52,7 +50,6 @@ export interface WorkerStatus extends ProcessMetrics {
 
 /** A reason why no process of a tree has been ready yet. */
 export type Unready =
-  /** The names of the migrations that have not run. */
   | { readonly cause: 'migrations'; readonly names: readonly string[] }
   /** Postgres does not say whether any is pending, or whether it accepts writes. */
   | { readonly cause: 'unread'; readonly error: string }
@@ -76,7 +73,6 @@ export interface WorkerStats {
   readonly begun?: WorkInFlight | undefined;
 }
 
-/** A queue with jobs that are due and not running. */
 export interface WaitingQueue {
   readonly queue: string;
   /** Time for which the oldest of them has been due, ms. */
@@ -186,7 +182,6 @@ export interface TreeStats {
   readonly lastPhase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
 }
 
-/** What a thread of a process was running. */
 export interface ThreadStack {
   /** `main thread`, or `thread 1`. */
   readonly thread: string;
@@ -279,7 +274,6 @@ export interface NextRestart {
   readonly attempt: number;
 }
 
-/** A worker's place in the tree, which outlives its processes. */
 export interface SlotStatus {
   readonly index: number;
   /** The last unexpected end; null if there was none. */
@@ -322,7 +316,6 @@ export interface TreeStatus {
     readonly drainMs: number;
     /** Time after which a process that boots is late. */
     readonly bootTimeoutMs: number;
-    /** The most connections to Postgres that it may open. */
     readonly databaseConnections: number;
   };
   readonly rates: {
@@ -342,7 +335,6 @@ export interface TreeStatus {
   readonly stopping: boolean;
 }
 
-/** Counters summed over one interval. */
 export interface RollupCounters {
   requests: number;
   /** Responses of 500 and above. */
@@ -363,7 +355,6 @@ export interface Rollup {
   /** Histograms of response times and of waits for a slot, with the buckets of `RequestCounts`. */
   readonly duration: readonly number[];
   readonly queued: readonly number[];
-  /** The slowest among the interval's requests. */
   readonly slowest: Slowest;
   /** MB by process: `primary`, `worker 0`, `jobs`. */
   readonly memory: Readonly<Record<string, number>>;

@@ -47,7 +47,6 @@ const DONE: Readonly<Record<string, string>> = {
   cancel: 'cancelled',
 };
 
-/** Texts for the reasons why a worker was replaced or restarted. */
 const REASONS: Readonly<Record<string, string>> = {
   phase: 'phased restart',
   memory: 'memory',

@@ -127,7 +127,6 @@ export interface EventMap {
   'primary.probes': { readonly address: string };
   /** An operator sent a command, by the control socket, a signal or Redis. */
   'operator.command': { readonly command: string; readonly via: Caller };
-  /** The command could not be executed. */
   'operator.rejected': { readonly command: string; readonly via: Caller; readonly reason: string };
   'operator.queue': {
     readonly action: 'pause' | 'resume' | 'clear';
@@ -136,7 +135,6 @@ export interface EventMap {
     readonly jobs: number;
     readonly via: Caller;
   };
-  /** An operator triggered, paused, resumed or forgot a recurring job. */
   'operator.cron': {
     readonly action: 'trigger' | 'pause' | 'resume' | 'forget';
     readonly name: string;

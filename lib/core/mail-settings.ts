@@ -12,7 +12,6 @@ const PROVIDERS = {
   ses: ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_REGION'],
   mailgun: ['MAILGUN_API_KEY', 'MAILGUN_DOMAIN'],
 } as const satisfies Record<MailProvider, readonly string[]>;
-/** All methods that Catamount has. An app may have more. */
 export const DELIVERY_METHODS: readonly string[] = ['smtp', 'sendmail', ...HERE, ...Object.keys(PROVIDERS)];
 
 export function isProvider(delivery: string): delivery is MailProvider {

@@ -13,7 +13,6 @@ export interface ShownLengths {
 const SHORT: ShownLengths = { text: 200, items: 20, keys: 50, depth: 8 };
 /** Limits for the page of one job, which shows everything that a page can hold. */
 export const WHOLE: ShownLengths = { text: 100_000, items: 10_000, keys: 10_000, depth: 100 };
-/** Maximum number of keys in the cache. */
 const MAX_REMEMBERED = 1000;
 
 /**

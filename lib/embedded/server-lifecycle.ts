@@ -9,7 +9,6 @@ import { toError } from '../support/to-error';
 import type { Keeper } from './keeper';
 import { type Command, freePort, hasArgument, isAlive, launch, type ServerProcess } from './server-process';
 
-/** One kind of server with its data in one folder. */
 export interface EmbeddedServer {
   readonly name: 'postgres' | 'redis';
   /** For messages: `Postgres`. */

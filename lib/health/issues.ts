@@ -87,9 +87,7 @@ export interface Issue {
   readonly figures: Readonly<Record<string, string | number>>;
   /** The slot, queue, class or tree concerned, where several issues may have the same code. */
   readonly subject?: string;
-  /** The last termination of the process concerned. */
   readonly termination?: Termination | null;
-  /** The caller who paused the queue. */
   readonly by?: string;
   /** The long jobs that occupy the slots of job processors, or the requests that occupy those of workers. */
   readonly holders?: readonly Holder[];
@@ -422,7 +420,6 @@ function processIssues(treeStatus: TreeStatus, suspects: readonly Suspect[]): Is
   ];
 }
 
-/** Names of migrations that an issue lists. */
 const MAX_LISTED = 3;
 
 /** Other reasons why a tree is not ready have issues of their own: that Postgres refuses writes, that jobs do not run. */
@@ -580,7 +577,6 @@ function rejectedIssues(statuses: readonly WorkerStatus[], requestsPerS: number)
   return isMany ? [warn('rejected', { count, status }, { subject: route, detail: route })] : [];
 }
 
-/** Maximum number of routes that are named. */
 const MAX_ROUTES = 3;
 
 /** @returns the requests in flight by their method and path, without the ids in it; those with the most first. */

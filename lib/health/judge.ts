@@ -40,7 +40,6 @@ export function judge(systemStatus: SystemStatus, chosen: string | null, warning
   return { level: bySeverity(issues)[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
 }
 
-/** Level and issues for JSON, with snake_case keys. */
 export function judgementJson({
   level,
   issues,

@@ -38,7 +38,6 @@ export async function countMailsToRetry(knex: Knex): Promise<number> {
 export interface PostgresFacts {
   /** For example `16.4`. */
   readonly version: string;
-  /** Connections that count against the limit, and the limit. */
   readonly used: number;
   readonly allowed: number;
   readonly sizeBytes: number;

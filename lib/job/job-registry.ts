@@ -8,7 +8,6 @@ import type { JobClass } from './definition/job-class';
 import { compileOptions, effectiveName } from './definition/options';
 import { Job } from './job';
 
-/** The app's job classes by the name that jobs carry. */
 export class JobRegistry {
   private readonly classes = new Map<string, JobClass>();
 

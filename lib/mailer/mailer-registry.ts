@@ -3,7 +3,6 @@ import { type LoadOptions, loadClasses } from '../core/load-classes';
 import type { MailerClass, MailerLookup } from './definition/mailer-class';
 import { Mailer } from './mailer';
 
-/** The mailers of an app by class name. */
 export class MailerRegistry implements MailerLookup {
   private readonly classes = new Map<string, MailerClass>();
 

@@ -34,7 +34,6 @@ interface Statement {
   readonly __knexQueryUid: string;
 }
 
-/** This process's pool of Postgres connections. */
 export class Database implements Service {
   readonly name = 'database';
   readonly knex: Knex;

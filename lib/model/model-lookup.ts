@@ -2,7 +2,6 @@ import type { MaybeCompositeId, Model, ModelClass } from 'objection';
 import { UserError } from '../core/errors';
 import { type LoadOptions, loadClasses } from '../core/load-classes';
 
-/** Finds model classes by name. */
 export interface ModelLookup {
   /** @returns undefined if there is none. */
   get(name: string): ModelClass<Model> | undefined;
@@ -10,7 +9,6 @@ export interface ModelLookup {
   readonly place: string;
 }
 
-/** The models of an app's folder. */
 export interface LoadedModels extends ModelLookup {
   values(): Iterable<ModelClass<Model>>;
 }

@@ -6,7 +6,6 @@ import { isObject, isText, isTexts } from '../support/type-guards';
 import { HeartbeatRegistry } from './heartbeat-registry';
 import { newCommand, type RemoteCommand } from './remote-command';
 
-/** A tree with its last reported status. */
 export interface ListedTree {
   readonly treeStatus: TreeStatus;
   /** Time since its last heartbeat, ms. After some seconds without one it is cut off or dead. */

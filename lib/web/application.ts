@@ -21,7 +21,6 @@ import { securityHeaders } from './security-headers';
 export interface ApplicationOptions extends HealthOptions {
   readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;
   readonly events: Events;
-  /** Adds the app's routes. */
   readonly routes: (router: Router) => void;
   /** Give your own to read its snapshots. Default: a new one with the limits of the config. */
   readonly limiter?: ConcurrencyLimiter;

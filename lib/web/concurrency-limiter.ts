@@ -25,7 +25,6 @@ export interface LimitSnapshot {
   readonly poolCapacity: number;
   /** Maximum number of waiting requests since the last snapshot. */
   readonly backlogMax: number;
-  /** Requests that have been given a slot so far. */
   readonly requestsCount: number;
   /** Requests shed so far, because the backlog was full or the wait too long. */
   readonly shedCount: number;

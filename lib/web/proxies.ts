@@ -59,7 +59,6 @@ export function trustedPeers(addresses: readonly string[]): (address: string) =>
   return (address) => isIP(address) !== 0 && list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** Reduces an IPv4-mapped IPv6 address to IPv4. */
 export function asIPv4(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }

@@ -141,7 +141,6 @@ export class DevServer {
     if (ending !== undefined && !this.leaving) throw new Fault('The app cannot start', ending);
   }
 
-  /** Resolves once all workers of this tree are ready. */
   private async untilReady(tree: ReturnType<typeof startEntry>): Promise<undefined> {
     const isOurs = async () => {
       const stats = await this.ask('stats').catch(() => undefined);

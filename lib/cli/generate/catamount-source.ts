@@ -10,7 +10,6 @@ interface Manifest {
 
 const read = (file: string) => JSON.parse(fs.readFileSync(file, 'utf8')) as Manifest;
 
-/** @returns the package.json of this copy of Catamount. */
 export function ownManifest(): Manifest {
   return read(path.join(ownRoot(), 'package.json'));
 }

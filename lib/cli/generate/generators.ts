@@ -11,7 +11,6 @@ import { parseArguments } from './job-arguments';
 import { type Name, nameTaken, parseName, plural, requireOnce } from './names';
 import { renderSource, renderText } from './render-source';
 
-/** A file of the app, with its complete content. */
 export interface GeneratedFile {
   /** The path, relative to the app's folder. The name of a migration contains its time. */
   readonly file: string;

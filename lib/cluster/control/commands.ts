@@ -11,7 +11,6 @@ export interface CommandArgument {
   readonly usual?: number;
 }
 
-/** A command that an operator can send to a running tree. */
 export interface TreeCommand {
   readonly name: string;
   /** HTTP method on the socket: GET only reads, POST acts. */

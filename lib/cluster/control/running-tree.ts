@@ -41,7 +41,6 @@ export class RunningTree {
     return new RunningTree({ socket, token }, stateFile, state);
   }
 
-  /** The folder in which the tree was started. */
   get cwd(): string {
     return this.state?.cwd ?? process.cwd();
   }

@@ -90,7 +90,6 @@ export function socketAddress(file: string): string {
   );
 }
 
-/** True if some process listens on the socket. */
 export function isListening(file: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = net.connect(socketAddress(file));

@@ -24,7 +24,6 @@ export class RestartPolicy {
   next: NextRestart | null = null;
   private readonly backoff: Backoff;
   private readonly stableMs: number;
-  /** Consecutive deaths before ready. */
   private bootDeaths = 0;
   private timer: NodeJS.Timeout | undefined;
 

@@ -65,7 +65,6 @@ export class TreeMonitor {
     processor.onEvent = (event) => this.remember(event);
   }
 
-  /** Adds an event seen by another process of the tree. */
   remember(event: RecentEvent): void {
     this.eventBuffer.add(event);
   }

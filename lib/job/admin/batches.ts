@@ -7,7 +7,6 @@ import { notify } from '../hint/notifier';
 import { readBatches } from '../row/batch-status';
 import { InvalidRequestError, type SetSources } from '../sets/query';
 
-/** What operators see of batches, and do with them. */
 export class Batches {
   private readonly rows: BatchRows;
 

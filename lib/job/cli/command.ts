@@ -12,7 +12,6 @@ import type { JobRegistry } from '../job-registry';
 import { checkFilter, type JobFilter } from '../sets/query';
 import type { Terminal } from './terminal';
 
-/** Everything that a command may use. */
 export interface CommandContext {
   readonly admin: JobAdmin;
   readonly registry: JobRegistry;
@@ -24,7 +23,6 @@ export interface CommandContext {
   readonly adopt: () => Promise<boolean>;
 }
 
-/** The result of a command, for programs and for people. */
 export interface Answer {
   readonly json: unknown;
   readonly text: string;

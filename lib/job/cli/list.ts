@@ -165,7 +165,6 @@ export function argumentsText({ args, args_redacted: why, unreadable }: JobJson)
   return escapeControls(JSON.stringify(args));
 }
 
-/** The first line of the job's latest error. */
 function errorText({ errors, reason, unreadable }: JobJson): string {
   const [first = ''] = (errors[0]?.message ?? reason ?? unreadable ?? NONE).split('\n');
   return escapeControls(first);

@@ -140,7 +140,6 @@ function runText({ run }: Pick<JobErrorJson, 'run'>): string {
   return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${escapeControls(run.process)}`;
 }
 
-/** The message for an id that is found nowhere. */
 export function unknownJob(id: string): string {
   return `There is no job ${id}: it has succeeded, was discarded, cancelled or deleted, or never existed.`;
 }

@@ -10,7 +10,6 @@ export interface Streams {
 
 const STANDARD: Streams = { input: process.stdin, output: process.stdout, errors: process.stderr };
 
-/** The terminal of a person, or the pipes of a script. */
 export class Terminal {
   constructor(private readonly streams: Streams = STANDARD) {
     // The reader of a pipe may close it early: jobs list dead | head

@@ -110,7 +110,6 @@ function offsets(timeZone: string): ((moment: Date) => number) | undefined {
   }
 }
 
-/** One recurring job, as its class declares it. */
 export interface CronEntry {
   readonly name: string;
   readonly jobClass: JobClass;

@@ -44,7 +44,6 @@ export interface PlainProducersOptions {
   readonly knex: Knex;
   readonly redis: Redis;
   readonly queues: readonly string[];
-  /** The limits of the app's classes. */
   readonly limits: Limits;
   /** Has held jobs of these keys run. */
   readonly admit: (keys: readonly string[]) => void;

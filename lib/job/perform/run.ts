@@ -20,7 +20,6 @@ export interface RunSubject {
   readonly enqueuedAtMs: number;
   readonly carried: CarriedContext;
   readonly batchId?: string | undefined;
-  /** Makes the checkpoint, which stores cursor and progress. */
   readonly makeCheckpoint: () => Checkpoint;
   /** The keys of a job that encrypts, for what it stores. */
   readonly keys?: Keyring | undefined;

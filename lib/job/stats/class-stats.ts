@@ -13,7 +13,6 @@ export type Counter = (typeof COUNTERS | typeof LATER_COUNTERS)[number];
  */
 export const JOB_BOUNDS_MS: readonly number[] = Array.from({ length: 47 }, (_, bucket) => 1.5 ** (bucket + 1));
 
-/** The counts of one class in some period. */
 export class ClassStats {
   /** Runs that succeeded. */
   processed = 0;

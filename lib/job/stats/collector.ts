@@ -72,7 +72,6 @@ export class WorkCounter {
     return events.onAny((name) => this.hear(name), ['job.succeeded', 'job.retrying', 'job.dead']);
   }
 
-  /** Returns the counts and resets them. */
   take(): { readonly processed: number; readonly failed: number } {
     const { processed, failed } = this;
     this.processed = this.failed = 0;

@@ -21,7 +21,6 @@ export interface MailCheck {
   };
   readonly i18n: LoadedI18n;
   readonly defaultLocale: string;
-  /** The app's job classes. */
   readonly jobs: readonly JobClass[];
   /** false: the app renders its mails without templates. */
   readonly usesTemplates: boolean;

@@ -55,7 +55,6 @@ const LEASE_MS = 30_000;
  */
 const KEEP_SENT_DAYS = 60;
 const KEEP_OTHERS_DAYS = 200;
-/** Number of job ids that one query returns. */
 const PAGE = 500;
 
 /** SQL: the Postgres session that runs the statement. Unlike the view of all sessions, it costs nothing to look at. */

@@ -30,7 +30,6 @@ export interface MailDeliveryOptions {
   readonly i18n: I18n;
   readonly templatesDir: string | readonly string[];
   readonly events: Events;
-  /** The app's interceptors, observers and renderer. */
   readonly setup?: MailSetup;
   /** Sends every mail, whatever `config.mail.delivery` names. For tests. */
   readonly transport?: DeliveryMethod;

@@ -46,7 +46,6 @@ export function mediaType({ name, type }: Pick<MailAttachment, 'name' | 'type'>)
   return type ?? detectMimeType(name);
 }
 
-/** Returns the bare addresses of all recipients. */
 export function recipients(message: {
   readonly to: readonly Mailbox[];
   readonly cc: readonly Mailbox[];

@@ -98,7 +98,6 @@ async function tryToken(site: AuthParts, ctx: OpsContext, token: string, next: s
   await showSignIn(site, ctx, { next: ownPath(next), wrongToken: true });
 }
 
-/** Starts a session and opens the page that was asked for. */
 async function enter(site: AuthParts, ctx: OpsContext, next: string | null): Promise<void> {
   setSession(ctx, site.config, await site.sessions.signIn(ctx.host));
   ctx.status = 303;
@@ -114,7 +113,6 @@ export interface SignInShown {
   readonly name?: string;
   /** Path to open after signing in. */
   readonly next?: string;
-  /** True right after signing out. */
   readonly left?: boolean;
   /** The token given is not the one of this run. */
   readonly wrongToken?: boolean;

@@ -30,7 +30,6 @@ interface ChartsView {
   readonly at: readonly number[];
   readonly rows: readonly { readonly time: string; readonly values: readonly (number | null)[] }[];
   readonly empty: boolean;
-  /** Deploys and restarts within the range. */
   readonly marks: readonly ChartMark[];
 }
 

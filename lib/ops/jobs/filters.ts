@@ -12,7 +12,6 @@ type SpanName = keyof typeof SPANS;
 const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when'] as const;
 export type Filters = Readonly<Record<(typeof FILTERS)[number], string>>;
 
-/** Maximum length of a filter's value, characters. */
 const MAX_LENGTH = 1000;
 const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '' };
 

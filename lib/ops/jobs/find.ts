@@ -13,7 +13,6 @@ export async function findJobPath(site: JobPageContext, ctx: OpsContext, id: str
   return entry && jobPath(entry);
 }
 
-/** A list with jobs that match a filter. */
 interface JobPlace {
   /** Name of a set; of a queue when `waiting`. */
   readonly name: string;

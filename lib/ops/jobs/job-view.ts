@@ -15,7 +15,6 @@ export interface JobView extends Omit<JobEntry, 'args'> {
   readonly ref: string;
   /** null when they are hidden, for the reason in `argsHidden`. */
   readonly args: readonly ShownArgument[] | null;
-  /** The first arguments, cut to MAX_LINE_LENGTH characters in total. */
   readonly argsLine: readonly ShownArgument[] | null;
   readonly argsHidden: JobJson['args_redacted'];
   /** The latest error; null when there is none. */

@@ -6,7 +6,6 @@ import type { JobView, ShownFailure } from './job-view';
 /** A past or future event of a job. The texts are `jobs.job.event.<what>`. */
 export interface JobEvent {
   readonly what: string;
-  /** Values for the event's text. */
   readonly values: Readonly<Record<string, unknown>>;
   readonly state: 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
   readonly icon: IconName;

@@ -16,11 +16,9 @@ export interface InboxEntry {
 
 /** File names of the file transport. The pattern excludes slashes and a leading dot, so no path escapes the folder. */
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}\.eml$/;
-/** Bytes of a mail that are read for its entry. */
 const HEAD = 256 * 1024;
 /** Files larger than this, bytes, are ignored. */
 const MAX_MAIL_BYTES = 50_000_000;
-/** Maximum number of cached entries. */
 const MAX_CACHED = 500;
 
 /** The mails that `file` delivery has written. Names sort by time; files never change, so their entries are cached. */

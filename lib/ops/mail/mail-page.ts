@@ -104,7 +104,6 @@ export function toLanguages(locales: readonly string[]): Language[] {
   return locales.map((tag) => [tag, ownName(tag)]);
 }
 
-/** The requested language as a query, for links. */
 export function langQuery(ctx: OpsContext): string {
   return linkWith('', '', { lang: askedLanguage(ctx) });
 }

@@ -13,7 +13,6 @@ const PREVIEWS = `${INDEX}/previews`;
 const ONE = `${PREVIEWS}/:mailer/:action`;
 const EVENTS = `${PREVIEWS}/events`;
 const KEPT = ['lang', 'part', 'width', 'scheme'];
-/** Number of inbox mails in the list beside a preview. */
 const MAX_LATEST = 4;
 
 /** Pages of the previews of the app's mails. @param inbox for the list beside them. */

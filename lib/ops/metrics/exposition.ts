@@ -98,7 +98,6 @@ export function histogram(name: string, help: string, read: Read<HistogramSample
   return { name: `catamount_${name}`, help, type: 'histogram', read };
 }
 
-/** Marks a metric of all trees on the same Redis and Postgres. */
 export function shared(family: Family): Family {
   return { ...family, shared: true };
 }

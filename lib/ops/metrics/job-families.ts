@@ -122,7 +122,6 @@ function named({ queues = [] }: Scrape): NamedQueue[] {
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
 
-/** Shared by all trees on this Redis and Postgres. */
 export const QUEUES: readonly Family[] = [
   shared(
     gauge(

@@ -79,7 +79,6 @@ function capitalized(sentence: string): string {
   return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
 }
 
-/** The reason why a worker was replaced, in words. */
 export function replacementReason(reason: string, t: Translate): string {
   const key = `overview.sentence.why.${reason}`;
   const text = t(key);
@@ -92,7 +91,6 @@ export function partWords(part: string, t: Translate): string {
   return text === key ? partText(part) : text;
 }
 
-/** The reason why it stands still, in words. */
 export function causeWords(cause: string, t: Translate): string {
   const key = `overview.sentence.cause.${cause}`;
   const text = t(key);

@@ -18,7 +18,6 @@ interface IssueLine {
   readonly parts: readonly string[];
 }
 
-/** The verdict on the tree with the issues behind it. */
 export interface VerdictView {
   readonly tone: Tone;
   readonly icon: IconName;

@@ -76,7 +76,6 @@ export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | '
   return t(`overview.verdict.${transit ?? 'well'}`);
 }
 
-/** Path of the page with the issue's cause. */
 export function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
   if (code === 'treeUnresponsive' || code === 'otherTree')
     return linkToTree('/ops', subject === undefined || subject === ownId ? null : subject);

@@ -1,7 +1,6 @@
 import type { TreeStatus } from '../../cluster/status';
 import type { Formatter } from '../ui/format';
 
-/** The memory of the tree, against its limit. */
 export interface MemoryView {
   readonly tone: 'ok' | 'warn';
   /** `450 of 512 MB`, or without a limit `450 MB`. */

@@ -16,10 +16,8 @@ import { possibleActions, type TreeAction } from './tree-actions';
 import { assessTrees, type TreeHealth } from './tree-health';
 import { type WorkRow, workRows } from './work-rows';
 
-/** Number of events that the page shows. */
 const MAX_EVENTS = 30;
 
-/** The tree that the page shows, formatted. */
 interface MachineView {
   readonly id: string;
   readonly name: string;

@@ -8,7 +8,6 @@ import { localizedProblem, redisAway } from '../ui/shell';
 import { type ProcessView, primaryView, workerView } from './process-cards';
 import { jobsView } from './processor-card';
 
-/** A tree with its cards and issues, formatted for the reader. */
 export interface TreeHealth {
   readonly treeStatus: TreeStatus;
   readonly own: boolean;

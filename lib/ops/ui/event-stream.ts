@@ -2,7 +2,6 @@ import { PassThrough } from 'node:stream';
 import type { OpsContext, Visitor } from './page-types';
 import { localizedProblem } from './shell';
 
-/** Maximum number of concurrent streams in one process. */
 const MAX_STREAMS = 50;
 /** Maximum lifetime of a stream, ms. The browser then reconnects, and its session is checked again. */
 const LIFE_MS = 10 * 60_000;

@@ -30,7 +30,6 @@ export interface PageLocals {
   readonly [name: string]: unknown;
 }
 
-/** Renders views in the common layout. */
 export class Layout {
   private readonly views: Views;
   private readonly build = `catamount ${version()} · Node ${process.versions.node}`;
@@ -134,7 +133,6 @@ type NavKey = (typeof NAV)[number]['key'];
 /** Numbers beside the header's entries. null is shown as unknown; an absent key shows nothing. */
 export type Counts = { readonly [K in NavKey]?: number | null };
 
-/** The header's entry that the page belongs to. */
 function currentEntry(ctx: Pick<OpsContext, 'path'>): NavKey | undefined {
   const folder = (entry: (typeof NAV)[number]) => ('below' in entry ? entry.below : entry.href);
   const found = NAV.findLast((entry) => ctx.path === folder(entry) || ctx.path.startsWith(`${folder(entry)}/`))?.key;

@@ -6,7 +6,6 @@ export const PER_PAGE = 50;
 /** The part of a list that a page shows, by `?page=`. */
 export class Paging {
   private constructor(
-    /** Number of the page, from 1. */
     readonly page: number,
     readonly total: number,
   ) {}

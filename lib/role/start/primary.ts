@@ -66,7 +66,6 @@ export class Primary {
   private readonly operations: TreeOperations;
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
-  /** The workers, once they have been started. */
   private web: WorkerPool | undefined;
   private jobsWatch: JobsWatch | undefined;
   private probes: ProbeServer | undefined;
