@@ -27,6 +27,7 @@ import { CancelWatch } from './perform/cancel-watch';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { Run } from './perform/run';
 import { type ThreadSource, Threads } from './perform/threads';
+import { Lifecycle } from './processes/lifecycle';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
 import { keyringOf } from './record/encryption';
 import type { CancelledRun } from './row/cancel';
@@ -72,6 +73,8 @@ export interface Lineage {
 
 export interface ProcessorTuning extends ReporterTuning {
   readonly cron?: CronTuning;
+  /** Interval of the app's `onHeartbeat`, ms. Default 10,000. */
+  readonly heartbeatMs?: number;
   readonly dispatch?: DispatchTuning;
   /** false: the outcomes of jobs and mails are not counted. Default true. */
   readonly history?: boolean;
@@ -114,6 +117,7 @@ export class JobProcessor implements Service {
   private readonly limits: Limits;
   private readonly admitter: Admitter;
   private readonly reporter: ProcessReporter;
+  private readonly lifecycle: Lifecycle;
   private readonly threads: Threads | undefined;
   private readonly identity: string;
   private started = false;
@@ -231,6 +235,12 @@ export class JobProcessor implements Service {
     const entries = cronEntries(registry, codec);
     this.cron = new CronService({ knex, events, entries, registry, codec, keys, tuning: tuning.cron, gate: this.gate });
     this.pings = new CronPings(entries, events);
+    this.lifecycle = new Lifecycle({
+      hooks: options.setup ?? {},
+      events,
+      snapshot: () => this.snapshot(),
+      heartbeatMs: tuning.heartbeatMs,
+    });
     this.reporter = new ProcessReporter({
       config,
       database,
@@ -259,6 +269,8 @@ export class JobProcessor implements Service {
     this.endPings = this.pings.listen();
     this.reporter.start();
     this.fetcher.start();
+    this.lifecycle.start();
+    this.lifecycle.changed(this.isQuiet);
   }
 
   /** Stops fetching; running jobs go on. */
@@ -266,6 +278,7 @@ export class JobProcessor implements Service {
     this.isQuiet = true;
     this.fetcher.quiet();
     void this.cron.task.stop();
+    if (this.started) this.lifecycle.changed(true);
   }
 
   /** Undoes `quiet`, but not a stop. */
@@ -273,7 +286,9 @@ export class JobProcessor implements Service {
     if (this.stopping) return;
     this.isQuiet = false;
     this.fetcher.resume();
-    if (this.started) this.cron.start();
+    if (!this.started) return;
+    this.cron.start();
+    this.lifecycle.changed(false);
   }
 
   /** Returns the jobs of a processor that is known to be dead to their queues. */
@@ -346,7 +361,9 @@ export class JobProcessor implements Service {
       deadline.wait(this.cron.task.stop()),
       deadline.wait(Promise.resolve(this.plainProducers?.task.stop())),
     ]);
-    if ((await step('runningJobs', runningJobsMs).wait(fetcher.runsEnded())) === 'late') {
+    const running = step('runningJobs', runningJobsMs);
+    const hooks = running.wait(this.lifecycle.stop());
+    if ((await running.wait(fetcher.runsEnded())) === 'late') {
       executor.abort(new Error('the process is stopping'), this.causeUnknown);
       await step('abortedJobs', abortedJobsMs).wait(fetcher.runsEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
@@ -357,6 +374,10 @@ export class JobProcessor implements Service {
     await deadline.wait(Promise.resolve(this.threads?.close()));
     await deadline.wait(this.cancelWatch.task.stop());
     await quieted;
+    if ((await hooks) === 'late') {
+      const error = new Error('it did not end in time');
+      this.options.events.emit('process.error', { error, during: "the app's onQuiet, onResume or onHeartbeat" });
+    }
     this.endPings?.();
     await this.pings.sent(deadline.part(STOP_PHASES.outcomes));
     await this.reporter.stop(deadline.part(STOP_PHASES.deregistration));

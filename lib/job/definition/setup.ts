@@ -62,6 +62,15 @@ export interface JobSetup {
   readonly performMiddleware?: readonly PerformMiddleware[];
   /** Called for every failure. An error that it throws is logged, and has no other effect. */
   readonly reportError?: (report: ErrorReport) => unknown;
+  /**
+   * Called in a job processor when it begins to fetch no more jobs: told so by an operator, or because it stops. A stop waits for it
+   * as long as for running jobs. An error that it throws is reported, and has no other effect. So it is with the next two.
+   */
+  readonly onQuiet?: () => unknown;
+  /** Called when it fetches jobs again. */
+  readonly onResume?: () => unknown;
+  /** Called every ten seconds while it runs, after the last call has ended. `running`: the number of its running jobs. */
+  readonly onHeartbeat?: (processor: { readonly running: number; readonly quiet: boolean }) => unknown;
   /** For arguments of the app's own classes; declare them in `SerializableTypes` as well. */
   readonly serializers?: readonly ArgumentSerializer[];
   /**
@@ -75,6 +84,9 @@ const PARTS: SetupParts<JobSetup> = {
   enqueueMiddleware: ['an array of functions', isArrayOf(isFunction)],
   performMiddleware: ['an array of functions', isArrayOf(isFunction)],
   reportError: ['a function', isFunction],
+  onQuiet: ['a function', isFunction],
+  onResume: ['a function', isFunction],
+  onHeartbeat: ['a function', isFunction],
   serializers: ['an array of objects with name, matches, serialize and deserialize', isArrayOf(isSerializer)],
   filterArguments: ['an array of texts and regular expressions', isArrayOf(isFilter)],
 };
