@@ -63,8 +63,8 @@ export interface JobSetup {
   /** Called for every failure. An error that it throws is logged, and has no other effect. */
   readonly reportError?: (report: ErrorReport) => unknown;
   /**
-   * Called in a job processor when it begins to fetch no more jobs: told so by an operator, or because it stops. A stop waits for it
-   * as long as for running jobs. An error that it throws is reported, and has no other effect. So it is with the next two.
+   * Called in a job processor when it begins to fetch no more jobs: told so by an operator, or because it stops. A stop waits for
+   * it as long as for running jobs. An error that it throws is reported, and has no other effect. So it is with the next two.
    */
   readonly onQuiet?: () => unknown;
   /** Called when it fetches jobs again. */
