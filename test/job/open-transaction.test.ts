@@ -58,7 +58,7 @@ describe("an app's transaction that stays open", () => {
     });
     await noneIsLeft();
     assert.equal(count('gated'), 1);
-    assert.equal(system.eventsNamed('job.succeeded').filter((job) => job.id === id).length, 1);
+    await until('its success is told', () => system.eventsNamed('job.succeeded').some((job) => job.id === id));
   });
 
   it('and has cancelled a job that is fetched meanwhile delays no other job', async () => {

@@ -142,7 +142,7 @@ describe('a job with thread', () => {
     await until('it computes', () => threadsOf().length === 1);
     for (const { id } of [spins, waits]) assert.equal(await Job.cancel(id), 'requested');
     await until('both are gone', async () => (await system.jobCount()) === 0);
-    assert.equal(system.eventsNamed('job.cancelled').length, 2);
+    await until('both cancels are told', () => system.eventsNamed('job.cancelled').length === 2);
     await until('it is told', () => ThreadedJob.told.some((each) => each instanceof JobCancelledError));
   });
 

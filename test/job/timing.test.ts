@@ -130,9 +130,9 @@ describe('when a job runs', () => {
       const [told, ...others] = ran as [error: unknown, way: Way][];
       assert.ok(told?.[0] instanceof JobExpiredError);
       assert.deepEqual([told[1], others], ['ends', []]);
+      await system.stopProcessors();
       assert.equal(system.eventsNamed('job.expired').length, 1);
       assert.equal(system.eventsNamed('job.started').length, 0);
-      await system.stopProcessors();
       const { all } = await new History(system.database.knex).totals();
       assert.deepEqual([all.expired, all.processed, all.failed, all.discarded], [1, 0, 0, 0]);
     });
