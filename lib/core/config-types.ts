@@ -147,6 +147,8 @@ export interface JobsConfig {
   readonly latencyWarningMs: number;
   /** The keys for arguments: the first encrypts, all decrypt. Default: none. */
   readonly encryptionKeys?: readonly EncryptionKey[];
+  /** true: the log names each enqueue, and the place in the app that made it. Default false. */
+  readonly logEnqueues?: boolean;
 }
 
 /** The delivery of mails. */

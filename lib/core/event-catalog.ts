@@ -32,6 +32,14 @@ function at(level: Level) {
 
 const [debug, info, warn, error] = [at('debug'), at('info'), at('warn'), at('error')];
 
+function enqueue(how: string): Entry<EventMap['job.enqueued'], EventMap['job.enqueued']> {
+  return {
+    level: (e) => (e.source === undefined ? 'debug' : 'info'),
+    sentence: (e) => `enqueued ${e.class} on ${e.queue}${how}${e.source === undefined ? '' : `, in ${e.source}`}`,
+    fields: jobId,
+  };
+}
+
 /** Past tense of the operators' actions. */
 const DONE: Readonly<Record<string, string>> = {
   pause: 'paused',
@@ -238,11 +246,11 @@ const CATALOG: Catalog = {
     (e) => `told operators by ${e.channel}${e.event === 'recovery' ? ' that it is over' : ''}: ${e.line}`,
   ),
   'alert.failed': error((e) => `operators were not told by ${e.channel}: ${e.error.message}`),
-  'job.enqueued': debug((e) => `enqueued ${e.class} on ${e.queue}`, { fields: jobId }),
+  'job.enqueued': enqueue(''),
   'job.duplicate': debug((e) => `${e.class} not enqueued: another job holds its unique key`, {
     fields: jobId,
   }),
-  'job.replaced': debug((e) => `enqueued ${e.class} on ${e.queue} in place of the one that waits`, { fields: jobId }),
+  'job.replaced': enqueue(' in place of the one that waits'),
   'job.throttled': debug((e) => `${e.class} not enqueued: another has begun within the time of its throttle`, {
     fields: jobId,
   }),

@@ -224,15 +224,17 @@ export interface EventMap {
   'alert.failed': { readonly channel: string; readonly error: Error };
 
   // Jobs
+  /** `source`: the place in the app that enqueued it, with LOG_ENQUEUES. */
   'job.enqueued': {
     readonly id: string;
     readonly class: string;
     readonly queue: string;
+    readonly source?: string | undefined;
   };
   /** A unique job was not enqueued, since the job `id` holds its claim. */
   'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
   /** A job that waits, which has this id, got the arguments and the time of a later enqueue. */
-  'job.replaced': { readonly id: string; readonly class: string; readonly queue: string };
+  'job.replaced': EventMap['job.enqueued'];
   /** A job was discarded by `throttle`; none has this id. */
   'job.throttled': { readonly id: string; readonly class: string; readonly queue: string };
   /** A callback or a middleware prevented the enqueue. */

@@ -219,6 +219,7 @@ function readJobs(read: SettingsReader, enabled: boolean, inline: boolean): Conf
     weighted: queues.some(({ weighted }) => weighted),
     latencyWarningMs: read.get('JOB_LATENCY_WARNING', time(0, DAY, '60s, up to 1d; 0 for never'), 60 * SECOND),
     encryptionKeys: readEncryptionKeys(read),
+    logEnqueues: read.get('LOG_ENQUEUES', ON_OR_OFF, '0') === '1',
   };
 }
 

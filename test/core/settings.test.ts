@@ -66,6 +66,7 @@ describe('settings', () => {
       inline: false,
       concurrency: 2,
       threads: 0,
+      logEnqueues: false,
       queues: [
         { name: 'default', weight: 1 },
         { name: 'mailer', weight: 1 },

@@ -51,6 +51,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   METRICS_TOKEN: ['SECRETSECRETSECRET'],
   LOG_LEVEL: ['info', 'silent'],
   LOG_FORMAT: ['pretty', 'json'],
+  LOG_ENQUEUES: ['0', '1'],
   LOG_REQUESTS: ['0', '1'],
 };
 const NAMES = Object.keys(RIGHT);

@@ -442,6 +442,8 @@ export interface EnqueueRequest {
   readonly batchId?: string | undefined;
   /** Context that the job will run in. */
   readonly context: CarriedContext;
+  /** The file and line of the app that enqueues it, such as `services/sign-up.ts:20`; only with LOG_ENQUEUES. */
+  readonly source?: string | undefined;
 }
 
 /** Job classes by the name that jobs carry. */

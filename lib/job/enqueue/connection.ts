@@ -11,6 +11,8 @@ import type { EndedJob } from '../row/finished';
 export interface Enqueuer {
   /** @returns one result for each request, in order. @throws EnqueueError when only some could be enqueued. */
   enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;
+  /** true: it wants to know the place in the app that enqueues. */
+  readonly logsSources?: boolean;
   /** Called for a job that a callback or a middleware has cancelled. */
   cancelled?(request: EnqueueRequest): void;
   /** Called for a job whose transaction had committed before it was enqueued, since the enqueue was not awaited. */

@@ -1,3 +1,4 @@
+import { appCaller } from '../../core/app-frames';
 import { currentTransaction, endedTransaction } from '../../model/transaction';
 import { deferred } from '../../support/deferred';
 import { toError } from '../../support/to-error';
@@ -49,6 +50,7 @@ async function enqueueAll(
 ): Promise<EnqueuedJob[]> {
   const connected = connection(caller);
   const { enqueuer, setup } = connected;
+  const source = enqueuer.logsSources ? appCaller() : undefined;
   const late = jobs.some(({ options }) => !options.trx) && endedTransaction();
   if (late && (await late) === 'rolled back') {
     throw new Error(
@@ -56,7 +58,8 @@ async function enqueueAll(
     );
   }
   const built = buildRequests(jobs, connected);
-  const requests = spread === undefined ? built : spreadOut(built, spread, caller);
+  const placed = source === undefined ? built : built.map((request) => ({ ...request, source }));
+  const requests = spread === undefined ? placed : spreadOut(placed, spread, caller);
   if (late) for (const request of requests) enqueuer.late?.(request);
   const middleware = setup?.enqueueMiddleware ?? [];
   if (middleware.length === 0 && !jobs.some(({ jobClass }) => hasEnqueueCallbacks(jobClass))) {

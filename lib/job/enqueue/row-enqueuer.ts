@@ -41,6 +41,7 @@ export class RowEnqueuer implements Enqueuer {
     private readonly events: Events,
     /** The queues of JOB_QUEUES. Default: not known, so that none is reported. */
     private readonly served?: readonly string[],
+    readonly logsSources = false,
   ) {
     this.announcer = new Announcer(knex, hints);
     this.admitter = new Admitter(knex, this.limits, this.announcer, true);
@@ -142,8 +143,8 @@ export class RowEnqueuer implements Enqueuer {
     return [limitKey];
   }
 
-  private resultOf({ name, queue }: EnqueueRequest, id: string, as: Inserted['as']): EnqueuedJob {
-    this.events.emit(EVENTS[as], { id, class: name, queue });
+  private resultOf({ name, queue, source }: EnqueueRequest, id: string, as: Inserted['as']): EnqueuedJob {
+    this.events.emit(EVENTS[as], { id, class: name, queue, ...(source !== undefined && { source }) });
     if (as === 'duplicate' || as === 'throttled') return { id, enqueued: false, reason: as };
     return { id, enqueued: true, ...(as === 'replaced' && { replaced: true }) };
   }

@@ -1,4 +1,4 @@
-import path from 'node:path';
+import { isAppFrame, shortFrame } from '../../core/app-frames';
 import { CAUSE } from '../../job/admin/job-json';
 
 export interface StackLine {
@@ -20,7 +20,7 @@ export function stackLines(stack: string): StackLine[] {
       lines.push({ text: line.slice(CAUSE.length), kind: 'cause' });
     } else if (/^ {4}at /.test(line)) {
       within = 'frames';
-      lines.push({ text: shortened(line), kind: isOwn(line) ? 'own' : 'library' });
+      lines.push({ text: shortFrame(line), kind: isAppFrame(line) ? 'own' : 'library' });
     } else if (within !== 'message') {
       // A further line of a cause's message, or of the properties that Node prints after the frames.
       lines.push({ text: line, kind: within === 'cause' ? 'cause' : 'library' });
@@ -37,19 +37,4 @@ export function withoutLibraryFrames(lines: readonly StackLine[]): StackLine[] |
     return inRow <= LIBRARY_FRAMES;
   });
   return kept.length + 1 < lines.length ? kept : undefined;
-}
-
-/** Folders of Catamount's code, compiled and by source maps. The sample app in them counts as the app's own code. */
-const LIB = path.resolve(__dirname, '../..');
-const OURS = [LIB, LIB.replace(/([\\/])dist[\\/]lib$/, '$1lib')].map((folder) => folder + path.sep);
-const HERE = process.cwd() + path.sep;
-
-function isOwn(frame: string): boolean {
-  if (/\(?node:|[\\/]node_modules[\\/]|<anonymous>\)?$/.test(frame)) return false;
-  return !OURS.some((folder) => frame.includes(folder) && !frame.includes(`${folder}app${path.sep}`));
-}
-
-/** Makes the file of a frame relative to the working directory. */
-function shortened(frame: string): string {
-  return frame.trim().replace('file://', '').replace(HERE, '');
 }

@@ -15,13 +15,14 @@ interface JobConnections extends Omit<JobDependencies, 'keys'> {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
-  readonly jobs?: Pick<Config['jobs'], 'queues' | 'encryptionKeys'>;
+  readonly jobs?: Pick<Config['jobs'], 'queues' | 'encryptionKeys' | 'logEnqueues'>;
 }
 
 /** Makes `performLater` and `Jobs` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models, jobs }: JobConnections): () => void {
   const served = jobs?.queues.map(({ name }) => name);
-  const enqueuer = new RowEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
+  const hints = redis.isOff ? undefined : new Hints(redis.client);
+  const enqueuer = new RowEnqueuer(database.knex, hints, events, served, jobs?.logEnqueues);
   enqueuer.started();
   Job.connect(enqueuer, { setup, models, keys: keyringOf(jobs?.encryptionKeys) });
   connectAdmin({

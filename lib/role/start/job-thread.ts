@@ -37,7 +37,7 @@ async function main({ manifest, config, databaseUrl, identity }: ThreadData & { 
   const served = config.jobs.queues.map(({ name }) => name);
   Model.knex(knex);
   connectTransactions(knex, (model) => events.emit('query.left-transaction', { model }));
-  Job.connect(new RowEnqueuer(knex, undefined, events, served), { setup, models, keys });
+  Job.connect(new RowEnqueuer(knex, undefined, events, served, config.jobs.logEnqueues), { setup, models, keys });
   connectAdmin({ events, queues: served });
   serveRuns({ port, registry, knex, identity, events, keys, codec: { serializers: setup.serializers, models } });
 }
