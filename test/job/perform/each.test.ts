@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Knex } from 'knex';
+import { JobCancelledError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import type { EachOptions } from '../../../lib/job/perform/each';
@@ -146,7 +147,31 @@ class ReorderedJob extends Job {
   }
 }
 
-const CLASSES = [HaltedJob, ThingsJob, BriefThingsJob, NumbersJob, MisusedJob, ReorderedJob];
+/** Does something before, around and after its items, by the words of Sidekiq's hooks. */
+class SurroundedJob extends Job {
+  async perform(): Promise<void> {
+    function* items(from = 0) {
+      for (let n = from; n < 3; n++) yield [{ id: `${n}` }, n + 1] as const;
+    }
+    await this.step('start', () => log.push(['start']));
+    if ((await this.resumeFrom()) !== undefined) log.push(['resume']);
+    try {
+      await this.each(items, async (item) => {
+        log.push(['around']);
+        await note([item]);
+      });
+      log.push(['complete']);
+    } finally {
+      log.push(['stop']);
+    }
+  }
+
+  override afterDiscard(error: Error): void {
+    log.push([error instanceof JobCancelledError ? 'cancel' : error.message]);
+  }
+}
+
+const CLASSES = [HaltedJob, ThingsJob, BriefThingsJob, NumbersJob, MisusedJob, ReorderedJob, SurroundedJob];
 
 describe('each', () => {
   const system = useJobSystem({ empty: [log] });
@@ -335,6 +360,23 @@ describe('each', () => {
     assert.deepEqual(await deliver(() => undefined), ['retry', 'retry', 'delete']);
     const things = (await ordered('bigint')).reverse().slice(0, 8);
     assert.deepEqual(log, [['n0', 'n1'], ['n2', 'n3'], ['n4'], ...things.map((id) => [id])]);
+  });
+
+  it('leaves what comes before, around and after to plain code, which knows a first run from a later one', async () => {
+    let calls = 0;
+    atCall = () => {
+      if (++calls === 2) throw new Error('once');
+    };
+    await SurroundedJob.performLater();
+    assert.deepEqual(await deliver(() => undefined), ['retry', 'delete']);
+    const first = ['start', 'around', '0', 'around', 'stop'];
+    assert.deepEqual(log.flat(), [...first, 'resume', 'around', '1', 'around', '2', 'complete', 'stop']);
+    log.length = 0;
+    const { id } = await SurroundedJob.performLater();
+    const outcomes = await deliver((executor) => {
+      atCall = () => executor.cancel(new Map([[id, 'enough']]));
+    }, 1).catch(() => 'it has one run');
+    assert.deepEqual([outcomes, log.flat()], ['it has one run', ['start', 'around', '0', 'stop', 'cancel']]);
   });
 
   it('begins no work when the run is to end', async () => {
