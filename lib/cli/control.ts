@@ -65,7 +65,8 @@ function text(command: TreeCommand, answer: Readonly<Record<string, unknown>>): 
   if (command.name === 'stacks') return stacksText(camelCase(answer.stacks) as readonly ProcessStacks[]);
   if (command.final) return `Stopped: pid ${answer.pid} is gone.\n`;
   if (typeof answer.workers === 'number') return `Workers: ${answer.workers}\n`;
-  return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
+  const remark = answer.warning ?? command.remark;
+  return `${command.name}: done${remark === undefined ? '' : `; ${remark}`}\n`;
 }
 
 /** Exit codes of `status`; 1 is that of a command that fails, as here one that could not read everything. */

@@ -47,6 +47,8 @@ export type ToWorker =
   | { readonly catamount: 'count' }
   /** State of the job processor; without one the tree is degraded. */
   | { readonly catamount: 'jobs'; readonly jobs: JobsHealth }
+  /** Serve so many requests at once. */
+  | { readonly catamount: 'max-threads'; readonly count: number }
   /** A worker of this tree has been ready for the first time. */
   | { readonly catamount: 'tree-served' }
   /** Become the tree's reporter in Redis, or stop being it. */

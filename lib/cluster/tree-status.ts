@@ -250,6 +250,11 @@ export interface Operations extends Tree {
   recycle(slot: number): Promise<void>;
   /** Adds or removes one worker. @returns the new number. @throws UserError at the bounds. */
   scale(by: 1 | -1): Promise<number>;
+  /**
+   * Has each worker serve so many requests at once, until the next start.
+   * @returns a sentence about what limits them; undefined: nothing does. @throws UserError at the bounds.
+   */
+  setMaxThreads(count: number): Promise<string | undefined>;
   quietJobs(): Promise<void>;
   /** Undoes `quietJobs`. */
   resumeJobs(): Promise<void>;

@@ -30,6 +30,8 @@ export interface DrainableServer {
   serveConnection(connection: Connection): void;
   /** From now on handshakes of TLS use these. */
   secure(credentials: Credentials): Promise<void>;
+  /** From now on it serves so many requests at once. */
+  setMaxThreads(count: number): void;
   /** True while all slots are in use. */
   readonly full: boolean;
   /** Called when `full` may have changed. */
@@ -163,6 +165,9 @@ export class Worker {
       case 'tls':
         this.credentials = message.tls;
         void this.server?.secure(message.tls);
+        break;
+      case 'max-threads':
+        this.server?.setMaxThreads(message.count);
         break;
       case 'tree-served':
         this.server?.treeServed();

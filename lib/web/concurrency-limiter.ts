@@ -61,12 +61,22 @@ export class ConcurrencyLimiter {
   private backlogMax = 0;
   private requestsCount = 0;
   private shedCount = 0;
+  private maxThreads: number;
 
   /** @param onBegin called for each request that gets a slot, before anything else is done for it. */
   constructor(
     private readonly options: LimiterOptions,
     private readonly onBegin: (request: RequestInFlight) => void = () => undefined,
-  ) {}
+  ) {
+    this.maxThreads = options.maxThreads;
+  }
+
+  /** From now on so many requests may be in flight. Those above it finish. */
+  setMaxThreads(count: number): void {
+    this.maxThreads = count;
+    this.admitWaiting();
+    this.options.onSlots?.();
+  }
 
   /** Requests a slot, which is given at once or after a wait, and held until `response` ends. */
   enter(request: RequestInFlight, response: ServerResponse): Admission | Promise<Admission> {
@@ -89,8 +99,8 @@ export class ConcurrencyLimiter {
     return {
       inFlight: this.running.size,
       waiting: this.queue.size,
-      maxThreads: this.options.maxThreads,
-      poolCapacity: Math.max(0, this.options.maxThreads - this.running.size),
+      maxThreads: this.maxThreads,
+      poolCapacity: Math.max(0, this.maxThreads - this.running.size),
       backlogMax,
       requestsCount: this.requestsCount,
       shedCount: this.shedCount,
@@ -103,7 +113,7 @@ export class ConcurrencyLimiter {
   }
 
   private hasRoom(): boolean {
-    return this.running.size < this.options.maxThreads;
+    return this.running.size < this.maxThreads;
   }
 
   private admit(request: RequestInFlight, response: ServerResponse): Admission {

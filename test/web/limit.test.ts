@@ -84,6 +84,26 @@ describe('the concurrency limit', () => {
     assert.equal(serving.limit.snapshot().requestsCount, 200);
   });
 
+  it('follows another limit at once; requests above a lower one finish', async () => {
+    await start({ maxThreads: 1, backlog: 10 });
+    const answers = Array.from({ length: 5 }, () => serving.request('/hold'));
+    await reach('1 in flight, 4 waiting');
+    serving.limit.setMaxThreads(3);
+    await reach('3 in flight, 2 waiting');
+    serving.limit.setMaxThreads(2);
+    for (const [i, rest] of ['2 in flight, 2 waiting', '2 in flight, 1 waiting'].entries()) {
+      held[i]?.resolve();
+      await reach(rest);
+    }
+    assert.equal(serving.limit.snapshot().maxThreads, 2);
+    for (let served = 2; served < 5; served++) {
+      await until('the next one is in a handler', () => held.length > served);
+      held[served]?.resolve();
+    }
+    assert.ok((await Promise.all(answers)).every(({ status }) => status === 200));
+    assert.equal(mostAtOnce, 3);
+  });
+
   it('serves requests in the order of their arrival', async () => {
     await start({ maxThreads: 1, backlog: 10 });
     const answers: Promise<Answer>[] = [];

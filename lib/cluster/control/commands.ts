@@ -140,6 +140,15 @@ export const TREE_COMMANDS: readonly TreeCommand[] = [
     run: (operations) => scaled(operations.scale(-1)),
   },
   {
+    name: 'max-threads',
+    method: 'POST',
+    signals: [],
+    takes: [{ name: 'N', meaning: 'the number of requests that each worker is to serve at once' }],
+    help: 'serve N requests at once in each worker until the next start or `restart`',
+    run: (operations, count = 0) =>
+      operations.setMaxThreads(count).then((warning) => ({ status: 'ok', max_threads: count, warning })),
+  },
+  {
     name: 'jobs quiet',
     method: 'POST',
     signals: ['SIGTSTP'],

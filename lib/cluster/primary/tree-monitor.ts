@@ -96,7 +96,7 @@ export class TreeMonitor {
       processor: { lastTermination: processor?.policy.last ?? null, nextRestart: processor?.policy.next ?? null },
       processMetrics: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readProcessMetrics() },
       limits: {
-        maxThreads: web.maxThreads,
+        maxThreads: workers.maxThreads,
         backlog: web.backlog,
         jobConcurrency: processor ? jobs.concurrency : 0,
         queues: jobs.queues.map((queue) => queue.name),

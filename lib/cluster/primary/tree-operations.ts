@@ -30,7 +30,7 @@ import type { WorkerPool } from './worker-pool';
 const AT_ONCE_MS = 300;
 
 export interface TreeParts {
-  readonly config: Pick<Config, 'memoryLimitMb' | 'log' | 'release' | 'stateDir' | 'web' | 'jobs'>;
+  readonly config: Pick<Config, 'memoryLimitMb' | 'log' | 'release' | 'stateDir' | 'web' | 'jobs' | 'databasePool'>;
   /** Has no slots if the tree has no workers. */
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
@@ -196,6 +196,15 @@ export class TreeOperations implements Operations {
     this.needsOtherProcesses('another number of workers');
     if (this.parts.workers.slots.length === 0) throw new UserError('this tree has no web workers to add or remove');
     return this.parts.workers.scale(by);
+  }
+
+  async setMaxThreads(count: number): Promise<string | undefined> {
+    const { workers, config } = this.parts;
+    if (workers.slots.length === 0) throw new UserError('this tree has no web workers');
+    workers.setMaxThreads(count);
+    const { web: connections } = config.databasePool;
+    if (count <= connections) return undefined;
+    return `each worker has ${connections} connections to Postgres, so that requests beyond them wait for one: raise DATABASE_POOL and restart`;
   }
 
   async quietJobs(): Promise<void> {

@@ -29,6 +29,8 @@ const LEAVE_PAUSE_MS = 250;
 const FIRST_LOADS_MS = 2000;
 /** Maximum number of workers, as for WEB_CONCURRENCY. */
 const MAX_WORKERS = 64;
+/** Maximum number of requests that a worker serves at once, as for MAX_THREADS. */
+const MAX_THREADS = 1000;
 
 /**
  * `start-first`: the successor is ready before the old worker drains. `stop-first`: the old worker drains first, which
@@ -53,6 +55,8 @@ export class WorkerPool implements PoolCallbacks {
   onStatus: (status: WorkerStatus) => void = () => undefined;
   relay: RelayBroadcast = () => undefined;
   credentials: Credentials | undefined;
+  /** Number of requests that each worker serves at once. */
+  maxThreads: number;
   /** Resolves when the first worker is ready, or when nothing is to wait for it any longer. */
   readonly firstLoaded = deferred();
   private readonly booted = deferred();
@@ -78,6 +82,7 @@ export class WorkerPool implements PoolCallbacks {
     private readonly inProcess?: () => WorkerProcess,
   ) {
     this.slots = Array.from({ length: count }, (_, index) => new Slot(index, restarts));
+    this.maxThreads = config.web.maxThreads;
     const addresses = inherited.length > 0 ? inherited : config.listen;
     this.listener = new Listener(addresses, () => (this.permitted ? this.handles : []), events, config.listen);
     const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = config.web;
@@ -234,6 +239,14 @@ export class WorkerPool implements PoolCallbacks {
     return Deadline.after(this.config.shutdownTimeoutMs);
   }
 
+  /** Has each worker serve so many requests at once, also those that are forked later. @throws UserError at the bounds. */
+  setMaxThreads(count: number): void {
+    if (count < 1 || count > MAX_THREADS)
+      throw new UserError(`a worker serves from 1 to ${MAX_THREADS} requests at once, and not ${count}`);
+    this.maxThreads = count;
+    for (const handle of this.handles) handle.send({ catamount: 'max-threads', count });
+  }
+
   /** Sends the state of jobs to every worker, now and whenever one becomes ready. */
   setJobsHealth(change: Partial<JobsHealth>): void {
     this.jobsHealth = { ...this.jobsHealth, ...change };
@@ -280,6 +293,8 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   private onReady(slot: Slot, handle: WorkerHandle): void {
+    if (this.maxThreads !== this.config.web.maxThreads)
+      handle.send({ catamount: 'max-threads', count: this.maxThreads });
     this.listener.goOn();
     slot.policy.served();
     handle.send({ catamount: 'jobs', jobs: this.jobsHealth });

@@ -258,6 +258,10 @@ export class WebRole implements DrainableServer {
     return this.limit.saturated;
   }
 
+  setMaxThreads(count: number): void {
+    this.limit.setMaxThreads(count);
+  }
+
   status(): WorkerStatus {
     // Nobody may ask /ready, and the pages tell why the tree is not ready, too.
     void this.first?.look();

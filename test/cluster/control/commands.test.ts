@@ -19,6 +19,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/profile/4211': ['profile 4211 10', SAMPLE_PROFILE],
   '/profile/4211/3': ['profile 4211 3', SAMPLE_PROFILE],
   '/heap-snapshot/4211': ['heapSnapshot 4211', SAMPLE_PROFILE],
+  '/max-threads/9': ['setMaxThreads 9', { status: 'ok', max_threads: 9 }],
   '/recycle/1': ['recycle 1', { status: 'ok' }],
 };
 

@@ -112,6 +112,7 @@ export function recordedOperations(called: (call: string) => void, failing: read
     stop: () => record('stop'),
     halt: () => record('halt'),
     scale: (by) => record('scale', by).then(() => sampleStats().workers + by),
+    setMaxThreads: (count) => record('setMaxThreads', count).then(() => undefined),
     quietJobs: () => record('quietJobs'),
     resumeJobs: () => record('resumeJobs'),
   };

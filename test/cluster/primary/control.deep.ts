@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { readTree } from '../../../lib/cluster/control/commands';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { catamount, order, statsOf } from './operator';
@@ -37,6 +38,26 @@ describe('an operator of a whole tree', () => {
       });
     }
     await assert.rejects(order(tree, 'worker-count-down'), /only one worker left/);
+  });
+
+  it('changes how many requests each worker serves at once, also a later one, within the bounds of MAX_THREADS', async () => {
+    const threads = async () => (await statsOf(tree)).worker_status.map((each) => each.last_status.max_threads);
+    const settle = (wanted: number) =>
+      until(`a worker has ${wanted}`, async () => String(await threads()) === `${wanted}`);
+    await settle(5);
+    assert.match(
+      await typed(tree, 'max-threads', '9'),
+      /done; each worker has 5 connections to Postgres.*DATABASE_POOL/,
+    );
+    await settle(9);
+    const [first] = await pids(tree);
+    await order(tree, 'recycle', 0);
+    await until('its successor serves', async () => !(await pids(tree)).includes(first ?? 0));
+    await settle(9);
+    for (const count of [0, 1001]) await assert.rejects(order(tree, 'max-threads', count), /from 1 to 1000 .* not \d+/);
+    assert.equal(await typed(tree, 'max-threads', '5'), 'max-threads: done\n');
+    await settle(5);
+    assert.equal(readTree(await order(tree, 'status')).limits.maxThreads, 5);
   });
 
   it('restarts all workers', async () => {
