@@ -30,24 +30,28 @@ export class PhasedRestart {
     return this.running || this.concluding > 0;
   }
 
-  /** @throws UserError with the reason when the phase is aborted, or when another is under way. */
-  async run(): Promise<void> {
+  /**
+   * @param before awaited first; its error aborts the phase.
+   * @throws UserError with the reason when the phase is aborted, or when another is under way.
+   */
+  async run(before: () => Promise<void> = async () => undefined): Promise<void> {
     if (this.running) throw new UserError('a phased restart is under way already');
     this.running = true;
     this.proven = false;
     const since = performance.now();
-    const before = this.workers.phase;
-    const phase = before + 1;
-    this.workers.phase = phase;
+    const former = this.workers.phase;
+    const phase = former + 1;
     this.events.emit('phase.started', { phase });
     try {
+      await before();
+      this.workers.phase = phase;
       for (const slot of [...this.workers.slots]) await this.restart(slot);
       this.last = { phase, completed: true, reason: null };
       this.events.emit('phase.completed', { phase, durationMs: Math.round(performance.now() - since) });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.last = { phase, completed: false, reason };
-      this.workers.phase = before;
+      this.workers.phase = former;
       this.events.emit('phase.aborted', { phase, reason });
       throw error;
     } finally {

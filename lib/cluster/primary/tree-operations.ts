@@ -40,6 +40,8 @@ export interface TreeParts {
   readonly events: Events;
   readonly stop: (reason: string, exitCode?: number) => Promise<never>;
   readonly restart: () => Promise<void>;
+  /** What the app does before a phased restart. @throws UserError when that fails. */
+  readonly beforePhased?: () => Promise<void>;
 }
 
 /** The operations behind the control socket, the signals and the operator's pages. */
@@ -157,8 +159,8 @@ export class TreeOperations implements Operations {
 
   async phasedRestart(): Promise<void> {
     this.needsOtherProcesses('a phased restart');
-    const { phased, processor, memory } = this.parts;
-    await phased.run();
+    const { phased, processor, memory, beforePhased } = this.parts;
+    await phased.run(beforePhased);
     await phased.conclude(async () => processor?.restart((pid) => memory.orderForProcessor(pid)));
   }
 

@@ -15,6 +15,7 @@ const OWN_PARTS: readonly OwnPart[] = [
   'probes',
   'server',
   'beforeFork',
+  'beforeRestart',
   'workerBoot',
   'workerStop',
   'ops',

@@ -136,6 +136,14 @@ export interface AppOptions {
    * the connections that it opens: children inherit none.
    */
   readonly beforeFork?: (primary: { readonly config: Config }) => unknown;
+  /**
+   * Awaited in the primary, before `catamount phased-restart` or `catamount restart` replaces anything, by whatever way it was
+   * asked for. An error ends the restart, and everything serves on.
+   */
+  readonly beforeRestart?: (primary: {
+    readonly command: 'phased-restart' | 'restart';
+    readonly config: Config;
+  }) => unknown;
   /** Awaited in each web worker and in the job processor, before it serves or runs jobs. */
   readonly workerBoot?: (worker: WorkerEnvironment) => unknown;
   /** Awaited in the same processes when requests and jobs have ended, until the deadline of the stop. */
@@ -154,6 +162,7 @@ export type OwnPart =
   | 'probes'
   | 'server'
   | 'beforeFork'
+  | 'beforeRestart'
   | 'workerBoot'
   | 'workerStop'
   | 'ops';

@@ -12,6 +12,7 @@ const FUNCTIONS = [
   'koa',
   'server',
   'beforeFork',
+  'beforeRestart',
   'workerBoot',
   'workerStop',
 ] as const;

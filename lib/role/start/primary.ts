@@ -222,7 +222,9 @@ export class Primary {
     const { config, events, workers, processor, memory, phased, monitor } = this;
     const stop = (reason: string, exitCode?: number) => this.stop(reason, exitCode);
     const restart = () => this.restart();
-    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, stop, restart });
+    const beforePhased = () => this.beforeRestart('phased-restart');
+    const parts = { config, events, workers, processor, memory, phased, monitor, stop, restart, beforePhased };
+    return new TreeOperations(parts);
   }
 
   /** Resolves when the tree serves. From then on it ends only through `stop`. */
@@ -358,7 +360,6 @@ export class Primary {
    */
   private async restart(): Promise<void> {
     const { config, workers, monitor, first, hotRestart } = this;
-    if (this.stopped || this.retired) throw new UserError('the tree is stopping');
     const limitMb = config.memoryLimitMb;
     const totalMb = Math.round(this.memory.measure().totalMb ?? 0);
     if (limitMb !== null && 2 * totalMb > limitMb) {
@@ -367,6 +368,8 @@ export class Primary {
           'Use phased-restart for new code of the app, or stop and start.',
       );
     }
+    await this.beforeRestart('restart');
+    if (this.stopped || this.retired) throw new UserError('the tree is stopping');
     const { databaseUrl, redisUrl } = this.childConfig ?? config;
     const embedded = this.embedded !== undefined || this.inherited.predecessor !== undefined;
     const sockets = this.probes ? [this.probes] : workers.sockets;
@@ -431,14 +434,23 @@ export class Primary {
     return check;
   }
 
-  /** @throws UserError when the app's `beforeFork` fails. */
-  private async beforeFork(config: Config): Promise<void> {
+  private beforeFork(config: Config): Promise<void> {
+    return this.awaitApp('beforeFork', 'Catamount cannot start', () => this.app.beforeFork?.({ config }));
+  }
+
+  private beforeRestart(command: 'phased-restart' | 'restart'): Promise<void> {
+    const { config } = this;
+    return this.awaitApp('beforeRestart', 'nothing is replaced', () => this.app.beforeRestart?.({ command, config }));
+  }
+
+  /** Awaits an option of the app. @throws UserError when it fails. */
+  private async awaitApp(option: string, outcome: string, call: () => unknown): Promise<void> {
     try {
-      await this.app.beforeFork?.({ config });
+      await call();
     } catch (thrown) {
       const error = toError(thrown);
-      this.events.emit('process.error', { error, during: "the app's beforeFork" });
-      throw new UserError(`Catamount cannot start: beforeFork of defineApp failed: ${error.message}`);
+      this.events.emit('process.error', { error, during: `the app's ${option}` });
+      throw new UserError(`${outcome}: ${option} of defineApp failed: ${error.message}`);
     }
   }
 

@@ -27,6 +27,8 @@ type Flag =
   | 'slow-jobs'
   | 'before-fork'
   | 'no-fork'
+  | 'before-restart'
+  | 'no-restart'
   | 'own-boot'
   | 'own-stop'
   | 'last-job';

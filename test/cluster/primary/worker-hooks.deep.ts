@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { until } from '../../support/until';
-import { order } from './operator';
+import { order, statsOf } from './operator';
 import { useSupervisorApp } from './supervisor-app';
 
 describe("the app's own beforeFork", () => {
@@ -37,6 +37,48 @@ describe("the app's own beforeFork", () => {
     await tree.waitForLine(/cannot start: beforeFork of defineApp failed: no secrets/);
     assert.equal((await tree.exited).code, 1);
     mend();
+  });
+});
+
+describe("the app's own beforeRestart", () => {
+  const app = useSupervisorApp();
+  const heard = () =>
+    app.notes('hooks').filter(({ hook }) => /^(beforeRestart|restartMayBegin|workerBoot)$/.test(`${hook}`));
+
+  it('is awaited before a restart of either kind replaces anything, and ends it by an error', async () => {
+    const tree = await app.start({ WEB_CONCURRENCY: '1' });
+    const { pid, worker_status: first } = await statsOf(tree);
+    const refuse = app.switchOn('no-restart');
+    const refusal = /nothing is replaced: beforeRestart of defineApp failed: no window/;
+    for (const command of ['phased-restart', 'restart']) await assert.rejects(order(tree, command), refusal);
+    const kept = await statsOf(tree);
+    assert.deepEqual([kept.pid, kept.phase, kept.worker_status[0]?.pid], [pid, 0, first[0]?.pid]);
+    assert.match(kept.last_phase?.reason ?? '', refusal);
+    refuse();
+    const before = heard().length;
+    for (const command of ['phased-restart', 'restart']) {
+      const goOn = app.switchOn('before-restart');
+      const count = heard().length;
+      const restarted = order(tree, command);
+      await until('it has begun', () => heard().length > count);
+      goOn();
+      await restarted;
+    }
+    assert.deepEqual(
+      heard()
+        .slice(before)
+        .map(({ hook, command }) => [hook, command].flat()),
+      [
+        ['beforeRestart', 'phased-restart'],
+        ['restartMayBegin', undefined],
+        ['workerBoot', undefined],
+        ['beforeRestart', 'restart'],
+        ['restartMayBegin', undefined],
+        ['workerBoot', undefined],
+      ],
+    );
+    assert.notEqual((await statsOf(tree)).pid, pid);
+    assert.equal((await tree.stop()).code, 0);
   });
 });
 
