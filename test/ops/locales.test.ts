@@ -64,7 +64,7 @@ describe("the texts of the operator's pages", () => {
     const event = (about: object, name = 'operator.command') =>
       eventLines([{ at: '2026-03-12T13:59:00Z', name, about: { ...about } } as RecentEvent], words, 1)[0]?.text;
     assert.equal(event({ command: 'phased-restart', via: 'socket' }), '단계별 재시작, 지시: 터미널');
-    assert.equal(event({ command: 'recycle 1', via: 'pages:::1' }), '1번 워커 교체, 지시: 운영자 (::1)');
+    assert.equal(event({ command: 'recycle 1', via: 'pages:::1' }), '1번 워커 교체, 지시: 운영자 ::1');
     assert.equal(event({ command: 'something new', via: 'signal:SIGUSR1' }), 'something new, 지시: SIGUSR1');
     assert.equal(
       words.work({ what: 'ImportRowsJob on default', job: { class: 'ImportRowsJob', queue: 'default' } }),

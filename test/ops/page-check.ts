@@ -25,6 +25,16 @@ interface Faults {
   readonly tall: readonly string[];
 }
 
+/** The window of a laptop, and what a page must not have there. */
+const LAPTOP = { width: 1280, height: 800 };
+const WIDE_FAULTS = `[
+  ...[...document.querySelectorAll('.nav')].filter((nav) => nav.scrollWidth > nav.clientWidth + 1).map(() => 'the navigation is cut'),
+  ...[...document.querySelectorAll('.panel')].flatMap((panel) => [...panel.querySelectorAll('td, .tag')]
+    .filter((one) => one.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1)
+    .map((one) => 'beyond its panel: ' + one.textContent.trim())),
+  ...[...document.querySelectorAll('.tag:not(a, :has(a))')].filter((tag) => tag.clientHeight > 30).map((tag) => 'a tag of two lines: ' + tag.textContent.trim()),
+]`;
+
 export interface PageToCheck {
   readonly path: string;
   /** Default 200. */
@@ -33,7 +43,7 @@ export interface PageToCheck {
 
 /**
  * Visits pages on a phone, and checks that each is accessible, that nothing scrolls sideways down to 320 px, overlaps or is
- * too small to touch.
+ * too small to touch, and that a laptop shows all of it.
  */
 export async function checkPages(
   page: Page,
@@ -52,6 +62,8 @@ export async function checkPages(
     await page.setViewportSize({ width: 320, height: 740 });
     const found = [...small, ...overlaps, ...tall, ...((await scrollsSideways(page)) ? ['it scrolls sideways'] : [])];
     found.push(...(await violations(page)));
+    await page.setViewportSize(LAPTOP);
+    found.push(...(await page.evaluate<string[]>(WIDE_FAULTS)));
     if (found.length > 0) faults.push({ name, found });
     await page.setViewportSize(PHONE.viewport);
   }

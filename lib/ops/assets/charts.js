@@ -92,6 +92,7 @@
     ctx.strokeStyle = ctx.fillStyle = color('--ink-2');
     ctx.font = `${10 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
     ctx.textBaseline = 'top';
+    ctx.textAlign = 'left';
     ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
     let free = bbox.left;
     for (const { at, label } of [...data.marks].sort((a, b) => a.at - b.at)) {

@@ -59,7 +59,8 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const lastError = failures
     .flatMap(({ entries }) => entries.map((entry) => showJob(entry, site.classes.rules)))
     .sort((a, b) => failedAt(b) - failedAt(a))[0];
-  const chart = { hours: everyHour(hours, Date.now()), of: HOURS };
+  const most = Math.max(1, ...hours.map(({ processed, failed }) => processed + failed));
+  const chart = { hours: everyHour(hours, most, Date.now()), of: HOURS, most };
   const locals = {
     title: name,
     places,
@@ -80,10 +81,9 @@ function failedAt({ errors }: JobView): number {
   return errors[0]?.run ? new Date(errors[0].run.at).getTime() : 0;
 }
 
-/** Bars of all hours up to now, as shares of the greatest. */
-function everyHour(hours: readonly HourCounts[], now: number) {
+/** Bars of all hours up to now, as shares of `most`. */
+function everyHour(hours: readonly HourCounts[], most: number, now: number) {
   const known = new Map(hours.map((hour) => [hour.at.getTime(), hour]));
-  const most = Math.max(1, ...hours.map(({ processed, failed }) => processed + failed));
   return Array.from({ length: HOURS }, (_, index) => {
     const at = now - (now % HOUR_MS) - (HOURS - 1 - index) * HOUR_MS;
     const { processed = 0, failed = 0 } = known.get(at) ?? {};

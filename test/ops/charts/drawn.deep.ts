@@ -101,6 +101,24 @@ describe('charts in a browser', () => {
     await page.context().close();
   });
 
+  it('write the name of a deploy beside its mark, where no line crosses it', async () => {
+    await ops.database.query(`insert into ops_deploys values ('v42', now() - interval '3 minutes')`);
+    const { page } = await open();
+    // What the page draws is recorded, and drawn.
+    await page.addInitScript(`{
+      window.written = [];
+      const { fillText } = CanvasRenderingContext2D.prototype;
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        if (text === 'v42') window.written.push(this.textAlign);
+        return fillText.call(this, text, x, y);
+      };
+    }`);
+    await page.goto(PAGE);
+    await page.waitForFunction('window.written.length >= 7');
+    assert.deepEqual(new Set(await page.evaluate<string[]>('window.written')), new Set(['left']));
+    await page.context().close();
+  });
+
   it('are an open table without scripts', async () => {
     const { page } = await open(false);
     await page.locator('.charts + details tbody tr').first().waitFor();

@@ -4,7 +4,7 @@ import { until } from '../../support/until';
 import { useShopPages } from '../jobs/shop-pages';
 import { viewOf } from '../page-view';
 
-const BY = '(requested by an operator (127.0.0.1))';
+const BY = '(requested by operator 127.0.0.1)';
 
 describe('the actions of operators among the events', () => {
   const shop = useShopPages();
@@ -50,7 +50,7 @@ describe('the actions of operators among the events', () => {
     ];
     await shows(events.map((event) => `${event} ${BY}`));
     await until('it is there in Korean', async () =>
-      /default 큐 일시 중지 · 운영자 \(127\.0\.0\.1\)/.test(await operator.read('/ops?locale=ko')),
+      /default 큐 일시 중지 · 운영자 127\.0\.0\.1/.test(await operator.read('/ops?locale=ko')),
     );
   });
 

@@ -37,7 +37,7 @@ describe('the search', () => {
     const straight = await operator.get(`/ops/search?q=${id}`);
     assert.deepEqual([straight.status, straight.headers.location], [302, `/ops/jobs/job/default/${id}`]);
     const page = await operator.view('/ops/search?q=req-42');
-    assert.match(page.text, /dead Error: no such invoice/);
+    assert.match(page.text, /dead Error no such invoice/);
     assert.equal(page.links.get('Dead jobs: 1 job'), '/ops/jobs/dead?q=req-42');
     assert.match(await operator.read('/ops/search?q=nothing'), /No job contains it\./);
     assert.equal((await operator.get('/ops/search')).status, 200);
