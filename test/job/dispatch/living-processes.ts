@@ -22,7 +22,7 @@ export type Interruption =
 export function livingProcesses(...interruptions: readonly Interruption[]): void {
   describe('the dispatcher, beside a process that runs a job', () => {
     const system = useJobSystem();
-    const SILENT_MS = 1000;
+    const SILENT_MS = 2500;
     const runningAs = (identity: string) =>
       system.postgres.query(
         `insert into job_queue (id, state, queue, class, payload, claimed_by, claimed_at)
