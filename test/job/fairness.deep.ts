@@ -6,7 +6,7 @@ import { until } from '../support/until';
 import { useJobSystem } from './job-system';
 import { setSources, setsOf } from './sets/set-sources';
 
-const WAITING = 100_000;
+const WAITING = sized(100_000, 1_000_000);
 /** How often another key has a single job. */
 const SINGLES = sized(5, 50);
 /** Jobs of the large key that may run before a single one, and how long that may wait, ms. */

@@ -67,6 +67,8 @@ const TOKENS = `case when hold > 0 then 0 when gap is null then null else greate
 const MIN_LOOK_MS = 20;
 const MAX_LOOK_MS = 60_000;
 
+// Ids are arrays where Postgres expects a part of all held jobs: it uses the primary key for those, and not a scan of the table.
+
 /**
  * Claims as many of the chosen jobs as their limits allow, but none that an open transaction replaces or cancels. The others are
  * held until a job of their key ends (`admit`). A held job of the key and queue that is earlier goes first: it is claimed in place
@@ -124,7 +126,7 @@ export async function claimLimited(
          on conflict (key) do update set arrival = excluded.arrival, look_at = excluded.look_at
        ), locked as (
          select job.id, fits, is_open from next join ${TABLES.jobs} as job using (id)
-         where (fits or is_chosen) and job.state || '' in ('ready', 'held') for update of job skip locked
+         where job.id = any(array(select id from next)) and (fits or is_chosen) and job.state || '' in ('ready', 'held') for update of job skip locked
        )
        update ${TABLES.jobs} set state = case when fits then 'running' else 'held' end,
          claimed_by = case when fits then ? end, claimed_at = case when fits then now end,
@@ -206,8 +208,8 @@ export async function admit(knex: Knex, limits: Limits, keys: readonly string[])
          order by waiting.priority, waiting.run_at limit greatest(free.count, 0)
        ) as first
      ), admitted as (
-       update ${TABLES.jobs} set state = 'ready' from next where ${TABLES.jobs}.id = next.id and state = 'held'
-       returning ${TABLES.jobs}.id, queue, priority, limit_key = class as "isOfClass", extract(epoch from run_at)::float8 as "runAt"
+       update ${TABLES.jobs} set state = 'ready' where id = any(array(select id from next)) and state = 'held'
+       returning id, queue, priority, limit_key = class as "isOfClass", extract(epoch from run_at)::float8 as "runAt"
      )
      select (select json_agg(admitted) from admitted) as jobs, array_agg(key order by key) filter (where is_timed) as keys,
        array_agg(greatest(wait, ${MIN_LOOK_MS}) order by key) filter (where is_timed) as waits
