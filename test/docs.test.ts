@@ -28,7 +28,7 @@ function anchorsOf(file: string): Set<string> {
 describe('the guides', () => {
   it('link only to existing files and headings', () => {
     const dead = guides.flatMap((guide) =>
-      [...read(guide).matchAll(/\]\((?!https?:|mailto:)([^)\s#]*)(?:#([^)\s]+))?\)/g)]
+      [...read(guide).matchAll(/\]\((?!https?:|mailto:)([^)\s#]*)(?:#([^)\s]+))?(?: "[^"]*")?\)/g)]
         .filter(([, target = '', anchor]) => {
           const file = target === '' ? guide : path.join(path.dirname(guide), target);
           if (!fs.existsSync(path.join(ROOT, file))) return true;
@@ -40,7 +40,12 @@ describe('the guides', () => {
   });
 
   it('have at most 1,800 words each', () => {
-    const words = (guide: string) => read(guide).split(/\s+/).filter(Boolean).length;
+    // Titles of links, which name tests, show only under the pointer.
+    const words = (guide: string) =>
+      read(guide)
+        .replace(/ "[^"]*"\)/g, ')')
+        .split(/\s+/)
+        .filter(Boolean).length;
     const long = guides.filter((guide) => words(guide) > 1800);
     assert.deepEqual(
       long.map((guide) => `${guide}: ${words(guide)}`),

@@ -19,6 +19,7 @@ export type RedisClient = Omit<
 function createRedis(url: string) {
   return createClient({
     url: clientUrl(url),
+    clientInfoTag: 'catamount',
     keyPrefix: readKeyPrefix(url),
     socket: {
       connectTimeout: 5000,

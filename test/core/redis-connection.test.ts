@@ -58,6 +58,11 @@ describe('the shared connection of a process to Redis', () => {
     assert.deepEqual(heard, ['first', 'second']);
   });
 
+  it('names its program to the server, which shows it in CLIENT LIST', async () => {
+    await connect();
+    assert.match(String(await redis.client.sendCommand(['CLIENT', 'INFO'])), /lib-name=node-redis\(catamount\)/);
+  });
+
   it('reports that its user may not subscribe', async () => {
     await tell(server, ['ACL', 'SETUSER', 'publisher', 'on', '>secret', '~*', '+@all', 'resetchannels']);
     redis = new Redis(`redis://publisher:secret@127.0.0.1:${proxy.port}`, new Events());

@@ -23,6 +23,10 @@ describe('a worker whose threads are all busy', () => {
       const { worker_status } = await statsOf(tree);
       return worker_status.some(({ last_status }) => last_status.busy_threads === 1);
     });
+    const titles = () => tree.processes().all.map(({ command }) => command.trim());
+    await until('its title says so', () =>
+      titles().some((title) => /^catamount: web \d \[phase 0\] 1\/1$/.test(title)),
+    );
     for (let served = 1; served <= 4; served++) {
       assert.equal((await request(`${tree.baseUrl}/slow?ms=0`)).status, 200);
       await until('the other worker is idle again', async () => {
