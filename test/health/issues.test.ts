@@ -690,6 +690,7 @@ describe('the state of everything', () => {
       for (const { id, href } of onThePage(systemStatus).verdict.issues) {
         const [, cause = ''] = /^(?:late|paused|unserved|failing|restarts|unresponsive|hot)-(.+)/.exec(id) ?? [];
         assert.ok(/^(\/ops|#)/.test(href) && href.endsWith(cause), `${state}: ${href}`);
+        if (id === 'serverErrors-') assert.equal(href, '/ops/requests');
       }
   });
 

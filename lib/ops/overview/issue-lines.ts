@@ -104,7 +104,7 @@ const HREFS: Readonly<
   left: '/ops/jobs/scheduled',
   stalled: '#p-jobs',
   shed: '#throughput',
-  serverErrors: '#throughput',
+  serverErrors: '/ops/requests',
   memory: '#memory',
   phase: '#p-primary',
   redisAway: '/ops',
