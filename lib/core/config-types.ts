@@ -263,6 +263,8 @@ export interface Config {
   readonly opsToken: string | null;
   /** Bearer token for /ops/metrics; null: `opsToken`, on this machine only; without either nobody may read it. */
   readonly metricsToken: string | null;
+  /** Where metrics are sent to by UDP: `udp://host:8125`; null: nowhere. */
+  readonly statsdUrl: string | null;
   /** Where operators are told of what needs them; null: nowhere. */
   readonly alerts: {
     /** URL that gets a POST. It is a secret. */

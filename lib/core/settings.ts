@@ -47,6 +47,10 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 const POSTGRES_URL = secret(url('a postgres:// URL', 'postgres:', 'postgresql:'));
+const STATSD_URL = text(
+  'the udp:// URL of a StatsD server, such as udp://127.0.0.1:8125',
+  (given) => /^udp:\/\/(\[[\da-f:.]+\]|[\w.-]+):[1-9]\d{0,4}$/i.test(given) && URL.canParse(given),
+);
 const ON_OR_OFF = oneOf('0', '1');
 const COUNT = whole(1, 1000);
 const FILE = text('a path', /./);
@@ -160,6 +164,7 @@ export function readSettings(input: SettingsInput): Config {
     ops,
     opsToken: production || read.has('OPS_USER') ? null : opsToken,
     metricsToken: read.get('METRICS_TOKEN', metricsToken, null),
+    statsdUrl: read.get('STATSD_URL', STATSD_URL, null),
     alerts: readAlerts(read),
     control,
     log: {

@@ -307,6 +307,11 @@ describe('settings', () => {
       ['a pigeon', 'smtp', 'resend'],
     ],
     SMTP_URL: [({ mail }) => mail.delivery, { 'smtps://mail.example': 'smtp' }, ['http://mail.example']],
+    STATSD_URL: [
+      (config) => config.statsdUrl,
+      { '': null, 'udp://127.0.0.1:8125': 'udp://127.0.0.1:8125', 'udp://[::1]:1': 'udp://[::1]:1' },
+      ['tcp://h:8125', 'udp://h', 'udp://h:0', 'udp://h:65536', 'udp://h:8125/p', 'h:8125'],
+    ],
     METRICS_TOKEN: [
       (config) => config.metricsToken,
       { '': null, 'c0ffee.~+/=-c0ffee': 'c0ffee.~+/=-c0ffee' },

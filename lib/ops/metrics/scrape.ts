@@ -51,6 +51,8 @@ export interface Scrape {
   /** Number of job processors of all trees on this Redis. */
   readonly processors: number | undefined;
   readonly issues: readonly Issue[] | undefined;
+  /** true: of all trees on this Redis it is this one that tells StatsD what they share. */
+  readonly tellsShared: boolean;
   /** Number of parts that could not be read. */
   readonly missing: number;
   /** undefined: there is no Redis. */
@@ -89,6 +91,7 @@ export async function read({ config, knex, statusCollector }: Sources): Promise<
     history,
     processors: processors?.length,
     issues,
+    tellsShared: tree !== undefined && (trees ?? []).every(({ treeStatus }) => tree.id <= treeStatus.id),
     missing: [tree, queues, ...Object.values(sets), history, ...ofRedis].filter((one) => one === undefined).length,
     redisAnswers,
     postgresAnswers: status.postgres.ok,

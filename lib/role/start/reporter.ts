@@ -2,6 +2,7 @@ import type { Tree } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import type { Database } from '../../model/database';
 import type { Alerter } from '../../ops/alerts/alerter';
+import type { Statsd } from '../../ops/metrics/statsd';
 import type { ServiceGroup } from '../../support/service';
 import type { TreeReporter, TreeReporterOptions } from '../../tree/tree-reporter';
 import { type AppDefinition, findMigrations } from '../app/app-definition';
@@ -22,7 +23,7 @@ interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'>
  * names a channel.
  */
 export class AppointedReporter {
-  private appointed: Promise<readonly (TreeReporter | Alerter)[]> | undefined;
+  private appointed: Promise<readonly (TreeReporter | Alerter | Statsd)[]> | undefined;
 
   constructor(private readonly options: ReporterOptions) {}
 
@@ -33,18 +34,26 @@ export class AppointedReporter {
   }
 
   /** @returns none when this process stops meanwhile. */
-  private async load(): Promise<readonly (TreeReporter | Alerter)[]> {
+  private async load(): Promise<readonly (TreeReporter | Alerter | Statsd)[]> {
     const { TreeReporter } = await import('../../tree/tree-reporter');
     const tree = await this.options.tree();
     const reporter = new TreeReporter({ ...this.options, tree });
     if (!(await this.options.services.add(reporter))) return [];
     if (this.options.config.environment === 'production') void this.warn(tree).catch(() => undefined);
     const { app, config } = this.options;
-    if (config.alerts === null) return [reporter];
-    const { Alerter } = await import('../../ops/alerts/alerter');
-    const { deliveryMethods } = config.alerts.mail.length > 0 ? await loadMailSetup(app) : {};
-    const alerter = new Alerter({ ...this.options, tree, deliveryMethods });
-    return (await this.options.services.add(alerter)) ? [reporter, alerter] : [reporter];
+    const appointed: (TreeReporter | Alerter | Statsd)[] = [reporter];
+    if (config.alerts !== null) {
+      const { Alerter } = await import('../../ops/alerts/alerter');
+      const { deliveryMethods } = config.alerts.mail.length > 0 ? await loadMailSetup(app) : {};
+      const alerter = new Alerter({ ...this.options, tree, deliveryMethods });
+      if (await this.options.services.add(alerter)) appointed.push(alerter);
+    }
+    if (config.statsdUrl !== null) {
+      const { Statsd } = await import('../../ops/metrics/statsd');
+      const statsd = new Statsd({ ...this.options, tree });
+      if (await this.options.services.add(statsd)) appointed.push(statsd);
+    }
+    return appointed;
   }
 
   private async warn(tree: Tree): Promise<void> {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
 import { FAMILIES } from '../../../lib/ops/metrics/scrape';
 import { assertConventions } from '../../ops/metrics/conventions';
 import { allQueries, parseQuery, unknownTo } from '../../ops/metrics/queries';
@@ -28,12 +30,25 @@ describe('the metrics of a whole tree', () => {
   const app = useSupervisorApp();
   let tree: Tree;
   let last: ScrapedText;
+  const statsd = dgram.createSocket('udp4');
+  const packets: string[] = [];
   /** Requests to the app that were answered. */
   let answered = 0;
 
   before(async () => {
-    tree = await app.start({ METRICS_TOKEN, MEMORY_LIMIT_MB: '2048', MAX_THREADS: '2', WEB_BACKLOG: '1' });
+    statsd.on('message', (packet) => packets.push(packet.toString()));
+    await once(statsd.bind(0, '127.0.0.1'), 'listening');
+    const STATSD_URL = `udp://127.0.0.1:${statsd.address().port}`;
+    tree = await app.start({ METRICS_TOKEN, STATSD_URL, MEMORY_LIMIT_MB: '2048', MAX_THREADS: '2', WEB_BACKLOG: '1' });
     last = await next();
+  });
+
+  after(() => statsd.close());
+
+  it('reach a StatsD server', async () => {
+    await until('a packet says that both workers are ready', () =>
+      packets.some((packet) => /^catamount_workers_ready:2\|g\|#app:supervised,tree:\S+$/m.test(packet)),
+    );
   });
 
   /** Scrapes whichever worker answers, and asserts that no counter has decreased since the last scrape. */

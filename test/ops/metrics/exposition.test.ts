@@ -16,6 +16,7 @@ const NOTHING: Scrape = {
   history: undefined,
   processors: undefined,
   issues: undefined,
+  tellsShared: false,
   missing: 9,
   redisAnswers: false,
   postgresAnswers: false,
