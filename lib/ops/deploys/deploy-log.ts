@@ -8,7 +8,7 @@ export interface Deploy {
   readonly at: Date;
   /** Lines of errors in an hour; null where the log is not kept for that time any more. */
   readonly errorsPerHour: number | null;
-  /** Errors that the log did not have before this release, the most frequent first. */
+  /** Errors that the log did not have before this release, the most frequent first, each by its latest line. */
   readonly newErrors: readonly { readonly message: string; readonly count: number; readonly example: string | null }[];
 }
 
@@ -21,6 +21,9 @@ const SHOWN = 20;
 const MAX_NEW = 5;
 /** SQL: a message without what differs from one time to the next. */
 const SHAPE = `regexp_replace(line::json ->> 'msg', '[0-9a-f]{8}-[0-9a-f-]{27}|\\d+', '…', 'g')`;
+/** SQL: the error that a request ended with has a line of its own, so that the line of its end is none. */
+const HAS_ERROR = `exists (select from ${TABLES.log} other
+  where other.request_id = entry.request_id and other.status is null and other.level = 'error')`;
 
 /** The releases that have run on this Postgres. @throws errors of Postgres from each of its functions. */
 export class DeployLog {
@@ -45,18 +48,19 @@ export class DeployLog {
          select release, at, lead(at, 1, clock_timestamp()) over (order by at) as until
          from ${TABLES.deploys} order by at desc limit ${SHOWN}),
        errors as (
-         select at, ${SHAPE} as message, coalesce(request_id, job_id) as example,
+         select at, ${SHAPE} as shape, line::json ->> 'msg' as message, coalesce(request_id, job_id) as example,
            min(at) over (partition by ${SHAPE}) as first_at
-         from ${TABLES.log} where level = 'error'),
+         from ${TABLES.log} entry where level = 'error' and not (status is not null and ${HAS_ERROR})),
        kept as (select min(at) as since from ${TABLES.log})
        select release, at,
          (select case when until > since then
             count(*) / greatest(extract(epoch from until - greatest(deploy.at, since)) / 3600, 1 / 60.0) end
           from errors where errors.at >= deploy.at and errors.at < until)::float8 as "errorsPerHour",
          (select coalesce(json_agg(json_build_object('message', message, 'count', count, 'example', example)), '[]') from (
-            select message, count(*)::int as count, max(example) as example from errors
+            select (array_agg(message order by at desc))[1] as message, count(*)::int as count,
+              (array_agg(example order by at desc))[1] as example from errors
             where errors.at >= deploy.at and errors.at < until and first_at >= deploy.at and since < deploy.at
-            group by message order by 2 desc, 1 limit ${MAX_NEW}) as fresh) as "newErrors"
+            group by shape order by 2 desc, 1 limit ${MAX_NEW}) as fresh) as "newErrors"
        from deploy, kept order by at desc`,
     );
     return rows;

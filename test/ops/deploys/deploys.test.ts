@@ -28,6 +28,12 @@ describe('deploys', () => {
     for (const hours of [3.5, 2.5, 1.5, 0.5]) await error(hours, 'GET /slow failed: timeout of 30 s', 'old');
     await error(0.4, 'POST /pay 17 failed: no such column', 'req-7');
     await error(0.3, 'POST /pay 18 failed: no such column', 'req-8');
+    // The end of that request, and that of one which was shed and has no other line.
+    const ended = (id: string, path: string) =>
+      sql(`insert into ops_log (at, request_id, level, status, line) values (now() - interval '0.2 hours', '${id}', 'error', 500,
+        '${JSON.stringify({ msg: `POST ${path} 500 in 12 ms` })}')`);
+    await ended('req-8', '/pay 18');
+    await ended('req-9', '/shed');
     const { deploys } = await operator.json<DeploysJson>('/ops/deploys');
     assert.deepEqual(
       deploys.map(({ release, errors_per_hour, new_errors }) => [
@@ -36,13 +42,20 @@ describe('deploys', () => {
         new_errors.map(({ message, count }) => [message, count]),
       ]),
       [
-        ['v42', 3, [['POST /pay … failed: no such column', 2]]],
+        [
+          'v42',
+          4,
+          [
+            ['POST /pay 18 failed: no such column', 2],
+            ['POST /shed 500 in 12 ms', 1],
+          ],
+        ],
         // The log begins within its time, so it is not known what is new.
         ['v41', 1.2, []],
       ],
     );
     const page = await operator.view('/ops/deploys');
-    assert.equal(page.links.get('POST /pay … failed: no such column'), '/ops/search?q=req-8');
+    assert.equal(page.links.get('POST /pay 18 failed: no such column'), '/ops/search?q=req-8');
   });
 
   it('are recorded once, by whichever process begins first', async () => {
