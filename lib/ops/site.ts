@@ -76,7 +76,7 @@ type AuthGroup = (site: AuthParts & PageContext) => void | Promise<void>;
 const shared: AuthGroup = (site) => {
   signInRoutes(site);
   site.router.get(COUNTS, (ctx) => streamCounts(site, ctx));
-  assetRoutes(site.router, site.assets);
+  assetRoutes(site.router, '/ops/assets', () => site.assets);
 };
 
 const FOLDERS: readonly PageFolder[] = [
@@ -87,6 +87,7 @@ const FOLDERS: readonly PageFolder[] = [
   { paths: ['/ops/audit'], load: async () => (await import('./audit/audit-page')).auditRoutes },
   { paths: ['/ops/search', '/ops/requests'], load: async () => (await import('./search/search-page')).searchRoutes },
   { paths: ['/ops/deploys'], load: async () => (await import('./deploys/deploys-page')).deployRoutes },
+  { paths: ['/ops/profiles'], load: async () => (await import('./profiles/profiles-page')).profileRoutes },
   { paths: ['/ops/tabs'], load: async () => (await import('./tabs')).tabRoutes },
   { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
 ];

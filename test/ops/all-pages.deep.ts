@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
 import { launchBrowser, WatchedPage } from '../support/browser';
 import { inSuite } from '../support/suite';
 import { until } from '../support/until';
@@ -33,6 +35,7 @@ describe('all pages are accessible and fit a phone', () => {
       `insert into ops_deploys values ('v41', now() - interval '2 hours'), ('0123456789ab', now() - interval '1 minute')`,
     );
     await storeLog();
+    storeProfiles();
     await until(
       'the recurring jobs are stored',
       async () => (await shop.ops.database.query('select from job_cron')).length > 0,
@@ -65,6 +68,7 @@ describe('all pages are accessible and fit a phone', () => {
       requests: '/ops/requests',
       deploys: '/ops/deploys',
       audit: '/ops/audit',
+      profiles: '/ops/profiles?process=primary',
       gone: { path: `/ops/jobs/job/default/${randomUUID()}`, status: 404 },
       refused: { path: '/ops/jobs/dead?page=0', status: 400 },
     };
@@ -92,6 +96,15 @@ describe('all pages are accessible and fit a phone', () => {
         }),
       ],
     );
+  }
+
+  /** One by itself, one of a heap, and one that is being taken. */
+  function storeProfiles(): void {
+    const folder = path.join(shop.ops.folder, '.catamount/profiles');
+    fs.mkdirSync(folder, { recursive: true });
+    const files = ['job-processor-4213-lag.cpuprofile', 'worker-10-4194303.heapsnapshot', 'primary-42.cpuprofile.part'];
+    for (const [index, name] of files.entries())
+      fs.writeFileSync(path.join(folder, `20261203T08405812${index}Z-${name}`), 'x'.repeat(99_999));
   }
 
   /** Two days of runs of one class, and its last ones. */

@@ -47,9 +47,9 @@ export class Assets {
   }
 }
 
-export function assetRoutes(router: Router<OpsState>, assets: Assets): void {
-  router.get('/ops/assets/:name', async (ctx) => {
-    const asset = assets.get(ctx.params.name ?? '');
+export function assetRoutes(router: Router<OpsState>, folder: string, assets: () => Assets): void {
+  router.get(`${folder}/:name`, async (ctx) => {
+    const asset = assets().get(ctx.params.name ?? '');
     if (!asset) return;
     ctx.status = 200;
     ctx.type = path.extname(ctx.params.name ?? '');

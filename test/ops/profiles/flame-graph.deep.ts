@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { launchBrowser, WatchedPage } from '../../support/browser';
+import { inSuite } from '../../support/suite';
+import { OpsWeb, SIGNED } from '../ops-web';
+import { sessionOf } from '../page-check';
+import { OPERATOR, Visitor } from '../visitor';
+
+describe('the flame graph of a profile', () => {
+  const ops = inSuite('stop', () => OpsWeb.start(SIGNED));
+  const browser = inSuite('close', launchBrowser);
+
+  it('is drawn by a viewer that the content security policy allows', async () => {
+    const visitor = await Visitor.signIn(ops, OPERATOR);
+    const { page, troubles } = await WatchedPage.open(browser);
+    await page.context().addCookies(sessionOf(visitor, ops.url));
+    await page.goto(`${ops.url}/ops/profiles?process=primary`);
+    await page.fill('[name="seconds"]', '1');
+    await page.click('[name="kind"][value="cpu"]');
+    // The page loads again by itself until it is complete.
+    await page.click('a[href*="/ops/profiles/flame/"]');
+    await page.getByText('Time Order').waitFor();
+    assert.match(await page.title(), /-primary-\d+\.cpuprofile/);
+    assert.ok((await page.locator('canvas').count()) > 0);
+    assert.deepEqual(troubles, []);
+  });
+});
