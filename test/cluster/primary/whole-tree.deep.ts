@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { tempFolder } from '../../support/temp-folder';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
@@ -87,6 +90,17 @@ describe('a whole tree', () => {
     assert.deepEqual(exits, Array(2).fill({ code: 0, expected: true }));
     await until('the processor has been replaced', () => heard('processorExit').length === 1);
     assert.equal((await tree.request('GET', '/slow')).status, 200);
+  });
+
+  it('gives early hints to a client that still waits for the page', async () => {
+    const release = app.switchOn('hold');
+    const asked = http.get(`${tree.baseUrl}/hinted`, { agent: false });
+    const answer = once(asked, 'response') as Promise<[http.IncomingMessage]>;
+    const [{ statusCode, headers }] = (await once(asked, 'information')) as [http.InformationEvent];
+    assert.deepEqual([statusCode, headers.link], [103, '</app.css>; rel=preload; as=style']);
+    release();
+    const [page] = await answer;
+    assert.deepEqual([page.statusCode, await text(page)], [200, 'the page']);
   });
 
   it('does not lose the last lines of a worker that crashes', async () => {
