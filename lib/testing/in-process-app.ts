@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { keepBroadcastsHere } from '../broadcast/broadcast';
 import { environment } from '../core/config';
 import { publishDiagnostics } from '../core/diagnostics';
+import { UserError } from '../core/errors';
 import { Events } from '../core/events';
 import { readSettings } from '../core/settings';
 import type { AppDefinition, RouteEnvironment } from '../role/app/app-definition';
@@ -45,7 +46,11 @@ export class InProcessApp {
     publishDiagnostics(events);
     keepBroadcastsHere();
     const limits = new RateLimits(app.name, undefined);
-    const scope: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
+    const scope: RouteEnvironment = {
+      config,
+      limit: (name, rate) => limits.limit(name, rate),
+      stats: () => Promise.reject(new UserError('stats() needs a tree: in a test of requests, there is none.')),
+    };
     const routes = await loadRoutes(app);
     const own = appService(app, { role: 'web', slot: 0, config });
     await own?.start();

@@ -57,7 +57,11 @@ export class RunningApp {
     const settings = { NODE_ENV: 'test', ...UNLIMITED, SIGN_UPS_PER_MAILBOX: 'off', ...env };
     const config = readSettings({ env: settings, cwd: process.cwd() });
     const limits = new RateLimits('catamount', redis.client);
-    const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
+    const environment: RouteEnvironment = {
+      config,
+      limit: (name, rate) => limits.limit(name, rate),
+      stats: async () => ({}),
+    };
     const serving = await Serving.start({ routes, environment, trustProxy: config.trustProxy });
     return new RunningApp(serving, created, postgres, pool, redis, disconnectJobs);
   }

@@ -62,7 +62,7 @@ export interface RequestOptions {
 function alone(): RouteEnvironment {
   const limits = new RateLimits('shop', new Redis('redis://127.0.0.1:1', new Events()).client);
   const config = readSettings({ env: { NODE_ENV: 'test' }, cwd: process.cwd() });
-  return { config, limit: (name, rate) => limits.limit(name, rate) };
+  return { config, limit: (name, rate) => limits.limit(name, rate), stats: async () => ({}) };
 }
 
 /** The application on a real server, on its own port. */

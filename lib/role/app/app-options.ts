@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type Router from '@koa/router';
 import type Koa from 'koa';
 import type { Config } from '../../core/config';
+import type { JsonValue } from '../../core/execution-context';
 import type {
   ListeningEvent,
   PhaseCompletedEvent,
@@ -31,6 +32,11 @@ export interface RouteEnvironment {
    * counts apart from those of other limits; a rate of null allows everything.
    */
   readonly limit: (name: string, rate: Rate | null) => RateLimit;
+  /**
+   * Resolves with what `catamount stats --json` prints: all processes of the tree with their load, memory and restarts. Rejects
+   * when the primary does not answer within 5 s, and in `requests()` of `catamount/testing`, where there is no tree.
+   */
+  readonly stats: () => Promise<Readonly<Record<string, JsonValue>>>;
 }
 
 /** Adds the app's routes. Runs once in each web worker, before it listens. */

@@ -22,6 +22,7 @@ import { checkAdditions } from '../../ops/ui/additions';
 import { CachedProbe } from '../../support/cached-probe';
 import { Deadline } from '../../support/deadline';
 import { type Service, ServiceGroup } from '../../support/service';
+import { snakeCase } from '../../support/snake-case';
 import { toError } from '../../support/to-error';
 import { createApplication } from '../../web/application';
 import { ConcurrencyLimiter } from '../../web/concurrency-limiter';
@@ -151,7 +152,11 @@ export class WebRole implements DrainableServer {
     const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.isOff ? undefined : redis.client);
     await this.own?.start();
-    const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
+    const environment: RouteEnvironment = {
+      config,
+      limit: (name, rate) => limits.limit(name, rate),
+      stats: async () => JSON.parse(JSON.stringify(snakeCase((await this.tree.status()).stats))),
+    };
     const application = createApplication({
       ...(await loadOwnWeb(app, environment)),
       goodbye: (response) => this.server?.goodbyeOf(response) ?? AbortSignal.abort(),

@@ -103,6 +103,13 @@ describe('a whole tree', () => {
     assert.deepEqual([page.statusCode, await text(page)], [200, 'the page']);
   });
 
+  it('tells a request the figures of its tree', async () => {
+    const told = (await tree.request('GET', '/stats')).json() as Record<string, unknown>;
+    const printed = await statsOf(tree);
+    assert.deepEqual([told.pid, told.workers, told.booted_workers], [tree.pid, printed.workers, printed.booted_workers]);
+    assert.deepEqual(Object.keys(told).sort(), Object.keys(printed).sort());
+  });
+
   it('does not lose the last lines of a worker that crashes', async () => {
     await Promise.allSettled([tree.request('GET', '/print?text=famous'), tree.request('GET', '/crash')]);
     await tree.waitForLine(/"msg":"famous"/);
