@@ -106,7 +106,10 @@ describe('a whole tree', () => {
   it('tells a request the figures of its tree', async () => {
     const told = (await tree.request('GET', '/stats')).json() as Record<string, unknown>;
     const printed = await statsOf(tree);
-    assert.deepEqual([told.pid, told.workers, told.booted_workers], [tree.pid, printed.workers, printed.booted_workers]);
+    assert.deepEqual(
+      [told.pid, told.workers, told.booted_workers],
+      [tree.pid, printed.workers, printed.booted_workers],
+    );
     assert.deepEqual(Object.keys(told).sort(), Object.keys(printed).sort());
   });
 
