@@ -53,6 +53,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   zod: ['lib/core', 'lib/app'],
   nodemailer: ['lib/mailer'],
   'prom-client': ['lib/ops/metrics'],
+  '@opentelemetry': ['lib/core/opentelemetry.ts'],
 };
 
 interface Source {

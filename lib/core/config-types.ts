@@ -255,6 +255,8 @@ export interface Config {
   readonly defaultLocale: Locale;
   /** Name of the app's release, such as `v42` or a commit; null if it is not known. */
   readonly release: string | null;
+  /** true: spans go to an OTLP collector. */
+  readonly tracing: boolean;
   /** Access to the operator's pages. null: in production nobody, elsewhere holders of `opsToken` on this machine. */
   readonly ops: OpsConfig | null;
   /**

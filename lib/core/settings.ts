@@ -161,6 +161,7 @@ export function readSettings(input: SettingsInput): Config {
     appUrl,
     defaultLocale: read.get('DEFAULT_LOCALE', LOCALE, 'en'),
     release: readRelease(read),
+    tracing: readTracing(read),
     ops,
     opsToken: production || read.has('OPS_USER') ? null : opsToken,
     metricsToken: read.get('METRICS_TOKEN', metricsToken, null),
@@ -183,6 +184,14 @@ function readRelease(read: SettingsReader): string | null {
   const commit = read.raw('HEROKU_BUILD_COMMIT') ?? read.raw('HEROKU_SLUG_COMMIT') ?? read.raw('SOURCE_VERSION');
   const ofHeroku = read.raw('HEROKU_RELEASE_VERSION') ?? commit?.slice(0, 12) ?? null;
   return read.get('APP_RELEASE', text('1 to 100 characters without spaces', /^\S{1,100}$/), ofHeroku);
+}
+
+/** The packages of OpenTelemetry read the other variables themselves. */
+function readTracing(read: SettingsReader): boolean {
+  const endpoint = secret(url('an https:// or http:// URL', 'https:', 'http:'));
+  const general = read.get('OTEL_EXPORTER_OTLP_ENDPOINT', endpoint, null);
+  const own = read.get('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', endpoint, null);
+  return (general ?? own) !== null && read.raw('OTEL_SDK_DISABLED')?.toLowerCase() !== 'true';
 }
 
 function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number | null, cores?: number): Config['web'] {

@@ -43,6 +43,8 @@ export const STOP_PHASES = {
   mails: { reserveMs: 500 },
   /** Records of sent mails are retried while Postgres is unavailable (mailer/delivery/durable-writes). */
   mailRecords: { reserveMs: 2000 },
+  /** The last spans reach the collector, if it answers (core/opentelemetry). */
+  spans: { maxMs: 1000, share: 1 / 2 },
   /** The tree's last status is written to Redis, and its entry there is released (tree/tree-reporter). */
   treeStatus: { maxMs: 1000 },
 } as const satisfies Readonly<Record<string, DeadlinePart>>;

@@ -26,6 +26,7 @@ import type { JobRegistry } from './job-registry';
 import { CancelWatch } from './perform/cancel-watch';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { Run } from './perform/run';
+import type { TraceRun } from './perform/run-span';
 import { type ThreadSource, Threads } from './perform/threads';
 import { Lifecycle } from './processes/lifecycle';
 import { ProcessReporter, type ReporterTuning } from './processes/process-reporter';
@@ -58,6 +59,8 @@ export interface JobProcessorOptions {
   readonly lineage?: Lineage | undefined;
   /** How a thread for jobs is started; undefined: jobs of classes with `thread` perform here. */
   readonly thread?: ThreadSource | undefined;
+  /** Default: runs are not traced. */
+  readonly traceRun?: TraceRun | undefined;
   readonly tuning?: ProcessorTuning;
 }
 
@@ -153,6 +156,7 @@ export class JobProcessor implements Service {
       models: options.models,
       keys,
       threads: this.threads,
+      traceRun: options.traceRun,
       tuning,
     });
     this.cancelWatch = new CancelWatch({

@@ -4,12 +4,14 @@ import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
+import { tracing } from '../core/tracing';
 import { cancelAfterTimeout, leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex-connections';
 import { putReasonFirst } from '../internals/knex-errors';
 import { sendTogether } from '../internals/pg-pipeline';
 import type { Deadline } from '../support/deadline';
 import { OutageNotices } from '../support/outage-notices';
 import type { Service } from '../support/service';
+import { traceStatements } from './statement-spans';
 // It must load pg, with its workaround, before knex loads it without.
 import '../internals/pg';
 
@@ -103,7 +105,10 @@ export class Database implements Service {
     return { used, idle, waiting, max: this.poolMax };
   }
 
-  async start(): Promise<void> {}
+  async start(): Promise<void> {
+    const tracer = tracing();
+    if (tracer) traceStatements(this.knex, this.url, tracer);
+  }
 
   async stop(deadline: Deadline): Promise<void> {
     await deadline.wait(this.knex.destroy());

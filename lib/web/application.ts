@@ -6,15 +6,17 @@ import Koa from 'koa';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { localesOrShipped, readLocales } from '../core/locales';
+import { tracing } from '../core/tracing';
 import { jsonBody } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
-import { health } from './health';
+import { health, probePaths } from './health';
 import { allowedMethods, explainMissing } from './missing';
 import type { BodyParser, HealthOptions, SecurityHeaders } from './options';
 import { proxies } from './proxies';
 import { requestContext } from './request-context';
 import { requestEvents } from './request-events';
+import { traceRequests } from './request-span';
 import { requestTarget, wellFormedPath } from './request-target';
 import { securityHeaders } from './security-headers';
 
@@ -65,6 +67,8 @@ export function createApplication(options: ApplicationOptions): Koa {
 
   app.use(proxies(config.trustProxy, options.onUntrustedProxy));
   app.use(requestContext([defaultLocale, ...locales.filter((locale) => locale !== defaultLocale)]));
+  const tracer = tracing();
+  if (tracer) app.use(traceRequests(tracer, probePaths(options.probes)));
   app.use(requestEvents(events));
   app.use(handleErrors(events, texts));
   app.use(securityHeaders(options.headers));

@@ -2,11 +2,15 @@ import type Koa from 'koa';
 import { valueWithin } from '../support/deadline';
 import { toError } from '../support/to-error';
 import { ProblemError } from './context';
-import type { HealthOptions, ReadinessCheck } from './options';
+import type { HealthOptions, Probes, ReadinessCheck } from './options';
 
 /** Timeout of one check, ms. */
 const ANSWER_MS = 1000;
 const HEALTH_METHODS = ['GET', 'HEAD', 'OPTIONS'];
+
+export function probePaths({ health = '/health', ready = '/ready' }: Probes = {}): Required<Probes> {
+  return { health, ready };
+}
 
 /**
  * Answers `/health` (the process is alive) and `/ready` (it can serve). It runs before the limiter: probes never wait.
@@ -18,8 +22,9 @@ export function health({
   degraded = () => [],
   jobs,
   unready,
-  probes: { health: alivePath = '/health', ready: readyPath = '/ready' } = {},
+  probes,
 }: HealthOptions): Koa.Middleware {
+  const { health: alivePath, ready: readyPath } = probePaths(probes);
   // Concurrent probes share one round of checks.
   let round: Promise<Failing[]> | undefined;
   const failing = () => {

@@ -12,7 +12,7 @@ const NOT_IN_WEB = ['email-templates', 'nodemailer', 'bee-queue', 'prom-client',
 const NOT_IN_JOBS = ['koa', '@koa/router', 'koa-helmet', 'zod'];
 /**
  * Embedded servers, the packages that the package redis would load, the many files of its client, which the build has put into
- * one, and what cheerio loads in vain.
+ * one, and what cheerio loads in vain, and what only a tree with OTEL_EXPORTER_OTLP_ENDPOINT needs.
  */
 const NOWHERE = [
   'lib/embedded',
@@ -23,6 +23,10 @@ const NOWHERE = [
   '@redis/json',
   '@redis/search',
   '@redis/time-series',
+  '@opentelemetry/api',
+  '@opentelemetry/sdk-trace-node',
+  '@opentelemetry/sdk-trace-base',
+  '@opentelemetry/exporter-trace-otlp-proto',
 ];
 
 interface CoverageReport {

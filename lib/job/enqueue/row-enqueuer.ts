@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
+import { traced } from '../../core/tracing';
 import { currentTransaction } from '../../model/transaction';
 import { toError } from '../../support/to-error';
 import type { BatchStore } from '../definition/batch';
@@ -20,6 +21,7 @@ import { type Inserted, insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
 import { type Enqueuer, jobEquipment } from './connection';
 import { allEnqueued } from './enqueue';
+import { describeEnqueue } from './enqueue-span';
 
 /**
  * Enqueues jobs. Each becomes a row, in the transaction of its caller or in one of its own. After the commit, job processors
@@ -118,9 +120,15 @@ export class RowEnqueuer implements Enqueuer {
     requests: readonly EnqueueRequest[],
     jobs: Map<EnqueueRequest, EnqueuedJob>,
   ): Promise<void> {
-    const { keys } = jobEquipment();
-    const rows = requests.map((request) => toRow(request, keys));
-    const inserted = await afterDeadlocks(knex, requests, () => insertWithBatches(knex, rows));
+    const inserted = await traced(
+      'producer',
+      () => describeEnqueue(requests),
+      () => {
+        const { keys } = jobEquipment();
+        const rows = requests.map((request) => toRow(request, keys));
+        return afterDeadlocks(knex, requests, () => insertWithBatches(knex, rows));
+      },
+    );
     const ready = requests.flatMap(({ queue }, i) => (inserted[i]?.ready ? { id: inserted[i].id, queue } : []));
     const waiting = requests.filter((_, i) => isEnqueued(inserted[i]));
     const scheduled = waiting.some(({ runAt }) => runAt !== undefined);

@@ -19,6 +19,7 @@ import { Failures, Outcomes } from './outcomes';
 import { performJob } from './perform-job';
 import { restorePersisted } from './persisted';
 import { attachRun, deliveredRun, type Run, runAsDelivered, watchTimeout } from './run';
+import type { TraceRun } from './run-span';
 import type { Threads } from './threads';
 
 export interface ExecutorDependencies {
@@ -40,6 +41,8 @@ export interface ExecutorDependencies {
   readonly threads?: Threads | undefined;
   /** Releases the claim of a job that is unique until it begins. */
   readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
+  /** Default: runs are not traced. */
+  readonly traceRun?: TraceRun | undefined;
   /** Replaces Math.random for the waits of retries. */
   readonly random?: (() => number) | undefined;
   /** The current time, ms since 1970. Default: Date.now. */
@@ -112,7 +115,8 @@ export class Executor {
       const jobClass = job.requireClass();
       const { expiredAfterMs } = job;
       if (expiredAfterMs !== undefined) return await this.failures.expired(job, expiredAfterMs);
-      return await this.run(job, jobClass);
+      const { traceRun } = this.options;
+      return await (traceRun ? traceRun(job, () => this.run(job, jobClass)) : this.run(job, jobClass));
     } catch (thrown) {
       return await this.conclude(job, toError(thrown));
     } finally {
@@ -294,6 +298,7 @@ export interface ExecutorOptions {
   readonly models: ModelLookup | undefined;
   readonly keys?: Keyring | undefined;
   readonly threads?: Threads | undefined;
+  readonly traceRun?: TraceRun | undefined;
   readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'leftForMs' | 'graceMs' | 'uncaughtGraceMs'> & {
     readonly checkpointMs?: number;
   };

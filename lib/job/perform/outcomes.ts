@@ -1,6 +1,7 @@
 import os from 'node:os';
 import type { Events } from '../../core/events';
 import type { Redactor } from '../../core/redact';
+import { failSpan } from '../../core/tracing';
 import { toError } from '../../support/to-error';
 import { JobExpiredError, NewerFormatError, NotHereError, RateLimited, Snooze } from '../definition/errors';
 import { keyOf } from '../definition/limits';
@@ -51,6 +52,7 @@ export class Outcomes {
   }
 
   discarded(job: JobExecution, error: Error): ExecutionResult {
+    failSpan(error);
     return this.final({ op: 'discard' }, job, () =>
       this.options.events.emit('job.discarded', { error, ...this.about(job) }),
     );
@@ -76,6 +78,7 @@ export class Outcomes {
 
   retrying(job: JobExecution, error: Error, decision: Extract<FailureDecision, { kind: 'retry' }>): ExecutionResult {
     const { events } = this.options;
+    failSpan(error);
     const { waitMs, key, firstFailedAt } = decision;
     const history = failedHistory(job.history, error, { key, firstFailedAt, run: this.failedRun(job) });
     const written = { history: JSON.stringify(history), ...searchedErrors(history), attempts: job.attempt };
@@ -86,6 +89,7 @@ export class Outcomes {
   }
 
   dead(job: JobExecution, error: Error, reason: string, key?: string): ExecutionResult {
+    failSpan(error);
     const history = failedHistory(job.history, error, { key, deadReason: reason, run: this.failedRun(job) });
     const written = { history: JSON.stringify(history), ...searchedErrors(history), attempts: job.attempt };
     return this.final({ op: 'dead', job: { id: job.id, ...written } }, job, () =>

@@ -1,3 +1,4 @@
+import { tracing } from '../../core/tracing';
 import type { EnqueueRequest } from '../definition/job-class';
 import { type Keyring, requireKeys } from './encryption';
 import type { Payload } from './payload';
@@ -8,6 +9,7 @@ type NewJob = Pick<EnqueueRequest, 'id' | 'name' | 'args' | 'encrypt' | 'tags' |
 /** The content of a new job. @throws UserError when there is no key to encrypt with. */
 export function createPayload(job: NewJob, keys: Keyring | undefined): Payload {
   const { id, name, args, encrypt, tags, context, unique, expiresInMs, batchId } = job;
+  const trace = tracing()?.carried;
   // It may come to belong to the job that it replaces.
   const sealedFor = encrypt && unique?.onConflict === 'replace' ? unique.key : undefined;
   const content = encrypt
@@ -19,6 +21,7 @@ export function createPayload(job: NewJob, keys: Keyring | undefined): Payload {
     class: name,
     ...content,
     attrs: context,
+    ...(trace && { trace }),
     ...(tags.length > 0 && { tags }),
     ...(unique && { unique: unique.until }),
     ...(expiresInMs !== undefined && { expiresInMs }),

@@ -1,4 +1,5 @@
 import type { JsonValue } from '../../core/execution-context';
+import type { TraceContext } from '../../core/tracing';
 import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
 import { isUuid } from '../../support/uuid';
 import { NewerFormatError } from '../definition/errors';
@@ -23,6 +24,8 @@ export interface Payload {
   readonly sealedFor?: string;
   /** The context of the enqueuing code, which the job runs in. */
   readonly attrs: CarriedContext;
+  /** The span that has enqueued it, if it was traced. */
+  readonly trace?: TraceContext;
   readonly tags?: readonly string[];
   /** The job holds a claim (row/unique.ts), which is released before its run, or with its row. */
   readonly unique?: UniqueClaim['until'];
@@ -59,6 +62,7 @@ export function parsePayload(text: string): Payload {
 export function readPayload(data: unknown, newest = VERSION): Payload {
   const fields = (data ?? {}) as Partial<Payload>;
   const { v = 1, class: name, args = [], encrypted, sealedFor, tags, unique, expiresInMs, batch, enqueuedAt } = fields;
+  const { trace } = fields;
   if (v > newest) throw new NewerFormatError(isText(name) ? name : 'unreadable', v, VERSION);
   if (typeof name !== 'string') throw new UnreadableJobError('the payload names no job class');
   if (!Array.isArray(args)) throw new UnreadableJobError(`the arguments of ${name} are not an array`);
@@ -75,6 +79,7 @@ export function readPayload(data: unknown, newest = VERSION): Payload {
   };
   if (encrypted !== undefined) payload.encrypted = encrypted;
   if (encrypted !== undefined && isText(sealedFor)) payload.sealedFor = sealedFor;
+  if (isObject(trace) && isText(trace.traceparent)) payload.trace = trace;
   if (tags !== undefined) payload.tags = isTexts(tags) ? tags : [];
   // With an invalid value there may still be a claim to release.
   if (unique !== undefined) payload.unique = unique === 'executing' ? 'executing' : 'executed';

@@ -1,5 +1,6 @@
 import type { Events } from '../../core/events';
 import { currentContext } from '../../core/execution-context';
+import { type SpanAttributes, traced } from '../../core/tracing';
 import { addressKey } from '../../support/email-address';
 import type { Progress } from '../../support/progress';
 import { toError } from '../../support/to-error';
@@ -110,7 +111,11 @@ export class SendAttempt {
     const { transport, progress } = this.options;
     progress.due();
     try {
-      const receipt = await transport.send(message);
+      const receipt = await traced(
+        'client',
+        () => this.describe(),
+        async () => transport.send(message),
+      );
       progress.moved();
       return receipt;
     } catch (thrown) {
@@ -119,6 +124,17 @@ export class SendAttempt {
       else progress.failed(error);
       throw thrown;
     }
+  }
+
+  /** OpenTelemetry has no conventions for mails. */
+  private describe(): readonly [name: string, attributes: SpanAttributes] {
+    const { run, claim, transport } = this.options;
+    const { mailer, action } = this.origin;
+    const about = { 'catamount.mailer.name': mailer, 'catamount.mailer.action': action };
+    return [
+      `deliver ${run.message.title}`,
+      { ...about, 'catamount.mail.via': transport.name, 'catamount.mail.id': claim.messageId },
+    ];
   }
 
   private async finish(): Promise<OutgoingMessage> {

@@ -21,6 +21,7 @@ import { owedSinceStart, StandstillReporter } from '../../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../../internals/gc';
 import { JobTimeoutError } from '../../job/definition/errors';
 import { loadJobs } from '../../job/job-registry';
+import { traceRun } from '../../job/perform/run-span';
 import { JobProcessor, type Lineage } from '../../job/processor';
 import { WorkCounter } from '../../job/stats/collector';
 import { DeliverMailJob } from '../../mailer/deliver-mail-job';
@@ -45,6 +46,7 @@ import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { threadSource } from './job-thread-source';
 import { keepLog } from './keep-log';
 import { AppointedReporter } from './reporter';
+import { traceSpans } from './trace-spans';
 import type { Shared } from './web';
 
 /** Where the CPU is short, requests, for which somebody waits, come before jobs: these get a seventh of it beside two workers. */
@@ -238,6 +240,7 @@ export class JobProcessorRole {
       models,
       lineage: { ...this.lineage, quiet: this.isQuiet },
       thread: manifest === undefined ? undefined : threadSource(manifest, config, urls.database),
+      traceRun: config.tracing ? traceRun : undefined,
     });
     this.jobs = jobs;
     if (this.isQuiet) jobs.quiet();
@@ -252,7 +255,7 @@ export class JobProcessorRole {
     const own = appService(app, { role: 'jobs', slot: undefined, config });
     const services = new ServiceGroup('the job processor', [
       ...(reports && setup.reportError ? [new reports.ErrorReporter(events, setup.reportError)] : []),
-      ...(shared ? [] : [database, redis]),
+      ...(shared ? [] : [...traceSpans(app, config, events), database, redis]),
       ...keepLog(app, config, events, database),
       mail,
       ...(own ? [own] : []),

@@ -40,6 +40,7 @@ import { connectJobs, connectToSubscribers } from '../connect/connect-app';
 import { FirstReadiness } from './first-readiness';
 import { keepLog } from './keep-log';
 import { AppointedReporter } from './reporter';
+import { traceSpans } from './trace-spans';
 
 /** Statement timeout of the checks of /ready beyond its pings, ms: none of them may hold a connection for long. */
 const PROBE_STATEMENT_TIMEOUT_MS = 1000;
@@ -113,6 +114,7 @@ export class WebRole implements DrainableServer {
     this.own = appService(app, { role: 'web', slot, config });
     this.database.tallyStatements();
     this.services = new ServiceGroup('the web', [
+      ...traceSpans(app, config, events),
       this.database,
       this.redis,
       ...keepLog(app, config, events, this.database),
