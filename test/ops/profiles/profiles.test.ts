@@ -66,7 +66,7 @@ describe('the page of profiles', () => {
     const [, script = ''] = /<script src="([^"]+)"/.exec(viewer.body) ?? [];
     assert.equal((await ops.get(`/ops/profiles/flame/${script}`, as('ada'))).status, 200);
     await until('it is in the audit', async () =>
-      new RegExp(`CPU profile of pid ${pid} requested by an operator \\(ada\\)`).test(
+      new RegExp(`CPU profile of pid ${pid} requested by operator ada`).test(
         (await ops.get('/ops/audit', as('ada'))).body,
       ),
     );
