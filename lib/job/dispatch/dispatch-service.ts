@@ -201,7 +201,7 @@ export class DispatchService {
   private async stopDispatcher(): Promise<void> {
     const { task, leadership } = this.dispatcher;
     if (task.stopped) return;
-    await task.stop();
+    await this.dispatcher.stop();
     if (!leadership.isLeader) return;
     // Without this the other dispatchers would wait for the grace period.
     const { knex } = this.options.database;

@@ -110,6 +110,7 @@ export class Dispatcher {
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private prunedAt = Number.NEGATIVE_INFINITY;
   private pruneFinishedAt = Number.NEGATIVE_INFINITY;
+  private pruning: Promise<void> | undefined;
   private limitedRefilledAt = Number.NEGATIVE_INFINITY;
   private deaths = 0;
   /** true: a job was running or held at the last upkeep. */
@@ -129,6 +130,12 @@ export class Dispatcher {
     this.leadership = new Leadership({ id, isNotified, graceMs: tuning?.graceMs });
     this.lookMs = this.firstLookMs;
     this.task = new PeriodicTask({ everyMs: MAX_LOOK_MS, work: () => this.pass(), onError, progress: this.progress });
+  }
+
+  /** Idempotent. Resolves when nothing of it uses Postgres any more. */
+  async stop(): Promise<void> {
+    await this.task.stop();
+    await this.pruning;
   }
 
   /** true: this dispatcher waits for no other. */
@@ -297,7 +304,7 @@ export class Dispatcher {
       await this.admitHeld();
       await this.settleBatches();
       await analyzeAfterBurst(knex);
-      if (now >= this.pruneFinishedAt) void this.pruneFinished();
+      if (now >= this.pruneFinishedAt) this.pruning = this.pruneFinished();
       this.upkeptAt = now;
     } else if (this.isHeldDue && now - this.heldAt >= HELD_MS) {
       await this.admitHeld();
@@ -315,7 +322,7 @@ export class Dispatcher {
   private async pruneFinished(): Promise<void> {
     const begunAt = performance.now();
     this.pruneFinishedAt = Number.POSITIVE_INFINITY;
-    const isMore = await pruneFinished(this.options.knex).catch(this.options.onError);
+    const isMore = await pruneFinished(this.options.knex, () => !this.task.stopped).catch(this.options.onError);
     const endedAt = performance.now();
     const pauseMs = isMore ? 0 : Math.max(PRUNE_FINISHED_MS, (endedAt - begunAt) * PRUNE_FINISHED_FACTOR);
     this.pruneFinishedAt = endedAt + pauseMs;

@@ -41,9 +41,9 @@ const MAX_STEPS = 20;
 
 /**
  * Deletes finished jobs whose time is over, and the oldest of classes that have more than they keep, by what their newest one
- * says. @returns true: it has ended before all were deleted.
+ * says. @param mayGoOn asked before each step. @returns true: it has ended before all were deleted.
  */
-export async function pruneFinished(knex: Knex): Promise<boolean> {
+export async function pruneFinished(knex: Knex, mayGoOn: () => boolean = () => true): Promise<boolean> {
   const first = (condition: string) =>
     `(select class, keep_limit from ${TABLES.finished} where ${condition} order by class, finished_at desc, id limit 1)`;
   const { rows } = await knex.raw<{ rows: { readonly class: string; readonly since: string }[] }>(
@@ -57,7 +57,7 @@ export async function pruneFinished(knex: Knex): Promise<boolean> {
   );
   let steps = MAX_STEPS;
   const empty = async (condition: string, values: readonly string[]) => {
-    for (let deleted = STEP; deleted === STEP && steps > 0; steps--) {
+    for (let deleted = STEP; deleted === STEP && steps > 0 && mayGoOn(); steps--) {
       const { rowCount } = await knex.raw<{ rowCount: number }>(
         `delete from ${TABLES.finished} where id = any(array(select id from ${TABLES.finished} where ${condition} limit ${STEP}))`,
         values,

@@ -119,7 +119,7 @@ describe('the dispatcher', () => {
       await until('it looks often again', () => !isTold && told.at(-1) === 10);
     } finally {
       knex.removeListener('query', onQuery);
-      await dispatcher.task.stop();
+      await dispatcher.stop();
     }
   });
 
@@ -224,7 +224,7 @@ describe('the dispatcher', () => {
     try {
       await until('they are told', () => told === 1);
     } finally {
-      await dispatcher.task.stop();
+      await dispatcher.stop();
     }
   });
 
@@ -242,7 +242,7 @@ describe('the dispatcher', () => {
       await until('it has looked fifty times', () => looks >= 50);
     } finally {
       knex.off('query', note);
-      await dispatcher.task.stop();
+      await dispatcher.stop();
     }
   });
 
@@ -273,7 +273,7 @@ describe('the dispatcher', () => {
     try {
       await until('they are counted', async () => (await countedAt()) > before);
     } finally {
-      await dispatcher.task.stop();
+      await dispatcher.stop();
     }
   });
 });

@@ -78,6 +78,20 @@ class KeptJob extends RescuedJob {
   }
 }
 
+/** Its handler rescues what it throws itself, were it asked again. */
+class RethrownJob extends Job {
+  static {
+    this.rescueFrom(Error, (error) => {
+      told.push(error.message);
+      if (told.length === 1) throw new Error('still wrong');
+    });
+  }
+
+  perform(): void {
+    throw new Error('wrong');
+  }
+}
+
 class TimedJob extends Job {
   static override readonly timeout = '10ms';
 
@@ -126,6 +140,15 @@ describe('rescueFrom', () => {
     await ended('job.discarded');
     const [{ error, attempt } = {}] = system.eventsNamed('job.discarded');
     assert.deepEqual([error?.message, attempt, told], ['it is gone, too', 1, []]);
+  });
+
+  it('does not rescue from what its handler throws: that is a failure of this attempt', async () => {
+    await system.skipWaits();
+    await system.processor([RethrownJob]);
+    await RethrownJob.performLater();
+    await ended('job.succeeded');
+    const retries = system.eventsNamed('job.retrying').map(({ error, attempt }) => [error.message, attempt]);
+    assert.deepEqual([retries, told], [[['still wrong', 1]], ['wrong', 'wrong']]);
   });
 
   it('sees the timeout of a run', async () => {
