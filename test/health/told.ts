@@ -21,7 +21,7 @@ export async function toldByPage(
   assert.match(body, new RegExp(`<html lang="${locale}"`));
   const [section = ''] = /<section class="verdict".*?<\/section>/s.exec(body) ?? [];
   const [, title = ''] = /<h1[^>]*>(.*?)<\/h1>/s.exec(section) ?? [];
-  const items = [...section.matchAll(/<a\s+class="plain"[^>]*>(.*?)<\/a>\s*<span[^>]*>(.*?)<\/span>/gs)];
+  const items = [...section.matchAll(/<a\s+class="plain"[^>]*>(.*?)<\/a>\s*<span[^>]*>(.*?)<\/span>\s*<\/span>/gs)];
   return { title: plain(title), lines: items.map(([, head, rest]) => plain(`${head} ${rest}`)) };
 }
 

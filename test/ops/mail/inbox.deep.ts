@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { launchBrowser, type Page, WatchedPage, wordsOf } from '../../support/browser';
 import { inSuite } from '../../support/suite';
+import { until } from '../../support/until';
 import { BEARER, OpsWeb } from '../ops-web';
 import { Mailbox } from './mailbox';
 
@@ -35,7 +36,7 @@ describe('the inbox in a browser', () => {
     await page.locator('table').hover();
     await box.send({ subject: 'The third' });
     const updates = await page.locator('#live time').textContent();
-    await page.locator('#live time', { hasNotText: updates ?? '' }).waitFor();
+    await until('the page has been updated', async () => (await page.locator('#live time').textContent()) !== updates);
     assert.equal(await page.getByRole('link', { name: 'The third' }).count(), 0);
     await page.mouse.move(0, 0);
     await page.getByRole('link', { name: 'The third' }).click();
