@@ -9,12 +9,12 @@ interface Statement {
 
 /** Maximum length of a statement in a span. A long one inserts many rows. */
 const MAX_TEXT = 2000;
-/** Maximum number of statements whose descriptions are kept. */
+/** Maximum number of statements whose descriptions are kept: of short ones, since long ones are seldom the same. */
 const MAX_KNOWN = 500;
 
-/** Identifiers in quotes stay; texts, also with $ or E, and numbers go. */
+/** Identifiers in quotes stay; texts, also with $ or E, or cut off, and numbers go. */
 const VALUES =
-  /"(?:[^"]|"")*"|\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$([a-z_]*)\$[\s\S]*?\$\1\$|(?<![\w$.])\d[\w.]*/gi;
+  /"(?:[^"]|"")*"|\be'(?:[^'\\]|\\.|'')*(?:'|\\?$)|'(?:[^']|'')*(?:'|$)|\$([a-z_]*)\$[\s\S]*?(?:\$\1\$|$)|(?<![\w$.])\d[\w.]*/gi;
 const TABLE = /\b(?:from|into|update|join)\s+(?:only\s+)?((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)/i;
 
 /** Traces the statements of requests and jobs, by the conventions for databases. Their values are in no span. */
@@ -27,9 +27,16 @@ export function traceStatements(knex: Knex, url: string, tracer: Tracer): void {
     'server.port': Number(port || 5432),
   };
   const spans = new Map<string, ReturnType<Tracer['begin']>>();
+  const known = new Map<string, Description>();
   knex.on('query', ({ __knexQueryUid: id, sql }: Statement) => {
     if (!tracer.active?.isRecording()) return;
-    const { name, attributes } = describe(sql);
+    let description = known.get(sql);
+    if (!description) {
+      description = describe(sql);
+      if (known.size >= MAX_KNOWN) known.clear();
+      if (sql.length <= MAX_TEXT) known.set(sql, description);
+    }
+    const { name, attributes } = description;
     spans.set(id, tracer.begin('client', name, { ...server, ...attributes }));
   });
   const end = ({ __knexQueryUid: id }: Statement, code?: string) => {
@@ -51,11 +58,7 @@ interface Description {
   readonly attributes: SpanAttributes;
 }
 
-const known = new Map<string, Description>();
-
 function describe(sql: string): Description {
-  const found = known.get(sql);
-  if (found) return found;
   const text = sql.slice(0, MAX_TEXT).replace(VALUES, (part) => (part.startsWith('"') ? part : '?'));
   const operation = /\w+/.exec(text)?.[0]?.toUpperCase() ?? 'SQL';
   const table = TABLE.exec(text)?.[1]?.replaceAll('"', '');
@@ -66,7 +69,5 @@ function describe(sql: string): Description {
     'db.query.summary': name,
     'db.query.text': text,
   };
-  if (known.size >= MAX_KNOWN) known.clear();
-  known.set(sql, { name, attributes });
   return { name, attributes };
 }
