@@ -6,6 +6,7 @@ import { toError } from '../../support/to-error';
 import type { BatchStore } from '../definition/batch';
 import { EnqueueDeadlockError } from '../definition/errors';
 import type { CancelCounts, EnqueuedJob, EnqueueRequest } from '../definition/job-class';
+import { describeEnqueue } from '../definition/job-span';
 import type { LimitRule } from '../definition/limits';
 import { checkQueue, compileOptions } from '../definition/options';
 import type { JobRun } from '../definition/setup';
@@ -21,7 +22,6 @@ import { type Inserted, insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
 import { type Enqueuer, jobEquipment } from './connection';
 import { allEnqueued } from './enqueue';
-import { describeEnqueue } from './enqueue-span';
 
 /**
  * Enqueues jobs. Each becomes a row, in the transaction of its caller or in one of its own. After the commit, job processors

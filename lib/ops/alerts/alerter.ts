@@ -59,7 +59,6 @@ export class Alerter implements Service {
   private readonly book: AlertBook;
   private readonly channels: readonly Channel[];
   private standing = new Map<string, Standing>();
-  private on = false;
 
   constructor(private readonly options: AlerterOptions) {
     const { config, database, events, deliveryMethods, everyMs = EVERY_MS } = options;
@@ -79,14 +78,11 @@ export class Alerter implements Service {
 
   /** @param on false: another process tells from now on. */
   appoint(on: boolean): void {
-    if (on === this.on) return;
-    this.on = on;
     if (on) this.task.start();
     else void this.task.stop();
   }
 
   async stop(deadline: Deadline): Promise<void> {
-    this.on = false;
     await deadline.wait(this.task.stop());
     await Promise.all(this.channels.map((channel) => channel.close()));
   }

@@ -1,5 +1,6 @@
 import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import type { Knex } from 'knex';
 import type { Tree } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
@@ -37,17 +38,17 @@ export class Statsd implements Service {
   readonly name = 'StatsD';
   private readonly task: PeriodicTask;
   private readonly collector: StatusCollector;
+  private readonly knex: Knex;
   private readonly socket: dgram.Socket;
   private readonly server: Pick<URL, 'hostname' | 'port'>;
   private readonly counts = new Map<string, number>();
   /** false: there is nothing yet to compare with, so that a count may have begun before this process. */
   private isKnown = false;
-  private on = false;
 
   constructor(private readonly options: StatsdOptions) {
     const { config, database, events, everyMs = EVERY_MS } = options;
-    const knex = database.withTimeout(STATEMENT_TIMEOUT_MS);
-    this.collector = new StatusCollector({ ...options, knex, probes: { freshMs: 0 } });
+    this.knex = database.withTimeout(STATEMENT_TIMEOUT_MS);
+    this.collector = new StatusCollector({ ...options, knex: this.knex, probes: { freshMs: 0 } });
     const { hostname, port } = new URL(config.statsdUrl ?? '');
     this.server = { hostname: hostname.replace(/^\[|\]$/g, ''), port };
     this.socket = dgram.createSocket(isIPv6(this.server.hostname) ? 'udp6' : 'udp4').unref();
@@ -61,23 +62,19 @@ export class Statsd implements Service {
 
   /** @param on false: another process of the tree sends from now on. */
   appoint(on: boolean): void {
-    if (on === this.on) return;
-    this.on = on;
-    this.isKnown = false;
+    if (this.task.stopped) this.isKnown = false;
     if (on) this.task.start();
     else void this.task.stop();
   }
 
   async stop(deadline: Deadline): Promise<void> {
-    this.on = false;
     await deadline.wait(this.task.stop());
     this.socket.close();
   }
 
   private async flush(): Promise<undefined> {
-    const { config, database } = this.options;
-    const knex = database.withTimeout(STATEMENT_TIMEOUT_MS);
-    const scrape = await read({ config, knex, statusCollector: this.collector });
+    const { config } = this.options;
+    const scrape = await read({ config, knex: this.knex, statusCollector: this.collector });
     const lines = FAMILIES.flatMap((family) => this.linesOf(family, scrape));
     this.isKnown ||= scrape.missing === 0;
     for (let packet = ''; lines.length > 0; packet = '') {

@@ -8,6 +8,8 @@ import type { TreeReporter, TreeReporterOptions } from '../../tree/tree-reporter
 import { type AppDefinition, findMigrations } from '../app/app-definition';
 import { loadMailSetup } from '../app/load-parts';
 
+type Appointed = TreeReporter | Alerter | Statsd;
+
 interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'> {
   readonly app: AppDefinition;
   readonly config: Config;
@@ -19,11 +21,11 @@ interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'>
 
 /**
  * The tree's reporter, if this process is appointed. Its modules load only then, since all but one process never need them. In
- * production it also warns, once, about pending migrations and too many connections. It tells operators of issues, where a setting
- * names a channel.
+ * production it also warns, once, about pending migrations and too many connections. It tells operators of issues, and sends
+ * metrics, where a setting says where to.
  */
 export class AppointedReporter {
-  private appointed: Promise<readonly (TreeReporter | Alerter | Statsd)[]> | undefined;
+  private appointed: Promise<readonly Appointed[]> | undefined;
 
   constructor(private readonly options: ReporterOptions) {}
 
@@ -34,14 +36,14 @@ export class AppointedReporter {
   }
 
   /** @returns none when this process stops meanwhile. */
-  private async load(): Promise<readonly (TreeReporter | Alerter | Statsd)[]> {
+  private async load(): Promise<readonly Appointed[]> {
     const { TreeReporter } = await import('../../tree/tree-reporter');
     const tree = await this.options.tree();
     const reporter = new TreeReporter({ ...this.options, tree });
     if (!(await this.options.services.add(reporter))) return [];
     if (this.options.config.environment === 'production') void this.warn(tree).catch(() => undefined);
     const { app, config } = this.options;
-    const appointed: (TreeReporter | Alerter | Statsd)[] = [reporter];
+    const appointed: Appointed[] = [reporter];
     if (config.alerts !== null) {
       const { Alerter } = await import('../../ops/alerts/alerter');
       const { deliveryMethods } = config.alerts.mail.length > 0 ? await loadMailSetup(app) : {};
