@@ -76,8 +76,11 @@ const STATES: readonly State[] = [
   {
     name: 'a poison job',
     make: async (scene) => {
+      // Between two of its deaths: the successor of the processor has the time that a large app needs.
+      const end = scene.switchOn('slow-boot');
       await scene.enqueue('poison');
       return async () => {
+        await end();
         await until(
           'it is dead',
           async () => (await scene.faulty.database.query(`select 1 from ${TABLES.dead}`)).length > 0,

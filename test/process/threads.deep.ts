@@ -89,7 +89,7 @@ describe('jobs in the threads of a tree', () => {
     assert.equal(answer.code, 0, answer.stderr);
     await until('both have left', async () => (await app.unfinished()).length === 0);
     assert.equal(tree.processes().jobs, living, 'the processor lives on');
-    assert.equal(tree.linesMatching(/SpinningJob.*cancelled/).length, 2);
+    await until('both are told of', () => tree.linesMatching(/SpinningJob.*cancelled/).length === 2);
   });
 });
 

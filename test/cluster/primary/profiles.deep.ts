@@ -55,7 +55,7 @@ describe('profiles of a tree', () => {
         .join('\n'),
     );
     assert.equal(modeOf(out), '600');
-    assert.deepEqual(listeningAddresses(pid), []);
+    await until('its inspector is closed', () => listeningAddresses(pid).length === 0);
     const again = await catamount(tree.cwd, 'profile', 'processor', '--out', out);
     assert.deepEqual([again.code, again.stderr], [64, `--out: ${out} exists. Name a new file.\n`]);
 
@@ -85,7 +85,7 @@ describe('profiles of a tree', () => {
       strings.some((text: string) => text === 'this route blocks the worker' || text.includes('supervisor-app')),
     );
     assert.deepEqual([modeOf(stdout.trim()), modeOf(path.dirname(stdout.trim()))], ['600', '700']);
-    assert.deepEqual(listeningAddresses(pid), []);
+    await until('its inspector is closed', () => listeningAddresses(pid).length === 0);
     const long = order(tree, 'profile', tree.pid, 2);
     await until('it has begun', () => kept().some((name) => name.endsWith('.cpuprofile.part')));
     await assert.rejects(
