@@ -66,7 +66,7 @@ export class IdleConnections {
       // Nobody else has the keys of a TLS session that has begun.
       if (rawSocket(socket) !== socket) this.closeIdle(socket);
       if (!connection || rawSocket(socket) !== socket) continue;
-      noteArrival(connection, arrivalOf(socket));
+      noteArrival(connection, this.isNew(socket) ? arrivalOf(socket) : { ...arrivalOf(socket), isKept: true });
       this.leaving.add(socket);
       socket.setTimeout(0);
       connection.readStop();
@@ -162,6 +162,8 @@ export interface Arrival {
   readonly tls?: boolean;
   /** true: a header of the PROXY protocol is still to be read. */
   readonly proxyProtocol?: boolean;
+  /** true: it has been served by another process, and waits for its next request. */
+  readonly isKept?: boolean;
   /** The client by such a header, which has been read. */
   readonly client?: ClientAddress;
 }

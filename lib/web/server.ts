@@ -4,7 +4,14 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { STOP_PHASES } from '../core/shutdown';
 import type { Credentials } from '../core/tls';
-import { arrivalOf, IdleConnections, noteArrival, type RawConnection, socketOf } from '../internals/socket-handoff';
+import {
+  type Arrival,
+  arrivalOf,
+  IdleConnections,
+  noteArrival,
+  type RawConnection,
+  socketOf,
+} from '../internals/socket-handoff';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { refuse } from './client-error';
@@ -171,15 +178,33 @@ export class WebServer {
   serveConnection(connection: Socket | RawConnection): void {
     const arrival = arrivalOf(connection);
     const socket = socketOf(connection);
-    if (!arrival) {
+    noteArrival(socket, arrival);
+    if (arrival?.isKept) this.awaitRequest(socket, arrival);
+    else this.receive(socket, arrival);
+  }
+
+  private receive(socket: Socket, arrival: Arrival | undefined): void {
+    if (!arrival?.tls && !arrival?.proxyProtocol && !arrival?.client) {
       this.server.emit('connection', socket);
       // The listener of this very process pauses what it accepts.
       if (socket.isPaused()) socket.resume();
     } else {
-      noteArrival(socket, arrival);
       this.idle.add(socket);
       void this.loadPrelude().then((prelude) => prelude.receive(socket, arrival));
     }
+  }
+
+  /** To Node the connection would be new: without a request within HEADER_TIMEOUT it would get a 408 and be closed. */
+  private awaitRequest(socket: Socket, arrival: Arrival): void {
+    this.idle.add(socket);
+    const close = () => socket.destroy();
+    socket.setTimeout(this.options.keepAliveTimeoutMs ?? KEEP_ALIVE_MS, close);
+    socket.on('error', close).once('end', close);
+    socket.once('data', (bytes) => {
+      socket.setTimeout(0, close).off('end', close).pause().unshift(bytes);
+      this.receive(socket, arrival);
+    });
+    socket.resume();
   }
 
   /** From now on handshakes of TLS use these. */

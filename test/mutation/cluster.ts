@@ -12,9 +12,16 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a connection that goes to another worker keeps the client that the PROXY protocol has named',
     file: 'lib/internals/socket-handoff.ts',
-    find: 'noteArrival(connection, arrivalOf(socket));',
-    replace: 'noteArrival(connection, undefined);',
+    find: '{ ...arrivalOf(socket), isKept: true }',
+    replace: '{ isKept: true }',
     killedBy: ['test/web/prelude.test.ts', 'test/process/listeners.deep.ts'],
+  },
+  {
+    promise: 'an idle connection that goes to another worker waits there for its next request as long as before',
+    file: 'lib/internals/socket-handoff.ts',
+    find: '{ ...arrivalOf(socket), isKept: true }',
+    replace: 'arrivalOf(socket)',
+    killedBy: ['test/web/kept-connections.test.ts', 'test/cluster/primary/broken-deploy.deep.ts'],
   },
   {
     promise:

@@ -47,7 +47,7 @@ describe('a connection of a proxy', () => {
       done();
     });
     const named = { remoteAddress: '192.0.2.7', remotePort: 8080, remoteFamily: 'IPv4' };
-    assert.deepEqual(left, [{ tls: false, client: named }]);
+    assert.deepEqual(left, [{ tls: false, client: named, isKept: true }]);
   });
 
   it('that sends no header is closed when its time is over', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
+import net from 'node:net';
 import { Load } from '../../support/load';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
@@ -10,12 +12,21 @@ const CONNECTIONS = 6;
 
 const pidsOf = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
 
+/** Waits until a new connection without a request is closed, after HEADER_TIMEOUT. */
+async function refusedInTime({ baseUrl }: Tree): Promise<void> {
+  const { port, hostname } = new URL(baseUrl);
+  const socket = net.connect(Number(port), hostname);
+  const [answer] = await once(socket, 'data');
+  assert.match(String(answer), /^HTTP\/1\.1 408 /);
+  socket.destroy();
+}
+
 describe('a deploy', () => {
   const app = useSupervisorApp();
   let tree: Tree;
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   before(async () => {
-    tree = await app.start();
+    tree = await app.start({ HEADER_TIMEOUT: '5s', KEEP_ALIVE_TIMEOUT: '1h' });
   });
   after(() => agent.destroy());
 
@@ -55,6 +66,7 @@ describe('a deploy', () => {
     assert.deepEqual(await askByEach(), ['200 on a new connection']);
     for (let n = 0; n < 2; n++) await order(tree, 'phased-restart');
     assert.equal((await statsOf(tree)).last_phase?.completed, true);
+    await refusedInTime(tree);
     assert.deepEqual(await askByEach(), ['200 on a kept connection']);
   });
 
