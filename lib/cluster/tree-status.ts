@@ -306,6 +306,8 @@ export interface TreeStatus {
   readonly address: string | null;
   readonly stats: TreeStats;
   readonly slots: readonly SlotStatus[];
+  /** Index of the slot that the next `worker-count-down` removes; null in a tree without workers. */
+  readonly nextCulled: number | null;
   readonly processor: { readonly lastTermination: Termination | null; readonly nextRestart: NextRestart | null };
   readonly processMetrics: ProcessMetrics & { readonly pssMb: number | null };
   readonly limits: {

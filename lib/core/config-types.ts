@@ -117,6 +117,8 @@ export interface WebConfig {
   readonly writeTimeoutMs: number;
   /** A process whose event loop has been blocked for this long is killed and restarted. */
   readonly workerTimeoutMs: number;
+  /** Which worker is removed when the tree is to have one fewer, by its start. Default `youngest`. */
+  readonly cullingStrategy?: 'youngest' | 'oldest';
   /** A worker that is not ready after this time is killed and restarted. */
   readonly bootTimeoutMs: number;
 }

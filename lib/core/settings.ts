@@ -218,6 +218,7 @@ function readWeb(read: SettingsReader, enabled: boolean, memoryLimitMb: number |
     keepAliveRequests: read.get('KEEP_ALIVE_REQUESTS', whole(0, 1e9), 0),
     writeTimeoutMs: limit('WRITE_TIMEOUT', 10 * SECOND),
     workerTimeoutMs: limit('WORKER_TIMEOUT', 60 * SECOND),
+    cullingStrategy: read.get('WORKER_CULLING_STRATEGY', oneOf('youngest', 'oldest'), 'youngest'),
     bootTimeoutMs: limit('WORKER_BOOT_TIMEOUT', 30 * SECOND),
   };
 }

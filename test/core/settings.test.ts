@@ -58,6 +58,7 @@ describe('settings', () => {
       requestTimeoutMs: 29_000,
       writeTimeoutMs: 10_000,
       workerTimeoutMs: 60_000,
+      cullingStrategy: 'youngest',
       bootTimeoutMs: 30_000,
     });
     assert.equal(config.shutdownTimeoutMs, 25_000);
@@ -271,6 +272,7 @@ describe('settings', () => {
     KEEP_ALIVE_TIMEOUT: [({ web }) => web.keepAliveTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m']],
     WRITE_TIMEOUT: [({ web }) => web.writeTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m']],
     WORKER_TIMEOUT: [({ web }) => web.workerTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m']],
+    WORKER_CULLING_STRATEGY: [({ web }) => web.cullingStrategy, { youngest: 'youngest', oldest: 'oldest' }, ['first']],
     WORKER_BOOT_TIMEOUT: [({ web }) => web.bootTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m']],
     SHUTDOWN_TIMEOUT: [(config) => config.shutdownTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m', 'soon']],
     MEMORY_LIMIT_MB: [(config) => config.memoryLimitMb, { 128: 128, 1048576: 1_048_576 }, ['127', '1048577']],

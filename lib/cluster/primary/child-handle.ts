@@ -75,7 +75,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   drainUntil: Date | undefined;
   lastCheckin: Date | undefined;
   protected lifecycle: 'booting' | 'ready' | 'draining' | 'exited' = 'booting';
-  private readonly forkedAt = performance.now();
+  /** Monotonic clock, ms. */
+  readonly forkedAt = performance.now();
   private heardAt = this.forkedAt;
   private readyAt: number | undefined;
   /** True when it was killed because it was unresponsive, or not ready in time. */

@@ -93,6 +93,7 @@ export class TreeMonitor {
       address: this.address,
       stats,
       slots: workers.slots.map((slot) => slot.treeStatus()),
+      nextCulled: workers.nextCulled?.index ?? null,
       processor: { lastTermination: processor?.policy.last ?? null, nextRestart: processor?.policy.next ?? null },
       processMetrics: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readProcessMetrics() },
       limits: {

@@ -185,11 +185,13 @@ export class TreeOperations implements Operations {
   async recycle(index: number): Promise<void> {
     this.needsOtherProcesses('a replacement');
     const { workers, memory } = this.parts;
-    const slot = workers.slots[index];
-    if (!slot)
+    const slot = workers.slots.find((each) => each.index === index);
+    if (!slot) {
+      const slots = workers.slots.map((each) => each.index).join(', ');
       throw new UserError(
-        `there is no slot ${index}${workers.slots.length === 0 ? ': this tree has no web workers' : `; slots go from 0 to ${workers.slots.length - 1}`}`,
+        `there is no slot ${index}${slots === '' ? ': this tree has no web workers' : `; the slots are ${slots}`}`,
       );
+    }
     const result = await workers.replace(slot, 'asked', memory.orderFor(slot));
     if (!result.replaced) throw new UserError(`worker ${index} ${result.reason}`);
   }

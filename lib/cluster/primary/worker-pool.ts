@@ -44,10 +44,11 @@ export type Replacement =
   | { readonly replaced: false; readonly reason: string; readonly permanent: boolean };
 
 /**
- * The web workers by slot (0..n-1): forked through throng, restarted with backoff, replaced one by one, drained on
+ * The web workers by slot: forked through throng, restarted with backoff, replaced one by one, drained on
  * stop.
  */
 export class WorkerPool implements PoolCallbacks {
+  /** By their indexes, with gaps where workers were removed. */
   readonly slots: Slot[];
   /** The generation of the workers that are forked from now on. */
   phase = 0;
@@ -213,7 +214,7 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /**
-   * Adds a slot at the end, or removes the last one after draining it.
+   * Adds a slot with the lowest free index, or removes `nextCulled` after draining it.
    * @returns the new number. @throws UserError at the bounds.
    */
   async scale(by: 1 | -1): Promise<number> {
@@ -222,17 +223,31 @@ export class WorkerPool implements PoolCallbacks {
     if (count > MAX_WORKERS) throw new UserError(`there are ${MAX_WORKERS} workers already, which is the maximum`);
     if (this.stopping) throw new UserError('the tree is stopping');
     if (by === 1) {
-      const slot = new Slot(count - 1, this.restarts);
-      this.slots.push(slot);
+      const gap = this.slots.findIndex((slot, place) => slot.index > place);
+      const index = gap < 0 ? this.slots.length : gap;
+      const slot = new Slot(index, this.restarts);
+      this.slots.splice(index, 0, slot);
       await this.fork(slot);
-    } else {
-      const slot = this.slots.pop();
-      slot?.policy.cancel();
-      if (slot) this.counters.closeSlot(slot);
-      const deadline = this.drainDeadline();
-      await Promise.all((slot?.handles ?? []).map((handle) => handle.stop(deadline, true)));
+      return count;
     }
-    return this.slots.length;
+    const slot = this.nextCulled;
+    if (slot) {
+      this.slots.splice(this.slots.indexOf(slot), 1);
+      slot.policy.cancel();
+      this.counters.closeSlot(slot);
+      this.noteBooted();
+      const deadline = this.drainDeadline();
+      await Promise.all(slot.handles.map((handle) => handle.stop(deadline, true)));
+    }
+    return count;
+  }
+
+  /** The slot that a removal takes: one without a worker, or whose worker is being replaced; else by WORKER_CULLING_STRATEGY. */
+  get nextCulled(): Slot | undefined {
+    const forkedAt = ({ handle }: Slot) => handle?.forkedAt ?? 0;
+    const byAge = this.slots.toSorted((a, b) => forkedAt(a) - forkedAt(b));
+    const away = byAge.findLast(({ handle, outgoing }) => !handle || outgoing);
+    return away ?? byAge.at(this.config.web.cullingStrategy === 'oldest' ? 0 : -1);
   }
 
   private drainDeadline(): Deadline {
@@ -302,7 +317,11 @@ export class WorkerPool implements PoolCallbacks {
     void slot.outgoing?.stop(this.drainDeadline(), true);
     this.everReady.add(slot);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs: handle.bootMs });
-    if (this.everReady.size === this.slots.length) this.booted.resolve();
+    this.noteBooted();
+  }
+
+  private noteBooted(): void {
+    if (this.slots.every((slot) => this.everReady.has(slot))) this.booted.resolve();
   }
 
   private onExit(slot: Slot, handle: WorkerHandle, { code, signal }: ChildExit): void {
@@ -354,8 +373,8 @@ export class WorkerPool implements PoolCallbacks {
 
   requestReplacement(handle: WorkerHandle): void {
     setTimeout(() => {
-      const slot = this.slots[handle.slot];
-      if (slot?.handle === handle) void this.replace(slot, 'asked', 'start-first');
+      const slot = this.slots.find((each) => each.handle === handle);
+      if (slot) void this.replace(slot, 'asked', 'start-first');
     }, LEAVE_PAUSE_MS);
   }
 

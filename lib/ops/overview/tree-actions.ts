@@ -63,14 +63,13 @@ export interface Touched {
 
 /** Lists the processes that an action affects, for its confirmation page. */
 export function touchedBy({ key }: TreeAction, treeStatus: TreeStatus, slot: number): Touched[] {
-  const { stats, slots } = treeStatus;
+  const { stats, slots, nextCulled } = treeStatus;
   if (key === 'quiet' || key === 'resume') {
     const running = processorsOf(stats).flatMap(({ lastStatus }) => lastStatus.inFlight ?? []);
     return [{ slot: null, inFlight: running.length, waiting: 0 }];
   }
   if (key === 'add') return [];
-  const last = slots.at(-1)?.index;
-  const chosen = slots.filter(({ index }) => key === 'restart' || index === (key === 'recycle' ? slot : last));
+  const chosen = slots.filter(({ index }) => key === 'restart' || index === (key === 'recycle' ? slot : nextCulled));
   return chosen.map(({ index }) => {
     const here = stats.workerStatus.filter((worker) => worker.index === index);
     const sum = (name: 'busyThreads' | 'backlog') =>
@@ -87,7 +86,7 @@ export function actionValues(treeStatus: TreeStatus, slot: number): Record<strin
     count: stats.workers,
     next: stats.workers + 1,
     others: stats.workers - 1,
-    last: stats.workers - 1,
+    culled: treeStatus.nextCulled,
     drainS: Math.round(limits.drainMs / 1000),
     of: webLoad(treeStatus)?.of,
     threads: limits.maxThreads,

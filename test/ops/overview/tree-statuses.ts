@@ -106,6 +106,7 @@ export function treeStatusOf({
     host: 'vm',
     address: 'http://0.0.0.0:3000',
     slots: workers.map(({ index }) => slotOf(index)),
+    nextCulled: workers.at(-1)?.index ?? null,
     processor: { lastTermination: null, nextRestart: null },
     processMetrics: { ...VITALS, pssMb: 30 },
     rates: { requestsPerS: 41, shed: 0, serverErrors: 0, slowestMs: 0 },
