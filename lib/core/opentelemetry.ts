@@ -1,4 +1,4 @@
-import type { Span, Tracer as SpanSource } from '@opentelemetry/api';
+import type { Context, Span, SpanOptions, Tracer as SpanSource } from '@opentelemetry/api';
 import type { SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace-node';
 import type { Deadline } from '../support/deadline';
 import { OutageNotices } from '../support/outage-notices';
@@ -54,7 +54,7 @@ export class OpenTelemetry implements Service {
     } else {
       await provider.shutdown();
       const theirs = api.trace.getTracer('catamount');
-      connectTracer(new SpanTracer(api, theirs, theirs));
+      connectTracer(new SpanTracer(api, theirs));
     }
   }
 
@@ -69,35 +69,48 @@ export class OpenTelemetry implements Service {
 class SpanTracer implements Tracer {
   /**
    * @param roots its sampler decides.
-   * @param sampled records every span: that of which it is a part, or to which it is linked, is sampled.
+   * @param own records every span: that of which it is a part, or to which it is linked, is sampled. Default: the SDK is the app's.
    */
   constructor(
     private readonly api: Api,
     private readonly roots: SpanSource,
-    private readonly sampled: SpanSource,
+    private readonly own?: SpanSource,
   ) {}
 
-  serve(name: string, attributes: SpanAttributes, headers: object): Span {
+  serve(name: string, describe: () => SpanAttributes, headers: object): Span {
     const { context, propagation, ROOT_CONTEXT, SpanKind } = this.api;
     // An SDK of the app may have begun a span of its own, in which ours belongs.
     const parent = this.active ? context.active() : propagation.extract(ROOT_CONTEXT, headers);
-    return this.roots.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
+    return this.start(this.roots, name, describe, { kind: SpanKind.SERVER }, parent);
   }
 
-  consume(name: string, attributes: SpanAttributes, cause: TraceContext | undefined): Span {
+  consume(name: string, describe: () => SpanAttributes, cause: TraceContext | undefined): Span {
     const { propagation, trace, ROOT_CONTEXT, SpanKind, TraceFlags } = this.api;
     const context = cause && trace.getSpanContext(propagation.extract(ROOT_CONTEXT, cause));
-    const kind = SpanKind.CONSUMER;
-    if (!context) return this.roots.startSpan(name, { kind, attributes }, ROOT_CONTEXT);
     // Jobs that this one enqueues are not sampled, either.
-    if ((context.traceFlags & TraceFlags.SAMPLED) === 0) return trace.wrapSpanContext(context);
-    return this.sampled.startSpan(name, { kind, attributes, links: [{ context }] }, ROOT_CONTEXT);
+    if (context && (context.traceFlags & TraceFlags.SAMPLED) === 0) return trace.wrapSpanContext(context);
+    const options = { kind: SpanKind.CONSUMER, ...(context && { links: [{ context }] }) };
+    const source = context && this.own ? this.own : this.roots;
+    return this.start(source, name, describe, options, ROOT_CONTEXT);
   }
 
   begin(kind: 'client' | 'producer', name: string, attributes: SpanAttributes): Span {
-    const { SpanKind } = this.api;
-    const kinds = { client: SpanKind.CLIENT, producer: SpanKind.PRODUCER };
-    return this.sampled.startSpan(name, { kind: kinds[kind], attributes });
+    const { context, SpanKind } = this.api;
+    const options = { kind: kind === 'client' ? SpanKind.CLIENT : SpanKind.PRODUCER };
+    return this.start(this.own ?? this.roots, name, () => attributes, options, context.active());
+  }
+
+  /** The samplers of the variables look at no attributes, so those of spans that are not recorded are not read. */
+  private start(
+    source: SpanSource,
+    name: string,
+    describe: () => SpanAttributes,
+    options: SpanOptions,
+    parent: Context,
+  ): Span {
+    if (!this.own) return source.startSpan(name, { ...options, attributes: describe() }, parent);
+    const span = source.startSpan(name, options, parent);
+    return span.isRecording() ? span.setAttributes(describe()) : span;
   }
 
   within<T>(span: Span, work: () => T): T {

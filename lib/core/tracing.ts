@@ -8,16 +8,17 @@ export interface TraceContext {
 }
 
 export type SpanAttributes = Readonly<Record<string, string | number | undefined>>;
+export type SpanDescription = readonly [name: string, attributes: SpanAttributes];
 
 /** Begins spans. `OpenTelemetry` sets it; without that nothing is traced, and none of its packages is loaded. */
 export interface Tracer {
   /** Begins the span of a request, in the trace that its headers name. */
-  serve(name: string, attributes: SpanAttributes, headers: object): Span;
+  serve(name: string, describe: () => SpanAttributes, headers: object): Span;
   /**
    * Begins the trace of a job's run, linked to the span that has enqueued it. It is sampled if that was.
    * @param cause undefined: nobody knows, and the sampler decides.
    */
-  consume(name: string, attributes: SpanAttributes, cause: TraceContext | undefined): Span;
+  consume(name: string, describe: () => SpanAttributes, cause: TraceContext | undefined): Span;
   /** Begins a part of the active span. */
   begin(kind: 'client' | 'producer', name: string, attributes: SpanAttributes): Span;
   /** Runs `work` while this span is the active one. */
@@ -46,7 +47,7 @@ export function tracing(): Tracer | undefined {
 /** Runs `work` in a span of its own, if the code around it has one that is recorded. */
 export async function traced<T>(
   kind: 'client' | 'producer',
-  describe: () => readonly [name: string, attributes: SpanAttributes],
+  describe: () => SpanDescription,
   work: () => Promise<T>,
 ): Promise<T> {
   if (!current?.active?.isRecording()) return work();

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { ERROR, type SpanAttributes, type Tracer } from '../core/tracing';
+import { ERROR, type SpanAttributes, type SpanDescription, type Tracer } from '../core/tracing';
 
 /** The part of knex's events that is read. */
 interface Statement {
@@ -27,17 +27,16 @@ export function traceStatements(knex: Knex, url: string, tracer: Tracer): void {
     'server.port': Number(port || 5432),
   };
   const spans = new Map<string, ReturnType<Tracer['begin']>>();
-  const known = new Map<string, Description>();
+  const known = new Map<string, SpanDescription>();
   knex.on('query', ({ __knexQueryUid: id, sql }: Statement) => {
     if (!tracer.active?.isRecording()) return;
     let description = known.get(sql);
     if (!description) {
-      description = describe(sql);
+      description = describe(sql, server);
       if (known.size >= MAX_KNOWN) known.clear();
       if (sql.length <= MAX_TEXT) known.set(sql, description);
     }
-    const { name, attributes } = description;
-    spans.set(id, tracer.begin('client', name, { ...server, ...attributes }));
+    spans.set(id, tracer.begin('client', ...description));
   });
   const end = ({ __knexQueryUid: id }: Statement, code?: string) => {
     const span = spans.get(id);
@@ -53,21 +52,17 @@ export function traceStatements(knex: Knex, url: string, tracer: Tracer): void {
   );
 }
 
-interface Description {
-  readonly name: string;
-  readonly attributes: SpanAttributes;
-}
-
-function describe(sql: string): Description {
+function describe(sql: string, server: SpanAttributes): SpanDescription {
   const text = sql.slice(0, MAX_TEXT).replace(VALUES, (part) => (part.startsWith('"') ? part : '?'));
   const operation = /\w+/.exec(text)?.[0]?.toUpperCase() ?? 'SQL';
   const table = TABLE.exec(text)?.[1]?.replaceAll('"', '');
   const name = table === undefined ? operation : `${operation} ${table}`;
   const attributes = {
+    ...server,
     'db.operation.name': operation,
     'db.collection.name': table,
     'db.query.summary': name,
     'db.query.text': text,
   };
-  return { name, attributes };
+  return [name, attributes];
 }

@@ -17,7 +17,7 @@ export function traceRequests(tracer: Tracer, { health, ready }: Required<Probes
     const name = isKnown ? ctx.method : 'HTTP';
     const span = tracer.serve(
       name,
-      {
+      () => ({
         'http.request.method': isKnown ? ctx.method : '_OTHER',
         'http.request.method_original': isKnown ? undefined : ctx.method,
         'url.path': ctx.path,
@@ -26,7 +26,7 @@ export function traceRequests(tracer: Tracer, { health, ready }: Required<Probes
         'client.address': ctx.ip,
         'user_agent.original': ctx.get('User-Agent') || undefined,
         'network.protocol.version': ctx.req.httpVersion,
-      },
+      }),
       ctx.headers,
     );
     if (span.isRecording())

@@ -1,4 +1,4 @@
-import { tracing } from '../../core/tracing';
+import { type SpanAttributes, tracing } from '../../core/tracing';
 import { describeJobs } from '../definition/job-span';
 import type { ExecutionResult } from '../fetch/fetcher';
 import type { JobExecution } from './job-execution';
@@ -9,11 +9,7 @@ export type TraceRun = (job: JobExecution, run: () => Promise<ExecutionResult>) 
 export const traceRun: TraceRun = async (job, run) => {
   const tracer = tracing();
   if (!tracer) return run();
-  const { id, queue, class: name, attempt } = job;
-  const [title, attributes] = describeJobs({ operation: 'perform', queue, class: name, id });
-  const more = { 'catamount.job.attempt': attempt, 'catamount.request.id': job.payload.attrs.requestId };
-  const waited = { 'catamount.job.waited_ms': job.waitedMs() };
-  const span = tracer.consume(title, { ...attributes, ...more, ...waited }, job.payload.trace);
+  const span = tracer.consume(`perform ${job.queue}`, () => describeRun(job), job.payload.trace);
   try {
     const result = await tracer.within(span, run);
     span.setAttribute('catamount.job.outcome', OUTCOMES[result.outcome.op]);
@@ -22,6 +18,13 @@ export const traceRun: TraceRun = async (job, run) => {
     span.end();
   }
 };
+
+function describeRun(job: JobExecution): SpanAttributes {
+  const { id, queue, class: name, attempt } = job;
+  const attributes = describeJobs({ operation: 'perform', queue, class: name, id });
+  const more = { 'catamount.job.attempt': attempt, 'catamount.request.id': job.payload.attrs.requestId };
+  return { ...attributes, ...more, 'catamount.job.waited_ms': job.waitedMs() };
+}
 
 /** The words of the events. */
 const OUTCOMES = {

@@ -1,6 +1,6 @@
 import type { Events } from '../../core/events';
 import { currentContext } from '../../core/execution-context';
-import { type SpanAttributes, traced } from '../../core/tracing';
+import { type SpanDescription, traced } from '../../core/tracing';
 import { addressKey } from '../../support/email-address';
 import type { Progress } from '../../support/progress';
 import { toError } from '../../support/to-error';
@@ -127,7 +127,7 @@ export class SendAttempt {
   }
 
   /** OpenTelemetry has no conventions for mails. */
-  private describe(): readonly [name: string, attributes: SpanAttributes] {
+  private describe(): SpanDescription {
     const { run, claim, transport } = this.options;
     const { mailer, action } = this.origin;
     const about = { 'catamount.mailer.name': mailer, 'catamount.mailer.action': action };
