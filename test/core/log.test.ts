@@ -58,12 +58,13 @@ describe('the log', () => {
     );
   });
 
-  it('has a line for each request, unless LOG_REQUESTS=0; failures of requests are logged in any case', () => {
-    for (const [LOG_REQUESTS, expected] of [
-      ['1', ['GET / 200 in 1 ms', 'GET / failed: no']],
-      ['0', ['GET / failed: no']],
+  it('has a line for each request, unless LOG_REQUESTS=0 or by LOG_LEVEL; failures of requests are logged in any case', () => {
+    for (const [env, expected] of [
+      [{ LOG_REQUESTS: '1' }, ['GET / 200 in 1 ms', 'GET / failed: no']],
+      [{ LOG_REQUESTS: '0' }, ['GET / failed: no']],
+      [{ LOG_LEVEL: 'error' }, ['GET / failed: no']],
     ] as const) {
-      const { log } = readSettings({ env: { LOG_REQUESTS }, cwd: '/srv/shop' });
+      const { log } = readSettings({ env, cwd: '/srv/shop' });
       const lines: unknown[] = [];
       const events = new Events();
       const destination = { write: (text: string) => void lines.push(JSON.parse(text).msg) };

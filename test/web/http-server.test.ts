@@ -110,7 +110,7 @@ describe('a connection', () => {
     const large = (given: ServerResponse) => void given.end(Buffer.alloc(SIZE));
     const cut = () => response?.req.socket.destroyed === true;
 
-    it('is cut off', async () => {
+    it('is cut off after WRITE_TIMEOUT', async () => {
       const made = createHttpServer(
         (_request, given) => {
           response = given;

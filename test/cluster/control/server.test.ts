@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import net from 'node:net';
 import { socketAddress } from '../../../lib/cluster/control/state-file';
 import { Recorder } from './recorder';
@@ -25,6 +26,7 @@ describe('the control server', () => {
   };
 
   it('refuses a token that is missing, wrong, or sent in another way', async () => {
+    assert.equal(fs.statSync(recorder.socket).mode & 0o777, 0o600, 'other users cannot even ask');
     const { token } = recorder.state;
     const wrong = [undefined, '', 'Bearer', 'Bearer ', `Bearer ${token}x`, `Bearer ${token.slice(1)}`, token];
     wrong.push(`Basic ${token}`, `Bearer ${token.toUpperCase()}`, `Bearer ${token}, Bearer ${token}`);
