@@ -45,10 +45,13 @@ describe('Job', () => {
     assert.deepEqual(await GreetJob.performLater('Ann', 2), { id: 'an-id', enqueued: true });
     await TellJob.performLater();
     await GreetJob.set({ queue: 'slow', wait: '5m' }).performLater('Bob');
-    const [plain, named, configured] = requests;
+    const at = new Date(Date.now() + 3_600_000);
+    await TellJob.set({ waitUntil: at }).performLater();
+    const [plain, named, configured, timed] = requests;
     assert.deepEqual([plain?.name, plain?.args, plain?.queue], ['GreetJob', ['Ann', 2], 'mailer']);
     assert.deepEqual([named?.name, named?.queue], ['tell', 'default']);
     assert.deepEqual([configured?.queue, configured?.runAt], ['slow', { inMs: 300_000 }]);
+    assert.deepEqual(timed?.runAt, { at });
   });
 
   it('accepts static options with an annotation or as const', async () => {
@@ -231,9 +234,11 @@ describe('Job', () => {
   it('runs at once with performNow, in a context of its own', async () => {
     const said = await runInContext({ requestId: 'r1' }, () => GreetJob.performNow('Ann', 2));
     assert.equal(said, 'AnnAnn r1 GreetJob');
+    const before = new Date();
     const context = await TellJob.performNow();
     assert.match(context.id, /^[0-9a-f-]{36}$/);
     assert.deepEqual([context.attempt, context.queue, context.signal.aborted], [1, 'default', false]);
+    assert.ok(context.enqueuedAt >= before && context.enqueuedAt.getTime() <= Date.now());
     assert.throws(() => new TellJob().context, NotConnectedError);
   });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { NotConnectedError } from '../../lib/core/errors';
 import { InvalidRequestError, Job, Jobs, transaction } from '../../lib/index';
 import { useFakeJobs } from '../../lib/testing';
+import { PublishedTrees } from '../ops/overview/published-trees';
 import { until } from '../support/until';
 import { Gate } from './gate';
 import { useJobSystem } from './job-system';
@@ -53,6 +54,15 @@ describe('Jobs', () => {
     assert.deepEqual([place, entry?.tags], ['active', ['nightly']]);
     assert.deepEqual([await Jobs.count('scheduled'), await Jobs.count('scheduled', { queue: 'mailer' })], [1, 0]);
     assert.deepEqual(await Jobs.processes(), [], 'no tree has published itself');
+    await new PublishedTrees(system.redisServer).publishProcessor({
+      identity: 'one',
+      limits: { jobConcurrency: 3 },
+      busy: 1,
+    });
+    assert.deepEqual(
+      (await Jobs.processes())?.map(({ identity, concurrency }) => [identity, concurrency]),
+      [['one', 3]],
+    );
     gate.open();
     await until('it is gone', async () => (await Jobs.find(id)).place === 'gone');
     assert.equal(await Jobs.retry(id), false);
