@@ -129,15 +129,22 @@ describe('deliverLater', () => {
     await UrgentMailer.letter(user).deliverLater({ tags: ['spring'] });
     await LetterMailer.with({ from: undefined }).letter(user, undefined).deliverLater();
     await LetterMailer.letter(user).deliverLater({ queue: 'default', wait: '1h', priority: 5 });
+    const at = new Date(Date.now() + 7_200_000);
+    await LetterMailer.letter(user).deliverLater({ waitUntil: at });
     const enqueued = system.eventsNamed('job.enqueued').map(({ class: name, queue }) => `${name} ${queue}`);
     assert.deepEqual(enqueued, [
       'catamount.deliver-mail default',
       'catamount.deliver-mail mailer',
       'catamount.deliver-mail default',
+      'catamount.deliver-mail mailer',
     ]);
     assert.deepEqual(requests[0]?.tags, ['UrgentMailer#letter', 'spring']);
     assert.equal(requests[2]?.priority, 5);
-    assert.equal(await system.jobCount(), 3);
+    assert.deepEqual(
+      requests.map(({ runAt }) => runAt),
+      [undefined, undefined, { inMs: 3_600_000 }, { at }],
+    );
+    assert.equal(await system.jobCount(), 4);
     await work();
     await sink.waitFor(2);
     assert.equal(sink.messages.length, 2);

@@ -83,6 +83,8 @@ describe('draft', () => {
     assert.equal(humanise('passwordReset'), 'Password reset');
     assert.equal((await draft(BillMailer.lastReminder({}))).template, 'bill_mailer/last_reminder');
     assert.equal((await draft(PartMailer.note({ template: 'other/place', layout: false }))).template, 'other/place');
+    assert.equal(await subject({ locals: { number: 7, name: 'Ada' } }), 'Bill 7 for Ada');
+    assert.equal((await draft(PlainMailer.note({ to: 'ada@example.com' }))).subject, 'Note');
   });
 
   it('takes values literally, even if they look like options or syntax of i18next', async () => {

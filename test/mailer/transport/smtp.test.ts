@@ -208,15 +208,17 @@ describe('SmtpTransport', () => {
     assert.equal(sink.messages.length, 1);
   });
 
-  it('requires TLS before it sends a password to another machine', async () => {
+  it('requires TLS before it sends a password to another machine, or where the query of the URL says so', async () => {
     assert.equal(mustUpgrade('smtp://user:secret@mail.shop.example:587'), true);
     assert.equal(mustUpgrade('smtp://mail.shop.example:25'), false);
     assert.equal(mustUpgrade('smtp://user:secret@127.0.0.1:1025'), false);
     assert.equal(mustUpgrade('smtp://user:secret@mail.shop.example:25?requireTLS=false'), false);
     assert.equal(mustUpgrade('smtps://user:secret@mail.shop.example'), false);
-    // This machine, under a name that does not tell.
-    const other = new SmtpTransport(`smtp://user:secret@0.0.0.0:${sink.port}`);
-    await assert.rejects(other.send(message()), /STARTTLS/);
-    await other.close({ force: true });
+    // 0.0.0.0 is this machine, under a name that does not tell.
+    for (const url of [`smtp://user:secret@0.0.0.0:${sink.port}`, `${sink.url}?requireTLS=true`]) {
+      const other = new SmtpTransport(url);
+      await assert.rejects(other.send(message()), /STARTTLS/);
+      await other.close({ force: true });
+    }
   });
 });
