@@ -142,7 +142,7 @@ const CATALOG: Catalog = {
   ),
   'memory.high': warn(
     (e) =>
-      `the tree uses ${megabytes(e.totalMb)} of ${megabytes(e.limitMb)} MB: worker ${e.slot} (${megabytes(e.workerMb)} MB) is recycled`,
+      `the tree uses ${megabytes(e.totalMb)} of ${megabytes(e.limitMb)} MB: ${e.slot === null ? 'the job processor' : `worker ${e.slot}`} (${megabytes(e.workerMb)} MB) is recycled`,
   ),
   'operator.command': info((e) => `${e.command} requested by ${callerText(e.via)}`),
   'operator.rejected': warn((e) => `${e.command} requested by ${callerText(e.via)} was rejected: ${e.reason}`),

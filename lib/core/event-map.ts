@@ -112,11 +112,11 @@ export interface EventMap {
     readonly workerMb: number;
     readonly jobsMb: number | null;
   };
-  /** The tree takes more memory than planned, so its largest worker is recycled. */
+  /** The tree takes more memory than planned, so its largest worker is recycled; `slot: null`: its job processor. */
   'memory.high': {
     readonly totalMb: number;
     readonly limitMb: number;
-    readonly slot: number;
+    readonly slot: number | null;
     readonly workerMb: number;
   };
   /** A certificate is in use. `isOver`: it is valid no longer. */

@@ -614,7 +614,7 @@ function eventIssues({ at, events }: TreeStatus): Issue[] {
     last && (grown.length > 1 || ageOf(last) < TOLD_MS)
       ? warn('leaks', {
           count: grown.length,
-          slot: Number(last.about.slot),
+          ...(typeof last.about.slot === 'number' && { slot: last.about.slot }),
           mb: Math.round(Number(last.about.workerMb)),
           spanMs: ageOf(last),
         })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { MemoryWatch } from '../../lib/cluster/primary/memory-watch';
+import { MemoryWatch, type MemoryWatchOptions } from '../../lib/cluster/primary/memory-watch';
+import type { ProcessorHandle } from '../../lib/cluster/primary/processor-handle';
 import { Slot } from '../../lib/cluster/primary/slot';
 import type { WorkerHandle } from '../../lib/cluster/primary/worker-handle';
 import type { ReplaceOrder } from '../../lib/cluster/primary/worker-pool';
@@ -25,14 +26,24 @@ class FakeTree {
   /** A replacement lasts until this resolves. */
   meanwhile = Promise.resolve();
 
-  constructor(primaryMb: number, workersMb: readonly number[], limitMb: number | null = LIMIT_MB) {
-    const events = new Events();
-    events.on('memory.high', (event) => this.told.push(event));
+  private readonly events = new Events();
+
+  constructor(
+    primaryMb: number,
+    workersMb: readonly number[],
+    private readonly limitMb: number | null = LIMIT_MB,
+  ) {
+    this.events.on('memory.high', (event) => this.told.push(event));
     this.sizes.set(PRIMARY, primaryMb);
     this.slots = workersMb.map((_, index) => new Slot(index, {}));
     for (const [index, mb] of workersMb.entries()) this.place(this.slot(index), 10 + index, mb);
-    const options = { limitMb, otherPids: () => [PRIMARY], now: () => this.now };
-    this.watch = new MemoryWatch(this, events, { ...options, measure: (pids) => this.measure(pids) });
+    this.watch = this.watching([PRIMARY]);
+  }
+
+  watching(others: readonly number[], processor?: MemoryWatchOptions['processor']): MemoryWatch {
+    const { limitMb } = this;
+    const options = { limitMb, otherPids: () => others, now: () => this.now, ...(processor && { processor }) };
+    return new MemoryWatch(this, this.events, { ...options, measure: (pids) => this.measure(pids) });
   }
 
   get handles(): WorkerHandle[] {
@@ -116,6 +127,30 @@ describe('the memory of a tree', () => {
     await tree.watch.check();
     assert.equal(tree.recycled().length, 2);
   });
+
+  for (const [state, count, restarts] of [
+    ['ready', 1, 1],
+    ['ready', 2, 0],
+    ['quiet', 1, 0],
+    ['booting', 1, 0],
+  ] as const)
+    it(`is reclaimed from the job processor of a tree without workers only if there is one and it is ready: ${count} × ${state}`, async () => {
+      const tree = new FakeTree(100, []);
+      tree.sizes.set(10, 751);
+      const orders: ReplaceOrder[] = [];
+      const processor = {
+        handles: Array.from({ length: count }, () => ({ pid: 10, state }) as ProcessorHandle),
+        restart: async (orderFor: (pid: number) => ReplaceOrder) => {
+          orders.push(orderFor(10));
+          throw new Error('it cannot boot');
+        },
+      };
+      const watch = tree.watching([PRIMARY, 10], () => processor);
+      await Promise.allSettled([watch.check()]);
+      await watch.check();
+      assert.deepEqual(orders, Array(restarts).fill('stop-first'));
+      assert.deepEqual(tree.told, Array(restarts).fill({ totalMb: 851, limitMb: LIMIT_MB, slot: null, workerMb: 751 }));
+    });
 
   it('is never reclaimed without a limit or when it cannot be measured', async () => {
     const unlimited = new FakeTree(9000, [9000, 9000], null);

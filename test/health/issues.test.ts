@@ -366,6 +366,16 @@ const STATES: readonly (readonly [
     [],
   ],
   [
+    'a leak of the job processor',
+    tree({
+      events: [
+        { at: ago(90), name: 'memory.high', about: { slot: null, workerMb: 301.2, totalMb: 500, limitMb: 512 } },
+      ],
+    }),
+    ['leaks'],
+    /Job processor grew to 301 MB and was replaced 1 min 30 s ago.* lower JOB_CONCURRENCY/,
+  ],
+  [
     'a leak',
     tree({
       events: [
@@ -375,7 +385,7 @@ const STATES: readonly (readonly [
       ],
     }),
     ['leaks'],
-    /replaced 30 min ago, before the tree ran out of memory \(2 workers within an hour\)/,
+    /replaced 30 min ago, before the tree ran out of memory \(2 times within an hour\)/,
   ],
   [
     'low memory',

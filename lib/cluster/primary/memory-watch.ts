@@ -3,6 +3,7 @@ import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { OutOfBandGc } from '../../internals/gc';
 import { PeriodicTask } from '../../support/periodic-task';
+import type { ProcessorSupervisor } from './processor';
 import type { Slot } from './slot';
 import type { ReplaceOrder, WorkerPool } from './worker-pool';
 
@@ -19,13 +20,22 @@ export interface MemoryWatchOptions {
   readonly limitMb: number | null;
   /** pids of all processes of the tree except the workers. */
   readonly otherPids: () => readonly number[];
+  /** The job processor of a tree that forks no workers: it is replaced instead of one. Default: there is none. */
+  readonly processor?: () => Pick<ProcessorSupervisor, 'handles' | 'restart'> | undefined;
   /** Measures the processes. Default: `measureTree`. */
   readonly measure?: (pids: readonly number[]) => TreeMemory;
   /** Monotonic clock, ms. Default `performance.now`. */
   readonly now?: () => number;
 }
 
-/** Keeps the tree's proportional set size below its limit by recycling the largest worker, one at a time. */
+interface Replaceable {
+  /** null: it is the job processor. */
+  readonly slot: number | null;
+  readonly mb: number;
+  readonly replace: () => Promise<unknown>;
+}
+
+/** Keeps the tree's proportional set size below its limit by recycling its largest child, one at a time. */
 export class MemoryWatch {
   readonly task: PeriodicTask;
   private notBefore = 0;
@@ -84,7 +94,7 @@ export class MemoryWatch {
   }
 
   /**
-   * Measures the tree and recycles its largest worker if it is too large. While any worker is being replaced it waits:
+   * Measures the tree and recycles its largest child if it is too large. While any worker is being replaced it waits:
    * two processes may share a slot, and a slot may be empty.
    */
   async check(): Promise<undefined> {
@@ -93,13 +103,31 @@ export class MemoryWatch {
     if (limitMb === null || slots.some(({ replacing }) => replacing) || this.now() < this.notBefore) return;
     const { byPid, totalMb } = this.measure();
     if (totalMb === null || totalMb <= limitMb * RECYCLE_THRESHOLD) return;
-    const measuredMb = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
-    const steady = slots.filter((slot) => slot.handle?.state === 'ready');
-    const largest = steady.toSorted((a, b) => measuredMb(b) - measuredMb(a))[0];
+    const largest = this.largest(byPid);
     if (!largest) return;
-    this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: measuredMb(largest) });
-    await this.workers.replace(largest, 'memory', this.orderFor(largest));
-    if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
+    this.events.emit('memory.high', { totalMb, limitMb, slot: largest.slot, workerMb: largest.mb });
+    try {
+      await largest.replace();
+    } finally {
+      if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
+    }
+  }
+
+  /** The largest worker; where none is forked, the job processor, unless it boots, stops or was told to be quiet. */
+  private largest(byPid: TreeMemory['byPid']): Replaceable | undefined {
+    const processor = this.options.processor?.();
+    const mbOf = (pid = 0) => byPid.get(pid) ?? 0;
+    if (processor) {
+      const [handle, other] = processor.handles;
+      if (handle?.state !== 'ready' || other) return undefined;
+      const replace = () => processor.restart((pid) => this.orderForProcessor(pid));
+      return { slot: null, mb: mbOf(handle.pid), replace };
+    }
+    const steady = this.workers.slots.filter((slot) => slot.handle?.state === 'ready');
+    const [slot] = steady.toSorted((a, b) => mbOf(b.handle?.pid) - mbOf(a.handle?.pid));
+    if (!slot) return undefined;
+    const replace = () => this.workers.replace(slot, 'memory', this.orderFor(slot));
+    return { slot: slot.index, mb: mbOf(slot.handle?.pid), replace };
   }
 }
 

@@ -71,8 +71,14 @@ function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): R
     values.cause = causeWords(String(about.cause), t);
     values.span = span(Number(about.spanMs));
   }
+  if (name === 'memory.high') values.who = childName(about.slot, t);
   if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);
   return values;
+}
+
+/** @param slot of a worker; of the job processor it is null. */
+export function childName(slot: unknown, t: Translate): string {
+  return slot === null ? t('overview.name.processor') : t('overview.name.worker', { slot });
 }
 
 function capitalized(sentence: string): string {

@@ -2,7 +2,7 @@ import type { Issue, IssueCode } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { Formatter } from '../ui/format';
 import { linkToTree } from './chosen-tree';
-import { causeWords, partWords } from './event-lines';
+import { causeWords, childName, partWords } from './event-lines';
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
 interface IssueWords {
@@ -33,6 +33,8 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   values.hand = values.detail === '' ? '' : t('overview.issue.hand', { what: values.detail });
   values.largest = code === 'memory' && figures.slot !== undefined ? t('overview.issue.largest', values) : '';
   values.again = code === 'leaks' && Number(figures.count) > 1 ? t('overview.issue.again', values) : '';
+  if (code === 'leaks') values.who = childName(figures.slot ?? null, t);
+  values.load = figures.slot === undefined ? 'JOB_CONCURRENCY' : 'WEB_CONCURRENCY';
   values.of = figures.table ? t('overview.issue.ofTable', values) : '';
   if (figures.way !== undefined) values.way = t(`overview.issue.clockWay.${figures.way}`);
   if (by !== undefined) values.by = format.caller(by);

@@ -124,6 +124,7 @@ export class Primary {
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
       otherPids: () => [process.pid, this.first ? process.ppid : [], this.processor?.pids ?? []].flat(),
+      processor: () => (web.enabled && !this.inline.web ? undefined : this.processor),
     });
     this.garbage = collectAtRest(this.workers, events);
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
@@ -277,6 +278,8 @@ export class Primary {
       if (this.first) this.processor?.quiet();
       this.processor?.start();
       this.jobsWatch?.task.start();
+      // There are none if nothing is forked that could be replaced.
+      if (config.heapCaps) this.memory.start();
       const address = await web;
       if (this.first) await this.takeOver(this.first);
       if (address === undefined) void this.processorReady.then(() => this.sdNotify?.ready());
@@ -455,8 +458,6 @@ export class Primary {
   }
 
   private async startWeb(onListening: (address: string) => void, permission: Promise<void>): Promise<string> {
-    // It recycles workers.
-    if (!this.inline.web) this.memory.start();
     this.web = this.workers;
     const address = await this.workers.start(onListening, permission, this.inherited.predecessor?.address ?? undefined);
     this.monitor.address = address;

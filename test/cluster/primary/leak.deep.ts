@@ -69,3 +69,19 @@ describe('a leaking worker', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 });
+
+describe('a leaking job processor of a tree without workers', () => {
+  const app = useSupervisorApp();
+
+  it('is replaced', async () => {
+    const web = await app.start({ WEB_CONCURRENCY: '1' }, { args: ['--only', 'web'] });
+    const tree = app.spawn({ MEMORY_LIMIT_MB: '256' }, { args: ['--only', 'jobs'] });
+    const ready = /job processor \(pid \d+\) is ready/;
+    await tree.waitForLine(ready);
+    assert.equal((await web.request('POST', '/leaking-job?mb=200')).status, 202);
+    await tree.waitForLine(/MB: the job processor \(\d+ MB\) is recycled/);
+    await until('the successor is ready', async () => tree.linesMatching(ready).length === 2);
+    assert.deepEqual(tree.linesMatching(/killed/), []);
+    assert.equal((await tree.stop()).code, 0);
+  });
+});
