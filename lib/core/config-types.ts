@@ -215,6 +215,13 @@ export interface Config {
     readonly cert: string;
     /** Path of the private key, PEM. */
     readonly key: string;
+    /** Certificates that clients show, from TLS_CLIENT_CA and TLS_CLIENT_CERT. Default: none is asked for. */
+    readonly clients?: {
+      /** Path of the certificates of the authorities that sign them, PEM. */
+      readonly ca: string;
+      /** true: a client without one is refused. One that shows another's is refused anyway. */
+      readonly isRequired: boolean;
+    };
   };
   /** Where a tree that serves no web answers probes, from HOST and PROBE_PORT. Default: nowhere. */
   readonly probes?: TcpAddress;

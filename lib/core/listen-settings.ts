@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Config, ListenAddress, ListenOptions } from './config-types';
-import { kind, type SettingsReader, text, whole } from './settings-reader';
+import { kind, oneOf, type SettingsReader, text, whole } from './settings-reader';
 
 /** Default of PORT, and the port of links in mails when the tree does not listen on one. */
 export const DEFAULT_PORT = 3000;
@@ -97,5 +97,13 @@ function readTls(read: SettingsReader, cwd: string): Config['tls'] {
   const [cert, key] = [read.get('TLS_CERT', FILE, null), read.get('TLS_KEY', FILE, null)];
   if (cert !== null) read.require('TLS_KEY', 'the file of the private key, since TLS_CERT is set');
   if (key !== null) read.require('TLS_CERT', 'the file of the certificate, since TLS_KEY is set');
-  return cert === null || key === null ? undefined : { cert: path.resolve(cwd, cert), key: path.resolve(cwd, key) };
+  const [ca, ofClients] = [
+    read.get('TLS_CLIENT_CA', FILE, null),
+    read.get('TLS_CLIENT_CERT', oneOf('required', 'optional'), null),
+  ];
+  if (ofClients !== null) read.require('TLS_CLIENT_CA', 'the file of the authorities, since TLS_CLIENT_CERT is set');
+  if (ca !== null) read.require('TLS_CERT', 'the file of the certificate, since TLS_CLIENT_CA is set');
+  if (cert === null || key === null) return undefined;
+  const clients = ca !== null && { ca: path.resolve(cwd, ca), isRequired: ofClients !== 'optional' };
+  return { cert: path.resolve(cwd, cert), key: path.resolve(cwd, key), ...(clients && { clients }) };
 }

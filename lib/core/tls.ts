@@ -114,4 +114,11 @@ export interface Credentials {
   readonly key: string;
   /** The keys of session tickets, base64. */
   readonly ticketKeys: string;
+  /** Certificates that clients show. Default: none is asked for. */
+  readonly clients?: {
+    /** The certificates of the authorities that sign them, PEM. */
+    readonly ca: string;
+    /** true: a client without one is refused. */
+    readonly isRequired: boolean;
+  };
 }

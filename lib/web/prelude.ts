@@ -23,22 +23,35 @@ export class Prelude {
   constructor(private readonly options: PreludeOptions) {}
 
   /** From now on handshakes use these. Connections that are open keep theirs. */
-  secure({ cert, key, ticketKeys }: Credentials): void {
-    const pair = { cert, key, ticketKeys: Buffer.from(ticketKeys, 'base64') };
+  secure({ cert, key, ticketKeys, clients }: Credentials): void {
+    const context = { cert, key, ticketKeys: Buffer.from(ticketKeys, 'base64'), ...(clients && { ca: clients.ca }) };
     if (this.server) {
-      this.server.setSecureContext(pair);
+      this.server.setSecureContext(context);
       return;
     }
     const { serve, patienceMs: handshakeTimeout, onRefused } = this.options;
-    const options = { ...pair, ALPNProtocols: ['http/1.1'], handshakeTimeout };
+    const asked = clients && { requestCert: true, rejectUnauthorized: clients.isRequired };
+    const options = { ...context, ...asked, ALPNProtocols: ['http/1.1'], handshakeTimeout };
+    const refuse = (why: string, socket: tls.TLSSocket) =>
+      onRefused(`the handshake of TLS failed: ${why}`, peerOf(rawSocket(socket)));
     this.server = tls.createServer(options, (socket) => {
+      // Without a certificate it is a guest; with one that nobody has signed it is not.
+      if (clients && !socket.authorized && socket.getPeerX509Certificate()) {
+        refuse(`the client's certificate is not accepted: ${socket.authorizationError}`, socket);
+        socket.destroy();
+        return;
+      }
       const { client } = arrivalOf(rawSocket(socket)) ?? {};
       if (client) setClient(socket, client);
       serve(socket);
     });
-    this.server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    // A socket that is closed has no address unless it was asked for it before.
+    this.server.on('connection', peerOf);
+    this.server.on('tlsClientError', (error: NodeJS.ErrnoException & { readonly reason?: string }, socket) => {
+      const { authorizationError } = socket;
+      if (authorizationError) refuse(`the client's certificate is not accepted: ${authorizationError}`, socket);
       // A client, or the check of a load balancer, that goes away is no mistake.
-      if (error.code !== 'ECONNRESET') onRefused(`the handshake of TLS failed: ${error.message}`, peerOf(socket));
+      else if (error.code !== 'ECONNRESET') refuse(error.reason ?? error.message, socket);
     });
   }
 

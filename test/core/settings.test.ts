@@ -225,6 +225,12 @@ describe('settings', () => {
     assert.match(complaints({ TLS_KEY: 'b' }), /TLS_CERT +is not set/);
     assert.match(complaints({ LISTEN: 'tls://:1' }), /TLS_CERT +is not set/);
     assert.match(complaints({ ...files, LISTEN: 'tcp://:1' }), /LISTEN +is "tcp:\/\/:1"/);
+    const clientsOf = (more: Readonly<Record<string, string>>) => read({ ...files, ...more }).tls?.clients;
+    assert.deepEqual(clientsOf({ TLS_CLIENT_CA: 'ca' }), { ca: '/srv/shop/ca', isRequired: true });
+    assert.equal(clientsOf({ TLS_CLIENT_CA: 'ca', TLS_CLIENT_CERT: 'optional' })?.isRequired, false);
+    assert.match(complaints({ TLS_CLIENT_CA: 'ca' }), /TLS_CERT +is not set/);
+    assert.match(complaints({ ...files, TLS_CLIENT_CERT: 'required' }), /TLS_CLIENT_CA +is not set/);
+    assert.match(complaints({ ...files, TLS_CLIENT_CA: 'ca', TLS_CLIENT_CERT: 'yes' }), /TLS_CLIENT_CERT +is "yes"/);
   });
 
   it('read queues in order, or with weights', () => {

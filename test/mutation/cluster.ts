@@ -10,6 +10,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/primary/tls-files.test.ts', 'test/process/listeners.deep.ts'],
   },
   {
+    promise: 'where certificates of clients are optional, a strange one is refused',
+    file: 'lib/web/prelude.ts',
+    find: 'if (clients && !socket.authorized && socket.getPeerX509Certificate()) {',
+    replace: 'if (clients && !socket) {',
+    killedBy: ['test/web/prelude.test.ts', 'test/process/listeners.deep.ts'],
+  },
+  {
+    promise: 'a client whose authority is trusted no longer does not resume its session',
+    file: 'lib/cluster/primary/tls-files.ts',
+    find: 'clients?.ca !== this.credentials.clients?.ca',
+    replace: 'false',
+    killedBy: ['test/cluster/primary/tls-files.test.ts', 'test/process/listeners.deep.ts'],
+  },
+  {
     promise: 'a connection that goes to another worker keeps the client that the PROXY protocol has named',
     file: 'lib/internals/socket-handoff.ts',
     find: '{ ...arrivalOf(socket), isKept: true }',

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -116,6 +117,75 @@ describe('a tree that listens in several places', () => {
     await until('it is served again', async () => (await shown(port, both).catch(() => '')) === renewed);
     await assert.rejects(order(tree, 'restart'), /did not start.*serves on/);
     assert.equal(await shown(port, both), renewed);
+  });
+
+  it('asks its clients for certificates, and serves those with none, or one of its authorities, as it is set', async () => {
+    const [ours, theirs] = [await makeCertificate('Ours', 'clientAuth'), await makeCertificate('Theirs', 'clientAuth')];
+    const [client, stranger] = [
+      { cert: ours.chain, key: ours.key },
+      { cert: theirs.chain, key: theirs.key },
+    ];
+    const ca = path.join(folder, 'clients.pem');
+    const trust = ({ authorityFile }: Certificate) => fs.copyFileSync(authorityFile, ca);
+    trust(ours);
+    const fingerprint = new X509Certificate(ours.chain).fingerprint256;
+    const serving = async (env: Readonly<Record<string, string>>) => {
+      const { tree, at } = await start('tls://127.0.0.1:0', { TLS_CLIENT_CA: ca, ...env });
+      const port = Number(new URL(at[0] ?? '').port);
+      /** @returns the fingerprint that a route sees, `guest`, or `refused`; and the session. */
+      const ask = async (options: tls.ConnectionOptions = {}) => {
+        const socket = tls.connect({ port, host: '127.0.0.1', ca: authority, ...options });
+        let session: Buffer | undefined;
+        let text = '';
+        socket.on('session', (ticket: Buffer) => {
+          session = ticket;
+        });
+        socket.on('error', () => undefined).write('GET /peer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+        socket.on('data', (chunk) => {
+          text += String(chunk);
+        });
+        await new Promise((resolve) => socket.once('close', resolve));
+        const [, body] = /(\{.*\})/.exec(text) ?? [];
+        const seen = body === undefined ? 'refused' : (JSON.parse(body).certificate ?? 'guest');
+        return { seen, session };
+      };
+      return { tree, at: at[0] ?? '', ask };
+    };
+
+    const { tree, at, ask } = await serving({});
+    assert.equal((await ask()).seen, 'refused');
+    const { seen, session } = await ask(client);
+    assert.equal(seen, fingerprint);
+    assert.ok(session);
+    assert.equal((await ask({ ...client, session })).seen, fingerprint);
+    const strange = await ask(stranger);
+    assert.equal(strange.seen, 'refused');
+    if (strange.session) assert.equal((await ask({ ...stranger, session: strange.session })).seen, 'refused');
+    await tree.waitForLine(
+      /refused 1 connection, the last of 127\.0\.0\.1: the handshake of TLS failed: .*certificate/,
+    );
+    const load = new Load(at, 3, () => '/slow?ms=1', { allFresh: true, ca: authority, client });
+    await load.more(20);
+    fs.appendFileSync(ca, fs.readFileSync(theirs.authorityFile));
+    await until('both are trusted', async () => (await ask(stranger)).seen !== 'refused');
+    await load.more(20);
+    await load.stop();
+    assert.deepEqual(load.failures, {});
+    trust(theirs);
+    await until('ours are no longer', async () => (await ask(client)).seen === 'refused');
+    assert.equal((await ask({ ...client, session })).seen, 'refused');
+    await order(tree, 'restart');
+    assert.deepEqual([(await ask(client)).seen, (await ask()).seen], ['refused', 'refused']);
+    assert.notEqual((await ask(stranger)).seen, 'refused');
+    await tree.stop();
+
+    trust(ours);
+    const optional = await serving({ TLS_CLIENT_CERT: 'optional' });
+    const all = await Promise.all([optional.ask(), optional.ask(client), optional.ask(stranger)]);
+    assert.deepEqual(
+      all.map((one) => one.seen),
+      ['guest', fingerprint, 'refused'],
+    );
   });
 
   it('with files that are no certificate does not start, and says why', async () => {

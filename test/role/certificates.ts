@@ -12,8 +12,14 @@ export interface Certificate {
   readonly authorityFile: string;
 }
 
-/** Makes a certificate like those of managed plans: signed by an authority, by this name, that no system trusts. */
-export async function makeCertificate(name = 'Test Authority'): Promise<Certificate> {
+/**
+ * Makes a certificate like those of managed plans: signed by an authority, by this name, that no system trusts.
+ * @param usage `clientAuth` for one that a client shows.
+ */
+export async function makeCertificate(
+  name = 'Test Authority',
+  usage: 'serverAuth' | 'clientAuth' = 'serverAuth',
+): Promise<Certificate> {
   const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
   const authority = await generate([{ name: 'commonName', value: name }], {
     ...common,
@@ -28,7 +34,7 @@ export async function makeCertificate(name = 'Test Authority'): Promise<Certific
     extensions: [
       { name: 'basicConstraints', cA: false, critical: true },
       { name: 'keyUsage', digitalSignature: true, critical: true },
-      { name: 'extKeyUsage', serverAuth: true },
+      { name: 'extKeyUsage', [usage]: true },
       {
         name: 'subjectAltName',
         altNames: [

@@ -15,6 +15,8 @@ export interface LoadOptions {
   readonly routed?: boolean;
   /** Certificates that sign those of the tree, PEM. Default: those that the system trusts. */
   readonly ca?: string;
+  /** The certificate that clients show, PEM. Default: none. */
+  readonly client?: { readonly cert: string; readonly key: string };
 }
 
 /** Maximum duration of a load without a router, ms, so that a test that forgets to stop one ends. */
@@ -82,8 +84,10 @@ export class Load {
 
   /** Without sessions that are resumed: each connection is shown the certificate. */
   private agent(options: http.AgentOptions): http.Agent {
-    const { ca } = this.options;
-    return this.isSecure ? new https.Agent({ ...options, ca, maxCachedSessions: 0 }) : new http.Agent(options);
+    const { ca, client } = this.options;
+    return this.isSecure
+      ? new https.Agent({ ...options, ca, ...client, maxCachedSessions: 0 })
+      : new http.Agent(options);
   }
 
   private async client(keepAlive: boolean): Promise<void> {

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
+import tls from 'node:tls';
 import { type Arrival, arrivalOf, noteArrival } from '../../lib/internals/socket-handoff';
 import { Deadline } from '../../lib/support/deadline';
 import { WebServer } from '../../lib/web/server';
+import { type Certificate, makeCertificate } from '../role/certificates';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 
@@ -54,5 +58,82 @@ describe('a connection of a proxy', () => {
     await until('it is refused', () => refused.length === 1);
     assert.match(refused[0] ?? '', /no header of the PROXY protocol has come in time/);
     await until('it is closed', () => client.destroyed || client.readableEnded || client.resume().destroyed);
+  });
+});
+
+describe('a client of TLS', () => {
+  const refused: string[] = [];
+  let web: WebServer;
+  let accepting: net.Server;
+  let server: Certificate;
+  let [client, stranger]: { cert: string; key: string }[] = [];
+  let clients: { ca: string; isRequired: boolean };
+
+  before(async () => {
+    const pair = async () => {
+      const { chain: cert, key, authorityFile } = await makeCertificate('Clients', 'clientAuth');
+      return { cert, key, ca: fs.readFileSync(authorityFile, 'utf8') };
+    };
+    const ours = await pair();
+    [server, client, stranger] = [await makeCertificate(), ours, await pair()];
+    clients = { ca: ours.ca, isRequired: true };
+  });
+  const serve = async (isRequired: boolean) => {
+    refused.length = 0;
+    web = new WebServer(
+      ({ socket }, response) => {
+        const certificate = (socket as tls.TLSSocket).getPeerX509Certificate();
+        response.setHeader('Connection', 'close').end(certificate ? 'a client' : 'a guest');
+      },
+      {
+        ...{ writeTimeoutMs: 10_000, requestTimeoutMs: 29_000 },
+        onRefused: (reason, peer) => refused.push(`${peer}: ${reason}`),
+      },
+    );
+    web.expectConnections();
+    const { chain: cert, key } = server;
+    await web.secure({
+      cert,
+      key,
+      ticketKeys: randomBytes(48).toString('base64'),
+      clients: { ...clients, isRequired },
+    });
+    accepting = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+      noteArrival(socket, { tls: true });
+      web.serveConnection(socket);
+    });
+    await once(accepting.listen(0, '127.0.0.1'), 'listening');
+  };
+  afterEach(async () => {
+    accepting.close();
+    await web.drain(Deadline.after(WAIT_LIMIT_MS));
+  });
+  /** @returns the answer; '' when there was none. */
+  const ask = async (pair: { cert: string; key: string } | undefined) => {
+    const { port } = accepting.address() as AddressInfo;
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...pair });
+    let text = '';
+    socket.on('data', (bytes) => {
+      text += String(bytes);
+    });
+    socket.on('error', () => undefined).write(REQUEST);
+    await new Promise((resolve) => socket.once('close', resolve));
+    return text.split('\r\n').at(-1);
+  };
+
+  it('is served only with a certificate of our authorities, where one is required', async () => {
+    await serve(true);
+    const answers = [await ask(client), await ask(undefined), await ask(stranger)];
+    assert.deepEqual(answers, ['a client', '', '']);
+    await until('both are told of', () => refused.length === 2);
+    assert.match(refused[0] ?? '', /^127\.0\.0\.1: .*peer did not return a certificate$/);
+    assert.match(refused[1] ?? '', /^127\.0\.0\.1: .*certificate is not accepted: [A-Z_]+$/);
+  });
+
+  it('is a guest without a certificate, where that is optional, but not with a strange one', async () => {
+    await serve(false);
+    const answers = [await ask(client), await ask(undefined), await ask(stranger)];
+    assert.deepEqual(answers, ['a client', 'a guest', '']);
+    assert.match(refused.join(), /^127\.0\.0\.1: .*certificate is not accepted: [A-Z_]+$/);
   });
 });

@@ -12,7 +12,7 @@ import { toError } from '../../support/to-error';
 const LOOK_MS = 1000;
 
 /**
- * The certificate and key of TLS_CERT and TLS_KEY. The primary reads them and sends them to the workers, so that a worker can
+ * The certificate and key of TLS_CERT and TLS_KEY, and the authorities of TLS_CLIENT_CA. The primary reads them and sends them to the workers, so that a worker can
  * start although somebody has broken the files meanwhile.
  */
 export class TlsFiles {
@@ -22,8 +22,11 @@ export class TlsFiles {
   /** What the files looked like when they were read last, and when they were looked at last. */
   private read: string;
   private seen: string;
-  /** All workers share them, so that a client can resume its session at any of them. */
-  private readonly ticketKeys = randomBytes(48).toString('base64');
+  /**
+   * All workers share them, so that a client can resume its session at any of them. Other authorities have other keys: the
+   * certificate of a client that resumes a session is not checked again.
+   */
+  private ticketKeys = makeTicketKeys();
 
   /**
    * @param onRenewed called with each new pair.
@@ -46,7 +49,7 @@ export class TlsFiles {
       everyMs,
       work: async () => this.check(),
       onError: (error) =>
-        events.emit('process.error', { error, during: 'looking at the files of TLS_CERT and TLS_KEY' }),
+        events.emit('process.error', { error, during: 'looking at the files of TLS_CERT, TLS_KEY and TLS_CLIENT_CA' }),
     });
   }
 
@@ -68,12 +71,15 @@ export class TlsFiles {
 
   /** Follows links, which Kubernetes and certbot exchange. */
   private look(): string {
-    const { cert, key } = this.files;
-    const stats = [cert, key].map((file) => fs.statSync(file, { bigint: true, throwIfNoEntry: false }));
+    const { cert, key, clients } = this.files;
+    const stats = [cert, key, ...(clients ? [clients.ca] : [])].map((file) =>
+      fs.statSync(file, { bigint: true, throwIfNoEntry: false }),
+    );
     return stats.map((each) => `${each?.ino} ${each?.size} ${each?.mtimeNs}`).join();
   }
 
   private load(): Credentials {
+    const clients = this.files.clients && { ...this.files.clients, ca: readAuthorities(this.files.clients.ca) };
     const cert = readPem('TLS_CERT', this.files.cert);
     const key = readPem('TLS_KEY', this.files.key);
     try {
@@ -85,8 +91,23 @@ export class TlsFiles {
       const why = `the files of TLS_CERT (${this.files.cert}) and TLS_KEY are no certificate and its key in PEM`;
       throw new Error(`${why}: ${toError(thrown).message}.`);
     }
-    return { cert, key, ticketKeys: this.ticketKeys };
+    if (this.credentials && clients?.ca !== this.credentials.clients?.ca) this.ticketKeys = makeTicketKeys();
+    return { cert, key, ticketKeys: this.ticketKeys, ...(clients && { clients }) };
   }
+}
+
+const makeTicketKeys = () => randomBytes(48).toString('base64');
+
+/** @returns the certificates of a file, each on lines of its own. OpenSSL would pass over what is none. */
+function readAuthorities(file: string): string {
+  const text = readPem('TLS_CLIENT_CA', file);
+  const blocks = text.match(/-----BEGIN CERTIFICATE.+?-----END CERTIFICATE-----/gs) ?? [text];
+  try {
+    for (const block of blocks) new X509Certificate(block);
+  } catch (thrown) {
+    throw new Error(`the file of TLS_CLIENT_CA (${file}) has no certificates in PEM: ${toError(thrown).message}.`);
+  }
+  return blocks.join('\n');
 }
 
 function readPem(variable: string, file: string): string {

@@ -11,7 +11,7 @@ import { until } from '../../support/until';
 
 describe('the files of TLS_CERT and TLS_KEY', () => {
   let folder: string;
-  let files: { cert: string; key: string };
+  let files: ConstructorParameters<typeof TlsFiles>[0];
   let watched: TlsFiles | undefined;
   const renewed: Credentials[] = [];
   const kept: string[] = [];
@@ -57,6 +57,33 @@ describe('the files of TLS_CERT and TLS_KEY', () => {
     fs.unlinkSync(path.join(folder, 'current'));
     await until('it is told that they are gone', () => kept.length === 2);
     assert.equal(watched?.credentials.cert, second.chain);
+  });
+
+  it('have new keys of tickets once the authorities of clients are others, which are used only if they are certificates', async () => {
+    const [pair, one, other] = [await makeCertificate(), await makeCertificate(), await makeCertificate()];
+    release('1', pair);
+    const ca = path.join(folder, 'clients.pem');
+    files = { ...files, clients: { ca, isRequired: true } };
+    const trust = (...certificates: readonly Certificate[]) =>
+      fs.writeFileSync(ca, certificates.map(({ authorityFile }) => fs.readFileSync(authorityFile, 'utf8')).join(''));
+    trust(one);
+    const { credentials } = watch();
+    release('2', pair);
+    await until('the pair is read anew', () => renewed.length === 1);
+    assert.deepEqual(renewed[0], credentials);
+    const NONE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+    fs.appendFileSync(ca, NONE);
+    await until('they are refused', () => kept.length === 1);
+    assert.match(kept[0] ?? '', /the file of TLS_CLIENT_CA \(.*clients\.pem\) has no certificates in PEM/);
+    trust(one, other);
+    await until('they are used', () => renewed.length === 2);
+    assert.equal(renewed[1]?.clients?.ca.match(/BEGIN/g)?.length, 2);
+    assert.notEqual(renewed[1]?.ticketKeys, credentials.ticketKeys);
+    fs.writeFileSync(ca, 'none');
+    assert.throws(
+      watch,
+      (error: Error) => error instanceof UserError && /TLS_CLIENT_CA .* has no certificates/.test(error.message),
+    );
   });
 
   it('that are missing, or none, end the start with an error that names the setting', async () => {
