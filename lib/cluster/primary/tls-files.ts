@@ -12,8 +12,8 @@ import { toError } from '../../support/to-error';
 const LOOK_MS = 1000;
 
 /**
- * The certificate and key of TLS_CERT and TLS_KEY, and the authorities of TLS_CLIENT_CA. The primary reads them and sends them to the workers, so that a worker can
- * start although somebody has broken the files meanwhile.
+ * The certificate and key of TLS_CERT and TLS_KEY, and the authorities of TLS_CLIENT_CA. The primary reads them and sends them to
+ * the workers, so that a worker can start although somebody has broken the files meanwhile.
  */
 export class TlsFiles {
   /** The latest that fit each other. */
