@@ -59,7 +59,14 @@ describe('catamount control commands', () => {
     ])
       assert.ok(lines.includes(line), `${line} is not in\n${lines.join('\n')}`);
     const stats = JSON.parse((await run('stats --json')).stdout);
-    assert.equal(stats.worker_status[0].last_status.in_flight[0].what, 'GET /slow');
+    const [worker] = stats.worker_status;
+    assert.equal(worker.last_status.in_flight[0].what, 'GET /slow');
+    for (const [part, keys] of [
+      [stats, 'started_at workers phase booted_workers old_workers worker_status'],
+      [worker, 'started_at pid index phase booted last_checkin last_status'],
+      [worker.last_status, 'backlog running pool_capacity busy_threads max_threads requests_count backlog_max'],
+    ] as const)
+      for (const key of keys.split(' ')) assert.ok(key in part, `Puma has ${key}`);
     const status = JSON.parse((await run('status --json')).stdout);
     assert.deepEqual([status.pid, status.level, status.issues[0].code], [process.pid, 'bad', 'shed']);
     assert.equal(status.tree.stats.worker_status[0].last_status.lag_p99_ms, 12.4);
