@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { simpleParser } from 'mailparser';
+import { Events } from '../../../lib/core/events';
+import { readSettings } from '../../../lib/core/settings';
 import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
 import { FileTransport } from '../../../lib/mailer/transport/local-transports';
-
+import { openTransport } from '../../../lib/mailer/transport/open-transport';
 import { tempFolder } from '../../support/temp-folder';
 
 function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {
@@ -27,7 +29,8 @@ function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {
 describe('FileTransport', () => {
   it('writes the MIME message into a folder that it creates, readable by its owner only', async () => {
     const folder = path.join(tempFolder('mail'), 'deep/mails');
-    const { response = '' } = await new FileTransport(folder).send(message());
+    const settings = { ...readSettings({ env: { MAIL_DELIVERY: 'file' }, cwd: '/' }).mail, dir: folder };
+    const { response = '' } = await openTransport(settings, new Events()).send(message());
     assert.equal(response, path.join(folder, '20261125T010203.004Z-job-1.abc.1.eml'));
     assert.equal(fs.statSync(response).mode & 0o777, 0o600);
     assert.equal(fs.statSync(folder).mode & 0o777, 0o700);
