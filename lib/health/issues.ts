@@ -225,9 +225,15 @@ export function hotFactor({ stats }: TreeStatus, index: number, mb: number | und
   return median !== undefined && mb >= median * HOT_FACTOR ? mb / median : null;
 }
 
-export function readyWorkers({ stats, slots }: TreeStatus): number {
+export function readyWorkers({ stats, slots }: Pick<TreeStatus, 'stats' | 'slots'>): number {
   const ready = new Set(stats.workerStatus.filter(({ state }) => state === 'ready').map(({ index }) => index));
   return slots.filter(({ index }) => ready.has(index)).length;
+}
+
+/** @returns how many of them answer: a worker whose event loop is blocked serves nobody. */
+export function servingWorkers({ stats, slots }: TreeStatus): number {
+  const workerStatus = stats.workerStatus.filter((worker) => unresponsiveMs(worker) === null);
+  return readyWorkers({ stats: { ...stats, workerStatus }, slots });
 }
 
 /** Used share of connections or memory above which an operator is warned. */

@@ -233,8 +233,8 @@ const STATES: readonly (readonly [
       }),
     ),
     ['stalled', 'stalled'],
-    /^Standing still: looking for jobs that are due, for 40 s: the disk of Postgres is full\. could not extend/m,
-    /^Standing still: sending mail, .*535 no Correct user and password in SMTP_URL/m,
+    /^Standing still: looking for jobs that are due, for 40 s: the disk of Postgres is full: could not extend/m,
+    /^Standing still: sending mail, .*535 no\. Correct user and password in SMTP_URL/m,
   ],
   [
     'Postgres down, which the tree has known for longer than whoever asks',

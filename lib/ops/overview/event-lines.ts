@@ -72,6 +72,7 @@ function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): R
     values.span = span(Number(about.spanMs));
   }
   if (name === 'memory.high') values.who = childName(about.slot, t);
+  if (typeof about.reason === 'string') values.reason = reasonWords(about.reason, t);
   if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);
   return values;
 }
@@ -89,6 +90,23 @@ export function replacementReason(reason: string, t: Translate): string {
   const key = `overview.sentence.why.${reason}`;
   const text = t(key);
   return text === key ? reasonText(reason) : text;
+}
+
+/** What the tree tells in English, which reaches a page as text, and its parts. */
+const REASONS = {
+  workerBoot: /^worker (?<slot>\d+) cannot boot: (?<why>.*)$/s,
+  jobsBoot: /^the job processor cannot boot: (?<why>.*)$/s,
+  noClass: /^there is no job class (?<class>\S+) in this app$/,
+} as const;
+
+/** It in the reader's language, or as it is when there is no text for it. */
+export function reasonWords(reason: string, t: Translate): string {
+  const [name, parts] = Object.entries(REASONS)
+    .map(([key, pattern]) => [key, pattern.exec(reason)?.groups] as const)
+    .find(([, groups]) => groups) ?? ['', undefined];
+  const key = `overview.sentence.reason.${name}`;
+  const text = t(key, parts);
+  return text === key ? reason : text;
 }
 
 export function partWords(part: string, t: Translate): string {

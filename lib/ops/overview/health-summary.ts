@@ -1,5 +1,5 @@
 import { webLoad } from '../../cluster/status';
-import { bySeverity, readyWorkers } from '../../health/issues';
+import { bySeverity, servingWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import { type Formatter, facts, type Tone } from '../ui/format';
@@ -53,7 +53,7 @@ function summaryLine({ treeStatus, unresponsiveFor }: TreeHealth, { queues }: Sy
   const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.blocked, 0) : null;
   const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
   return facts(
-    stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(treeStatus), count: stats.workers }),
+    stats.workers > 0 && t('overview.verdict.workers', { ready: servingWorkers(treeStatus), count: stats.workers }),
     requests &&
       t(requests.waiting > 0 ? 'overview.verdict.busy' : 'overview.verdict.inFlight', {
         inFlight: requests.inFlight,

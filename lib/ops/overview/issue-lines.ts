@@ -2,7 +2,7 @@ import type { Issue, IssueCode } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { Formatter } from '../ui/format';
 import { linkToTree } from './chosen-tree';
-import { causeWords, childName, partWords } from './event-lines';
+import { causeWords, childName, partWords, reasonWords } from './event-lines';
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
 interface IssueWords {
@@ -28,7 +28,9 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
   // A backtick of somebody else's text begins no command.
-  values.detail = (detail ?? '').slice(0, MAX_DETAIL).replaceAll('`', "'");
+  values.detail = reasonWords(detail ?? '', t)
+    .slice(0, MAX_DETAIL)
+    .replaceAll('`', "'");
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   values.hand = values.detail === '' ? '' : t('overview.issue.hand', { what: values.detail });
   values.largest = code === 'memory' && figures.slot !== undefined ? t('overview.issue.largest', values) : '';
@@ -38,10 +40,12 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   values.of = figures.table ? t('overview.issue.ofTable', values) : '';
   if (figures.way !== undefined) values.way = t(`overview.issue.clockWay.${figures.way}`);
   if (by !== undefined) values.by = format.caller(by);
+  if (figures.reason !== undefined) values.reason = reasonWords(String(figures.reason), t);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
   if (figures.cause !== undefined) values.cause = causeWords(String(figures.cause), t);
   values.setting = SETTINGS[code] ?? (figures.part === 'mail' ? 'SMTP_URL' : 'DATABASE_URL');
-  values.because = values.detail === '' ? '' : `: ${values.detail}`;
+  // A full stop follows it.
+  values.because = values.detail === '' ? '' : `: ${String(values.detail).replace(/\.$/, '')}`;
   values.dead = Number(figures.dead ?? 0) > 0 ? t('overview.issue.dead', { count: figures.dead }) : '';
   values.holders = format.holders(holders ?? []);
   values.taken = values.holders === '' ? '' : t('overview.issue.taken', { holders: values.holders });

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { ProcessorStatus, TreeStatus } from '../../../lib/cluster/status';
 import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
-import { textOf } from '../page-view';
+import { textOf, viewOf } from '../page-view';
 import { PublishedTrees } from './published-trees';
-import { processorOf, treeStatusOf } from './tree-statuses';
+import { processorOf, processorStatusOf, treeStatusOf, workerOf } from './tree-statuses';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"</script><script>alert(2)</script>`;
 
@@ -168,6 +168,30 @@ describe('the overview', () => {
     assert.equal((await ops.get('/ops/processes/restart?tree=far', operator)).status, 409);
     assert.equal((await ops.get('/ops?tree=nobody', operator)).status, 404);
     await Promise.all([retire('near'), retire('far')]);
+  });
+
+  it('counts no blocked worker among those that take requests, and tells reasons in the language of the reader', async () => {
+    const reason = 'worker 0 cannot boot: it exited with code 1';
+    const left = [{ class: 'GoneJob', reason: 'there is no job class GoneJob in this app', times: 3, spanMs: 5000 }];
+    const stats = {
+      workerStatus: [workerOf(0), workerOf(1, { heartbeatAgeMs: 9000 })],
+      lastPhase: { phase: 1, completed: false, reason },
+    };
+    const jobs = processorOf({ lastStatus: processorStatusOf({ left }) });
+    const at = new Date().toISOString();
+    const events = [{ at, name: 'phase.aborted' as const, about: { phase: 1, reason } }];
+    await publish([treeStatusOf({ id: 'blocked', jobs, stats, events })]);
+    const told = async (locale: string) =>
+      viewOf((await ops.get(`/ops?tree=blocked&locale=${locale}`, operator)).body).text;
+    const english = await told('en');
+    assert.match(english, /1 of 2 workers take requests/);
+    assert.match(english, /side by side: worker 0 cannot boot: it exited/);
+    assert.match(english, /GoneJob is left .*: there is no job class GoneJob in this app/);
+    const korean = await told('ko');
+    assert.match(korean, /단계 1 포기: 워커 0 부팅 실패: it exited/);
+    assert.match(korean, /수 있습니다: 워커 0 부팅 실패: it exited/);
+    assert.match(korean, /이 앱에 GoneJob 작업 클래스가 없음/);
+    await retire('blocked');
   });
 
   it('escapes the names of trees, queues and events', async () => {
