@@ -136,8 +136,8 @@ export type Counts = { readonly [K in NavKey]?: number | null };
 function currentEntry(ctx: Pick<OpsContext, 'path'>): NavKey | undefined {
   const folder = (entry: (typeof NAV)[number]) => ('below' in entry ? entry.below : entry.href);
   const found = NAV.findLast((entry) => ctx.path === folder(entry) || ctx.path.startsWith(`${folder(entry)}/`))?.key;
-  // The page of a job belongs to no entry, since the job may be in any list.
-  return found === 'overview' && ctx.path.startsWith('/ops/jobs/') ? undefined : found;
+  // The page of a job belongs to no entry, since the job may be in any list. A tab of the app marks itself.
+  return found === 'overview' && /^\/ops\/(jobs|tabs)\//.test(ctx.path) ? undefined : found;
 }
 
 /** SVG content of each icon, in a box of 16 by 16, in the colour of the text. */
