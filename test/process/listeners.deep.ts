@@ -188,6 +188,15 @@ describe('a tree that listens in several places', () => {
     );
   });
 
+  it('uses the ciphers that NODE_OPTIONS names', async () => {
+    const { at } = await start('tls://127.0.0.1:0', { NODE_OPTIONS: '--tls-cipher-list=TLS_AES_128_GCM_SHA256' });
+    const socket = tls.connect({ port: Number(new URL(at[0] ?? '').port), host: '127.0.0.1', ca: authority });
+    await once(socket, 'secureConnect');
+    // Both sides would prefer one of 256 bits.
+    assert.equal(socket.getCipher().name, 'TLS_AES_128_GCM_SHA256');
+    socket.destroy();
+  });
+
   it('with files that are no certificate does not start, and says why', async () => {
     fs.writeFileSync(key, 'no key');
     const tree = app.spawn({ TLS_CERT: cert, TLS_KEY: key });
