@@ -35,12 +35,15 @@ export class Prelude {
     const refuse = (why: string, socket: tls.TLSSocket) =>
       onRefused(`the handshake of TLS failed: ${why}`, peerOf(rawSocket(socket)));
     this.server = tls.createServer(options, (socket) => {
+      const hasCertificate = socket.getPeerX509Certificate() !== undefined;
       // Without a certificate it is a guest; with one that nobody has signed it is not.
-      if (clients && !socket.authorized && socket.getPeerX509Certificate()) {
+      if (clients && !socket.authorized && hasCertificate) {
         refuse(`the client's certificate is not accepted: ${socket.authorizationError}`, socket);
         socket.destroy();
         return;
       }
+      // Of a session without a certificate that is resumed Node says true.
+      socket.authorized = hasCertificate;
       const { client } = arrivalOf(rawSocket(socket)) ?? {};
       if (client) setClient(socket, client);
       serve(socket);

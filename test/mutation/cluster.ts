@@ -12,14 +12,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'where certificates of clients are optional, a strange one is refused',
     file: 'lib/web/prelude.ts',
-    find: 'if (clients && !socket.authorized && socket.getPeerX509Certificate()) {',
+    find: 'if (clients && !socket.authorized && hasCertificate) {',
     replace: 'if (clients && !socket) {',
     killedBy: ['test/web/prelude.test.ts', 'test/process/listeners.deep.ts'],
   },
   {
     promise: 'a client whose authority is trusted no longer does not resume its session',
     file: 'lib/cluster/primary/tls-files.ts',
-    find: 'clients?.ca !== this.credentials.clients?.ca',
+    find: 'read.clients?.ca !== this.credentials.clients?.ca',
     replace: 'false',
     killedBy: ['test/cluster/primary/tls-files.test.ts', 'test/process/listeners.deep.ts'],
   },

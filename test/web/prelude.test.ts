@@ -68,6 +68,8 @@ describe('a client of TLS', () => {
   let server: Certificate;
   let [client, stranger]: { cert: string; key: string }[] = [];
   let clients: { ca: string; isRequired: boolean };
+  /** The session that a client may resume. */
+  let latest: Buffer | undefined;
 
   before(async () => {
     const pair = async () => {
@@ -82,8 +84,12 @@ describe('a client of TLS', () => {
     refused.length = 0;
     web = new WebServer(
       ({ socket }, response) => {
-        const certificate = (socket as tls.TLSSocket).getPeerX509Certificate();
-        response.setHeader('Connection', 'close').end(certificate ? 'a client' : 'a guest');
+        assert.ok(socket instanceof tls.TLSSocket);
+        const certificate = socket.getPeerX509Certificate();
+        const again = socket.isSessionReused() ? ' again' : '';
+        response
+          .setHeader('Connection', 'close')
+          .end(`${certificate ? 'a client' : socket.authorized ? 'authorized' : 'a guest'}${again}`);
       },
       {
         ...{ writeTimeoutMs: 10_000, requestTimeoutMs: 29_000 },
@@ -109,9 +115,12 @@ describe('a client of TLS', () => {
     await web.drain(Deadline.after(WAIT_LIMIT_MS));
   });
   /** @returns the answer; '' when there was none. */
-  const ask = async (pair: { cert: string; key: string } | undefined) => {
+  const ask = async (pair: { cert: string; key: string } | undefined, session?: Buffer) => {
     const { port } = accepting.address() as AddressInfo;
-    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...pair });
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...pair, session });
+    socket.once('session', (ticket) => {
+      latest = ticket;
+    });
     let text = '';
     socket.on('data', (bytes) => {
       text += String(bytes);
@@ -135,5 +144,11 @@ describe('a client of TLS', () => {
     const answers = [await ask(client), await ask(undefined), await ask(stranger)];
     assert.deepEqual(answers, ['a client', 'a guest', '']);
     assert.match(refused.join(), /^127\.0\.0\.1: .*certificate is not accepted: [A-Z_]+$/);
+  });
+
+  it('is a guest, and not authorized, when it resumes a session that had no certificate', async () => {
+    await serve(false);
+    const [first, again] = [await ask(undefined), await ask(undefined, latest)];
+    assert.deepEqual([first, again], ['a guest', 'a guest again']);
   });
 });

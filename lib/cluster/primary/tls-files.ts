@@ -79,20 +79,28 @@ export class TlsFiles {
   }
 
   private load(): Credentials {
-    const clients = this.files.clients && { ...this.files.clients, ca: readAuthorities(this.files.clients.ca) };
-    const cert = readPem('TLS_CERT', this.files.cert);
-    const key = readPem('TLS_KEY', this.files.key);
-    try {
-      tls.createSecureContext({ cert, key });
-      const { subjectAltName, subject, validTo } = new X509Certificate(cert);
-      const isOver = Date.parse(validTo) < Date.now();
-      this.events.emit('tls.loaded', { names: subjectAltName ?? subject, validTo, isOver });
-    } catch (thrown) {
-      const why = `the files of TLS_CERT (${this.files.cert}) and TLS_KEY are no certificate and its key in PEM`;
-      throw new Error(`${why}: ${toError(thrown).message}.`);
-    }
-    if (this.credentials && clients?.ca !== this.credentials.clients?.ca) this.ticketKeys = makeTicketKeys();
-    return { cert, key, ticketKeys: this.ticketKeys, ...(clients && { clients }) };
+    const { certificate, ...read } = readTlsFiles(this.files);
+    const { subjectAltName, subject, validTo } = certificate;
+    const isOver = Date.parse(validTo) < Date.now();
+    this.events.emit('tls.loaded', { names: subjectAltName ?? subject, validTo, isOver });
+    if (this.credentials && read.clients?.ca !== this.credentials.clients?.ca) this.ticketKeys = makeTicketKeys();
+    return { ...read, ticketKeys: this.ticketKeys };
+  }
+}
+
+type FilesRead = Omit<Credentials, 'ticketKeys'> & { readonly certificate: X509Certificate };
+
+/** @throws Error that names the file which cannot be used. */
+export function readTlsFiles(files: NonNullable<Config['tls']>): FilesRead {
+  const clients = files.clients && { ...files.clients, ca: readAuthorities(files.clients.ca) };
+  const cert = readPem('TLS_CERT', files.cert);
+  const key = readPem('TLS_KEY', files.key);
+  try {
+    tls.createSecureContext({ cert, key });
+    return { cert, key, certificate: new X509Certificate(cert), ...(clients && { clients }) };
+  } catch (thrown) {
+    const why = `the files of TLS_CERT (${files.cert}) and TLS_KEY are no certificate and its key in PEM`;
+    throw new Error(`${why}: ${toError(thrown).message}.`);
   }
 }
 
@@ -101,7 +109,7 @@ const makeTicketKeys = () => randomBytes(48).toString('base64');
 /** @returns the certificates of a file, each on lines of its own. OpenSSL would pass over what is none. */
 function readAuthorities(file: string): string {
   const text = readPem('TLS_CLIENT_CA', file);
-  const blocks = text.match(/-----BEGIN CERTIFICATE.+?-----END CERTIFICATE-----/gs) ?? [text];
+  const blocks = text.match(/-----BEGIN CERTIFICATE.+?(?:-----END CERTIFICATE-----|$)/gs) ?? [text];
   try {
     for (const block of blocks) new X509Certificate(block);
   } catch (thrown) {

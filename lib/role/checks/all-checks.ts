@@ -62,6 +62,8 @@ const CHECKS: { readonly [P in keyof Contexts]: readonly Check<Contexts[P]>[] } 
     },
     { name: 'redis_off', when: ['check', 'doctor'], run: async (it) => (await machineChecks()).withoutRedis(it) },
     { name: 'memory_over_limit', when: ['doctor'], run: async (it) => (await machineChecks()).memory(it) },
+    // A start reads them itself.
+    { name: 'tls_files', when: ['check', 'doctor'], run: async (it) => (await machineChecks()).tlsFiles(it) },
     { name: 'unchecked_tls', when: ['doctor'], run: async (it) => (await machineChecks()).uncheckedTls(it) },
     { name: 'smtp', when: ['doctor'], run: async (it) => (await import('./mail-server')).mailServer(it.config.mail) },
   ],

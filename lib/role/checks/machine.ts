@@ -1,9 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { readTlsFiles } from '../../cluster/primary/tls-files';
 import type { Config } from '../../core/config';
 import { errorFinding, type Finding, noteFinding, warningFinding } from '../../core/finding';
 import { BASE_MB, WORKER_MB } from '../../core/memory-plan';
 import { postgresTls, redisTlsMode } from '../../core/tls';
+import { toError } from '../../support/to-error';
 import { WITHOUT_REDIS } from '../app/own-settings';
 
 /** A platform that reads a Procfile signals the process that it starts: a shell or npm may not pass the signals on. */
@@ -34,6 +36,15 @@ export function memory({ config: { memoryLimitMb, web, jobs } }: { readonly conf
   const sums = `${BASE_MB} MB and ${web.concurrency} workers of ${WORKER_MB} MB`;
   const text = `The tree is planned to use ${planned} MB (${sums}), and may use ${memoryLimitMb} MB`;
   return [warningFinding(text, 'lower WEB_CONCURRENCY, or set it to auto.')];
+}
+
+export function tlsFiles({ config: { tls } }: { readonly config: Pick<Config, 'tls'> }): Finding[] {
+  try {
+    if (tls) readTlsFiles(tls);
+    return [];
+  } catch (thrown) {
+    return [errorFinding(toError(thrown).message)];
+  }
 }
 
 export function uncheckedTls({ config }: { readonly config: Config }): Finding[] {

@@ -75,6 +75,9 @@ describe('the files of TLS_CERT and TLS_KEY', () => {
     fs.appendFileSync(ca, NONE);
     await until('they are refused', () => kept.length === 1);
     assert.match(kept[0] ?? '', /the file of TLS_CLIENT_CA \(.*clients\.pem\) has no certificates in PEM/);
+    trust(one);
+    fs.appendFileSync(ca, '-----BEGIN CERTIFICATE-----\nAAAA');
+    await until('a part of one is refused', () => kept.length === 2);
     trust(one, other);
     await until('they are used', () => renewed.length === 2);
     assert.equal(renewed[1]?.clients?.ca.match(/BEGIN/g)?.length, 2);

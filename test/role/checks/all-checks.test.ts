@@ -28,11 +28,12 @@ describe('the list of checks', () => {
   });
 
   it('makes only the checks of the moment', async () => {
-    const config = { ...readSettings({ env: {}, cwd: '/nowhere' }), redisOff: true, warnings: ['one'] };
+    const tls = { cert: '/nowhere/cert.pem', key: '/nowhere/key.pem' };
+    const config = { ...readSettings({ env: {}, cwd: '/nowhere' }), redisOff: true, warnings: ['one'], tls };
     const at = async (when: Parameters<typeof findings>[1]) =>
       (await findings('settings', when, { config })).map(({ id, severity }) => `${severity} ${id}`);
     assert.deepEqual(await at('start'), ['warning doubtful_setting']);
-    assert.deepEqual(await at('check'), ['note redis_off']);
-    assert.deepEqual(await at('doctor'), ['warning doubtful_setting', 'note redis_off']);
+    assert.deepEqual(await at('check'), ['note redis_off', 'error tls_files']);
+    assert.deepEqual(await at('doctor'), ['warning doubtful_setting', 'note redis_off', 'error tls_files']);
   });
 });
