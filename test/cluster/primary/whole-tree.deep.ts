@@ -104,8 +104,10 @@ describe('a whole tree', () => {
   });
 
   it('tells a request the figures of its tree', async () => {
-    const told = (await tree.request('GET', '/stats')).json() as Record<string, unknown>;
+    const answer = await tree.request('GET', '/stats');
+    const told = answer.json() as Record<string, unknown>;
     const printed = await statsOf(tree);
+    assert.equal(answer.headers['x-workers'], String(printed.workers), 'by koa');
     assert.deepEqual(
       [told.pid, told.workers, told.booted_workers],
       [tree.pid, printed.workers, printed.booted_workers],
