@@ -14,6 +14,8 @@ const STACK = `(() => {
 })() //# sourceURL=${NAME}`;
 /** Frames of the evaluation itself: with async hooks Node calls it by one of its own. */
 const OWN = new RegExp(`${NAME}|process\\.callbackTrampoline \\(node:`);
+/** On top of what runs, Node tells its process that the inspector is open. */
+const OPENED = /^at process\.emit \(node:events/;
 /** What the main thread leaves of the time for the others. */
 const MAIN_PART = { reserveMs: 300, reserveShare: 1 / 2 };
 
@@ -57,5 +59,5 @@ function threadOf(thread: string, evaluated: unknown): ThreadStack {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line.startsWith('at ') && !OWN.test(line));
-  return { thread, frames };
+  return { thread, frames: OPENED.test(frames[0] ?? '') ? frames.slice(1) : frames };
 }
