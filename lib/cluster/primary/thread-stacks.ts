@@ -14,13 +14,13 @@ const STACK = `(() => {
 })() //# sourceURL=${NAME}`;
 /** Frames of the evaluation itself: with async hooks Node calls it by one of its own. */
 const OWN = new RegExp(`${NAME}|process\\.callbackTrampoline \\(node:`);
-/** On top of what runs, Node tells its process that the inspector is open. */
-const OPENED = /^at process\.emit \(node:events/;
+/** Node's own work: a thread that waits may be caught in it, for example in telling its process that the inspector is open. */
+const NODES_OWN = /\(node:/;
 /** What the main thread leaves of the time for the others. */
 const MAIN_PART = { reserveMs: 300, reserveShare: 1 / 2 };
 
 /**
- * Reads the stacks of all threads that run JavaScript.
+ * Reads the stacks of all threads that run JavaScript other than Node's own.
  * @throws (rejects) if the main thread does not answer in time.
  */
 export async function readThreads(session: InspectorSession, deadline: Deadline): Promise<readonly ThreadStack[]> {
@@ -59,5 +59,5 @@ function threadOf(thread: string, evaluated: unknown): ThreadStack {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line.startsWith('at ') && !OWN.test(line));
-  return { thread, frames: OPENED.test(frames[0] ?? '') ? frames.slice(1) : frames };
+  return { thread, frames: frames.every((frame) => NODES_OWN.test(frame)) ? [] : frames };
 }

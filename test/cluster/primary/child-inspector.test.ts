@@ -84,7 +84,9 @@ describe('the stacks of a child', () => {
       const stacks = await child.stacks();
       assert.ok(Array.isArray(stacks) && stacks.length === 1, String(stacks));
       assert.equal(stacks[0].thread, 'main thread');
-      const places = stacks[0].frames.slice(0, 2).map((frame: string) => frame.replace(/:\d+\)$/, ''));
+      // A frame of Node's own may be on top of them, where it handles the signal.
+      const frames = stacks[0].frames.filter((frame: string) => !frame.includes('(node:'));
+      const places = frames.slice(0, 2).map((frame: string) => frame.replace(/:\d+\)$/, ''));
       assert.deepEqual(places, [`at spin (${source}:1`, `at Immediate.begin (${source}:3`]);
     }
     await until('its inspector is closed', () => listeningAddresses(child.pid).length === 0);
