@@ -229,6 +229,8 @@ export interface Config {
   readonly web: WebConfig;
   /** The one deadline of the whole tree, from the first signal to the end of the last process. */
   readonly shutdownTimeoutMs: number;
+  /** The tree stops when it has had no request and no job for this time. Default 0: it does not. */
+  readonly idleTimeoutMs?: number;
   /** The memory that the tree may use, from MEMORY_LIMIT_MB or the cgroup; null: as much as there is. */
   readonly memoryLimitMb: number | null;
   /** null without a memory limit. */

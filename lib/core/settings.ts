@@ -148,6 +148,7 @@ export function readSettings(input: SettingsInput): Config {
     ...listening,
     web,
     shutdownTimeoutMs: read.get('SHUTDOWN_TIMEOUT', time(SECOND, HOUR, '25s, from 1s to 1h'), 25 * SECOND),
+    idleTimeoutMs: read.get('IDLE_TIMEOUT', time(0, DAY, '10m, up to 1d; 0 for never'), 0),
     memoryLimitMb,
     heapCaps:
       memoryLimitMb === null || !isForked

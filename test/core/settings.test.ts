@@ -280,6 +280,7 @@ describe('settings', () => {
     WORKER_TIMEOUT: [({ web }) => web.workerTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m']],
     WORKER_CULLING_STRATEGY: [({ web }) => web.cullingStrategy, { youngest: 'youngest', oldest: 'oldest' }, ['first']],
     WORKER_BOOT_TIMEOUT: [({ web }) => web.bootTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m']],
+    IDLE_TIMEOUT: [({ idleTimeoutMs }) => idleTimeoutMs, { 0: 0, '10m': 600_000, '1d': 86_400_000 }, ['25h', 'never']],
     SHUTDOWN_TIMEOUT: [(config) => config.shutdownTimeoutMs, { 1: 1000, '1h': 3_600_000 }, ['999ms', '61m', 'soon']],
     MEMORY_LIMIT_MB: [(config) => config.memoryLimitMb, { 128: 128, 1048576: 1_048_576 }, ['127', '1048577']],
     JOB_CONCURRENCY: [({ jobs }) => jobs.concurrency, { 1: 1, 1000: 1000 }, ['0', '1001']],

@@ -62,6 +62,8 @@ export class ProcessorSupervisor {
   private absence: 'disabled' | 'backing_off' | 'crash_loop' = 'disabled';
   private everReady = false;
   private restarts = 0;
+  /** Number of runs that have ended. */
+  finished = 0;
   /** CPU time of processors that are gone, s. */
   private cpuOfGone = 0;
   private forks = 0;
@@ -234,6 +236,7 @@ export class ProcessorSupervisor {
   private hear(handle: ProcessorHandle, message: FromProcessor): void {
     switch (message.catamount) {
       case 'heartbeat':
+        this.finished += message.work.processed + message.work.failed;
         this.onWork(message.work);
         break;
       case 'event':

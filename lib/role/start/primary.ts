@@ -7,6 +7,7 @@ import { COMMAND_SIGNALS, STOP_SIGNALS } from '../../cluster/operator-signals';
 import { relayBroadcasts } from '../../cluster/primary/broadcast-relay';
 import { type StopOutcome, sumOutcomes } from '../../cluster/primary/child-handle';
 import { FirstPrimary, HotRestart, type Inheritance, takeInherited } from '../../cluster/primary/hot-restart';
+import { IdleWatch } from '../../cluster/primary/idle-watch';
 import { JobsWatch } from '../../cluster/primary/jobs-watch';
 import { collectAtRest, MemoryWatch } from '../../cluster/primary/memory-watch';
 import { PhasedRestart } from '../../cluster/primary/phased-restart';
@@ -68,6 +69,7 @@ export class Primary {
   private readonly control: ControlServer;
   private web: WorkerPool | undefined;
   private jobsWatch: JobsWatch | undefined;
+  private idleWatch: IdleWatch | undefined;
   private probes: ProbeServer | undefined;
   /** Sentences about stalled jobs; null: none are. */
   private stalledJobs: string | null = null;
@@ -174,13 +176,18 @@ export class Primary {
     relayBroadcasts(workers, processor);
     const candidates = () => [...workers.handles, ...(processor?.handles ?? [])];
     this.reporterElection = new ReporterElection(candidates, events);
-    const { garbage, monitor, reporterElection, jobsWatch, operations } = this;
+    if (config.idleTimeoutMs) {
+      const stop = (reason: string) => void this.stop(reason);
+      this.idleWatch = new IdleWatch({ timeoutMs: config.idleTimeoutMs, workers, processor, events, stop });
+    }
+    const { garbage, monitor, reporterElection, jobsWatch, idleWatch, operations } = this;
     this.tasks = [
       reporterElection.task,
       memory.task,
       garbage,
       ...monitor.tasks,
       jobsWatch?.task ?? [],
+      idleWatch?.task ?? [],
       operations.profiler.task,
     ].flat();
     const { control, shutdownTimeoutMs, redisOff } = config;
@@ -284,6 +291,7 @@ export class Primary {
       if (this.first) await this.takeOver(this.first);
       if (address === undefined) void this.processorReady.then(() => this.sdNotify?.ready());
       else this.announce(address);
+      this.idleWatch?.task.start();
       // A part of this process collects its garbage.
       if (!this.inProcess) this.garbage.start();
     } catch (error) {
