@@ -54,6 +54,14 @@ describe('a worker fewer', () => {
     assert.equal(await remove(), 1);
   });
 
+  it('ends, also when it was added in the same turn and is about to be forked', async () => {
+    await start();
+    cluster.signal('SIGPWR');
+    const { pid, slot } = await cluster.nth('worker.forked', 4);
+    const { expected, ...gone } = await cluster.nth('worker.exited');
+    assert.deepEqual([gone.pid, slot, expected], [pid, 3, true]);
+  });
+
   it('is no longer waited for at the start', async () => {
     cluster = new ClusterProcess('2', 'mute=1');
     await cluster.nth('worker.ready');

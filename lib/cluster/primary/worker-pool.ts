@@ -305,6 +305,8 @@ export class WorkerPool implements PoolCallbacks {
     void handle.exited.promise.then((exit) => this.onExit(slot, handle, exit));
     // Forked before the stop began, it has missed throng's relayed signal and our messages.
     if (this.stopping) handle.kill('the tree is stopping');
+    // An operator has removed the slot in the turn of its fork.
+    else if (!this.slots.includes(slot)) void handle.stop(this.drainDeadline(), true);
   }
 
   private onReady(slot: Slot, handle: WorkerHandle): void {
