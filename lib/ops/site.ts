@@ -26,8 +26,8 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   onNotable(events, ['web'], (event) => tree.recordEvent(event).catch(() => undefined));
   new AuditLog(options.knex, events).follow();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
-  const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
-  const counts = async () => (await jobCounts()).read();
+  const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options.knex));
+  const counts = async (freshMs?: number) => (await jobCounts()).read(freshMs);
   const layout = new Layout({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
   const sessions = new Sessions(options);
   const site: AuthParts = {

@@ -180,13 +180,13 @@ describe('the memory of a tree', () => {
       assert.equal(new FakeTree(100, [workerMb]).watch.orderForProcessor(PRIMARY), order);
   });
 
-  it('is measured again on request only after four seconds', () => {
+  it('is measured again on request only after ten seconds', () => {
     const tree = new FakeTree(100, [100]);
     assert.equal(tree.watch.recent().totalMb, 200);
-    tree.now = 3999;
+    tree.now = 9999;
     tree.watch.recent();
     assert.equal(tree.measured, 1);
-    tree.now = 4000;
+    tree.now = 10_000;
     tree.watch.recent();
     assert.equal(tree.measured, 2);
   });

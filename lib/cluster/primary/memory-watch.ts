@@ -8,7 +8,7 @@ import type { Slot } from './slot';
 import type { ReplaceOrder, WorkerPool } from './worker-pool';
 
 const CHECK_MS = 2000;
-const RECENT_MS = 4000;
+const RECENT_MS = 10_000;
 const GARBAGE_CHECK_MS = 1000;
 /** Size of a booting successor relative to the old worker. */
 const BOOT_FACTOR = 1.2;

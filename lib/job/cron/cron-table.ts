@@ -153,11 +153,6 @@ export async function readStates(knex: Knex): Promise<readonly CronState[]> {
   return rows;
 }
 
-export async function countCrons(knex: Knex): Promise<number> {
-  const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>(`select count(*)::int from ${TABLES.cron}`);
-  return rows[0]?.count ?? 0;
-}
-
 /** Locks the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */
 export async function lockRow(trx: Knex.Transaction, name: string): Promise<CronRow | undefined> {
   const { rows } = await trx.raw<{ rows: CronRow[] }>(

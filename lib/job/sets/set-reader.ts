@@ -169,13 +169,15 @@ const MAX_READ = 100_000;
 /** A row of a page, or, if it has none, only what is said of all pages. */
 type PageRow = { readonly total: number | null; readonly partial: boolean } & (EntryRow | { readonly id: null });
 
+/** SQL: the number of jobs of a set, up to 10,000. */
+export function countSql(name: SetName): string {
+  const { table, where } = SET_TABLES[name];
+  return `(select count(*)::int from (select 1 from ${table()} where ${where.sql} limit ${MAX_COUNTED}) as counted)`;
+}
+
 /** Counts the jobs of a set, up to 10,000. @throws errors of Postgres. */
 export async function countSet(knex: Knex, name: SetName): Promise<number> {
-  const { table, where } = SET_TABLES[name];
-  const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>(
-    `select count(*)::int as count from (select 1 from ${table()} where ${where.sql} limit ?) as counted`,
-    [...where.values, MAX_COUNTED],
-  );
+  const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>(`select ${countSql(name)} as count`);
   return rows[0]?.count ?? 0;
 }
 

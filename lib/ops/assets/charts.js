@@ -3,7 +3,8 @@
 (() => {
   let section = document.querySelector('[data-charts]');
   if (!section || !window.uPlot) return;
-  const EVERY_MS = 10_000;
+  /** Figures change with each step of theirs, which is ten seconds or more; the last one with each part of it. */
+  const EVERY_S = { least: 10, most: 30 };
   /** Minimum thickness of a layer that has room for its name, as a share of the chart. */
   const NAMED = 0.12;
   let data = { at: [], charts: [], marks: [] };
@@ -230,7 +231,13 @@
     draw();
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
-  setInterval(() => {
-    if (!document.hidden) refresh();
-  }, EVERY_MS);
+  const keepUp = () => {
+    const [first = 0, second = 0] = data.at;
+    const seconds = Math.min(Math.max(second - first, EVERY_S.least), EVERY_S.most);
+    setTimeout(async () => {
+      if (!document.hidden) await refresh();
+      keepUp();
+    }, seconds * 1000);
+  };
+  keepUp();
 })();

@@ -24,7 +24,7 @@
   const news = document.getElementById('news');
   const own = current?.querySelector('[data-count]');
   const listed = own?.textContent;
-  const UNRESPONSIVE_MS = 4000;
+  const UNRESPONSIVE_MS = 5000;
   const AGAIN_MS = 2500;
   const LOST_MS = 10_000;
   const REFUSED_MS = 10_000;
@@ -45,7 +45,7 @@
 
   let source;
   let again;
-  // Time of the last event of a stream that sends one every second; undefined for all other streams.
+  // Time of the last event of a stream that sends one every two seconds; undefined for all other streams.
   let heardAt;
   // Values that no longer arrive are shown as unknown, not as they were.
   const forget = () => {

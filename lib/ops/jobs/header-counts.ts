@@ -1,57 +1,45 @@
-import { countCrons } from '../../job/cron/cron-table';
-import { knownQueues, readQueues } from '../../job/row/queue-status';
-import { countSet } from '../../job/sets/set-reader';
+import { TABLES } from '../../core/config';
+import { countSql } from '../../job/sets/set-reader';
 import { valueWithin } from '../../support/deadline';
 import type { Counts } from '../ui/layout';
 import type { OpsOptions } from '../ui/page-types';
 
 /** Pages rendered within this time share the numbers, ms. */
 const FRESH_MS = 250;
-/** Maximum time that a header waits for a number, ms. */
+/** Maximum time that a header waits for its numbers, ms. */
 const PATIENCE_MS = 1000;
+const UNKNOWN: Counts = { queues: null, busy: null, scheduled: null, retry: null, dead: null, cron: null };
 
 /**
- * Numbers in every page's header. It loads no modules of the job pages. A number that is late is null (unknown). Nothing is counted
- * while a count before has no answer, as of a locked table: it would only take the connections of other pages.
+ * Numbers in every page's header, of each set 10,000 at most. It loads no modules of the job pages. Numbers that are late are null
+ * (unknown). Nothing is counted while a count before has no answer, as of a locked table: it would only take the connections of
+ * other pages.
  */
 export class JobCounts {
   private latest: { readonly counts: Promise<Counts>; readonly at: number } | undefined;
-  private unanswered = 0;
+  private isCounting = false;
 
-  constructor(private readonly options: Pick<OpsOptions, 'config' | 'knex'>) {}
+  constructor(private readonly knex: OpsOptions['knex']) {}
 
-  read(): Promise<Counts> {
+  /** @param freshMs numbers of this age will do. */
+  read(freshMs = FRESH_MS): Promise<Counts> {
     const now = Date.now();
-    const isOld = this.latest && now - this.latest.at > FRESH_MS && this.unanswered === 0;
-    if (!this.latest || isOld) this.latest = { counts: this.count(), at: now };
+    if (!this.latest || (now - this.latest.at > freshMs && !this.isCounting))
+      this.latest = { counts: valueWithin(this.count(), PATIENCE_MS, UNKNOWN), at: now };
     return this.latest.counts;
   }
 
   private async count(): Promise<Counts> {
-    const { config, knex } = this.options;
-    const configured = config.jobs.queues.map((queue) => queue.name);
-    const statuses = this.counted(knownQueues(knex, configured).then((all) => readQueues(knex, all)));
-    const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
-      orNull(statuses.then((all) => sum(all.map((one) => one.waiting + one.blocked)))),
-      orNull(statuses.then((all) => sum(all.map((one) => one.active)))),
-      orNull(this.counted(countSet(knex, 'scheduled'))),
-      orNull(this.counted(countSet(knex, 'retry'))),
-      orNull(this.counted(countSet(knex, 'dead'))),
-      orNull(this.counted(countCrons(knex))),
-    ]);
-    return { queues, busy, scheduled, retry, dead, cron };
+    this.isCounting = true;
+    try {
+      const { rows } = await this.knex.raw<{ rows: Counts[] }>(
+        `select ${countSql('waiting')} + ${countSql('blocked')} as queues, ${countSql('active')} as busy,
+           ${countSql('scheduled')} as scheduled, ${countSql('retry')} as retry, ${countSql('dead')} as dead,
+           (select count(*)::int from ${TABLES.cron}) as cron`,
+      );
+      return rows[0] ?? UNKNOWN;
+    } finally {
+      this.isCounting = false;
+    }
   }
-
-  private counted<T>(count: Promise<T>): Promise<T> {
-    this.unanswered++;
-    return count.finally(() => this.unanswered--);
-  }
-}
-
-function orNull(count: Promise<number>): Promise<number | null> {
-  return valueWithin(count, PATIENCE_MS, null);
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -10,7 +10,7 @@ const PING_MS = 15_000;
 /** Interval of the check whether the process drains, ms; the stream then ends. */
 const LOOK_MS = 250;
 /** Interval of the check whether the reader has signed out, in any process, ms. */
-const READER_MS = 1000;
+const READER_MS = 3000;
 
 export class Streams {
   private open = 0;

@@ -2,6 +2,7 @@ import type { Activity, Termination } from '../../cluster/status';
 import { readCaller } from '../../core/event-catalog';
 import type { Translate } from '../../core/i18n';
 import type { Holder } from '../../health/probes';
+import { MAX_COUNTED } from '../../job/row/queue-status';
 import { megabytes, percent, rate } from '../../support/figures';
 import type { OpsContext } from './page-types';
 
@@ -40,6 +41,10 @@ export class Formatter {
   /** A number in groups of three digits with narrow spaces. An unknown one is a dash, never 0. */
   readonly count = (value: number | null | undefined): string =>
     value === null || value === undefined ? '–' : String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f');
+
+  /** A number of jobs that were counted up to 10,000. */
+  readonly counted = (value: number | null | undefined): string =>
+    this.count(value) + ((value ?? 0) >= MAX_COUNTED ? '+' : '');
 
   /** Bytes in decimal units: `64 B`, `6.1 kB`, `2.3 MB`. */
   readonly size = (bytes: number): string => {

@@ -37,10 +37,7 @@ export class Layout {
   constructor(private readonly options: PageOptions) {
     // The indentation of the views is not sent. Their line breaks are, and HTML takes each for a space. Where neighbours must
     // touch, there is no break, or the line before ends with an EJS tag that swallows it (`-%>`).
-    this.views = new Views([options.folder], {
-      cache: options.config.environment === 'production',
-      rmWhitespace: true,
-    });
+    this.views = new Views([options.folder], { cache: true, rmWhitespace: true });
   }
 
   /** Answers with a page, or with `json` when the request asks for JSON. */
@@ -109,6 +106,7 @@ export class Layout {
  * words beside theirs. The value of a field stays as it is, since a form sends it back.
  */
 function withDirectionsEscaped(page: string): string {
+  if (escapeDirections(page) === page) return page;
   const parts = page.split(/( value="[^"]*")/);
   return parts.map((part, index) => (index % 2 === 1 ? part : escapeDirections(part))).join('');
 }

@@ -5,8 +5,10 @@ import type { PageLocals } from './layout';
 import type { OpsContext, PageContext } from './page-types';
 import { linkWith, PASSING } from './shell';
 
-/** Interval of updates, ms. */
-const EVERY_MS = 1000;
+/** Interval of updates, ms. All that one shows is read once for all readers of this process. */
+const EVERY_MS = 2000;
+/** An update takes the numbers of another reader's, ms. */
+const SHARED_MS = EVERY_MS - 100;
 
 interface Look {
   readonly locals: PageLocals;
@@ -14,7 +16,7 @@ interface Look {
 }
 
 /**
- * Adds a page that follows live: its stream renders it again every second, and the page's script (`assets/parts.js`)
+ * Adds a page that follows live: its stream renders it again every two seconds, and the page's script (`assets/parts.js`)
  * takes over what differs in the elements with `data-part`.
  * @param look reads what the page shows; `streamed`: without what is outside of those elements.
  * @param events path of the stream.
@@ -71,7 +73,7 @@ export function streamCounts(site: PageContext, ctx: OpsContext): void {
 
 /** Sends the header's numbers when they have changed. An unknown one is a dash. */
 async function sendCounts(site: PageContext, ctx: OpsContext, stream: EventStream): Promise<void> {
-  const { count } = Formatter.of(ctx);
-  const counts = Object.entries(await site.counts());
-  stream.sendWhenNew('counts', Object.fromEntries(counts.map(([name, number]) => [name, count(number)])));
+  const { counted } = Formatter.of(ctx);
+  const counts = Object.entries(await site.counts(SHARED_MS));
+  stream.sendWhenNew('counts', Object.fromEntries(counts.map(([name, number]) => [name, counted(number)])));
 }

@@ -75,8 +75,8 @@ export function callerOf({ ip, state }: Pick<OpsContext, 'ip' | 'state'>): Calle
 export interface PageBase extends OpsOptions {
   readonly layout: Layout;
   readonly streams: Streams;
-  /** Numbers of the header. Never rejects; an unknown number is null. */
-  readonly counts: () => Promise<Counts>;
+  /** Numbers of the header, as old as this at most, ms. Never rejects; an unknown number is null. */
+  readonly counts: (freshMs?: number) => Promise<Counts>;
   readonly assets: Assets;
   /** The collector of all pages that show trees. */
   readonly statusCollector: () => Promise<StatusCollector>;

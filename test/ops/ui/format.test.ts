@@ -30,7 +30,7 @@ describe('days on the pages', () => {
 });
 
 it('numbers on the pages have their unit, and few digits', () => {
-  const { size, share, ping, memory, count, percent } = formatterOf('en');
+  const { size, share, ping, memory, count, counted, percent } = formatterOf('en');
   const MIB = 1_048_576;
   for (const [told, texts] of [
     [[99, 100, 6149, 999_949, 999_950].map(size), ['99 B', '0.1 kB', '6.1 kB', '999.9 kB', '1.0 MB']],
@@ -38,6 +38,7 @@ it('numbers on the pages have their unit, and few digits', () => {
     [[0.44, 9.9, 12.3].map(ping), ['0.4 ms', '9.9 ms', '12 ms']],
     [[1.2 * MIB, 72.4 * MIB].map(memory), ['1.2 MB', '72 MB']],
     [[0, 999, 1_234_567, null].map(count), ['0', '999', '1\u202f234\u202f567', '–']],
+    [[0, 9999, 10_000, null].map(counted), ['0', '9\u202f999', '10\u202f000+', '–']],
     [[0.854].map((one) => String(percent(one))), ['85']],
   ] as const)
     assert.deepEqual(told, texts);
