@@ -20,7 +20,7 @@ export interface DeployMark {
 const SHOWN = 20;
 const MAX_NEW = 5;
 /** SQL: a message without what differs from one time to the next. */
-const SHAPE = `regexp_replace(line::json ->> 'msg', '[0-9a-f]{8}-[0-9a-f-]{27}|\\d+', '…', 'g')`;
+const SHAPE = `regexp_replace(message, '[0-9a-f]{8}-[0-9a-f-]{27}|\\d+', '…', 'g')`;
 /** SQL: the error that a request ended with has a line of its own, so that the line of its end is none. */
 const HAS_ERROR = `exists (select from ${TABLES.log} other
   where other.request_id = entry.request_id and other.status is null and other.level = 'error')`;
@@ -47,10 +47,12 @@ export class DeployLog {
       `with deploy as (
          select release, at, lead(at, 1, clock_timestamp()) over (order by at) as until
          from ${TABLES.deploys} order by at desc limit ${SHOWN}),
-       errors as (
-         select at, ${SHAPE} as shape, line::json ->> 'msg' as message, coalesce(request_id, job_id) as example,
-           min(at) over (partition by ${SHAPE}) as first_at
+       -- Each message is taken out of its line, and made a shape, once.
+       told as materialized (
+         select at, line::json ->> 'msg' as message, coalesce(request_id, job_id) as example
          from ${TABLES.log} entry where level = 'error' and not (status is not null and ${HAS_ERROR})),
+       shaped as materialized (select *, ${SHAPE} as shape from told),
+       errors as (select *, min(at) over (partition by shape) as first_at from shaped),
        kept as (select min(at) as since from ${TABLES.log})
        select release, at,
          (select case when until > since then

@@ -41,7 +41,7 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
-  const [failures, runs, hours, places, running, ...histories] = await Promise.all([
+  const [failures, runs, hours, { places }, running, ...histories] = await Promise.all([
     Promise.all((['retry', 'dead'] as const).map((set) => admin.set(set).page({ class: name, limit: 1 }))),
     admin.history.lastRuns(name),
     admin.history.hours(name),

@@ -21,24 +21,24 @@ interface JobPlace {
   readonly href: string;
 }
 
-/** Lists with jobs that match a filter, sets before queues. @param query the filter as a query, such as `?q=text`. */
-export async function findPlaces(admin: JobAdmin, filter: JobFilter, query: string): Promise<JobPlace[]> {
-  const lists = SET_PAGES.map(async ({ name }) => {
-    return {
-      name,
-      waiting: false,
-      count: await countFound(admin.set(name), filter),
-      href: `/ops/jobs/${name}${query}`,
-    };
-  });
-  const waiting = (await admin.queueNames()).map(async (name) => {
-    const count = await countFound(admin.set('waiting'), { ...filter, queue: name });
-    return { name, waiting: true, count, href: `/ops/jobs/queues/${name}${query}` };
-  });
-  return (await Promise.all([...lists, ...waiting])).filter(({ count }) => count > 0);
-}
-
-/** Counts as the page of the list does, which `href` leads to: a search reads 100,000 jobs at most. */
-async function countFound(set: JobSet, filter: JobFilter): Promise<number> {
-  return (await set.page({ ...filter, limit: 0 })).total ?? 0;
+/**
+ * Lists with jobs that match a filter, sets before queues, and the first jobs of each. A search reads 100,000 jobs of one at
+ * most, as the page of the list does, which `href` leads to. @param query the filter as a query, such as `?q=text`.
+ */
+export async function findPlaces(admin: JobAdmin, filter: JobFilter, query: string, limit = 0) {
+  const look = async (list: Omit<JobPlace, 'count'>, set: JobSet, queue?: string) => {
+    const { total = 0, entries } = await set.page({ ...filter, queue, limit });
+    return { place: { ...list, count: total }, entries };
+  };
+  const lists = SET_PAGES.map(({ name }) =>
+    look({ name, waiting: false, href: `/ops/jobs/${name}${query}` }, admin.set(name)),
+  );
+  const waiting = (await admin.queueNames()).map((name) =>
+    look({ name, waiting: true, href: `/ops/jobs/queues/${name}${query}` }, admin.set('waiting'), name),
+  );
+  const found = await Promise.all([...lists, ...waiting]);
+  return {
+    places: found.flatMap(({ place }): JobPlace[] => (place.count > 0 ? [place] : [])),
+    entries: found.flatMap(({ entries }) => entries),
+  };
 }

@@ -38,6 +38,9 @@ interface Row {
 }
 
 const MAX_STORY = 500;
+/** Lines that a search for words reads, the newest, and failed requests that are counted. */
+const MAX_SEARCHED = 5000;
+const MAX_FAILED = 500;
 const COLUMNS = 'id, at, level, line, request_id, job_id';
 
 /** Reads the lines that `LogKeeper` has written. @throws errors of Postgres from each of its functions. */
@@ -49,30 +52,31 @@ export class KeptLines {
     const { rows } = await this.knex.raw<{ rows: Row[] }>(
       `select ${COLUMNS} from ${TABLES.log}
        where request_id = ? or job_id = ?
-         or request_id in (select request_id from ${TABLES.log} where job_id = ? and request_id is not null)
+         or request_id = any(array(select request_id from ${TABLES.log} where job_id = ? and request_id is not null))
        order by at, id limit ${MAX_STORY}`,
       [id, id, id],
     );
     return rows.map(readLine);
   }
 
-  /** The newest lines that contain a text, whatever its case. */
+  /** The newest lines that contain a text, whatever its case, of the last 5,000. */
   async matching(text: string, limit: number): Promise<KeptLine[]> {
     const { rows } = await this.knex.raw<{ rows: Row[] }>(
-      `select ${COLUMNS} from ${TABLES.log} where strpos(lower(line), lower(?)) > 0 order by id desc limit ?`,
+      `select ${COLUMNS} from (select * from ${TABLES.log} order by id desc limit ${MAX_SEARCHED}) as newest
+       where strpos(lower(line), lower(?)) > 0 order by id desc limit ?`,
       [JSON.stringify(text).slice(1, -1), limit],
     );
     return rows.map(readLine);
   }
 
-  /** Requests that were answered with 5xx, by what they asked for and how they failed; the latest first. */
+  /** Requests that were answered with 5xx, by what they asked for and how they failed; the latest first; of the last 500. */
   async failedRequests(limit: number): Promise<FailedRequests[]> {
     const { rows } = await this.knex.raw<{ rows: FailedRequests[] }>(
       `with failed as (
          select id, at, request_id, status, line::json ->> 'method' as method, line::json ->> 'path' as path,
            (select other.line::json -> 'err' ->> 'message' from ${TABLES.log} other
             where other.request_id = log.request_id and other.status is null and other.level = 'error' limit 1) as error
-         from ${TABLES.log} log where status >= 500 order by id desc limit 1000)
+         from ${TABLES.log} log where status >= 500 order by id desc limit ${MAX_FAILED})
        select method, path, status, error, count(*)::int as count, max(at) as "lastAt",
          (array_agg(request_id order by id desc))[1] as "lastRequestId"
        from failed group by method, path, status, error order by max(id) desc limit ?`,

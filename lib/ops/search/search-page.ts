@@ -1,5 +1,5 @@
+import type { JobAdmin } from '../../job/admin/job-admin';
 import type { SetName } from '../../job/sets/entry';
-import type { JobFilter } from '../../job/sets/query';
 import { snakeCase } from '../../support/snake-case';
 import { readFilters } from '../jobs/filters';
 import { findJobPath, findPlaces } from '../jobs/find';
@@ -13,7 +13,8 @@ import { type KeptLine, KeptLines } from './kept-lines';
 import { ownersOf } from './owners';
 
 const PATH = '/ops/search';
-const SETS: readonly SetName[] = ['active', 'blocked', 'waiting', 'retry', 'scheduled', 'dead', 'finished'];
+/** Sets without a list of their own that `findPlaces` looks at. */
+const UNLISTED: readonly SetName[] = ['active', 'blocked'];
 const SHOWN = { jobs: 5, mails: 10, lines: 50 };
 const MAX_FAILED = 100;
 /** The queue of mails that `deliverLater` enqueues, and their class. */
@@ -53,9 +54,8 @@ async function search(site: JobPageContext, kept: KeptLines, ctx: OpsContext, q:
   const owners = await ownersOf(site.models, site.knex, q);
   const story = await kept.story(q);
   const texts = [q, ...owners.map(({ argument }) => argument)];
-  const [jobs, places, mails, lines, waitingMails] = await Promise.all([
-    Promise.all(texts.map((text) => findJobs(site, ctx, { text }))),
-    findPlaces(admin, { text: q }, `?q=${encodeURIComponent(q)}`),
+  const [found, mails, lines, waitingMails] = await Promise.all([
+    Promise.all(texts.map((text) => findJobs(site, admin, text))),
     findMails(site, story, q),
     story.length > 0 ? story : kept.matching(q, SHOWN.lines),
     q.includes('@') ? countUnsent(site, ctx) : 0,
@@ -63,18 +63,21 @@ async function search(site: JobPageContext, kept: KeptLines, ctx: OpsContext, q:
   return {
     story: story.length > 0,
     lines,
-    jobs: [...new Map(jobs.flat().map((job) => [job.id, job])).values()],
-    places,
+    jobs: [...new Map(found.flatMap(({ jobs }) => jobs.map((job) => [job.id, job]))).values()],
+    places: found[0]?.places ?? [],
     ...mails,
     waitingMails,
     owners: owners.map(({ name }) => name),
   };
 }
 
-async function findJobs(site: JobPageContext, ctx: OpsContext, filter: JobFilter): Promise<JobView[]> {
-  const admin = site.admin(ctx);
-  const found = await Promise.all(SETS.map((name) => admin.set(name).page({ ...filter, limit: SHOWN.jobs })));
-  return found.flatMap(({ entries }) => entries.map((entry) => showJob(entry, site.classes.rules)));
+async function findJobs(site: JobPageContext, admin: JobAdmin, text: string) {
+  const [{ places, entries }, ...others] = await Promise.all([
+    findPlaces(admin, { text }, `?q=${encodeURIComponent(text)}`, SHOWN.jobs),
+    ...UNLISTED.map((name) => admin.set(name).page({ text, limit: SHOWN.jobs, count: false })),
+  ]);
+  const all = [...others.flatMap((page) => page.entries), ...entries];
+  return { places, jobs: all.map((entry): JobView => showJob(entry, site.classes.rules)) };
 }
 
 /** Mails with the text, and those of the story's jobs, which are not older than it. */
@@ -83,16 +86,16 @@ async function findMails(site: JobPageContext, story: readonly KeptLine[], q: st
   const since = story[0]?.at ?? new Date();
   const jobIds = new Set(story.flatMap(({ jobId }) => jobId ?? []));
   const filter: DeliveryFilter = { state: null, search: q };
-  const [matching, total, ofJobs] = await Promise.all([
+  const [matching, ofJobs] = await Promise.all([
     deliveries.list(filter, 0, SHOWN.mails),
-    deliveries.count(filter),
     Promise.all([...jobIds].slice(0, SHOWN.mails).map((id) => deliveries.ofJob(id, since, SHOWN.mails))),
   ]);
   const rows = new Map([...matching, ...ofJobs.flat()].map((row) => [row.key, row]));
   const mails = await withJobs(site, [...rows.values()].slice(0, SHOWN.mails));
   return {
     mails: mails.map((row) => ({ ...row, href: deliveryPath(row) })),
-    mailCount: total,
+    // All of them are read for a count.
+    mailCount: matching.length < SHOWN.mails ? matching.length : await deliveries.count(filter),
     mailsHref: `${DELIVERIES}?q=${encodeURIComponent(q)}`,
   };
 }
