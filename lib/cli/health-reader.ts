@@ -45,7 +45,7 @@ export class HealthReader {
     try {
       this.connecting ??= connect(this.cwd, async () => this.treeStatus ?? treeStatus);
       const systemStatus = await (await this.connecting).statusCollector.collect();
-      return { systemStatus, trouble: systemStatus.queues.ok ? undefined : 'Postgres does not answer' };
+      return { systemStatus, trouble: undefined };
     } catch (thrown) {
       this.connecting = undefined;
       const [first = '', second = ''] = toError(thrown).message.split('\n');

@@ -1,4 +1,5 @@
 import { type ProcessorStats, reported, type TreeStats, type WorkerStats } from '../cluster/status';
+import { unresponsiveMs } from '../health/issues';
 import { formatSpan } from '../support/duration';
 import { megabytes, percent, UNKNOWN } from '../support/figures';
 import { table } from '../support/text-table';
@@ -23,14 +24,14 @@ export function statsText(stats: TreeStats): string {
 }
 
 function workerRow(worker: WorkerStats): string[] {
-  const { index, pid, phase, state, restarts } = worker;
+  const { index, pid, phase, restarts } = worker;
   const status = reported(worker.lastStatus);
   const reasons = Object.entries(restarts).map(([reason, count]) => `${count} ${reason}`);
   return [
     String(index),
     String(pid),
     String(phase),
-    state,
+    stateOf(worker),
     status ? `${status.busyThreads}/${status.maxThreads}` : UNKNOWN,
     status ? String(status.backlog) : UNKNOWN,
     status ? String(status.requestsCount) : UNKNOWN,
@@ -40,10 +41,15 @@ function workerRow(worker: WorkerStats): string[] {
   ];
 }
 
+/** A process whose event loop is blocked is in the state that it reported last. */
+export function stateOf(child: Pick<ProcessorStats | WorkerStats, 'state' | 'lastCheckin' | 'heartbeatAgeMs'>): string {
+  return unresponsiveMs(child) === null ? child.state : 'unresponsive';
+}
+
 function processorLine(processor: ProcessorStats): string {
   if (processor.pid === null) return processor.state;
   const status = reported(processor.lastStatus);
-  const parts = [`pid ${processor.pid}`, processor.state];
+  const parts = [`pid ${processor.pid}`, stateOf(processor)];
   if (status) parts.push(`${status.inFlight.length} running`, `lag p99 ${lag(status)}`);
   parts.push(`memory ${megabytes(processor.pssMb ?? status?.rssMb)}`, `restarts ${processor.restarts}`);
   return parts.join(', ');

@@ -1,5 +1,5 @@
 import type { TreeStatus } from '../cluster/status';
-import { bySeverity, treeIssues } from '../health/issues';
+import { bySeverity, servingWorkers, treeIssues } from '../health/issues';
 import { findTransit, type Judgement, judge } from '../health/judge';
 import type { SystemStatus } from '../health/status-collector';
 import { issueLine, judgementTitle } from '../ops/overview/issue-lines';
@@ -7,15 +7,16 @@ import { progressText } from '../ops/overview/processor-card';
 import { Formatter } from '../ops/ui/format';
 import { pageTexts, TEXTS } from '../ops/ui/texts';
 import type { Health } from './health-reader';
+import { stateOf } from './stats-text';
 
 const texts = pageTexts(TEXTS).in('en');
 
 /** What `catamount status` prints: that the tree runs, its health, and when its jobs last made progress. */
 export function statusLines(treeStatus: TreeStatus, { systemStatus, trouble }: Health, now: Date): string[] {
-  const { pid, phase, bootedWorkers, workers, jobProcessor } = treeStatus.stats;
+  const { pid, phase, workers, jobProcessor } = treeStatus.stats;
   const progress = progressText(treeStatus, new Formatter(texts, now));
   return [
-    `Catamount runs: pid ${pid}, phase ${phase}, ${bootedWorkers} of ${workers} workers ready, job processor ${jobProcessor.state}`,
+    `Catamount runs: pid ${pid}, phase ${phase}, ${servingWorkers(treeStatus)} of ${workers} workers ready, job processor ${stateOf(jobProcessor)}`,
     ...judgementLines(systemStatus, treeStatus, now),
     ...(progress === '' ? [] : [progress]),
     ...(trouble === undefined ? [] : [trouble]),

@@ -76,7 +76,7 @@ const CATALOG: Catalog = {
   'process.warning': warn((e) => e.message),
   'clock.set': warn(
     (e) =>
-      `the clock was set ${e.ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(e.ms / 1000))} s, or the machine has slept: whatever is due by now runs`,
+      `the clock was set ${e.ms < 0 ? 'back' : 'forward'} by ${formatDuration(Math.abs(e.ms))}, or the machine has slept: whatever is due by now runs`,
   ),
   'redis.emptied': warn(() => 'Redis has lost its data: charts and rate limits begin anew, no job is lost'),
   'process.error': error((e) => `${e.during}: ${e.error.message}`, { fields: (e) => ({ err: e.error }) }),
@@ -180,7 +180,7 @@ const CATALOG: Catalog = {
     level: ({ isOver }) => (isOver ? 'error' : 'info'),
     sentence: (e) => `the certificate for ${e.names} is in use; it ${e.isOver ? 'was' : 'is'} valid until ${e.validTo}`,
   },
-  'tls.kept': error((e) => `the certificate stays the one before: ${e.reason}`),
+  'tls.kept': error((e) => `${e.reason} What was read before stays in use`),
   'connection.refused': warn(
     (e) => `refused ${pluralize(e.count, 'connection')}, the last of ${e.peer || 'a Unix socket'}: ${e.reason}`,
   ),

@@ -56,6 +56,24 @@ export function causeText(cause: string): string {
   return CAUSES[cause as FailureCause] ?? CAUSES.other;
 }
 
+/** What a server refuses that does answer. */
+const REFUSALS: Partial<Record<string, 'refusesWrites' | 'refusesCommands' | 'refusesConnections'>> = {
+  redisReadOnly: 'refusesWrites',
+  redisFull: 'refusesWrites',
+  redisDisk: 'refusesWrites',
+  redisReplicas: 'refusesWrites',
+  redisDenied: 'refusesCommands',
+  redisBusy: 'refusesCommands',
+  redisCluster: 'refusesCommands',
+  password: 'refusesConnections',
+  postgresConnections: 'refusesConnections',
+};
+
+/** @returns undefined for a server that does not answer. */
+export function refusalOf(cause: string) {
+  return REFUSALS[cause];
+}
+
 export function partText(part: string): string {
   return PARTS[part as StalledPart] ?? part;
 }

@@ -237,7 +237,7 @@ export function servingWorkers({ stats, slots }: TreeStatus): number {
 }
 
 /** Used share of connections or memory above which an operator is warned. */
-export const FULL_SHARE = 0.9;
+const FULL_SHARE = 0.9;
 /** A rejected mail points to its address. This many in a row point to the mail server. */
 const MAIL_FAILURES = 3;
 

@@ -59,7 +59,7 @@ describe('catamount top', () => {
     assert.deepEqual([...new Set(recorder.calls)], ['status']);
     await paper.shows(/^DATABASE_URL is not set/m);
     Object.assign(process.env, { DATABASE_URL: 'postgres://127.0.0.1:1/x', REDIS: 'off' });
-    await paper.shows(/^Postgres does not answer$/m);
+    await paper.shows(/^! Postgres does not answer:$/m);
   });
 
   it('fits the terminal, and writes no control character of a message', async () => {

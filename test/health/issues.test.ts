@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { judgementLines, readJudgement } from '../../lib/cli/status-text';
+import { statsText } from '../../lib/cli/stats-text';
+import { judgementLines, readJudgement, statusLines } from '../../lib/cli/status-text';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { treeIssues } from '../../lib/health/issues';
@@ -263,7 +264,7 @@ const STATES: readonly (readonly [
       { postgres: known({ ...POSTGRES, lock: LOCK }) },
     ),
     ['locked'],
-    /^Session 812 of Postgres holds a lock: 2 others wait for it on users, for up to 30 s\. It is psql: lock table users\. End it: select pg_terminate_backend\(812\)\./m,
+    /^Session 812 of Postgres holds a lock: 2 others wait for it on users, for up to 30 s\. Its client is psql: lock table users\. End it: select pg_terminate_backend\(812\)\./m,
   ],
   [
     'a job processor that a job has blocked from its first line',
@@ -424,7 +425,21 @@ const STATES: readonly (readonly [
     /Redis does not answer/,
     /for 12 s: the server cannot be reached.* \(ECONNREFUSED\)\..*correct REDIS_URL/,
   ],
-  ['Postgres down', stores({ postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
+  ['Postgres down', stores({ postgres: away('57P01', 3) }), ['postgresAway'], /^Postgres does not answer$/m, /57P01/],
+  [
+    'Redis that refuses writes, which answers',
+    stores({ redis: away('READONLY', 2) }),
+    ['redisAway'],
+    /^Redis refuses writes$/m,
+    /^Redis refuses writes for 2\.0 s: Redis is a replica now and takes no writes \(READONLY\)\..* Let REDIS_URL name the primary\.$/m,
+  ],
+  [
+    'Postgres that refuses connections, which answers',
+    stores({ postgres: away('53300', 3) }),
+    ['postgresAway'],
+    /^Postgres refuses connections$/m,
+    /^Postgres refuses connections for 3\.0 s: Postgres has no connection left for this role \(53300\)/m,
+  ],
   [
     'neither Redis nor Postgres answers',
     stores({ redis: away('E1', 12), postgres: away('E2', 3) }),
@@ -635,12 +650,14 @@ describe('the state of everything', () => {
       const { level, issues } = snakeCase(view);
       assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');
       assert.deepEqual(inMetrics(systemStatus), [...new Set(codes)].sort());
-      const toneOf = (bad: string, warn: string) =>
-        codes.includes(bad) ? 'bad' : codes.includes(warn) ? 'warn' : 'ok';
-      assert.deepEqual(
-        view.dependencies.map(({ tone }) => tone),
-        [toneOf('postgresAway', 'connections'), toneOf('redisAway', 'redisFull'), toneOf('', 'mailFails')],
-      );
+      const nodes = (view.machine?.nodes ?? []).map((node) => ({ ...node, id: `p-${node.id}` }));
+      for (const { id, tone } of [...view.dependencies, ...nodes]) {
+        const linked = verdict.issues.filter(({ href }) => href === `#${id}`).map((issue) => issue.tone);
+        const isFine = linked.length === 0 && !(id === 'mail' && codes.includes('mailFails'));
+        if (!isFine) assert.notEqual(tone, 'ok', id);
+        else if (!id.startsWith('p-')) assert.equal(tone, 'ok', id);
+        if (linked.includes('bad')) assert.match(tone, /bad|warn|busy/, id);
+      }
       const text = [verdict.title, ...lines].join('\n').replaceAll('\u00a0', ' ');
       for (const part of told) assert.match(text, part);
       assert.doesNotMatch(text, /\{\{|undefined|overview\./);
@@ -689,6 +706,30 @@ describe('the state of everything', () => {
     assert.deepEqual(setBack, ['unresponsive', 'jobsUnresponsive']);
   });
 
+  it('shows what has blocked a process as what it runs, and not the figures of its last heartbeat', () => {
+    const silent = { lastCheckin: ago(9), heartbeatAgeMs: 9000 };
+    const begun = { what: 'GET /sums', id: 'r7', ageMs: 9000 };
+    const status = treeStatusOf({
+      workers: [workerOf(0, { ...silent, begun }), workerOf(1)],
+      jobs: processorOf(silent),
+    });
+    const { machine } = onThePage(systemStatusOf(status, { suspects: known([SUSPECT]) }));
+    const [, worker, , jobsCard] = machine?.nodes ?? [];
+    assert.deepEqual([worker?.on, jobsCard?.on], [null, null]);
+    assert.match(worker?.say ?? '', /is blocked in GET \/sums\.$/);
+    assert.match(jobsCard?.say ?? '', /is blocked in ImportJob \(j1\)\.$/);
+    assert.deepEqual(
+      machine?.work.map(({ what, where, id }) => [what, where, id]),
+      [
+        ['GET /sums', 'Worker 0', 'Request r7'],
+        ['ImportJob on slow', 'Jobs', 'Job j1'],
+      ],
+    );
+    const [first] = statusLines(status, { systemStatus: undefined, trouble: undefined }, new Date(NOW));
+    assert.match(first ?? '', /1 of 2 workers ready, job processor unresponsive$/);
+    assert.match(statsText(status.stats), /^ +0 .* unresponsive .*^Jobs: +pid \d+, unresponsive,/ms);
+  });
+
   it('has an issue if the tree that is shown no longer answers', () => {
     const gone = systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) });
     const { verdict } = overviewView(gone, 'b', { jobs, mail }, wordsIn('en')) ?? assert.fail();
@@ -702,6 +743,15 @@ describe('the state of everything', () => {
         assert.ok(/^(\/ops|#)/.test(href) && href.endsWith(cause), `${state}: ${href}`);
         if (id === 'serverErrors-') assert.equal(href, '/ops/requests');
       }
+  });
+
+  it('counts one worker and one client as one', () => {
+    const status = treeStatusOf({ workers: [workerOf(0)], slots: [slotOf(0)], stats: { workers: 1 } });
+    const one = systemStatusOf(status, { redis: known({ ...REDIS, clients: 1, maxClients: 10_000 }) });
+    const { verdict, machine, dependencies } = onThePage(one);
+    assert.match(verdict.line, /^1 of 1 worker takes requests/);
+    assert.match(machine?.nodes[0]?.say ?? '', /sends to 1 of 1 worker$/);
+    assert.match(dependencies[1]?.say ?? '', / 1 client$/);
   });
 
   it('says how many jobs wait, also in a paused queue or for a limit, and says so when none does', () => {

@@ -63,7 +63,7 @@ const OF_REDIS: readonly State[] = [
       return () => redis(scene, 'REPLICAOF', 'NO', 'ONE');
     },
     cause: /is a replica now/,
-    culprit: /Redis/,
+    culprit: /^Redis refuses writes/,
     remedy: /REDIS_URL name the primary/,
     exitCode: 2,
     ready: /Redis is a replica now/,
@@ -102,7 +102,7 @@ const OF_POSTGRES: readonly State[] = [
       return () => faulty.database.query(`alter role ${faulty.role} connection limit -1`);
     },
     cause: /no connection left for this role/,
-    culprit: /Postgres.*53300/,
+    culprit: /^Postgres refuses connections.*53300/,
     remedy: /DATABASE_POOL/,
     exitCode: 3,
     ready: /postgres: Postgres has no connection left/,
@@ -111,7 +111,7 @@ const OF_POSTGRES: readonly State[] = [
     name: 'a table that another session has locked',
     make: ({ faulty }) => faulty.lock('lock table job_queue in access exclusive mode'),
     cause: /holds a lock/,
-    culprit: /Session \d+ of Postgres .* on job_queue.* It is [\w-]+\./,
+    culprit: /Session \d+ of Postgres .* on job_queue.* Its client is [\w-]+\./,
     remedy: /pg_terminate_backend\(\d+\)/,
     exitCode: 3,
     ready: /stands still/,

@@ -146,7 +146,7 @@ export function storeFaults(promisedS?: number): void {
           const from = faulty.tree.lines.length;
           clock.set(ms);
           const set = performance.now();
-          await faulty.tree.waitForLine(new RegExp(`the clock was set ${way} by 7200 s`), { from });
+          await faulty.tree.waitForLine(new RegExp(`the clock was set ${way} by 2 h`), { from });
           assertPromised('a clock', performance.now() - set);
           await faulty.signUp();
           await faulty.sink.waitFor(++mails);

@@ -72,7 +72,6 @@ function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): R
     values.span = span(Number(about.spanMs));
   }
   if (name === 'memory.high') values.who = childName(about.slot, t);
-  if (typeof about.reason === 'string') values.reason = reasonWords(about.reason, t);
   if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);
   return values;
 }
@@ -92,23 +91,6 @@ export function replacementReason(reason: string, t: Translate): string {
   return text === key ? reasonText(reason) : text;
 }
 
-/** What the tree tells in English, which reaches a page as text, and its parts. */
-const REASONS = {
-  workerBoot: /^worker (?<slot>\d+) cannot boot: (?<why>.*)$/s,
-  jobsBoot: /^the job processor cannot boot: (?<why>.*)$/s,
-  noClass: /^there is no job class (?<class>\S+) in this app$/,
-} as const;
-
-/** It in the reader's language, or as it is when there is no text for it. */
-export function reasonWords(reason: string, t: Translate): string {
-  const [name, parts] = Object.entries(REASONS)
-    .map(([key, pattern]) => [key, pattern.exec(reason)?.groups] as const)
-    .find(([, groups]) => groups) ?? ['', undefined];
-  const key = `overview.sentence.reason.${name}`;
-  const text = t(key, parts);
-  return text === key ? reason : text;
-}
-
 export function partWords(part: string, t: Translate): string {
   const key = `overview.sentence.part.${part}`;
   const text = t(key);
@@ -125,6 +107,6 @@ export function causeWords(cause: string, t: Translate): string {
 function commandWords(typed: string, t: Translate): string {
   const [, name = typed, n = ''] = /^(.*?)(?: (\d+))?(?: \d+)?$/.exec(typed) ?? [];
   const key = `overview.event.command.${name}`;
-  const words = t(key, { n });
+  const words = t(key, { n, count: Number(n) });
   return words === key ? typed : words;
 }

@@ -1,8 +1,11 @@
+import { refusalOf } from '../../core/failure-cause';
+import type { Translate } from '../../core/i18n';
 import type { Issue, IssueCode } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
+import { truncate } from '../../support/text-table';
 import type { Formatter } from '../ui/format';
 import { linkToTree } from './chosen-tree';
-import { causeWords, childName, partWords, reasonWords } from './event-lines';
+import { causeWords, childName, partWords } from './event-lines';
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
 interface IssueWords {
@@ -12,7 +15,7 @@ interface IssueWords {
   readonly parts: readonly string[];
 }
 
-/** Maximum length of an issue's detail, such as a mail server's answer, characters. */
+/** Maximum length of an issue's detail, such as a mail server's answer, columns of a terminal. */
 const MAX_DETAIL = 120;
 
 /**
@@ -28,9 +31,7 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
   // A backtick of somebody else's text begins no command.
-  values.detail = reasonWords(detail ?? '', t)
-    .slice(0, MAX_DETAIL)
-    .replaceAll('`', "'");
+  values.detail = truncate(detail ?? '', MAX_DETAIL).replaceAll('`', "'");
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   values.hand = values.detail === '' ? '' : t('overview.issue.hand', { what: values.detail });
   values.largest = code === 'memory' && figures.slot !== undefined ? t('overview.issue.largest', values) : '';
@@ -40,7 +41,6 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   values.of = figures.table ? t('overview.issue.ofTable', values) : '';
   if (figures.way !== undefined) values.way = t(`overview.issue.clockWay.${figures.way}`);
   if (by !== undefined) values.by = format.caller(by);
-  if (figures.reason !== undefined) values.reason = reasonWords(String(figures.reason), t);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
   if (figures.cause !== undefined) values.cause = causeWords(String(figures.cause), t);
   values.setting = SETTINGS[code] ?? (figures.part === 'mail' ? 'SMTP_URL' : 'DATABASE_URL');
@@ -55,18 +55,31 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   const isNever = code === 'mailFails' && figures.unsentMs === undefined;
   const rest = isNever ? 'never' : 'rest';
   const head = code === 'redisFull' && Number(figures.percent) >= 100 ? 'full' : 'head';
+  const refused = refusalWords({ code, figures }, t);
   const ofCause = figures.cause !== undefined && (code === 'stalled' || figures.cause !== 'other');
   const ofJobs = figures.queue && values.hand !== '' ? `${texts}.jobsRemedy` : `${texts}.remedy`;
   const remedy = ofCause ? `overview.issue.causeRemedy.${figures.cause}` : ofJobs;
   const remedyText = t(remedy, values);
   // Some say what helps in their `rest`.
   const said = [t(`${texts}.${rest}`, values).trim(), remedyText === remedy ? '' : remedyText];
-  const parts = said.join(' ').trim().split('`');
-  return { head: t(`${texts}.${head}`, values).trim(), rest: parts.join(''), parts };
+  // What somebody else has said may end a sentence by itself.
+  const parts = said
+    .join(' ')
+    .trim()
+    .replace(/(?<=[?!…])\./g, '')
+    .split('`');
+  return { head: refused ?? t(`${texts}.${head}`, values).trim(), rest: parts.join(''), parts };
 }
 
 /** The setting that names the server which is away. */
 const SETTINGS: Partial<Record<IssueCode, string>> = { redisAway: 'REDIS_URL', postgresAway: 'DATABASE_URL' };
+const SERVERS: Partial<Record<IssueCode, string>> = { redisAway: 'Redis', postgresAway: 'Postgres' };
+
+/** @returns undefined unless the issue is that of a server which answers, and refuses what is asked of it. */
+function refusalWords({ code, figures }: Pick<Issue, 'code' | 'figures'>, t: Translate): string | undefined {
+  const refused = SERVERS[code] && refusalOf(String(figures.cause));
+  return refused && `${SERVERS[code]} ${t(`overview.phase.${refused}`)}`;
+}
 
 export function issueLine(issue: Issue, format: Formatter): string {
   const { head, rest } = issueWords(issue, format);
@@ -74,10 +87,9 @@ export function issueLine(issue: Issue, format: Formatter): string {
 }
 
 export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | 'transit'>, { t }: Formatter): string {
-  const codes = new Set(issues.map(({ code }) => code));
-  if (codes.has('redisAway') && codes.has('postgresAway')) return t('overview.verdict.bothAway');
-  if (codes.has('redisAway')) return t('overview.verdict.redisAway');
-  if (codes.has('postgresAway')) return t('overview.verdict.postgresAway');
+  const [away, other] = issues.filter(({ code }) => code in SERVERS);
+  if (away && !other) return refusalWords(away, t) ?? t(`overview.verdict.${away.code}`);
+  if (away) return t('overview.verdict.bothAway');
   if (issues.length > 0) return t('overview.verdict.needs', { count: issues.length });
   return t(`overview.verdict.${transit ?? 'well'}`);
 }
@@ -108,13 +120,13 @@ const HREFS: Readonly<
   jobsUnresponsive: '#p-jobs',
   listenDeaf: '#postgres',
   left: '/ops/jobs/scheduled',
-  stalled: '#p-jobs',
+  stalled: (part) => (part === 'mail' ? '#mail' : '#p-jobs'),
   shed: '#throughput',
   serverErrors: '/ops/requests',
   memory: '#memory',
   phase: '#p-primary',
-  redisAway: '/ops',
-  postgresAway: '/ops',
+  redisAway: '#redis',
+  postgresAway: '#postgres',
   postgresReadOnly: '#postgres',
   foreign: '/ops/jobs/scheduled',
   paused: ofQueue,

@@ -1,16 +1,19 @@
 import { webLoad } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import { codeOf } from '../../core/errors';
-import { type Issue, plannedConnections } from '../../health/issues';
+import { bySeverity, type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
 import { type LastProgress, lastProgress } from '../../health/last-progress';
+import type { Suspect } from '../../health/probes';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import type { ChartMark } from '../charts/charts-view';
-import { type Formatter, facts } from '../ui/format';
+import { type Formatter, facts, type Tone } from '../ui/format';
+import type { IconName } from '../ui/layout';
 import { type EventLine, eventLines } from './event-lines';
 import { healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
+import { issueHref } from './issue-lines';
 import { type MemoryView, memoryView } from './memory-view';
-import { type CardView, cardView } from './process-cards';
+import { type CardView, cardView, ICONS } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
 import { possibleActions, type TreeAction } from './tree-actions';
 import { assessTrees, type TreeHealth } from './tree-health';
@@ -78,6 +81,7 @@ export function overviewView(
   const trees = assessTrees(judgement, systemStatus, format);
   const shown = trees.find((tree) => (chosen === null ? tree.own : tree.treeStatus.id === chosen));
   if (!shown && chosen !== null) return undefined;
+  const blame = blamer(judgement);
   const queues = valueIn(systemStatus.queues);
   const { redis } = systemStatus;
   return {
@@ -87,14 +91,14 @@ export function overviewView(
     verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
-    machine: shown ? machineView(shown, format) : null,
+    machine: shown ? machineView(shown, blame, valueIn(systemStatus.suspects) ?? [], format) : null,
     dependencies: dependencyViews(
       systemStatus,
       plannedConnections(judgement.trees),
       shown?.treeStatus.embedded ?? [],
       config.mail.delivery,
       format,
-    ),
+    ).map((card) => blame(card, `#${card.id}`)),
     queues: queues ? queueRows(queues, latencyWarningMs, format) : null,
     queuesCode: systemStatus.queues.ok ? null : codeOf(systemStatus.queues.error),
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
@@ -102,9 +106,29 @@ export function overviewView(
   };
 }
 
+type Blame = <T extends { readonly tone: Tone; readonly icon: IconName }>(card: T, href: string) => T;
+
+/** A card to which issues link is as bad as the worst of them. */
+function blamer({ issues }: Judgement): Blame {
+  const tones = new Map(
+    bySeverity(issues)
+      .toReversed()
+      .map((issue) => [issueHref(issue, undefined), issue.level]),
+  );
+  return (card, href) => {
+    const tone = card.tone === 'ok' && tones.get(href);
+    return tone ? { ...card, tone, icon: ICONS[tone] } : card;
+  };
+}
+
 const RESTARTS: readonly string[] = ['primary.listening', 'primary.restarted', 'phase.completed'];
 
-function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, format: Formatter): MachineView {
+function machineView(
+  { treeStatus, own, unresponsiveFor, nodes }: TreeHealth,
+  blame: Blame,
+  suspects: readonly Suspect[],
+  format: Formatter,
+): MachineView {
   const { t } = format;
   const { id, name, place, stats, limits, rates } = treeStatus;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
@@ -126,13 +150,13 @@ function machineView({ treeStatus, own, unresponsiveFor, nodes }: TreeHealth, fo
     own,
     unresponsive: unresponsiveFor !== null,
     line: unresponsiveFor === null ? summary : t('overview.say.unheard', { span: unresponsiveFor }),
-    nodes: nodes.map(cardView),
+    nodes: nodes.map((node) => cardView(blame(node, `#p-${node.id}`))),
     memory: memoryView(treeStatus, format, unresponsiveFor === null),
     events: eventLines(treeStatus.events, format, MAX_EVENTS),
     restarts: treeStatus.events
       .filter(({ name }) => RESTARTS.includes(name))
       .map(({ at, name }) => ({ at: Date.parse(at) / 1000, label: t(`charts.mark.${name.replace('.', '-')}`) })),
-    work: workRows(treeStatus, format),
+    work: workRows(treeStatus, own ? suspects : [], format),
     actions: unresponsiveFor === null ? possibleActions(treeStatus) : [],
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
     lastMoves: lastProgress(treeStatus),

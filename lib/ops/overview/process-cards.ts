@@ -7,7 +7,7 @@ import {
   type WorkerStats,
   type WorkerStatus,
 } from '../../cluster/status';
-import { hotFactor, inSlot, isRestarting, readyWorkers, unresponsiveMs } from '../../health/issues';
+import { hotFactor, inSlot, isRestarting, servingWorkers, unresponsiveMs } from '../../health/issues';
 import { type Formatter, facts, sentences, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
@@ -97,7 +97,7 @@ export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: For
     id: `worker-${slot.index}`,
     kind: 'worker',
     name: t('overview.name.worker', { slot: slot.index }),
-    on: shown ? (status?.busyThreads ?? null) : 0,
+    on: shown ? (unresponsiveMs(shown) === null ? (status?.busyThreads ?? null) : null) : 0,
     of: status?.maxThreads ?? treeStatus.limits.maxThreads,
     waiting: { text: shown ? String(waiting ?? '–') : '0', tone: waiting ? 'warn' : null },
     lag: lagFigure(status?.lagP99Ms),
@@ -150,7 +150,8 @@ function readyState(
   const { t } = format;
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = unresponsiveMs(current);
-  if (heartbeatAgeMs !== null) return unresponsiveState(heartbeatAgeMs, status?.inFlight[0]?.what, format);
+  if (heartbeatAgeMs !== null)
+    return unresponsiveState(heartbeatAgeMs, (status?.inFlight[0] ?? current.begun)?.what ?? '', format);
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
   const say = facts(
@@ -161,14 +162,12 @@ function readyState(
   return { tone: 'ok', phase, say: slot.nextRestart ? terminationText(slot.lastTermination, null, format) : say };
 }
 
-/** @param activity what the process does, if it is known. */
-export function unresponsiveState(heartbeatAgeMs: number, activity: string | undefined, format: Formatter): State {
+/** @param activity what the process does; empty: it is not known. */
+export function unresponsiveState(heartbeatAgeMs: number, activity: string, format: Formatter): State {
   const { t } = format;
   const span = format.seconds(heartbeatAgeMs);
   const say =
-    activity === undefined
-      ? t('overview.say.unresponsive', { span })
-      : t('overview.say.unresponsiveIn', { span, activity });
+    activity === '' ? t('overview.say.unresponsive', { span }) : t('overview.say.unresponsiveIn', { span, activity });
   return { tone: 'warn', phase: t('overview.phase.unresponsive'), say };
 }
 
@@ -195,7 +194,7 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): ProcessV
       format.t('overview.say.up', { span: format.up(stats.startedAt) }),
       `pid ${stats.pid}`,
       formatAddress(treeStatus, format),
-      stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(treeStatus), count: stats.workers }),
+      stats.workers > 0 && format.t('overview.say.sends', { ready: servingWorkers(treeStatus), count: stats.workers }),
     ),
   };
 }

@@ -17,18 +17,24 @@ const MAX_NAMED = 2;
 /**
  * The job processor's card, from its last heartbeat to the primary.
  * @param waiting number of jobs waiting in the queues that it serves; null when it is unknown.
+ * @param blockedBy the jobs that may have blocked it; default: those of the heartbeat.
  */
-export function jobsView(treeStatus: TreeStatus, waiting: number | null, format: Formatter): ProcessView {
+export function jobsView(
+  treeStatus: TreeStatus,
+  waiting: number | null,
+  format: Formatter,
+  blockedBy = '',
+): ProcessView {
   const { jobProcessor: processor } = treeStatus.stats;
   const status = reported(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;
-  const state = describeState(treeStatus, processor, status, format);
+  const state = describeState(treeStatus, processor, status, blockedBy, format);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
   return {
     id: 'jobs',
     kind: 'jobs',
     name: format.t('overview.name.jobs'),
-    on: isKnown ? status.inFlight.length : processor.pid === null ? 0 : null,
+    on: isKnown && unresponsiveMs(processor) === null ? status.inFlight.length : processor.pid === null ? 0 : null,
     of: treeStatus.limits.jobConcurrency,
     waiting: { text: waiting === null ? '–' : String(waiting), tone: null },
     lag: lagFigure(isKnown ? status.lagP99Ms : undefined),
@@ -61,6 +67,7 @@ function describeState(
   { processor: { lastTermination, nextRestart }, stats: { otherJobProcessor: other } }: TreeStatus,
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
+  blockedBy: string,
   format: Formatter,
 ): State {
   const { t } = format;
@@ -89,7 +96,7 @@ function describeState(
     case 'quiet':
       return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('quiet'), say: say('jobsQuiet') };
     case 'ready':
-      return readyState(processor, other, status, format);
+      return readyState(processor, other, status, blockedBy, format);
   }
 }
 
@@ -97,6 +104,7 @@ function readyState(
   processor: ProcessorStats,
   other: ProcessorStats | undefined,
   status: ProcessorStatus | undefined,
+  blockedBy: string,
   format: Formatter,
 ): State {
   const { t } = format;
@@ -104,7 +112,7 @@ function readyState(
   const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
   const named =
     running.slice(0, MAX_NAMED).join(', ') + (running.length > MAX_NAMED ? ` +${running.length - MAX_NAMED}` : '');
-  if (heartbeatAgeMs !== null) return unresponsiveState(heartbeatAgeMs, named === '' ? undefined : named, format);
+  if (heartbeatAgeMs !== null) return unresponsiveState(heartbeatAgeMs, blockedBy || named, format);
   const phase = t('overview.phase.ready');
   if (other?.state === 'stopping') return { tone: 'ok', phase, say: t('overview.say.before', { pid: other.pid }) };
   if (other) {

@@ -1,5 +1,6 @@
 import { codeOf } from '../../core/errors';
-import { FULL_SHARE, isFailing, isLate } from '../../health/issues';
+import { causeOf, refusalOf } from '../../core/failure-cause';
+import { isFailing, isLate } from '../../health/issues';
 import type { SystemStatus } from '../../health/status-collector';
 import type { QueueStatus } from '../../job/row/queue-status';
 import type { ProbeResult } from '../../support/cached-probe';
@@ -52,8 +53,8 @@ function postgresView(
   return {
     id,
     name,
-    tone: used / allowed > FULL_SHARE ? 'warn' : 'ok',
-    icon: used / allowed > FULL_SHARE ? 'warn' : 'db',
+    tone: 'ok',
+    icon: 'db',
     phase: format.ping(pingMs),
     say: facts(
       formatVersion(version, embedded.includes('postgres'), format),
@@ -73,12 +74,11 @@ function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string
     return { id, name, tone: 'ok', icon: 'key', phase: t('overview.phase.off'), say: t('overview.deps.redisOff') };
   }
   const { version, usedBytes, maxBytes, clients, maxClients, pingMs } = redis.value;
-  const full = maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE;
   return {
     id,
     name,
-    tone: full ? 'warn' : 'ok',
-    icon: full ? 'warn' : 'key',
+    tone: 'ok',
+    icon: 'key',
     phase: format.ping(pingMs),
     say: facts(
       formatVersion(version, embedded.includes('redis'), format),
@@ -86,7 +86,7 @@ function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string
         ? format.t('overview.deps.memoryOf', { used: format.memory(usedBytes), max: format.memory(maxBytes) })
         : format.memory(usedBytes),
       format.t(maxClients > MANY_CLIENTS ? 'overview.deps.clients' : 'overview.deps.clientsOf', {
-        used: clients,
+        count: clients,
         allowed: maxClients,
       }),
     ),
@@ -128,7 +128,7 @@ function away(
   return {
     tone: 'bad',
     icon: 'bad',
-    phase: t('overview.phase.noAnswer'),
+    phase: t(`overview.phase.${refusalOf(causeOf(reading.error)) ?? 'noAnswer'}`),
     say: t('overview.deps.away', { code, since }),
   };
 }

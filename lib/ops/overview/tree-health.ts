@@ -35,7 +35,8 @@ function seenTree(
   systemStatus: SystemStatus,
   format: Formatter,
 ): TreeHealth {
-  const nodes = nodeViews(treeStatus, systemStatus, format.at(treeStatus.at));
+  const blockedBy = issues.find(({ code }) => code === 'jobsUnresponsive')?.detail;
+  const nodes = nodeViews(treeStatus, systemStatus, format.at(treeStatus.at), blockedBy);
   if (heartbeatAgeMs === null) return { treeStatus, own, unresponsiveFor: null, nodes, issues };
   const span = format.seconds(heartbeatAgeMs);
   return {
@@ -47,14 +48,19 @@ function seenTree(
   };
 }
 
-function nodeViews(treeStatus: TreeStatus, { queues }: SystemStatus, format: Formatter): ProcessView[] {
+function nodeViews(
+  treeStatus: TreeStatus,
+  { queues }: SystemStatus,
+  format: Formatter,
+  blockedBy: string | undefined,
+): ProcessView[] {
   const { limits, slots } = treeStatus;
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
   const waiting = served?.reduce((sum, one) => sum + one.waiting + one.blocked, 0) ?? null;
   return [
     primaryView(treeStatus, format),
     ...slots.map((slot) => workerView(treeStatus, slot, format)),
-    ...(limits.jobConcurrency > 0 ? [jobsView(treeStatus, waiting, format)] : []),
+    ...(limits.jobConcurrency > 0 ? [jobsView(treeStatus, waiting, format, blockedBy)] : []),
   ];
 }
 

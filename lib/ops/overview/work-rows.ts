@@ -1,4 +1,6 @@
 import { processorsOf, reported, type TreeStatus, type WorkInFlight } from '../../cluster/status';
+import { unresponsiveMs } from '../../health/issues';
+import type { Suspect } from '../../health/probes';
 import { type Formatter, jobPath } from '../ui/format';
 
 export interface WorkRow {
@@ -12,8 +14,11 @@ export interface WorkRow {
   readonly age: string;
 }
 
-/** What the processes of a tree do now, as their last heartbeats reported it. */
-export function workRows({ stats }: TreeStatus, format: Formatter): WorkRow[] {
+/**
+ * What the processes of a tree do now, as their last heartbeats reported it, and what has blocked them since.
+ * @param suspects the jobs that may have blocked the job processor.
+ */
+export function workRows({ stats }: TreeStatus, suspects: readonly Suspect[], format: Formatter): WorkRow[] {
   const { t } = format;
   const rows = (where: string, work: readonly WorkInFlight[] = []) =>
     work.map(({ what, job, id, ageMs }) => ({
@@ -23,12 +28,27 @@ export function workRows({ stats }: TreeStatus, format: Formatter): WorkRow[] {
       href: job ? jobPath({ id, queue: job.queue }) : null,
       age: format.span(ageMs),
     }));
+  const silentMs = unresponsiveMs(stats.jobProcessor) ?? 0;
+  const suspected = suspects.map(({ class: name, queue, id }) => ({
+    what: name,
+    job: { class: name, queue },
+    id,
+    ageMs: silentMs,
+  }));
   return [
-    ...stats.workerStatus.flatMap(({ index, lastStatus }) =>
-      rows(t('overview.name.worker', { slot: index }), reported(lastStatus)?.inFlight),
+    ...stats.workerStatus.flatMap(({ index, lastStatus, begun }) =>
+      rows(t('overview.name.worker', { slot: index }), withNew(reported(lastStatus)?.inFlight, begun ? [begun] : [])),
     ),
-    ...processorsOf(stats).flatMap(({ pid, lastStatus }) =>
-      rows(t('overview.name.jobs'), pid === null ? [] : reported(lastStatus)?.inFlight),
-    ),
+    ...processorsOf(stats).flatMap((processor) => {
+      const since = processor === stats.jobProcessor && silentMs > 0 ? suspected : [];
+      return rows(
+        t('overview.name.jobs'),
+        processor.pid === null ? [] : withNew(reported(processor.lastStatus)?.inFlight, since),
+      );
+    }),
   ];
+}
+
+function withNew(known: readonly WorkInFlight[] = [], begun: readonly WorkInFlight[]): readonly WorkInFlight[] {
+  return [...known, ...begun.filter(({ id }) => known.every((one) => one.id !== id))];
 }

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { TlsFiles } from '../../../lib/cluster/primary/tls-files';
 import { UserError } from '../../../lib/core/errors';
+import { eventSentence } from '../../../lib/core/event-catalog';
 import { Events } from '../../../lib/core/events';
 import type { Credentials } from '../../../lib/core/tls';
 import { type Certificate, makeCertificate } from '../../role/certificates';
@@ -74,7 +75,11 @@ describe('the files of TLS_CERT and TLS_KEY', () => {
     const NONE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
     fs.appendFileSync(ca, NONE);
     await until('they are refused', () => kept.length === 1);
-    assert.match(kept[0] ?? '', /the file of TLS_CLIENT_CA \(.*clients\.pem\) has no certificates in PEM/);
+    const sentence = eventSentence('tls.kept', { reason: kept[0] }) ?? '';
+    assert.match(
+      sentence,
+      /^the file of TLS_CLIENT_CA \(.*clients\.pem\) has no certificates in PEM: .* stays in use$/,
+    );
     trust(one);
     fs.appendFileSync(ca, '-----BEGIN CERTIFICATE-----\nAAAA');
     await until('a part of one is refused', () => kept.length === 2);

@@ -166,7 +166,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
       const page = await operator.view('/ops/jobs/busy');
       return page.text.includes('42 %') && page;
     });
-    assert.match(text, /1 of 2 slots are taken on one processor\./);
+    assert.match(text, /Slots taken on one processor: 1 of 2\./);
     const [job, queue, process, progress, attempt] = rows[0] ?? [];
     assert.deepEqual([job, queue], ['ImportRowsJob import: 771902345, from: 12000', 'default']);
     assert.match(process ?? '', /^\S+, pid \d+$/);
