@@ -55,9 +55,11 @@ export const profileRoutes: PageModule = (site) => {
     ctx.status = 303;
     ctx.redirect(PATH);
   });
-  router.get(`${VIEWER}/${VIEWER_PAGE}`, (ctx, next) => {
+  router.get(`${VIEWER}/${VIEWER_PAGE}`, async (ctx, next) => {
     ctx.set('Content-Security-Policy', VIEWER_POLICY);
-    return next();
+    await next();
+    // On the width of a phone its buttons would cover each other.
+    ctx.body = String(ctx.body).replace('width=device-width, initial-scale=1.0', 'width=960');
   });
   assetRoutes(router, VIEWER, () => {
     viewer ??= new Assets(path.dirname(require.resolve(`speedscope/dist/release/${VIEWER_PAGE}`)));
