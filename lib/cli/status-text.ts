@@ -6,6 +6,7 @@ import { issueLine, judgementTitle } from '../ops/overview/issue-lines';
 import { progressText } from '../ops/overview/processor-card';
 import { Formatter } from '../ops/ui/format';
 import { pageTexts, TEXTS } from '../ops/ui/texts';
+import { pluralize } from '../support/counted';
 import type { Health } from './health-reader';
 import { stateOf } from './stats-text';
 
@@ -16,7 +17,7 @@ export function statusLines(treeStatus: TreeStatus, { systemStatus, trouble }: H
   const { pid, phase, workers, jobProcessor } = treeStatus.stats;
   const progress = progressText(treeStatus, new Formatter(texts, now));
   return [
-    `Catamount runs: pid ${pid}, phase ${phase}, ${servingWorkers(treeStatus)} of ${workers} workers ready, job processor ${stateOf(jobProcessor)}`,
+    `Catamount runs: pid ${pid}, phase ${phase}, ${servingWorkers(treeStatus)} of ${pluralize(workers, 'worker')} ready, job processor ${stateOf(jobProcessor)}`,
     ...judgementLines(systemStatus, treeStatus, now),
     ...(progress === '' ? [] : [progress]),
     ...(trouble === undefined ? [] : [trouble]),

@@ -1,4 +1,5 @@
 import os from 'node:os';
+import { pluralize } from '../support/counted';
 import type { HeapCaps } from './config-types';
 
 /** @returns the cgroup's memory limit in MB, or null when there is none below the machine's memory. */
@@ -20,10 +21,11 @@ export function autoConcurrency(
   memoryLimitMb: number | null,
   cores: number = os.availableParallelism(),
 ): { readonly workers: number; readonly sums: string } {
-  if (memoryLimitMb === null) return { workers: cores, sums: `${cores} cores, no memory limit: ${cores} workers` };
+  const has = pluralize(cores, 'core');
+  if (memoryLimitMb === null) return { workers: cores, sums: `${has}, no memory limit: ${pluralize(cores, 'worker')}` };
   const fitting = Math.floor((memoryLimitMb - BASE_MB) / WORKER_MB);
   const workers = Math.max(1, Math.min(cores, fitting));
-  const sums = `(${memoryLimitMb} MB − ${BASE_MB} MB) / ${WORKER_MB} MB = ${fitting}, ${cores} cores: ${workers} workers`;
+  const sums = `(${memoryLimitMb} MB − ${BASE_MB} MB) / ${WORKER_MB} MB = ${fitting}, ${has}: ${pluralize(workers, 'worker')}`;
   return { workers, sums };
 }
 

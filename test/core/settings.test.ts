@@ -354,14 +354,11 @@ describe('settings', () => {
     });
 
   it('size WEB_CONCURRENCY=auto by memory and cores', () => {
-    const auto = (memoryLimitMb: number | null, cores: number) =>
-      readSettings({ env: { WEB_CONCURRENCY: 'auto' }, cwd: '/', machine: { memoryLimitMb, cores } }).web.concurrency;
-    const { web } = readSettings({
-      env: { WEB_CONCURRENCY: 'auto' },
-      cwd: '/',
-      machine: { memoryLimitMb: 512, cores: 8 },
-    });
-    assert.equal(web.sizing, '(512 MB − 200 MB) / 120 MB = 2, 8 cores: 2 workers');
+    const on = (memoryLimitMb: number | null, cores: number) =>
+      readSettings({ env: { WEB_CONCURRENCY: 'auto' }, cwd: '/', machine: { memoryLimitMb, cores } }).web;
+    const auto = (memoryLimitMb: number | null, cores: number) => on(memoryLimitMb, cores).concurrency;
+    assert.equal(on(512, 8).sizing, '(512 MB − 200 MB) / 120 MB = 2, 8 cores: 2 workers');
+    assert.equal(on(null, 1).sizing, '1 core, no memory limit: 1 worker');
     assert.equal(auto(512, 8), 2);
     assert.equal(auto(300, 8), 1);
     assert.equal(auto(null, 8), 8);

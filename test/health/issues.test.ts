@@ -730,6 +730,16 @@ describe('the state of everything', () => {
     assert.match(statsText(status.stats), /^ +0 .* unresponsive .*^Jobs: +pid \d+, unresponsive,/ms);
   });
 
+  it('shows on its card that the jobs stand still, when each part moved, and which server is to blame', () => {
+    const full = { ...STILL, part: 'fetch', cause: 'postgresDisk' } as const;
+    const { machine, dependencies, verdict } = onThePage(
+      systemStatusOf(treeStatusOf({ jobs: reporting({ progress: [full] }) })),
+    );
+    const { tone, phase, moved } = machine?.nodes.at(-1) ?? assert.fail();
+    assert.deepEqual([tone, phase, moved], ['bad', 'stands still', 'Last progress: fetch 21\u00a0s ago']);
+    assert.deepEqual([verdict.issues[0]?.href, dependencies[0]?.tone], ['#postgres', 'bad']);
+  });
+
   it('has an issue if the tree that is shown no longer answers', () => {
     const gone = systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) });
     const { verdict } = overviewView(gone, 'b', { jobs, mail }, wordsIn('en')) ?? assert.fail();

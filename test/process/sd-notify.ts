@@ -28,14 +28,14 @@ export async function assertTellsItsLife(tree: Tree, told: () => readonly Told[]
   const all = () => told().map(({ lines }) => lines.join(' '));
   const count = (line: string) => told().filter(({ lines }) => lines.includes(line)).length;
   const hasStatus = (status: string) => until(status, () => count(`STATUS=${status}`) > 0);
-  await hasStatus('1 of 1 workers ready, phase 0; job processor ready');
+  await hasStatus('1 of 1 worker ready, phase 0; job processor ready');
   assert.equal(all()[0], 'READY=1');
   await until('the watchdog is fed', () => count('WATCHDOG=1') >= 3);
 
   const now = () => process.hrtime.bigint() / 1000n;
   const before = now();
   await order(tree, 'phased-restart');
-  await hasStatus('1 of 1 workers ready, phase 1; job processor ready');
+  await hasStatus('1 of 1 worker ready, phase 1; job processor ready');
   await order(tree, 'restart');
   const later = await statsOf(tree);
   // Two of each, and that of the new primary.

@@ -3,6 +3,7 @@ import { type Config, inlineParts, version } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
+import { pluralize } from '../../support/counted';
 import { toError } from '../../support/to-error';
 import { TREE_COMMANDS } from '../control/commands';
 import type { ReplyMessage, RequestMessage } from '../messages';
@@ -208,7 +209,7 @@ export class TreeOperations implements Operations {
     workers.setMaxThreads(count);
     const { web: connections } = config.databasePool;
     if (count <= connections) return undefined;
-    return `each worker has ${connections} connections to Postgres, so that requests beyond them wait for one: raise DATABASE_POOL and restart`;
+    return `each worker has ${pluralize(connections, 'connection')} to Postgres, so that requests beyond wait for one: raise DATABASE_POOL and restart`;
   }
 
   async quietJobs(): Promise<void> {

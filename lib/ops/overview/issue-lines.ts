@@ -94,9 +94,11 @@ export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | '
   return t(`overview.verdict.${transit ?? 'well'}`);
 }
 
-export function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
+export function issueHref({ code, subject, figures }: Issue, ownId: string | undefined): string {
   if (code === 'treeUnresponsive' || code === 'otherTree')
     return linkToTree('/ops', subject === undefined || subject === ownId ? null : subject);
+  const [, culprit] = code === 'stalled' ? (/^(postgres|redis)/.exec(String(figures.cause)) ?? []) : [];
+  if (culprit) return `#${culprit}`;
   const to = HREFS[code];
   return typeof to === 'string' ? to : to(encodeURIComponent(subject ?? ''));
 }

@@ -1,6 +1,7 @@
 import { type ProcessorStats, type ProcessorStatus, reported, type TreeStatus } from '../../cluster/status';
 import { unresponsiveMs } from '../../health/issues';
 import { lastProgress, oldestDueMs } from '../../health/last-progress';
+import { findStandstills } from '../../health/standstills';
 import { type Formatter, facts } from '../ui/format';
 import {
   barPercent,
@@ -46,7 +47,10 @@ export function jobsView(
     icon: state.icon ?? ICONS[state.tone],
     phase: state.phase,
     say: state.say,
-    moved: isKnown && state.tone === 'ok' ? progressText(treeStatus, format) : '',
+    moved:
+      isKnown && processor.state === 'ready' && unresponsiveMs(processor) === null
+        ? progressText(treeStatus, format)
+        : '',
   };
 }
 
@@ -124,5 +128,10 @@ function readyState(
     t('overview.say.restarts', { count: processor.restarts }),
     `pid ${processor.pid}`,
   );
-  return { tone: 'ok', phase, say: named === '' ? rest : named };
+  const say = named === '' ? rest : named;
+  const stalled = status ? findStandstills(status) : [];
+  // Mail and queues have cards of their own.
+  return stalled.some(({ part }) => part !== 'mail' && part !== 'queue')
+    ? { tone: 'bad', phase: t('overview.phase.standsStill'), say }
+    : { tone: 'ok', phase, say };
 }

@@ -1,3 +1,4 @@
+import { causeOf, refusalOf } from '../../core/failure-cause';
 import { isRedisOutage, REDIS_OFF } from '../../core/redis';
 import { toError } from '../../support/to-error';
 import { ProblemError } from '../../web/context';
@@ -63,7 +64,8 @@ function describeTrouble(thrown: unknown): Trouble {
   if (code === REDIS_OFF) return { status: 404, reason: 'redisOff', values: {}, headers: {}, code };
   // By its code alone, a refused connection may be one to either store.
   const away = isRedisOutage(error) ? 'Redis' : isOutage(error) && 'Postgres';
-  if (away) return { status: 503, reason: 'away', values: { who: away }, headers: RETRY, code };
+  const reason = refusalOf(causeOf(error)) ? 'refused' : 'away';
+  if (away) return { status: 503, reason, values: { who: away }, headers: RETRY, code };
   if (UNMIGRATED.test(code)) return { status: 503, reason: 'unmigrated', values: {}, headers: {}, code };
   return { status: 500, reason: 'fault', values: {}, headers: {}, code };
 }

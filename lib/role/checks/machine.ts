@@ -5,6 +5,7 @@ import type { Config } from '../../core/config';
 import { errorFinding, type Finding, noteFinding, warningFinding } from '../../core/finding';
 import { BASE_MB, WORKER_MB } from '../../core/memory-plan';
 import { postgresTls, redisTlsMode } from '../../core/tls';
+import { pluralize } from '../../support/counted';
 import { toError } from '../../support/to-error';
 import { WITHOUT_REDIS } from '../app/own-settings';
 
@@ -33,7 +34,7 @@ export function memory({ config: { memoryLimitMb, web, jobs } }: { readonly conf
   const planned = BASE_MB + web.concurrency * WORKER_MB;
   const isWhole = web.enabled && jobs.enabled && !web.inline;
   if (memoryLimitMb === null || !isWhole || planned <= memoryLimitMb) return [];
-  const sums = `${BASE_MB} MB and ${web.concurrency} workers of ${WORKER_MB} MB`;
+  const sums = `${BASE_MB} MB and ${pluralize(web.concurrency, 'worker')} of ${WORKER_MB} MB`;
   const text = `The tree is planned to use ${planned} MB (${sums}), and may use ${memoryLimitMb} MB`;
   return [warningFinding(text, 'lower WEB_CONCURRENCY, or set it to auto.')];
 }

@@ -38,6 +38,7 @@ import type { Credentials } from '../../core/tls';
 import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { collectGarbage } from '../../internals/gc';
 import type { Connection } from '../../internals/socket-handoff';
+import { pluralize } from '../../support/counted';
 import { Deadline } from '../../support/deadline';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { toError } from '../../support/to-error';
@@ -498,7 +499,7 @@ export class Primary {
     const status = () => {
       const { slots, phase } = workers;
       const ready = slots.filter(({ handle }) => handle?.state === 'ready').length;
-      const web = slots.length > 0 ? [`${ready} of ${slots.length} workers ready, phase ${phase}`] : [];
+      const web = slots.length > 0 ? [`${ready} of ${pluralize(slots.length, 'worker')} ready, phase ${phase}`] : [];
       return [...web, ...(processor ? [`job processor ${processor.stats(() => null).state}`] : [])].join('; ');
     };
     this.sdNotify = new SdNotify(status, events, first !== undefined);

@@ -106,6 +106,8 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     const { rows } = await operator.view('/ops/jobs/busy');
     const names = rows.map(([name = '']) => name.replace(/for .* s /, '')).sort();
     assert.deepEqual(names, ['far, pid 7 alive', 'far, pid 7 no heartbeat blocked']);
+    const busy = rows.map(([, , taken = '']) => taken.split('/')[0]?.trim());
+    assert.deepEqual(busy.sort(), ['0', '–']);
     assert.match(await operator.read('/ops/jobs/busy?locale=ko'), /\d+초 동안 응답 없음/);
   });
 

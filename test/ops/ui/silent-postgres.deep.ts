@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import pg from 'pg';
 import { inSuite } from '../../support/suite';
 import { TcpProxy } from '../../support/tcp-proxy';
 import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
@@ -47,5 +48,31 @@ describe('when Postgres accepts connections but does not reply', () => {
       says503('/ops/jobs/busy'),
     ]);
     assert.match(textOf((await get('/ops')).body), /Postgres/);
+  });
+});
+
+describe('when Postgres answers, and refuses connections', () => {
+  const ops = inSuite('stop', () =>
+    OpsWeb.start({}, undefined, async (address) => {
+      const url = new URL(address);
+      const client = new pg.Client(address);
+      await client.connect();
+      url.username = `full_${url.pathname.slice(1)}`;
+      url.password = 'first';
+      await client.query(`create role ${url.username} login password 'first' connection limit 0`);
+      await client.end();
+      return url.href;
+    }),
+  );
+
+  it('pages that need it answer 503, and do not say that it is silent', async () => {
+    const { status, body } = await ops.get('/ops/mail/deliveries');
+    assert.deepEqual(
+      [status, body.match(/Postgres (?:answers|does not)[^<]*/)?.[0].trim()],
+      [503, 'Postgres answers, but refuses this. Nothing was changed.'],
+    );
+    const overview = textOf((await ops.get('/ops')).body);
+    assert.match(overview, /Postgres refuses connections for .* \(53300\)/);
+    assert.doesNotMatch(overview, /Postgres does not answer/);
   });
 });
