@@ -47,6 +47,7 @@ class NoteMailer extends BaseMailer {
   static readonly note = this.action('note');
   static readonly broken = this.action('broken');
   static {
+    this.rescueFrom(TypeError, (error) => heard.push(`too early: ${error.message}`));
     this.rescueFrom([TypeError, PermanentDeliveryError], (error, mailer) => {
       heard.push(`${mailer instanceof NoteMailer} note: ${error.message}`);
     });
@@ -293,6 +294,7 @@ describe('callbacks', () => {
         this.callback('beforeAction', note('parent'));
         this.callback('beforeAction', (mailer) => mailer.stop(), { only: ['two'] });
         this.callback('afterAction', note('parent after'));
+        this.callback('afterDeliver', note('parent sent'));
         this.callback('aroundAction', async (_mailer, run, action) => {
           heard.push(`around ${action}`);
           await run();
@@ -328,12 +330,12 @@ describe('callbacks', () => {
     it('run for the actions that they name, from the parent to the method, and back', async () => {
       await ChildMailer.one().deliverNow();
       const before = ['parent', 'child', 'method', 'around one'];
-      assert.deepEqual(heard, [...before, 'child after', 'parent after', 'sent Changed', 'out']);
+      assert.deepEqual(heard, [...before, 'child after', 'parent after', 'sent Changed', 'parent sent', 'out']);
       heard.length = 0;
       const result = await ChildMailer.two().deliverNow();
       assert.deepEqual([result, heard], [{ status: 'skipped', reason: 'two is stopped' }, ['parent']]);
       await ListMailer.one().deliverNow();
-      assert.deepEqual(heard.slice(1), ['parent', 'method', 'around one', 'parent after']);
+      assert.deepEqual(heard.slice(1), ['parent', 'method', 'around one', 'parent after', 'parent sent']);
     });
 
     it('are refused with an unknown kind, an unknown action or no function', () => {

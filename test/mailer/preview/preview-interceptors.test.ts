@@ -52,6 +52,7 @@ describe('preview interceptors', () => {
     });
     assert.equal(kind, 'mail');
     assert.match(eml, /^Subject: Note by NoteMailer#note!\r$/m);
+    assert.equal((await preview({ interceptors: [() => 'cancel'] })).kind, 'mail');
   });
 
   it('may show none, and are checked', async () => {
