@@ -146,6 +146,16 @@ describe('the retry policy', () => {
           const ms = polynomialWaitMs(n, part, () => random);
           assert.ok(ms >= (n ** 4 + 2) * 1000 - 1 && ms <= (n ** 4 * (1 + part) + 2) * 1000 + 1);
           assert.ok(ms < polynomialWaitMs(n + 1, part, () => random), 'longer each time');
+          class PolynomialJob extends SilentJob {
+            static {
+              this.retryOn(BusyError, { wait: 'polynomial', jitter: part });
+            }
+          }
+          const got = verdict(PolynomialJob, new BusyError(), { random: () => random });
+          assert.equal(
+            got.kind === 'retry' && got.waitMs,
+            polynomialWaitMs(1, part, () => random),
+          );
         }),
       );
     });

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { mock } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { Events } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
+import { Lifecycle } from '../../../lib/job/processes/lifecycle';
 import type { JobProcessor } from '../../../lib/job/processor';
 import { Deadline } from '../../../lib/support/deadline';
 import { deferred } from '../../../lib/support/deferred';
@@ -80,6 +84,29 @@ describe("the app's hooks of a job processor", () => {
     await start();
     await until('another processor has its own', () => heard.length > length);
     assert.deepEqual(heard[length], { running: 0, quiet: false });
+  });
+
+  it('hear a heartbeat each ten seconds by default', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    try {
+      const lifecycle = new Lifecycle({
+        hooks: setup,
+        events: new Events(),
+        snapshot: () => ({ running: [], quiet: true }),
+      });
+      lifecycle.start();
+      for (const [ms, count] of [
+        [9_999, 1],
+        [1, 2],
+      ] as const) {
+        await setImmediate();
+        mock.timers.tick(ms);
+        assert.equal(beats().length, count);
+      }
+      await lifecycle.stop();
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   it('may fail: that is reported, and the processor goes on', async () => {
