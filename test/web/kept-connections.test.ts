@@ -17,7 +17,7 @@ describe('an idle connection that another worker has handed off', () => {
 
   const start = async (keepAliveTimeoutMs: number) => {
     web = new WebServer(({ socket }, response) => response.end(`for ${socket.remoteAddress}`), {
-      ...{ writeTimeoutMs: 10_000, requestTimeoutMs: 29_000, headerTimeoutMs: 100, keepAliveTimeoutMs },
+      ...{ writeTimeoutMs: 10_000, requestTimeoutMs: 3_600_000, headerTimeoutMs: 100, keepAliveTimeoutMs },
     });
     web.expectConnections();
     accepting = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
