@@ -75,8 +75,10 @@ describe('a batch', () => {
   it('tells of the first death, completes with dead jobs, and succeeds once these were retried', async () => {
     await start();
     const batch = await Batch.create(all(), (open) =>
-      open.add(PartJob.prepare('dead'), PartJob.prepare('done'), PartJob.prepare('dead')),
+      open.add(PartJob.prepare('dead'), PartJob.prepare('waits'), PartJob.prepare('dead')),
     );
+    await until('the first death is told', () => told[0] === 'death');
+    gate.open();
     await until('it is complete', () => told.length === 2);
     assert.deepEqual(told.sort(), ['complete completed', 'death']);
     assert.equal((await batch.status())?.dead, 2);

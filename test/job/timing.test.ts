@@ -198,13 +198,15 @@ describe('when a job runs', () => {
     });
   });
 
-  it('runs on the queue that its arguments choose', async () => {
+  it('runs on the queue that its arguments choose, unless its enqueue names one', async () => {
     await system.processor([RoutedJob]);
     await RoutedJob.performAllLater([[1], [10]]);
-    await until('both have run', () => ran.length === 2);
+    await RoutedJob.set({ queue: 'mailer' }).performLater(2);
+    await until('all have run', () => ran.length === 3);
     assert.deepEqual(ran.sort(), [
       [1, 'default'],
       [10, 'mailer'],
+      [2, 'mailer'],
     ]);
   });
 

@@ -153,6 +153,7 @@ describe('fake jobs', () => {
       assertEnqueued(GreetJob, { at: new Date('2030-01-01T01:00:01Z'), times: 1 });
       assertNoEnqueued(GreetJob, { at: new Date('2030-01-01T01:00:01.001Z') });
       assertEnqueued(GreetJob, { at: null, args: ['Ann', { at: new Date() }] });
+      assertNoEnqueued(GreetJob, { at: null, args: ['Bob'] });
       assert.equal(assertEnqueued(GreetJob, { times: 2 }).length, 2);
       assertEnqueued(GreetJob, { where: ({ args: [name] }) => name === 'Bob', times: 1 });
       assertEnqueuedJobs(2);
@@ -239,6 +240,7 @@ describe('fake jobs', () => {
       await FlakyJob.performLater(1);
       await GreetJob.set({ wait: '2h' }).performLater('Bob');
       await GreetJob.set({ wait: '1h' }).performLater('Ann');
+      await GreetJob.set({ wait: '25h' }).performLater('too late');
       await performEnqueuedJobs({ at: new Date('2030-01-02') });
       assert.deepEqual(log, ['flaky 1', 'Ann 1', 'Bob 1', 'flaky 2']);
     });
@@ -248,7 +250,7 @@ describe('fake jobs', () => {
       await ChainJob.performLater(0);
       await performEnqueuedJobs({ only: ChainJob });
       assert.deepEqual(log, ['chain 0']);
-      await performEnqueuedJobs({ except: [GreetJob] });
+      await performEnqueuedJobs({ except: [ChainJob, GreetJob] });
       await performEnqueuedJobs({ queue: 'default' });
       assertEnqueuedJobs(1);
       await performEnqueuedJobs(() => ChainJob.performLater(1));

@@ -109,12 +109,14 @@ describe('arguments of jobs', () => {
     assert.deepEqual(deserializeArguments([{ $set: { $bigint: '1' } }]), [{ $set: 1n }]);
   });
 
-  it("use the app's serializers, which may be asynchronous", async () => {
+  it("use the app's serializers, the first that matches, which may be asynchronous", async () => {
     const args = [new Money(5n, new Date(7)), { of: [new Set([1, 'a'])] }, { $value: ['money', 1] }];
     const back = await roundTrip(args, { serializers });
     assert.deepEqual(back, args);
     assert.ok(back[0] instanceof Money);
     assert.throws(() => serializeArguments('PayJob', args), /argument 1 is an instance of Money/);
+    const two = [{ ...set, name: 'first' }, set] as readonly ArgumentSerializer[];
+    assert.deepEqual(serializeArguments('PayJob', [new Set()], { serializers: two }), [{ $value: ['first', []] }]);
   });
 
   it('cannot be read without their serializer, which the error names', () => {

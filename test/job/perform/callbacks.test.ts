@@ -137,10 +137,11 @@ describe('callbacks and middleware', () => {
         steps.push(`${name} out`);
       };
 
-    it('wraps performNow, too', async () => {
-      middleware.push(named('outer'));
+    it('wraps performNow, too, the first one outermost', async () => {
+      middleware.push(named('outer'), named('inner'));
       assert.equal(await FullJob.performNow('Bob'), 'performed Bob');
-      assert.deepEqual([steps[0], steps.at(-1)], ['outer in: FullJob Bob 1 0', 'outer out']);
+      const shown = ['outer', 'inner'].map((name) => `${name} in: FullJob Bob 1 0`);
+      assert.deepEqual([steps.slice(0, 2), steps.slice(-2)], [shown, ['inner out', 'outer out']]);
     });
 
     it('sees the error of the job, and may replace it', async () => {
