@@ -96,6 +96,9 @@ describe("an app's settings of its web:", () => {
     assert.equal((await serving.post('/', BIG)).status, 204);
     const large = await serving.post('/', `"${'x'.repeat(200_000)}"`);
     assert.deepEqual([large.status, large.json.detail], [413, 'The body must not be larger than 200000 bytes.']);
+    await serving.stop();
+    await serve({}, { web: { bodyLimitBytes: 3 }, routes });
+    assert.equal((await serving.post('/', '"xx"')).status, 413);
   });
 
   it('requests that Node rejects get a problem document', async () => {

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import Koa from 'koa';
 import { readSettings } from '../../lib/core/settings';
+import { proxies } from '../../lib/web/proxies';
+import { folderOf } from '../mailer/mail-system';
 import { Serving } from './serving';
 
 const trustOf = (env: Readonly<Record<string, string>>) => readSettings({ env, cwd: '/srv/shop' }).trustProxy;
@@ -64,6 +71,21 @@ describe('a proxy in front', () => {
       { 'X-Forwarded-For': '1.2.3.4, nobody, 10.1.2.3' },
     );
     assert.equal(forged.ip, '10.1.2.3', 'what the first proxy was sent, a client may have forged');
+  });
+
+  it('is believed on a Unix socket, by which only a proxy on this machine connects', async () => {
+    const app = new Koa().use(proxies(trustOf({ TRUST_PROXY: '10.0.0.0/8' }))).use((ctx) => {
+      ctx.body = ctx.ip;
+    });
+    const socketPath = path.join(folderOf({}), 'app.sock');
+    const server = app.listen(socketPath);
+    try {
+      await once(server, 'listening');
+      const [answer] = await once(http.get({ socketPath, headers: FORWARDED, agent: false }), 'response');
+      assert.equal(await text(answer), '198.51.100.7');
+    } finally {
+      server.close();
+    }
   });
 
   it('must be trusted, as the log says, for a cookie that only https may carry', async () => {
