@@ -59,6 +59,7 @@ describe('the shapes of a tree', () => {
     const [, base = ''] = /Probes at (\S+)\/health/.exec((await tree.waitForLine(/Probes at /)).text) ?? [];
     const ask = async (path: string, method = 'GET') => {
       const response = await fetch(`${base}${path}`, { method });
+      assert.equal(response.headers.get('connection'), 'close', 'the next request reaches the next primary');
       return { status: response.status, text: await response.text() };
     };
     assert.equal((await ask('/health')).status, 200);

@@ -22,7 +22,7 @@ export async function answerProbes(
   address: TcpAddress | InheritedSocket,
   unready: () => string | undefined,
 ): Promise<ProbeServer> {
-  const limits = { headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS, keepAliveTimeout: PATIENCE_MS };
+  const limits = { headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS };
   const server = http.createServer(limits, ({ method = '', url = '' }, response) => {
     const path = url.split('?', 1)[0];
     const isKnown = path === '/health' || path === '/ready';
@@ -33,6 +33,8 @@ export async function answerProbes(
     response.writeHead(status, {
       'content-type': 'application/json',
       'cache-control': 'no-store',
+      // After a hot restart the next request reaches the next primary.
+      connection: 'close',
       ...(status === 405 && { allow: 'GET, HEAD' }),
     });
     response.end(`${JSON.stringify(body)}\n`);

@@ -207,6 +207,8 @@ export class Primary {
     const { answerProbes } = await import('../../cluster/primary/probe-server');
     this.probes = await answerProbes(this.inherited.sockets[0] ?? probes, () => {
       if (this.stopped) return 'the tree is stopping';
+      // A connection that came before the next primary served is answered here.
+      if (this.retired) return undefined;
       const state = this.processor?.stats(() => null).state;
       if (state === 'ready' || state === 'quiet') return this.stalledJobs ?? undefined;
       return `there is no job processor that is ready: ${state === 'disabled' ? 'the tree starts' : state}`;
