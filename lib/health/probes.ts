@@ -10,12 +10,13 @@ import { ALLOWED_SQL } from '../model/allowed-connections';
 import { refusesWrites } from '../model/read-only';
 
 /** SQL condition: created since midnight UTC. */
-export const TODAY = `created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'`;
+const MIDNIGHT = `date_trunc('day', now() at time zone 'utc') at time zone 'utc'`;
+const TODAY = `created_at >= ${MIDNIGHT}`;
 /** Maximum number of jobs that are looked up, those with the newest mails, to bound the time. */
 const MAX_JOBS_LOOKED_UP = 1000;
 
 /** Counts today's failed mails that their jobs will send again. @throws errors of Postgres. */
-export async function countMailsToRetry(knex: Knex): Promise<number> {
+async function countMailsToRetry(knex: Knex): Promise<number> {
   const jobs = await knex(knex.raw(TABLES.deliveries))
     .where({ state: 'failed' })
     .whereRaw(TODAY)
@@ -142,6 +143,8 @@ export async function readRedis(redis: Pick<Redis, 'client' | 'ping'>): Promise<
 export interface MailFacts {
   /** Since midnight UTC. */
   readonly sentToday: number;
+  /** Mails that are being sent. */
+  readonly claimedToday: number;
   /** Failed mails that will not be sent again. */
   readonly failedToday: number;
   /** Failed mails that their jobs will send again. */
@@ -155,6 +158,7 @@ export interface MailFacts {
 
 interface Row {
   readonly sent: number;
+  readonly claimed: number;
   readonly failed: number;
   readonly last_sent: Date | null;
   readonly last_failed: Date | null;
@@ -162,18 +166,19 @@ interface Row {
   readonly failed_since: number;
 }
 
-/** Rows older than a day are not read, except for the last sent mail, found by its index: the table may be long. */
+/** Of sent mails, of which there may be many, only an index is read; of the others only those of the last day. */
 const MAIL_SQL = () => `
   with recent as (
-    select state, sent_at, updated_at, error,
+    select state, updated_at, error,
       ${TODAY} as today
-    from ${TABLES.deliveries} where created_at >= now() - interval '1 day'
+    from ${TABLES.deliveries} where state <> 'sent' and created_at >= now() - interval '1 day'
   ), failure as (
     select updated_at, error from recent where state = 'failed' order by updated_at desc limit 1
   ), sent as (
     select max(sent_at) as last from ${TABLES.deliveries} where state = 'sent'
   )
-  select count(*) filter (where today and state = 'sent')::int as sent,
+  select (select count(*)::int from ${TABLES.deliveries} where state = 'sent' and sent_at >= ${MIDNIGHT}) as sent,
+    count(*) filter (where today and state = 'claimed')::int as claimed,
     count(*) filter (where today and state = 'failed')::int as failed,
     (select last from sent) as last_sent, (select updated_at from failure) as last_failed, (select error from failure) as error,
     count(*) filter (where state = 'failed' and updated_at > coalesce((select last from sent), '-infinity'))::int
@@ -190,6 +195,7 @@ export async function readMail(knex: Knex): Promise<MailFacts> {
   const failing = failedAt !== null && (lastSent === null || failedAt > lastSent);
   return {
     sentToday: row.sent,
+    claimedToday: row.claimed,
     failedToday: Math.max(0, row.failed - retrying),
     retryingToday: retrying,
     lastSent,

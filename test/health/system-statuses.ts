@@ -49,6 +49,7 @@ export const REDIS = {
 };
 export const MAIL = {
   sentToday: 261,
+  claimedToday: 0,
   failedToday: 0,
   retryingToday: 0,
   lastSent: new Date(NOW),

@@ -59,16 +59,25 @@ const PLACE = `case state when 'ready' then 'waiting' when 'running' then 'activ
 const STEPS = `array(select json_build_object('name', key, 'at', step -> 'at') from jsonb_each(steps) as stored (key, step)
   where step -> 'at' is not null order by step -> 'at', key) as steps`;
 
+/** The place of a job, by which its page is found. */
+export interface LocatedJob {
+  readonly place: SetName;
+  readonly queue: string;
+  /** The time of its next run, death or end. */
+  readonly at: Date;
+}
+
 /** @returns the place of each of these jobs that has one. */
-export async function locateJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlyMap<string, SetName>> {
+export async function locateJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlyMap<string, LocatedJob>> {
   const known = ids.filter((id) => isUuid(id));
   if (known.length === 0) return new Map();
-  const { rows } = await knex.raw<{ rows: { readonly id: string; readonly place: SetName }[] }>(
-    `select id::text, ${PLACE} from ${TABLES.jobs} where id = any(?::uuid[])
-     union all select id::text, 'dead' from ${TABLES.dead} where id = any(?::uuid[])`,
-    [known, known] as unknown as Knex.RawBinding[],
+  const { rows } = await knex.raw<{ rows: (LocatedJob & { readonly id: string })[] }>(
+    `select id::text, ${PLACE}, queue, run_at as at from ${TABLES.jobs} where id = any(?::uuid[])
+     union all select id::text, 'dead', queue, died_at from ${TABLES.dead} where id = any(?::uuid[])
+     union all select id::text, 'finished', queue, finished_at from ${TABLES.finished} where id = any(?::uuid[])`,
+    [known, known, known] as unknown as Knex.RawBinding[],
   );
-  return new Map(rows.map(({ id, place }) => [id, place]));
+  return new Map(rows.map(({ id, ...job }) => [id, job]));
 }
 
 /** Finds a job in any place, by one statement, since it may move between two. @throws InvalidRequestError for an invalid id. */
@@ -131,11 +140,14 @@ async function findHold(knex: Knex, { id, class: name }: EntryRow): Promise<Held
 
 /** Finds those of these jobs that may run again: dead ones, too, since an operator may retry them. @throws errors of Postgres. */
 export async function livingJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  return new Set((await locateJobs(knex, ids)).keys());
+  return idsIn(await locateJobs(knex, ids), ({ place }) => place !== 'finished');
 }
 
 /** Finds those of these jobs that will run by themselves: the living ones without the dead. @throws errors of Postgres. */
 export async function comingJobs(knex: Knex, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  const places = await locateJobs(knex, ids);
-  return new Set([...places].flatMap(([id, place]) => (place === 'dead' ? [] : [id])));
+  return idsIn(await locateJobs(knex, ids), ({ place }) => place !== 'finished' && place !== 'dead');
+}
+
+function idsIn(jobs: ReadonlyMap<string, LocatedJob>, filter: (job: LocatedJob) => boolean): ReadonlySet<string> {
+  return new Set([...jobs].flatMap(([id, job]) => (filter(job) ? [id] : [])));
 }

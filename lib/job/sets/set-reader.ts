@@ -80,7 +80,7 @@ export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
     where: EVERY_JOB,
     searched: searchedDead,
     // There may be millions.
-    reads: { tag: 1000, other: 5000 },
+    reads: { tag: 500, other: 5000 },
   },
 };
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { countMailsToRetry } from '../../health/probes';
+import { readMail } from '../../health/probes';
 import { snakeCase } from '../../support/snake-case';
 import type { OpsContext, PageModule } from '../ui/page-types';
 import { Paging } from '../ui/paging';
@@ -20,7 +20,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
       const filter = readFilter(ctx);
       const paging = Paging.of(ctx, await deliveries.count(filter));
       const rows = await withJobs(site, await deliveries.list(filter, paging.from, paging.to - paging.from));
-      const [today, retrying] = await Promise.all([deliveries.today(), countMailsToRetry(site.knex)]);
+      const { sentToday, claimedToday, failedToday, retryingToday } = await readMail(site.knex);
       const page = {
         title: ctx.state.t('mail.deliveries.title'),
         rows: rows.map((row) => ({ ...row, href: deliveryPath(row) })),
@@ -28,7 +28,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
         filter,
         isFiltering: filter.state !== null || filter.search !== '',
         states: DELIVERY_STATES,
-        today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
+        today: { sent: sentToday, claimed: claimedToday, failed: failedToday, retrying: retryingToday },
         more: paging.total >= MAX_COUNTED,
       };
       await site.layout.show(ctx, 'mail/deliveries', page, { deliveries: snakeCase(rows), total: paging.total });

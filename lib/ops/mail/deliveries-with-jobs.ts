@@ -1,5 +1,4 @@
-import { type FoundPlace, findJob } from '../../job/sets/find-job';
-import { isRef } from '../../job/sets/query';
+import { type FoundPlace, type LocatedJob, locateJobs } from '../../job/sets/find-job';
 import { jobPath } from '../ui/format';
 import type { PageContext } from '../ui/page-types';
 
@@ -31,29 +30,23 @@ export type DeliveryWithJob = DeliveryRow & {
 /** The first part of the key of a mail that was not sent by a job. */
 const NO_JOB = 'once';
 
-/** Adds the jobs of mails. A job with several mails is looked up once. */
+/** Adds the jobs of mails, which are looked up together. */
 export async function withJobs({ knex }: Pick<PageContext, 'knex'>, rows: readonly DeliveryRow[]) {
-  const found = new Map<string, Promise<MailJob>>();
-  const findOnce = (id: string): Promise<MailJob> => {
-    const job = found.get(id) ?? lookUp(knex, id);
-    found.set(id, job);
-    return job;
-  };
-  return Promise.all(
-    rows.map(async (row): Promise<DeliveryWithJob> => {
-      const [id = NO_JOB] = row.key.split('/');
-      const job = id === NO_JOB ? null : await findOnce(id);
-      const outcome = decideOutcome(row, job);
-      return { ...row, outcome, nextAttemptAt: outcome === 'retrying' ? (job?.nextAttemptAt ?? null) : null, job };
-    }),
-  );
+  const idOf = ({ key }: DeliveryRow) => key.split('/')[0] ?? NO_JOB;
+  const places = await locateJobs(knex, [...new Set(rows.map(idOf))]);
+  return rows.map((row): DeliveryWithJob => {
+    const id = idOf(row);
+    const job = id === NO_JOB ? null : describeJob(id, places.get(id));
+    const outcome = decideOutcome(row, job);
+    return { ...row, outcome, nextAttemptAt: outcome === 'retrying' ? (job?.nextAttemptAt ?? null) : null, job };
+  });
 }
 
-async function lookUp(knex: PageContext['knex'], id: string): Promise<MailJob> {
-  if (!isRef({ id })) return { id, place: 'gone', href: null, nextAttemptAt: null };
-  const { place, entry } = await findJob(knex, { id });
+function describeJob(id: string, found: LocatedJob | undefined): MailJob {
+  if (!found) return { id, place: 'gone', href: null, nextAttemptAt: null };
+  const { place, queue, at } = found;
   const isTimed = place === 'retry' || place === 'scheduled';
-  return { id, place, href: entry ? jobPath(entry) : null, nextAttemptAt: (isTimed && entry?.at) || null };
+  return { id, place, href: jobPath({ id, queue }), nextAttemptAt: isTimed ? at : null };
 }
 
 function decideOutcome({ state, error }: DeliveryRow, job: MailJob | null): Outcome {

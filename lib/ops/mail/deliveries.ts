@@ -1,6 +1,5 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { TODAY } from '../../health/probes';
 
 export const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
 type DeliveryState = (typeof DELIVERY_STATES)[number];
@@ -26,7 +25,10 @@ export interface DeliveryRow {
 
 export interface DeliveryFilter {
   readonly state: DeliveryState | null;
-  /** Part of an address, a subject, an answer or a template such as `UserMailer#welcome`; empty for any. */
+  /**
+   * An address, of any mail; or part of an address, a subject, an answer or a template such as `UserMailer#welcome`, of the newest
+   * 5,000; empty for any.
+   */
   readonly search: string;
 }
 
@@ -34,6 +36,8 @@ export interface DeliveryFilter {
 const CLOCKS_DIFFER_MS = 3_600_000;
 /** Maximum number of rows that are counted, so that the count stays cheap. */
 export const MAX_COUNTED = 10_000;
+/** A search for words reads this many mails, the newest of the state. */
+const MAX_READ = 5_000;
 const TEMPLATE = `mailer || '#' || action`;
 const COLUMNS = [
   ...['key', 'mailer', 'action', 'recipients', 'subject', 'message_id', 'state', 'attempts'],
@@ -79,24 +83,24 @@ export class Deliveries {
     return Number(row?.count ?? 0);
   }
 
-  /** Number of mails by state whose record was created since midnight UTC. */
-  async today(): Promise<Readonly<Record<DeliveryState, number>>> {
-    const rows = await this.knex(this.knex.raw(TABLES.deliveries))
-      .whereRaw(TODAY)
-      .groupBy('state')
-      .select<{ state: DeliveryState; count: string }[]>('state', this.knex.raw('count(*) as count'));
-    const counts = new Map(rows.map(({ state, count }) => [state, Number(count)]));
-    return { sent: counts.get('sent') ?? 0, claimed: counts.get('claimed') ?? 0, failed: counts.get('failed') ?? 0 };
-  }
-
   private matching({ state, search }: DeliveryFilter): Knex.QueryBuilder {
     const query = this.knex(this.knex.raw(TABLES.deliveries));
     if (state !== null) query.where({ state });
     if (search === '') return query;
     const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
-    return query.whereRaw(
-      `concat_ws(' ', array_to_string(recipients, ' '), subject, ${TEMPLATE}, response, error, key) ilike ?`,
-      [pattern],
-    );
+    const newest = query
+      .clone()
+      .orderBy([...NEWEST])
+      .limit(MAX_READ)
+      .as('newest');
+    const keys = this.knex
+      .from(newest)
+      .select('key')
+      .whereRaw(
+        `concat_ws(' ', array_to_string(recipients, ' '), subject, ${TEMPLATE}, response, error, key) ilike ?`,
+        [pattern],
+      )
+      .union(query.clone().select('key').whereRaw('recipients && array[?, ?]', [search, search.toLowerCase()]));
+    return query.whereIn('key', keys);
   }
 }

@@ -101,6 +101,10 @@ describe('deliveries', () => {
     }))
       assert.equal((await list(query)).total, total, query);
     assert.deepEqual((await list('?q=USER10050@')).deliveries[0]?.recipients, ['user10050@example.com']);
+    // Older than the newest 5,000: found by an address, as it is or in lower case, and not by words.
+    assert.equal((await list('?q=USER7@example.com')).total, 1);
+    assert.equal((await list('?q=user7@example.com&state=failed')).total, 0);
+    assert.equal((await list('?q=user7@')).total, 0);
     const second = await list('?state=failed&page=2');
     assert.deepEqual([second.deliveries.length, second.deliveries[49]?.recipients], [50, ['user100@example.com']]);
   });
