@@ -39,7 +39,7 @@ const QUERIES: Readonly<Record<string, readonly [most: number, query: (knex: Kne
     (knex) => new Deliveries(knex).list({ state: null, search: 'user7@example.com' }, 0, 50),
   ],
   'mails with words': [12_000, (knex) => new Deliveries(knex).list({ state: null, search: 'zebra' }, 0, 50)],
-  'failed mails': [2 * SOME, (knex) => new Deliveries(knex).list({ state: 'failed', search: '' }, 0, 50)],
+  'failed mails': [4 * SOME, (knex) => new Deliveries(knex).list({ state: 'failed', search: '' }, 0, 50)],
   'the story of a request': [SOME, (knex) => new KeptLines(knex).story('req-777')],
   'the story of a job': [SOME, (knex) => new KeptLines(knex).story('job-777')],
   'the story of nothing': [SOME, (knex) => new KeptLines(knex).story('zebra')],

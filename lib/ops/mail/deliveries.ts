@@ -43,6 +43,7 @@ const COLUMNS = [
   ...['key', 'mailer', 'action', 'recipients', 'subject', 'message_id', 'state', 'attempts'],
   ...['response', 'error', 'sent_at', 'created_at', 'updated_at'],
 ];
+const MATCHING = ['key', 'created_at'];
 const NEWEST = [
   { column: 'created_at', order: 'desc' },
   { column: 'key', order: 'desc' },
@@ -53,11 +54,15 @@ export class Deliveries {
 
   /** Matching records, the newest first. */
   async list(filter: DeliveryFilter, from: number, count: number): Promise<DeliveryRow[]> {
-    return this.matching(filter)
-      .select<DeliveryRow[]>(COLUMNS)
+    const page = this.knex
+      .from(this.matching(filter).as('matching'))
       .orderBy([...NEWEST])
       .offset(from)
       .limit(count);
+    return this.knex(this.knex.raw(TABLES.deliveries))
+      .select<DeliveryRow[]>(COLUMNS)
+      .whereIn('key', page.select('key'))
+      .orderBy([...NEWEST]);
   }
 
   async find(key: string): Promise<DeliveryRow | undefined> {
@@ -78,29 +83,30 @@ export class Deliveries {
 
   /** Number of matching records, at most MAX_COUNTED. */
   async count(filter: DeliveryFilter): Promise<number> {
-    const some = this.matching(filter).select(this.knex.raw('1')).limit(MAX_COUNTED).as('some');
-    const [row] = await this.knex.from(some).count<{ count: string }[]>('* as count');
+    const some = this.knex.from(this.matching(filter).as('matching')).select(this.knex.raw('1')).limit(MAX_COUNTED);
+    const [row] = await this.knex.from(some.as('some')).count<{ count: string }[]>('* as count');
     return Number(row?.count ?? 0);
   }
 
-  private matching({ state, search }: DeliveryFilter): Knex.QueryBuilder {
+  private ofState({ state }: DeliveryFilter): Knex.QueryBuilder {
     const query = this.knex(this.knex.raw(TABLES.deliveries));
-    if (state !== null) query.where({ state });
-    if (search === '') return query;
-    const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
-    const newest = query
-      .clone()
+    return state === null ? query : query.where({ state });
+  }
+
+  /** The keys and times of matching records. Postgres finds them first, and then reads those of a page. */
+  private matching(filter: DeliveryFilter): Knex.QueryBuilder {
+    const { search } = filter;
+    if (search === '') return this.ofState(filter).select(MATCHING);
+    const newest = this.ofState(filter)
       .orderBy([...NEWEST])
-      .limit(MAX_READ)
-      .as('newest');
-    const keys = this.knex
-      .from(newest)
-      .select('key')
-      .whereRaw(
-        `concat_ws(' ', array_to_string(recipients, ' '), subject, ${TEMPLATE}, response, error, key) ilike ?`,
-        [pattern],
-      )
-      .union(query.clone().select('key').whereRaw('recipients && array[?, ?]', [search, search.toLowerCase()]));
-    return query.whereIn('key', keys);
+      .limit(MAX_READ);
+    const words = `concat_ws(' ', array_to_string(recipients, ' '), subject, ${TEMPLATE}, response, error, key) ilike ?`;
+    return this.knex
+      .from(newest.as('newest'))
+      .select(MATCHING)
+      .whereRaw(words, [`%${search.replace(/[\\%_]/g, '\\$&')}%`])
+      .union(
+        this.ofState(filter).select(MATCHING).whereRaw('recipients && array[?, ?]', [search, search.toLowerCase()]),
+      );
   }
 }

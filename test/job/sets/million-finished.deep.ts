@@ -29,6 +29,7 @@ const PAGES: Readonly<Record<string, PageRequest>> = {
   'a class in a queue': { class: 'Common', queue: 'few' },
   'a class in an old queue': { class: 'Common', queue: 'old' },
   'a tag': { tag: 'even' },
+  'a tag of each fiftieth': { tag: 'bulk' },
   'a rare tag': { tag: 'tenant-7' },
   'a tag of a class': { tag: 'even', class: 'Job13' },
   'a tag of an old class': { tag: 'even', class: 'Old' },
@@ -56,7 +57,7 @@ describe('a page of a million finished jobs', () => {
       `insert into job_finished (id, queue, class, payload, attempts, tags, search, ending, keep_until, keep_limit, batch_id, finished_at)
        select gen_random_uuid(), case when n < 1000 then 'old' when n % 50 = 0 then 'few' else 'default' end,
          case when n < 100 then 'Old' when hash % 10 < 6 then 'Common' else 'Job' || hash % 97 end,
-         '{"class":"Job","args":[]}', 0, case when hash % 5 = 0 then array['even', 'tenant-' || hash % 1000] else '{}' end,
+         '{"class":"Job","args":[]}', 0, case when hash % 5 = 0 then array['even', 'tenant-' || hash % 1000] when hash % 50 = 1 then array['bulk'] else '{}' end,
          'some word ' || n, '{}', now() + interval '1 day', ${2 * JOBS}, case when n % 100 = 0 then md5((n / 200000)::text)::uuid end,
          now() - (${JOBS} - n) * interval '0.1 seconds'
        from (select n, abs(hashint4(n)) as hash from generate_series(1, ${JOBS}) as n) as given`,
