@@ -43,11 +43,11 @@ function workerRow(worker: WorkerStats): string[] {
 
 /** A process whose event loop is blocked is in the state that it reported last. */
 export function stateOf(child: Pick<ProcessorStats | WorkerStats, 'state' | 'lastCheckin' | 'heartbeatAgeMs'>): string {
-  return unresponsiveMs(child) === null ? child.state : 'unresponsive';
+  return unresponsiveMs(child) === null ? child.state.replace('_', ' ') : 'unresponsive';
 }
 
 function processorLine(processor: ProcessorStats): string {
-  if (processor.pid === null) return processor.state;
+  if (processor.pid === null) return stateOf(processor);
   const status = reported(processor.lastStatus);
   const parts = [`pid ${processor.pid}`, stateOf(processor)];
   if (status) parts.push(`${status.inFlight.length} running`, `lag p99 ${lag(status)}`);

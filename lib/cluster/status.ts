@@ -9,6 +9,9 @@ export function processorsOf({ jobProcessor, otherJobProcessor: other }: TreeSta
 
 /** Children send a heartbeat every second. Without one for this long, ms, a child counts as unresponsive: it is blocked. */
 export const CHILD_SILENT_MS = 4000;
+
+/** A crash loop is this many deaths of a process in a row, each soon after a start. */
+export const CRASH_LOOP_DEATHS = 5;
 /** The same for a tree or a processor that reports by Redis every second: it is blocked, cut off or dead. */
 export const REPORT_SILENT_MS = 5000;
 

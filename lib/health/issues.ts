@@ -1,5 +1,6 @@
 import {
   CHILD_SILENT_MS,
+  CRASH_LOOP_DEATHS,
   type ProcessorStats,
   type ProcessorStatus,
   reported,
@@ -501,10 +502,13 @@ function jobsIssues(
   const hand = lastTermination?.reason === 'boot' ? [] : suspects;
   const death = { termination: lastTermination, detail: hand.map(named).join(', ') };
   const queue = hand[0]?.queue ?? '';
-  const restarting = bad('jobsRestart', { attempt, queue }, death);
+  // It is a crash loop until it stays up, also while it is tried again.
+  const loops = processor.state === 'crash_loop' || attempt >= CRASH_LOOP_DEATHS;
+  const restarting = loops
+    ? bad('crashLoop', { count: attempt, queue }, death)
+    : bad('jobsRestart', { attempt, queue }, death);
   switch (processor.state) {
     case 'crash_loop':
-      return [bad('crashLoop', { count: attempt, queue }, death)];
     case 'backing_off':
       return [restarting];
     case 'booting':

@@ -5,13 +5,13 @@ import { Deadline } from '../../support/deadline';
 import type { PeriodicTask } from '../../support/periodic-task';
 import type { Child } from '../child-process';
 import type { FromProcessor } from '../messages';
-import type { ProcessorStats, Tree, Work } from '../status';
+import { CRASH_LOOP_DEATHS, type ProcessorStats, type Tree, type Work } from '../status';
 import type { RelayBroadcast } from './child-handle';
 import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
 import { killUnresponsive } from './kill-unresponsive';
 import { MAX_TRIES } from './phased-restart';
 import { ProcessorHandle, type ProcessorStart } from './processor-handle';
-import { CRASH_LOOP_DEATHS, type RestartOptions, RestartPolicy } from './restart-policy';
+import { type RestartOptions, RestartPolicy } from './restart-policy';
 import { answerRequest } from './tree-operations';
 import type { ReplaceOrder } from './worker-pool';
 

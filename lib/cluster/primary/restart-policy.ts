@@ -3,9 +3,6 @@ import { Backoff } from '../../support/backoff';
 import type { NextRestart, Termination } from '../status';
 import type { ChildHandle } from './child-handle';
 
-/** A crash loop is this many deaths in a row, each soon after a start. */
-export const CRASH_LOOP_DEATHS = 5;
-
 export interface RestartOptions {
   /** First wait, ms. Default 100. */
   readonly base?: number;
