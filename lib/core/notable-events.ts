@@ -38,6 +38,7 @@ const NOTABLE = {
   'dead.dropped': ['processor', 'warn'],
   'clock.set': ['processor', 'warn'],
   'redis.emptied': ['reporter', 'warn'],
+  'redis.ready': ['reporter', 'calm'],
   'database.copied': ['processor', 'bad'],
   'operator.jobs': ['web', 'action'],
   'operator.queue': ['web', 'action'],

@@ -1,7 +1,7 @@
 import type { Tree, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
-import { recentEvent } from '../core/notable-events';
+import { type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import { Hints } from '../job/hint/hints';
@@ -73,6 +73,10 @@ export class TreeReporter implements Service {
     this.heartbeatMs = heartbeatMs;
     this.registry = new HeartbeatRegistry(redis.client);
     this.hints = new Hints(redis.client);
+    events.on(
+      'redis.ready',
+      (event) => event.awayMs !== null && this.on && this.record(recentEvent('redis.ready', event)),
+    );
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
       idle: { everyMs: heartbeatMs * IDLE, is: () => this.isResting },
@@ -156,9 +160,12 @@ export class TreeReporter implements Service {
   }
 
   private noteEmptied(): void {
-    const { events, tree } = this.options;
-    events.emit('redis.emptied', {});
-    tree.recordEvent(recentEvent('redis.emptied', {})).catch(() => undefined);
+    this.options.events.emit('redis.emptied', {});
+    this.record(recentEvent('redis.emptied', {}));
+  }
+
+  private record(event: RecentEvent): void {
+    this.options.tree.recordEvent(event).catch(() => undefined);
   }
 
   /** Without Redis it only notes whether the tree is active. */

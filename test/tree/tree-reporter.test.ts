@@ -189,6 +189,10 @@ describe("a tree's place in Redis", () => {
     await until('Redis is connected again', () => redis.client.isReady);
     await until('the tree is listed once more', async () => (await list.list()).length === 1);
     assert.equal(emptied, 1, 'a restarted one has kept its data');
+    await until(
+      'the outage is among the events',
+      async () => (await listed())?.treeStatus.events[0]?.name === 'redis.ready',
+    );
   });
 
   it('is kept when Redis is full', async () => {

@@ -36,7 +36,7 @@ export function eventLines(events: readonly RecentEvent[], format: Formatter, mo
 }
 
 /** Fields with durations and sizes, which are formatted and rounded. */
-const SPANS = ['durationMs', 'heartbeatAgeMs'] as const;
+const SPANS = ['durationMs', 'heartbeatAgeMs', 'awayMs'] as const;
 const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
 /** Events whose sentence depends on a value: its key ends with the `reason`, else the `action`. */
 const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];
@@ -70,6 +70,11 @@ function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): R
     values.part = partWords(String(about.part), t);
     values.cause = causeWords(String(about.cause), t);
     values.span = span(Number(about.spanMs));
+    values.because = about.about ? ` (${about.about})` : '';
+  }
+  if (name === 'clock.set') {
+    values.span = span(Math.abs(Number(about.ms)));
+    values.way = t(`overview.issue.clockWay.${Number(about.ms) < 0 ? 'back' : 'forward'}`);
   }
   if (name === 'memory.high') values.who = childName(about.slot, t);
   if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);

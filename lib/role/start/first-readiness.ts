@@ -65,7 +65,7 @@ async function explain(unready: Unready): Promise<string> {
   const { pendingText, WRITES_REFUSED } = await import('../checks/postgres');
   switch (unready.cause) {
     case 'migrations':
-      return `${pendingText(unready.names, LISTED)} Run catamount migrate, or start with --allow-pending.`;
+      return `${pendingText(unready.names, LISTED)} Run catamount db migrate, or start with --allow-pending.`;
     case 'writes':
       return WRITES_REFUSED;
     case 'jobs':

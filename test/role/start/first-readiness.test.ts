@@ -50,7 +50,7 @@ describe('the first readiness of a process', () => {
     const first = readiness();
     assert.match(
       (await first.reason()) ?? '',
-      /^\d+ migrations have not run: \d+_\w+, .* and \d+ more\. Run catamount migrate, or start with --allow-pending\.$/,
+      /^\d+ migrations have not run: \d+_\w+, .* and \d+ more\. Run catamount db migrate, or start with --allow-pending\.$/,
     );
     assert.equal(await database.knex.schema.hasTable('catamount_migrations'), false);
     assert.equal(await database.knex.schema.hasTable('knex_migrations'), false);
