@@ -4,6 +4,7 @@ import { mailboxes } from '../../mailer/compose/headers';
 import type { DeliveryMethod } from '../../mailer/definition/delivery-method';
 import type { MailSetup } from '../../mailer/definition/setup';
 import { openTransport } from '../../mailer/transport/open-transport';
+import { truncate } from '../../support/text-table';
 import { timeOrderedUuid } from '../../support/uuid';
 
 /** A fact that operators are told of, or its end. */
@@ -76,7 +77,7 @@ export function mail(
         cc: [],
         bcc: [],
         replyTo: [],
-        subject: titleOf(alert).slice(0, 120),
+        subject: truncate(titleOf(alert), 120),
         text: `${titleOf(alert)}\n\n${alert.tree}\n${alert.url}\n`,
         headers: { 'Auto-Submitted': 'auto-generated' },
       });

@@ -104,7 +104,7 @@
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
       const { width } = ctx.measureText(label);
-      const from = Math.min(x + 3, bbox.left + bbox.width - width);
+      const from = x + 3 + width > bbox.left + bbox.width ? x - 3 - width : x + 3;
       if (from < free) continue;
       ctx.fillText(label, from, bbox.top);
       free = from + width + 6;

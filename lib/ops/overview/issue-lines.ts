@@ -17,6 +17,8 @@ interface IssueWords {
 
 /** Maximum length of an issue's detail, such as a mail server's answer, columns of a terminal. */
 const MAX_DETAIL = 120;
+/** What the message of an error of Postgres ends with. */
+const STATEMENT = / \(in(?: an earlier statement)?: .*$/s;
 
 /**
  * The texts are `overview.issue.<code>.head`, `.rest` and `.remedy`, which says what helps; redisFull has also `full`, and
@@ -30,8 +32,8 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   for (const [name, figure] of Object.entries(figures))
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
-  // A backtick of somebody else's text begins no command.
-  values.detail = truncate(detail ?? '', MAX_DETAIL).replaceAll('`', "'");
+  // A backtick of somebody else's text begins no command. The statement that failed is in the log.
+  values.detail = truncate((detail ?? '').replace(STATEMENT, ''), MAX_DETAIL).replaceAll('`', "'");
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   values.hand = values.detail === '' ? '' : t('overview.issue.hand', { what: values.detail });
   values.largest = code === 'memory' && figures.slot !== undefined ? t('overview.issue.largest', values) : '';

@@ -116,8 +116,9 @@ function blamer({ issues }: Judgement): Blame {
       .map((issue) => [issueHref(issue, undefined), issue.level]),
   );
   return (card, href) => {
-    const tone = card.tone === 'ok' && tones.get(href);
-    return tone ? { ...card, tone, icon: ICONS[tone] } : card;
+    const tone = tones.get(href);
+    const worse = tone === 'bad' ? card.tone !== 'bad' : card.tone === 'ok';
+    return tone && worse ? { ...card, tone, icon: ICONS[tone] } : card;
   };
 }
 

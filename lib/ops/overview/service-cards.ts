@@ -14,6 +14,8 @@ export interface DependencyView {
   readonly icon: IconName;
   readonly phase: string;
   readonly say: string;
+  /** It does not answer, or refuses what is asked of it. */
+  readonly cut?: boolean;
 }
 
 /** A `maxclients` above this is Redis's default and not the limit of a plan, so it is not shown. */
@@ -48,7 +50,7 @@ function postgresView(
 ): DependencyView {
   const id = 'postgres';
   const name = 'Postgres';
-  if (!postgres.ok) return { id, name, ...away(postgres, codeOf(postgres.error), format) };
+  if (!postgres.ok) return { id, name, ...away('bad', postgres, codeOf(postgres.error), format) };
   const { version, used, allowed, sizeBytes, pingMs } = postgres.value;
   return {
     id,
@@ -68,7 +70,7 @@ function postgresView(
 function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string[], format: Formatter): DependencyView {
   const id = 'redis';
   const name = 'Redis';
-  if (!redis.ok) return { id, name, ...away(redis, redisLost ?? codeOf(redis.error), format) };
+  if (!redis.ok) return { id, name, ...away('warn', redis, redisLost ?? codeOf(redis.error), format) };
   if (redis.value === null) {
     const { t } = format;
     return { id, name, tone: 'ok', icon: 'key', phase: t('overview.phase.off'), say: t('overview.deps.redisOff') };
@@ -119,15 +121,18 @@ function mailView({ mail }: SystemStatus, delivery: string, format: Formatter): 
   return { id, name, tone: 'ok', icon: 'mail', phase: '', say };
 }
 
+/** @param tone that of the issue: requests and jobs go on without Redis. */
 function away(
+  tone: 'warn' | 'bad',
   reading: Extract<ProbeResult<unknown>, { ok: false }>,
   code: string,
   { t }: Formatter,
-): Pick<DependencyView, 'tone' | 'icon' | 'phase' | 'say'> {
+): Pick<DependencyView, 'tone' | 'icon' | 'phase' | 'say' | 'cut'> {
   const since = reading.since.toISOString().slice(11, 19);
   return {
-    tone: 'bad',
-    icon: 'bad',
+    tone,
+    icon: tone,
+    cut: true,
     phase: t(`overview.phase.${refusalOf(causeOf(reading.error)) ?? 'noAnswer'}`),
     say: t('overview.deps.away', { code, since }),
   };

@@ -1,3 +1,4 @@
+import { codeOf } from '../../core/errors';
 import { causeOf, refusalOf } from '../../core/failure-cause';
 import { isRedisOutage, REDIS_OFF } from '../../core/redis';
 import { toError } from '../../support/to-error';
@@ -65,7 +66,14 @@ function describeTrouble(thrown: unknown): Trouble {
   // By its code alone, a refused connection may be one to either store.
   const away = isRedisOutage(error) ? 'Redis' : isOutage(error) && 'Postgres';
   const reason = refusalOf(causeOf(error)) ? 'refused' : 'away';
-  if (away) return { status: 503, reason, values: { who: away }, headers: RETRY, code };
+  if (away)
+    return {
+      status: 503,
+      reason,
+      values: { who: away },
+      headers: RETRY,
+      code: code === 'Error' ? codeOf(error) : code,
+    };
   if (UNMIGRATED.test(code)) return { status: 503, reason: 'unmigrated', values: {}, headers: {}, code };
   return { status: 500, reason: 'fault', values: {}, headers: {}, code };
 }

@@ -162,6 +162,7 @@ describe('operators are told', () => {
     const [mail] = await until('a mail', () => sink.messages.length > 0 && sink.messages);
     assert.deepEqual(mail?.envelope, { from: 'a@shop.example', to: ['ada@shop.example', 'bob@shop.example'] });
     assert.match(mail?.subject ?? '', /^\[shop\] Worker 0 restarts/);
+    assert.ok((mail?.subject ?? '').length < 120 || mail?.subject?.endsWith('…'), mail?.subject);
     assert.match(mail?.text ?? '', /https:\/\/shop\.example\/ops/);
     assert.equal(mail?.headers.get('auto-submitted'), 'auto-generated');
     assert.equal((await postgres.query('select 1 from job_queue')).length, 0);

@@ -179,7 +179,8 @@ describe('the overview', () => {
     };
     const jobs = processorOf({ lastStatus: processorStatusOf({ left }) });
     const at = new Date().toISOString();
-    const events = [{ at, name: 'phase.aborted' as const, about: { phase: 1, reason } }];
+    const ready = { at, name: 'worker.ready' as const, about: { slot: 0, pid: 77, durationMs: 5 } };
+    const events = [ready, { at, name: 'phase.aborted' as const, about: { phase: 1, reason } }];
     await publish([treeStatusOf({ id: 'blocked', jobs, stats, events })]);
     const told = async (locale: string) =>
       viewOf((await ops.get(`/ops?tree=blocked&locale=${locale}`, operator)).body).text;
@@ -191,7 +192,12 @@ describe('the overview', () => {
     const korean = await told('ko');
     assert.match(korean, /단계 1 포기: worker 0 cannot boot: it exited/);
     assert.match(korean, /수 있습니다: worker 0 cannot boot: it exited/);
+    assert.match(korean, /워커 0\(pid 77\) 준비됨, 5ms/);
     await retire('blocked');
+    await publish([treeStatusOf({ id: 'silent', jobs: processorOf({ heartbeatAgeMs: 9000 }) })]);
+    const { body } = await ops.get('/ops?tree=silent', operator);
+    assert.match(body, /id="p-jobs" data-kind="jobs"\s+data-state="bad"/, 'as red as the line');
+    await retire('silent');
   });
 
   it('escapes the names of trees, queues and events', async () => {
@@ -277,7 +283,7 @@ describe('the overview without Postgres', () => {
       assert.match(body, /id="postgres" data-state="bad"/);
       assert.match(body, /id="redis" data-state="ok"/);
       assert.match(body, /id="mail" data-state="unknown"/);
-      assert.match(body, /Queues unknown.*Needs Postgres\. .*<code>ECONNREFUSED/s);
+      assert.match(body, /Queues unknown.*They are in Postgres.*<code>ECONNREFUSED/s);
       return true;
     });
     assert.ok(cookiesOf(await ops.get('/ops')) !== '');
