@@ -10,10 +10,13 @@ const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests',
 export function statsText(stats: TreeStats): string {
   const { versions, pid, phase, workers, bootedWorkers, oldWorkers } = stats;
   const up = formatSpan(Date.now() - Date.parse(stats.startedAt));
+  const unresponsive = stats.workerStatus.filter(
+    (worker) => worker.state === 'ready' && unresponsiveMs(worker) !== null,
+  );
   const old = oldWorkers > 0 ? `, ${oldWorkers} of an older phase` : '';
   const lines = [
     `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}${versions.release ? `, release ${versions.release}` : ''}`,
-    `Workers: ${bootedWorkers} of ${workers} ready, phase ${phase}${old}`,
+    `Workers: ${bootedWorkers - unresponsive.length} of ${workers} ready, phase ${phase}${old}`,
   ];
   if (stats.workerStatus.length > 0) lines.push('', ...table([COLUMNS, ...stats.workerStatus.map(workerRow)]), '');
   lines.push(`Jobs:    ${processorLine(stats.jobProcessor)}`);

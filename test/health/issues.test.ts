@@ -740,7 +740,10 @@ describe('the state of everything', () => {
     );
     const [first] = statusLines(status, { systemStatus: undefined, trouble: undefined }, new Date(NOW));
     assert.match(first ?? '', /1 of 2 workers ready, job processor unresponsive$/);
-    assert.match(statsText(status.stats), /^ +0 .* unresponsive .*^Jobs: +pid \d+, unresponsive,/ms);
+    assert.match(
+      statsText(status.stats),
+      /^Workers: 1 of 2 ready, .*^ +0 .* unresponsive .*^Jobs: +pid \d+, unresponsive,/ms,
+    );
   });
 
   it('shows on its card that the jobs stand still, when each part moved, and which server is to blame', () => {
