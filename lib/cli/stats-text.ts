@@ -1,5 +1,5 @@
 import { type ProcessorStats, reported, type TreeStats, type WorkerStats } from '../cluster/status';
-import { unresponsiveMs } from '../health/issues';
+import { servingWorkers, unresponsiveMs } from '../health/issues';
 import { formatSpan } from '../support/duration';
 import { megabytes, percent, UNKNOWN } from '../support/figures';
 import { table } from '../support/text-table';
@@ -8,15 +8,12 @@ const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests',
 
 /** The text that `catamount stats` prints without `--json`. */
 export function statsText(stats: TreeStats): string {
-  const { versions, pid, phase, workers, bootedWorkers, oldWorkers } = stats;
+  const { versions, pid, phase, workers, oldWorkers } = stats;
   const up = formatSpan(Date.now() - Date.parse(stats.startedAt));
-  const unresponsive = stats.workerStatus.filter(
-    (worker) => worker.state === 'ready' && unresponsiveMs(worker) !== null,
-  );
   const old = oldWorkers > 0 ? `, ${oldWorkers} of an older phase` : '';
   const lines = [
     `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}${versions.release ? `, release ${versions.release}` : ''}`,
-    `Workers: ${bootedWorkers - unresponsive.length} of ${workers} ready, phase ${phase}${old}`,
+    `Workers: ${servingWorkers(stats)} of ${workers} ready, phase ${phase}${old}`,
   ];
   if (stats.workerStatus.length > 0) lines.push('', ...table([COLUMNS, ...stats.workerStatus.map(workerRow)]), '');
   lines.push(`Jobs:    ${processorLine(stats.jobProcessor)}`);

@@ -17,7 +17,7 @@ export function statusLines(treeStatus: TreeStatus, { systemStatus, trouble }: H
   const { pid, phase, workers, jobProcessor } = treeStatus.stats;
   const progress = progressText(treeStatus, new Formatter(texts, now));
   return [
-    `Catamount runs: pid ${pid}, phase ${phase}, ${servingWorkers(treeStatus)} of ${pluralize(workers, 'worker')} ready, job processor ${stateOf(jobProcessor)}`,
+    `Catamount runs: pid ${pid}, phase ${phase}, ${servingWorkers(treeStatus.stats)} of ${pluralize(workers, 'worker')} ready, job processor ${stateOf(jobProcessor)}`,
     ...judgementLines(systemStatus, treeStatus, now),
     ...(progress === '' ? [] : [progress]),
     ...(trouble === undefined ? [] : [trouble]),

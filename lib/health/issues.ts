@@ -6,6 +6,7 @@ import {
   reported,
   type SlotStatus,
   type Termination,
+  type TreeStats,
   type TreeStatus,
   type WorkerStats,
   type WorkerStatus,
@@ -226,15 +227,13 @@ export function hotFactor({ stats }: TreeStatus, index: number, mb: number | und
   return median !== undefined && mb >= median * HOT_FACTOR ? mb / median : null;
 }
 
-export function readyWorkers({ stats, slots }: Pick<TreeStatus, 'stats' | 'slots'>): number {
-  const ready = new Set(stats.workerStatus.filter(({ state }) => state === 'ready').map(({ index }) => index));
-  return slots.filter(({ index }) => ready.has(index)).length;
+export function readyWorkers({ workerStatus }: Pick<TreeStats, 'workerStatus'>): number {
+  return new Set(workerStatus.filter(({ state }) => state === 'ready').map(({ index }) => index)).size;
 }
 
 /** @returns how many of them answer: a worker whose event loop is blocked serves nobody. */
-export function servingWorkers({ stats, slots }: TreeStatus): number {
-  const workerStatus = stats.workerStatus.filter((worker) => unresponsiveMs(worker) === null);
-  return readyWorkers({ stats: { ...stats, workerStatus }, slots });
+export function servingWorkers({ workerStatus }: Pick<TreeStats, 'workerStatus'>): number {
+  return readyWorkers({ workerStatus: workerStatus.filter((worker) => unresponsiveMs(worker) === null) });
 }
 
 /** Used share of connections or memory above which an operator is warned. */
@@ -445,7 +444,7 @@ function unreadyIssues({ stats: { workerStatus } }: TreeStatus): Issue[] {
 
 function workerIssues(treeStatus: TreeStatus): Issue[] {
   const { slots, stats, stopping } = treeStatus;
-  const nobody = stats.workers > 0 && readyWorkers(treeStatus) === 0 && !stopping;
+  const nobody = stats.workers > 0 && readyWorkers(stats) === 0 && !stopping;
   const ofSlots = slots.flatMap((slot) => slotIssue(treeStatus, slot));
   return nobody ? [bad('nobodyServes', { count: stats.workers }), ...ofSlots] : ofSlots;
 }

@@ -75,7 +75,7 @@ export function findTransit(treeStatus: TreeStatus, systemStatus: SystemStatus |
   if (phasedRestart) return 'phasedRestart';
   const { state } = stats.jobProcessor;
   const jobsStart = limits.jobConcurrency > 0 && (state === 'booting' || state === 'disabled');
-  if (readyWorkers(treeStatus) < stats.workers || jobsStart) return 'starting';
+  if (readyWorkers(stats) < stats.workers || jobsStart) return 'starting';
   if (!systemStatus) return 'notAllKnown';
   const { queues, failures, mail, trees } = systemStatus;
   return [queues, failures, mail, trees].every(({ ok }) => ok) ? null : 'notAllKnown';

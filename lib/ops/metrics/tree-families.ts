@@ -1,7 +1,7 @@
 import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
 import type { PoolStats, ProcessMetrics } from '../../core/process-metrics';
 import { SHED_REASONS } from '../../core/request-counts';
-import { ISSUE_CODES } from '../../health/issues';
+import { ISSUE_CODES, servingWorkers } from '../../health/issues';
 import { BOUNDS_MS } from '../../support/histogram';
 import { counter, type Family, gauge, histogram, only, type Sample, sample } from './exposition';
 import type { Scrape } from './scrape';
@@ -28,7 +28,7 @@ export const TREE: readonly Family[] = [
     'Number of web workers that the tree should have. 0: this tree serves no web (--only jobs).',
     ({ tree }) => only(tree?.stats.workers),
   ),
-  gauge('workers_ready', 'Number of web workers that serve.', ({ tree }) => only(tree?.stats.bootedWorkers)),
+  gauge('workers_ready', 'Number of web workers that serve.', ({ tree }) => only(tree && servingWorkers(tree.stats))),
   counter('worker_restarts_total', 'Number of web workers that have replaced another one, by reason.', ({ tree }) =>
     tree ? REASONS.map((reason) => ({ labels: { reason }, value: tree.stats.totals.workerRestarts[reason] ?? 0 })) : [],
   ),

@@ -53,7 +53,7 @@ function summaryLine({ treeStatus, unresponsiveFor }: TreeHealth, { queues }: Sy
   const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.blocked, 0) : null;
   const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
   return facts(
-    stats.workers > 0 && t('overview.verdict.workers', { ready: servingWorkers(treeStatus), count: stats.workers }),
+    stats.workers > 0 && t('overview.verdict.workers', { ready: servingWorkers(stats), count: stats.workers }),
     requests &&
       t(requests.waiting > 0 ? 'overview.verdict.busy' : 'overview.verdict.inFlight', {
         inFlight: requests.inFlight,

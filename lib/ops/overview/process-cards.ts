@@ -194,7 +194,7 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): ProcessV
       format.t('overview.say.up', { span: format.up(stats.startedAt) }),
       `pid ${stats.pid}`,
       formatAddress(treeStatus, format),
-      stats.workers > 0 && format.t('overview.say.sends', { ready: servingWorkers(treeStatus), count: stats.workers }),
+      stats.workers > 0 && format.t('overview.say.sends', { ready: servingWorkers(stats), count: stats.workers }),
     ),
   };
 }
