@@ -9,8 +9,12 @@ import { rowsRead } from '../../support/rows-read';
 import { inSuite } from '../../support/suite';
 
 const JOBS = 1_000_000;
-/** Rows and entries of indexes that Postgres may read for a page: some for the count, some for each search. */
-const MOST_READ = 40_000;
+/**
+ * Rows and entries of indexes that Postgres may read for a page: some for the count, some for each search. The most are those of a
+ * tag that about each fiftieth job has. Its index leads to 20,000 jobs, the order of the page to 25,000 until 500 of them have
+ * the tag, and each job is an entry and a row. Postgres takes either way, as its sample of the table happens to say.
+ */
+const MOST_READ = 55_000;
 /** The oldest of six batches. */
 const BATCH = 'cfcd2084-95d5-65ef-66e7-dff9f98764da';
 const HOUR = 3_600_000;
