@@ -53,6 +53,8 @@ import type { Shared } from './web';
 const NICENESS = 5;
 /** Maximum length of an error's message in a status. */
 const MAX_ERROR = 200;
+/** After a longer time without a report the process itself stood still, ms: it has not read the answers that came. */
+const BLOCKED_MS = 5000;
 
 /** What a job processor in the primary's process is given. */
 interface Within {
@@ -169,6 +171,8 @@ export class JobProcessorRole {
   private isQuiet: boolean;
   /** Time at which it had begun to work, ms on the monotonic clock. */
   private worksSince = 0;
+  /** Time of the last status, ms on the monotonic clock. */
+  private readAt = 0;
 
   constructor(
     private readonly app: AppDefinition,
@@ -338,12 +342,16 @@ export class JobProcessorRole {
   private progress(): PartProgress[] {
     // The age of the process.
     const now = performance.now();
+    // What came meanwhile is read after this.
+    const wasBlocked = now - this.readAt > BLOCKED_MS;
+    this.readAt = now;
     const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
     return Object.entries(measured).flatMap(([part, progress]) => {
       if (!progress) return [];
       const { movedMs, error } = progress;
       // The mails of an app need not begin with its process.
-      const owedMs = part === 'mail' ? progress.owedMs : owedSinceStart(progress, now, now - this.worksSince);
+      const owing = part === 'mail' ? progress.owedMs : owedSinceStart(progress, now, now - this.worksSince);
+      const owedMs = wasBlocked && !error ? 0 : owing;
       const cause = judgeFailure(error);
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
+import pg from 'pg';
 import { PROCESSOR_ROLE } from '../../../lib/cluster/child-roles';
 import type { FromProcessor, ToProcessor } from '../../../lib/cluster/messages';
 import { readSettings } from '../../../lib/core/settings';
@@ -80,5 +81,31 @@ describe('a job processor', () => {
     assert.deepEqual(await exited, [0, null]);
     assert.equal(processed(), 1);
     assert.deepEqual(reports().at(-1)?.status.inFlight, []);
+  });
+
+  it('that was frozen does not report what it could not read for a standstill', async () => {
+    const exited = begin('open');
+    const dispatch = () =>
+      reports()
+        .at(-1)
+        ?.status.progress.find(({ part }) => part === 'dispatch');
+    await until('its dispatcher has looked', () => dispatch()?.movedMs);
+    const session = new pg.Client(app.database.url);
+    await session.connect();
+    await session.query('begin; lock table job_queue in access exclusive mode');
+    await until('its dispatcher waits for Postgres', () => dispatch()?.owedMs);
+    child.kill('SIGSTOP');
+    await session.end();
+    const frozenAt = performance.now();
+    await until('a standstill would be reported', () => performance.now() - frozenAt > 11_000);
+    const before = reports().length;
+    child.kill('SIGCONT');
+    await until('it reports again', () => reports().length > before + 1);
+    stop();
+    assert.deepEqual(await exited, [0, null]);
+    assert.deepEqual(
+      reports().flatMap(({ status }) => status.stalled ?? []),
+      [],
+    );
   });
 });
