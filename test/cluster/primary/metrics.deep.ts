@@ -14,7 +14,8 @@ const METRICS_TOKEN = 'sesame-opens-0123456789';
 
 async function scrape(tree: Tree): Promise<ScrapedText> {
   const headers = { Authorization: `Bearer ${METRICS_TOKEN}` };
-  return ScrapedText.of(await tree.request('GET', '/ops/metrics', { headers }));
+  // One may reach a worker that does not answer.
+  return ScrapedText.of(await tree.request('GET', '/ops/metrics', { headers, timeoutMs: 5000 }));
 }
 
 /** Scrapes until the condition holds. A scrape that lacks a busy store does not count. @returns that scrape. */
@@ -95,6 +96,17 @@ describe('the metrics of a whole tree', () => {
     assert.equal(requests(last), answered);
     await get('/slow?ms=1', 20);
     await allAreTold();
+  });
+
+  it('do not count a worker as ready that does not answer', async () => {
+    const [{ pid = 0 } = assert.fail()] = (await statsOf(tree)).worker_status;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await told('one worker is ready', (scraped) => scraped.sum('catamount_workers_ready') === 1);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await bothReady();
   });
 
   it('count every request while workers are replaced one by one', async () => {
