@@ -522,7 +522,7 @@ const STATES: readonly (readonly [
     'a class that fails and has died: one fact',
     stores({ failures: known({ ...FAILING, dead: [died('ImportJob', 3)] }) }),
     ['failing'],
-    /139 of 200 runs .*, 3 jobs are dead: Error: no disk/,
+    /139 of 200 runs .*, 3 jobs are dead: Error: no disk.*--set retry --class ImportJob, and the same with --set dead\./,
   ],
   [
     'a recurring job whose latest run failed: one fact, though its class fails and has died',

@@ -11,7 +11,7 @@ import type { Deadline } from '../../support/deadline';
 import { PeriodicTask } from '../../support/periodic-task';
 import type { Service } from '../../support/service';
 import { toError } from '../../support/to-error';
-import { issueLine } from '../overview/issue-lines';
+import { issueLine, issueWords } from '../overview/issue-lines';
 import { Formatter } from '../ui/format';
 import { pageTexts, TEXTS } from '../ui/texts';
 import { AlertBook } from './alert-book';
@@ -38,7 +38,10 @@ export interface AlerterOptions {
   readonly everyMs?: number;
 }
 
-type Fact = Pick<Alert, 'key' | 'line' | 'level'>;
+interface Fact extends Pick<Alert, 'key' | 'line' | 'level'> {
+  /** `line` with what helps; absent from what another process has told. */
+  readonly advice?: string;
+}
 
 interface Standing extends Fact {
   /** Looks in a row that have seen it, and that have missed it. */
@@ -113,7 +116,10 @@ export class Alerter implements Service {
     return new Map(
       own.map((issue) => {
         const key = `${shown?.issues.includes(issue) ? place : ''} ${issueKey(issue)}`;
-        return [key, { key, level: issue.level, line: issueLine(issue, format) }];
+        return [
+          key,
+          { key, level: issue.level, line: issueWords(issue, format).fact, advice: issueLine(issue, format) },
+        ];
       }),
     );
   }
@@ -136,7 +142,7 @@ export class Alerter implements Service {
   private async tell(known: Standing, tree: string): Promise<void> {
     const claim = await this.book.claim(known).catch(() => 'alone' as const);
     if (claim === false) return;
-    const isTold = await this.send('alert', known, tree);
+    const isTold = await this.send('alert', { ...known, line: known.advice ?? known.line }, tree);
     if (isTold) this.standing.set(known.key, { ...known, told: claim === 'alone' ? 'alone' : 'recorded' });
     await (isTold ? this.book.markTold(known.key) : this.book.release(known.key)).catch(() => undefined);
   }

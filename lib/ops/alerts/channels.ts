@@ -13,7 +13,7 @@ export interface Alert {
   /** Names the fact: the tree's place, unless it is of the services that all trees share, the issue's code and its subject. */
   readonly key: string;
   readonly level: 'warn' | 'bad';
-  /** The issue in one line, as the overview has it. */
+  /** The issue in one line, as the overview has it; once it is over, without what helps. */
   readonly line: string;
   readonly app: string;
   readonly tree: string;

@@ -77,6 +77,7 @@ function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): R
     values.way = t(`overview.issue.clockWay.${Number(about.ms) < 0 ? 'back' : 'forward'}`);
   }
   if (name === 'memory.high') values.who = childName(about.slot, t);
+  if (name === 'phase.aborted') values.reason = failureWords(String(about.reason), t);
   if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);
   return values;
 }
@@ -106,6 +107,23 @@ export function causeWords(cause: string, t: Translate): string {
   const key = `overview.sentence.cause.${cause}`;
   const text = t(key);
   return text === key ? causeText(cause) : text;
+}
+
+const REASONS: Readonly<Record<string, RegExp>> = {
+  noClass: /^there is no job class (?<class>\S+) in this app$/,
+  cannotBoot: /^(?:worker (?<slot>\d+)|the job processor) cannot boot(?=: )/,
+  exited: /(?<=: )it exited with code (?<code>\d+)$/,
+  notReady: /(?<=: )it was not ready in time$/,
+};
+
+/** Why a phased restart ended, or a job is left to others. What the app itself has said stays as it is. */
+export function failureWords(reason: string, t: Translate): string {
+  return Object.entries(REASONS).reduce((text, [name, pattern]) => {
+    const found = pattern.exec(text);
+    const key = `overview.sentence.reason.${name}`;
+    const words = t(key, { ...found?.groups, who: childName(found?.groups?.slot ?? null, t) });
+    return found && words !== key ? text.replace(found[0], () => words) : text;
+  }, reason);
 }
 
 /** A command such as `recycle 1` in words, or as typed when there is no text for it. */

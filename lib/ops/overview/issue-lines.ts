@@ -5,7 +5,7 @@ import type { Judgement } from '../../health/judge';
 import { truncate } from '../../support/text-table';
 import type { Formatter } from '../ui/format';
 import { linkToTree } from './chosen-tree';
-import { causeWords, childName, partWords } from './event-lines';
+import { causeWords, childName, failureWords, partWords } from './event-lines';
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
 interface IssueWords {
@@ -13,6 +13,8 @@ interface IssueWords {
   readonly rest: string;
   /** The parts of `rest`; those with odd indices are commands. */
   readonly parts: readonly string[];
+  /** `head` and `rest` without what helps. */
+  readonly fact: string;
 }
 
 /** Maximum length of an issue's detail, such as a mail server's answer, columns of a terminal. */
@@ -33,7 +35,7 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
   // A backtick of somebody else's text begins no command. The statement that failed is in the log.
-  values.detail = truncate((detail ?? '').replace(STATEMENT, ''), MAX_DETAIL).replaceAll('`', "'");
+  values.detail = truncate(failureWords((detail ?? '').replace(STATEMENT, ''), t), MAX_DETAIL).replaceAll('`', "'");
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   values.hand = values.detail === '' ? '' : t('overview.issue.hand', { what: values.detail });
   values.largest = code === 'memory' && figures.slot !== undefined ? t('overview.issue.largest', values) : '';
@@ -43,12 +45,14 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   values.of = figures.table ? t('overview.issue.ofTable', values) : '';
   if (figures.way !== undefined) values.way = t(`overview.issue.clockWay.${figures.way}`);
   if (by !== undefined) values.by = format.caller(by);
+  if (figures.reason !== undefined) values.reason = failureWords(String(figures.reason), t);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
   if (figures.cause !== undefined) values.cause = causeWords(String(figures.cause), t);
   values.setting = SETTINGS[code] ?? (figures.part === 'mail' ? 'SMTP_URL' : 'DATABASE_URL');
   // A full stop follows it.
   values.because = values.detail === '' ? '' : `: ${String(values.detail).replace(/\.$/, '')}`;
   values.dead = Number(figures.dead ?? 0) > 0 ? t('overview.issue.dead', { count: figures.dead }) : '';
+  values.theDead = values.dead === '' ? '' : t('overview.issue.failing.theDead');
   values.holders = format.holders(holders ?? []);
   values.taken = values.holders === '' ? '' : t('overview.issue.taken', { holders: values.holders });
   values.class ??= holders?.[0]?.class;
@@ -62,15 +66,14 @@ export function issueWords({ code, figures, termination, by, holders, detail }: 
   const ofJobs = figures.queue && values.hand !== '' ? `${texts}.jobsRemedy` : `${texts}.remedy`;
   const remedy = ofCause ? `overview.issue.causeRemedy.${figures.cause}` : ofJobs;
   const remedyText = t(remedy, values);
-  // Some say what helps in their `rest`.
-  const said = [t(`${texts}.${rest}`, values).trim(), remedyText === remedy ? '' : remedyText];
-  // What somebody else has said may end a sentence by itself.
-  const parts = said
-    .join(' ')
-    .trim()
-    .replace(/(?<=[?!…])\./g, '')
-    .split('`');
-  return { head: refused ?? t(`${texts}.${head}`, values).trim(), rest: parts.join(''), parts };
+  // Some say what helps in their `rest`. What somebody else has said may end a sentence by itself.
+  const [alone = '', help = ''] = [t(`${texts}.${rest}`, values).trim(), remedyText === remedy ? '' : remedyText].map(
+    (text) => text.replace(/(?<=[?!…])\./g, ''),
+  );
+  const parts = `${alone} ${help}`.trim().split('`');
+  const words = refused ?? t(`${texts}.${head}`, values).trim();
+  const fact = `${words} ${alone}`.replaceAll('`', '').trim();
+  return { head: words, rest: parts.join(''), parts, fact };
 }
 
 /** The setting that names the server which is away. */

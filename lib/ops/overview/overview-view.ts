@@ -84,6 +84,7 @@ export function overviewView(
   const blame = blamer(judgement);
   const queues = valueIn(systemStatus.queues);
   const { redis } = systemStatus;
+  const standsStill = format.t('overview.phase.standsStill');
   return {
     at: systemStatus.at,
     level: judgement.level,
@@ -98,7 +99,9 @@ export function overviewView(
       shown?.treeStatus.embedded ?? [],
       config.mail.delivery,
       format,
-    ).map((card) => blame(card, `#${card.id}`)),
+    )
+      .map((card) => blame(card, `#${card.id}`))
+      .map((card) => (card.phase === '' && card.tone === 'bad' ? { ...card, phase: standsStill } : card)),
     queues: queues ? queueRows(queues, latencyWarningMs, format) : null,
     queuesCode: systemStatus.queues.ok ? null : codeOf(systemStatus.queues.error),
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),

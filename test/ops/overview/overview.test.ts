@@ -170,7 +170,7 @@ describe('the overview', () => {
     await Promise.all([retire('near'), retire('far')]);
   });
 
-  it('counts no blocked worker among those that take requests, and tells the reasons of processes as they are', async () => {
+  it("counts no blocked worker among those that take requests, and tells why others failed in the reader's language", async () => {
     const reason = 'worker 0 cannot boot: it exited with code 1';
     const left = [{ class: 'GoneJob', reason: 'there is no job class GoneJob in this app', times: 3, spanMs: 5000 }];
     const stats = {
@@ -190,14 +190,20 @@ describe('the overview', () => {
     assert.match(english, /side by side: worker 0 cannot boot: it exited/);
     assert.match(english, /GoneJob is left .*: there is no job class GoneJob in this app/);
     const korean = await told('ko');
-    assert.match(korean, /단계 1 포기: worker 0 cannot boot: it exited/);
-    assert.match(korean, /수 있습니다: worker 0 cannot boot: it exited/);
+    assert.match(korean, /단계 1 포기: 워커 0 시작 실패: 종료 코드 1/);
+    assert.match(korean, /수 있습니다: 워커 0 시작 실패: 종료 코드 1/);
+    assert.match(korean, /GoneJob 작업을 .*: 이 앱에 GoneJob 클래스가 없습니다/);
     assert.match(korean, /워커 0\(pid 77\) 준비됨, 5ms/);
     await retire('blocked');
+    const progress = [{ part: 'mail', movedMs: null, owedMs: 20_000, cause: 'noAnswer', error: '' } as const];
+    const stalled = processorOf({ lastStatus: processorStatusOf({ progress }) });
     await publish([treeStatusOf({ id: 'silent', jobs: processorOf({ heartbeatAgeMs: 9000 }) })]);
+    await publish([treeStatusOf({ id: 'stalled', jobs: stalled })]);
     const { body } = await ops.get('/ops?tree=silent', operator);
     assert.match(body, /id="p-jobs" data-kind="jobs"\s+data-state="bad"/, 'as red as the line');
-    await retire('silent');
+    const ofMail = (await ops.get('/ops?tree=stalled', operator)).body;
+    assert.match(ofMail, /id="mail" data-state="bad"[^>]*>(?:(?!<\/li>)[\s\S])*class="phase">stands still</);
+    await Promise.all([retire('silent'), retire('stalled')]);
   });
 
   it('escapes the names of trees, queues and events', async () => {
