@@ -99,9 +99,7 @@ export function treeTab(
     href: linkToTree('/ops', own ? null : id),
     current,
     figures:
-      unresponsiveFor === null
-        ? figures.join(' · ')
-        : format.t('overview.trees.unresponsive', { span: unresponsiveFor }),
+      unresponsiveFor === null ? facts(...figures) : format.t('overview.trees.unresponsive', { span: unresponsiveFor }),
     percent: unresponsiveFor === null ? Math.min(100, share ?? 0) : 0,
   };
 }

@@ -193,9 +193,9 @@ export function sentences(...parts: readonly (string | false | null | undefined)
   return parts.filter(Boolean).join(' ');
 }
 
-/** Joins facts with middle dots; empty ones are left out. */
+/** Joins facts with middle dots, none of which begins a line; empty ones are left out. */
 export function facts(...parts: readonly (string | false | null | undefined)[]): string {
-  return parts.filter(Boolean).join(' · ');
+  return parts.filter(Boolean).join('\u00a0· ');
 }
 
 /** Path of a job's page. It is here so that pages of other folders can link to it without loading the pages of jobs. */

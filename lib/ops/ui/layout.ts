@@ -1,3 +1,4 @@
+import ejs from 'ejs';
 import { type Config, version } from '../../core/config';
 import { Views } from '../../mailer/render/views';
 import { escapeDirections } from '../../support/terminal-text';
@@ -89,6 +90,7 @@ export class Layout {
       theme,
       bare: visitor === undefined || visitor.role === 'guest',
       icon: icons.show,
+      coded: withCode,
       format: new Formatter(t),
       role: visitor?.role,
       token: visitor === undefined ? '' : formToken(visitor),
@@ -99,6 +101,11 @@ export class Layout {
       scripts: [],
     };
   }
+}
+
+/** @returns HTML of a text, whose commands and code stand in backticks. */
+function withCode(text: string): string {
+  return ejs.escapeXML(text).replace(/`([^`]+)`/g, '<code>$1</code>');
 }
 
 /**

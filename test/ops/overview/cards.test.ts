@@ -70,7 +70,7 @@ describe('cards and events on the overview:', () => {
         restarts: { crash: 1, phase: 2 },
       });
       const view = worker(treeStatusOf({ workers: [busy, workerOf(1)] }));
-      assert.deepEqual(look(view), ['ok', 'solid', 'ok', 'ready', 'up 2 h · 3 restarts · pid 100']);
+      assert.deepEqual(look(view), ['ok', 'solid', 'ok', 'ready', 'up 2 h\u00a0· 3 restarts\u00a0· pid 100']);
       assert.deepEqual([view.on, view.of, view.barPercent], [3, 5, 30]);
       assert.deepEqual(
         [view.waiting, view.lag, view.memory],
@@ -192,7 +192,7 @@ describe('cards and events on the overview:', () => {
       const waiting = [41_000, 7000].map((ms) => ({ queue: 'default', ms, readMs: ms, paused: false }));
       assert.equal(
         moved({ heartbeatAgeMs: 2000, lastStatus: { ...lastStatus, waiting } }),
-        'Last progress: fetch 2 s, due jobs 5 s, LISTEN 26 s, mail 24 min ago · oldest due job waits 43 s',
+        'Last progress: fetch 2 s, due jobs 5 s, LISTEN 26 s, mail 24 min ago\u00a0· oldest due job waits 43 s',
         'all values are as old as its last heartbeat',
       );
       // A job that is read between its arrival and its fetch is not waiting.
@@ -234,7 +234,7 @@ describe('cards and events on the overview:', () => {
 
   it('the card of the primary shows the port, and whether the tree is stopping', () => {
     const view = primaryView(treeStatusOf({ stopping: true }), words);
-    assert.equal(view.say, 'up 2 h · pid 24 · port 3000 · sends to 2 of 2 workers');
+    assert.equal(view.say, 'up 2 h\u00a0· pid 24\u00a0· port 3000\u00a0· sends to 2 of 2 workers');
     assert.deepEqual([view.tone, view.phase], ['warn', 'stopping']);
     assert.match(primaryView(treeStatusOf({ address: 'unix:/run/app.sock' }), words).say, /unix:\/run\/app\.sock/);
   });
