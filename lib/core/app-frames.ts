@@ -10,7 +10,7 @@ const MAX_FRAMES = 30;
 
 /** @returns true for a line of a stack that is in the app's code, and not in that of a package, of Node or of Catamount. */
 export function isAppFrame(frame: string): boolean {
-  if (/\(?node:|[\\/]node_modules[\\/]|<anonymous>\)?$/.test(frame)) return false;
+  if (/\(?node:|[\\/]node_modules[\\/]|<anonymous>\)?$|\(index \d+\)$/.test(frame)) return false;
   return !OURS.some((folder) => frame.includes(folder) && !frame.includes(`${folder}app${path.sep}`));
 }
 

@@ -15,12 +15,13 @@ describe('stack traces', () => {
       'at async process.processTicksAndRejections (node:internal/process/task_queues:95:5)',
       'at node:internal/deps/undici/undici:13178:13',
       'at Array.map (<anonymous>)',
+      'at async Promise.all (index 1)',
       `at file://${process.cwd()}/jobs/mail.mjs:3:4`,
     ];
     const lines = stackLines(`Error: x\n${frames.map((frame) => `    ${frame}`).join('\n')}`);
     assert.deepEqual(
       lines.map(({ kind }) => kind),
-      ['own', 'library', 'library', 'own', 'library', 'library', 'library', 'own'],
+      ['own', 'library', 'library', 'own', 'library', 'library', 'library', 'library', 'own'],
     );
     assert.equal(lines.at(-1)?.text, 'at jobs/mail.mjs:3:4');
     assert.equal(lines[3]?.text, 'at async SignUp (lib/app/services/sign-up.ts:1:2)');
