@@ -32,8 +32,12 @@ export function webLoad({ stats, limits }: TreeStatus): { inFlight: number; of: 
   if (workers === 0) return undefined;
   const sum = (pick: (status: (typeof statuses)[number]) => number) =>
     statuses.reduce((total, one) => total + pick(one), 0);
+  // A worker that it blocks has not reported the request that it has begun.
+  const unreported = workerStatus.filter(
+    ({ begun, lastStatus }) => begun && !reported(lastStatus)?.inFlight.some(({ id }) => id === begun.id),
+  );
   return {
-    inFlight: sum((one) => one.busyThreads),
+    inFlight: sum((one) => one.busyThreads) + unreported.length,
     of: workers * limits.maxThreads,
     waiting: sum((one) => one.backlog),
   };

@@ -173,8 +173,9 @@ describe('the overview', () => {
   it("counts no blocked worker among those that take requests, and tells why others failed in the reader's language", async () => {
     const reason = 'worker 0 cannot boot: it exited with code 1';
     const left = [{ class: 'GoneJob', reason: 'there is no job class GoneJob in this app', times: 3, spanMs: 5000 }];
+    const begun = { what: 'GET /report', id: 'a-request', ageMs: 9500 };
     const stats = {
-      workerStatus: [workerOf(0), workerOf(1, { heartbeatAgeMs: 9000 })],
+      workerStatus: [workerOf(0), workerOf(1, { heartbeatAgeMs: 9000, begun })],
       lastPhase: { phase: 1, completed: false, reason },
     };
     const jobs = processorOf({ lastStatus: processorStatusOf({ left }) });
@@ -186,6 +187,7 @@ describe('the overview', () => {
       viewOf((await ops.get(`/ops?tree=blocked&locale=${locale}`, operator)).body).text;
     const english = await told('en');
     assert.match(english, /1 of 2 workers take requests/);
+    assert.match(english, /1 of 10 requests in flight/, 'it has begun one');
     assert.match(english, /sends to 1 of 2 workers/);
     assert.match(english, /side by side: worker 0 cannot boot: it exited/);
     assert.match(english, /GoneJob is left .*: there is no job class GoneJob in this app/);
