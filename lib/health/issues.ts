@@ -153,17 +153,15 @@ export function causesFirst(issues: readonly Issue[]): Issue[] {
   const codes = new Set(issues.map(({ code }) => code));
   const stalled = issues.filter(isOfJobs).sort((a, b) => spanOf(b) - spanOf(a));
   const isCronStalled = stalled.some(({ subject }) => subject === 'cron');
-  const told = issues
-    .filter((issue) => {
-      if (issue.code === 'cronMissed') return !isCronStalled;
-      if (!isOfJobs(issue)) return true;
-      const { cause } = issue.figures;
-      if (cause === 'postgresReadOnly' && codes.has('postgresReadOnly')) return false;
-      if (codes.has('postgresAway') && AWAY.includes(cause)) return false;
-      if (codes.has('locked') && LOCKED.includes(cause)) return false;
-      return issue === stalled.find((one) => one.figures.cause === cause);
-    })
-    .map((issue) => (issue.code === 'postgresAway' ? sinceTheTree(issue, stalled) : issue));
+  const told = issues.filter((issue) => {
+    if (issue.code === 'cronMissed') return !isCronStalled;
+    if (!isOfJobs(issue)) return true;
+    const { cause } = issue.figures;
+    if (cause === 'postgresReadOnly' && codes.has('postgresReadOnly')) return false;
+    if (codes.has('postgresAway') && AWAY.includes(cause)) return false;
+    if (codes.has('locked') && LOCKED.includes(cause)) return false;
+    return issue === stalled.find((one) => one.figures.cause === cause);
+  });
   const isConsequence = ({ code }: Issue) => CONSEQUENCES.includes(code) && STORES.some((store) => codes.has(store));
   const stores = told.filter(({ code }) => STORES.includes(code));
   const others = told.filter((issue) => !stores.includes(issue));
@@ -181,12 +179,6 @@ function isOfJobs({ code, figures: { part } }: Issue): boolean {
 
 function spanOf({ figures: { spanMs = 0 } }: Issue): number {
   return Number(spanMs);
-}
-
-/** An outage lasts for as long as the tree has seen it; whoever asks may have begun to look a moment ago. */
-function sinceTheTree(issue: Issue, stalled: readonly Issue[]): Issue {
-  const spans = stalled.filter(({ figures: { cause } }) => AWAY.includes(cause)).map(spanOf);
-  return { ...issue, figures: { ...issue.figures, spanMs: Math.max(spanOf(issue), ...spans) } };
 }
 
 /** A worker stands out when it takes this many times the median of the others, and at least HOT_MB. */
@@ -265,10 +257,13 @@ function awayIssues(systemStatus: SystemStatus, trees: readonly KnownTree[]): Is
   const { postgres, redisLost, at } = systemStatus;
   const redis = redisIn(systemStatus);
   const own = trees.filter((tree) => tree.own).map(({ treeStatus }) => treeStatus.stats.jobProcessor.lastStatus);
+  // An outage lasts for as long as the tree has seen it: whoever asks may have begun to look a moment ago.
   const redisMs = Math.max(0, ...own.map((status) => reported(status)?.redisAwayMs ?? 0));
+  const parts = trees.flatMap(({ treeStatus }) => reported(treeStatus.stats.jobProcessor.lastStatus)?.progress ?? []);
+  const waits = parts.filter(({ part, cause }) => part !== 'mail' && AWAY.includes(cause));
   return [
     redis.ok ? [] : warn('redisAway', away(redis, at, redisMs, redisLost)),
-    postgres.ok ? [] : bad('postgresAway', away(postgres, at)),
+    postgres.ok ? [] : bad('postgresAway', away(postgres, at, Math.max(0, ...waits.map(({ owedMs }) => owedMs)))),
     postgres.ok && postgres.value.refusesWrites ? bad('postgresReadOnly') : [],
     postgres.ok && postgres.value.lock ? lockIssue(postgres.value.lock) : [],
   ].flat();
