@@ -66,6 +66,8 @@ describe("the texts of the operator's pages", () => {
     assert.equal(event({ command: 'phased-restart', via: 'socket' }), '단계별 재시작, 지시: 터미널');
     assert.equal(event({ command: 'recycle 1', via: 'pages:::1' }), '1번 워커 교체, 지시: 운영자 ::1');
     assert.equal(event({ command: 'something new', via: 'signal:SIGUSR1' }), 'something new, 지시: SIGUSR1');
+    const full = { part: 'fetch', cause: 'postgresDisk', spanMs: 10_000, about: 'no space (in: update "a")' };
+    assert.match(event(full, 'processor.stalled') ?? '', /\(no space\)$/);
     assert.equal(
       words.work({ what: 'ImportRowsJob on default', job: { class: 'ImportRowsJob', queue: 'default' } }),
       'default 큐의 ImportRowsJob',

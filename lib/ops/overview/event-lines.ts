@@ -25,6 +25,8 @@ const LOOKS: Readonly<Record<Look, { readonly tone: Tone; readonly icon: IconNam
 };
 
 const DAY_MS = 86_400_000;
+/** What the message of an error of Postgres ends with. */
+export const STATEMENT = / \(in(?: an earlier statement)?: .*$/s;
 
 export function eventLines(events: readonly RecentEvent[], format: Formatter, most: number): EventLine[] {
   return events.slice(0, most).map((event) => {
@@ -46,6 +48,8 @@ function formatSentence(event: RecentEvent, format: Formatter): string {
   const { t } = format;
   const about = { ...event.about };
   if ('via' in about) about.via = format.caller(String(about.via));
+  // The statement that failed is in the log.
+  if (typeof about.about === 'string') about.about = about.about.replace(STATEMENT, '');
   if (typeof about.command === 'string') about.command = commandWords(about.command, t);
   const kind = KINDS.includes(event.name) ? `-${about.reason ?? about.action}` : '';
   const key = `overview.sentence.${event.name.replaceAll('.', '-')}${kind}`;

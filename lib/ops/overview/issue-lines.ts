@@ -5,7 +5,7 @@ import type { Judgement } from '../../health/judge';
 import { truncate } from '../../support/text-table';
 import type { Formatter } from '../ui/format';
 import { linkToTree } from './chosen-tree';
-import { causeWords, childName, failureWords, partWords } from './event-lines';
+import { causeWords, childName, failureWords, partWords, STATEMENT } from './event-lines';
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
 interface IssueWords {
@@ -19,8 +19,6 @@ interface IssueWords {
 
 /** Maximum length of an issue's detail, such as a mail server's answer, columns of a terminal. */
 const MAX_DETAIL = 120;
-/** What the message of an error of Postgres ends with. */
-const STATEMENT = / \(in(?: an earlier statement)?: .*$/s;
 
 /**
  * The texts are `overview.issue.<code>.head`, `.rest` and `.remedy`, which says what helps; redisFull has also `full`, and
