@@ -6,7 +6,7 @@ export interface Deploy {
   readonly release: string;
   /** When its first process began. */
   readonly at: Date;
-  /** Lines of errors in an hour; null where the log is not kept for that time any more. */
+  /** Lines of errors in an hour, its time counted as ten minutes at least; null where the log is not kept for it any more. */
   readonly errorsPerHour: number | null;
   /** Errors that the log did not have before this release, the most frequent first, each by its latest line. */
   readonly newErrors: readonly { readonly message: string; readonly count: number; readonly example: string | null }[];
@@ -56,7 +56,7 @@ export class DeployLog {
        kept as (select min(at) as since from ${TABLES.log})
        select release, at,
          (select case when until > since then
-            count(*) / greatest(extract(epoch from until - greatest(deploy.at, since)) / 3600, 1 / 60.0) end
+            count(*) / greatest(extract(epoch from until - greatest(deploy.at, since)) / 3600, 1 / 6.0) end
           from errors where errors.at >= deploy.at and errors.at < until)::float8 as "errorsPerHour",
          (select coalesce(json_agg(json_build_object('message', message, 'count', count, 'example', example)), '[]') from (
             select (array_agg(message order by at desc))[1] as message, count(*)::int as count,

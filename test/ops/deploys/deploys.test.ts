@@ -71,6 +71,13 @@ describe('deploys', () => {
     );
   });
 
+  it('that have just begun are not said to fail once a minute for one error', async () => {
+    await sql(`insert into ops_deploys (release, at) values ('v45', now() - interval '1 minute')`);
+    await sql(`insert into ops_log (at, level, line) values (now() - interval '30 seconds', 'error', '{"msg":"no"}')`);
+    const [deploy] = (await operator.json<DeploysJson>('/ops/deploys')).deploys;
+    assert.equal(Math.round(deploy?.errors_per_hour ?? -1), 6);
+  });
+
   it('have the name that the app gives them, else that of Heroku', () => {
     const release = (env: Readonly<Record<string, string>>) => readSettings({ cwd: '/tmp', env }).release;
     const heroku = { HEROKU_RELEASE_VERSION: 'v7', SOURCE_VERSION: '0123456789abcdef' };
